@@ -1,0 +1,162 @@
+"""The demo: a plain network and its FR twin, trained, converted in every mode, and compared."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.progress import Progress
+from rich.table import Table
+
+import fr_keras.report as report
+from fr_keras.bake import bake
+from fr_keras.data import Dataset
+from fr_keras.files import check_target, replacing, write_bytes
+from fr_keras.layers import TWINS
+from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.regularize import regularize
+from fr_keras.spectral import dct_nd
+from fr_keras.summary import summary
+from fr_keras.tflite import MODES, Runner, convert
+from fr_keras.training import EpochProgress, Recipe, fit, network, truncation
+
+_BANDS = 12
+# The plain network is shown in the two modes that people would ship.
+_FORMS = [("plain", "float32"), ("plain", "int8"), *(("FR", mode) for mode in MODES)]
+
+
+def run(data: Dataset, recipe: Recipe, folder: Path, progress: Progress, force=False) -> dict:
+    """Trains, converts, scores and reports; every file goes to `folder`.
+
+    Args:
+        data: The data set; its test split is run once through each file at the end.
+        recipe: The training of both networks.
+        folder: Where the models, the .tflite files, `results.json` and `report.html` go.
+        progress: Shows the epochs and files.
+        force: Whether files that are there are replaced.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        FileExistsError: If `folder` holds results and `force` is false.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    check_target(folder / "results.json", overwrite=force)
+    plain = network(data, recipe.seed)
+    twin = regularize(plain)
+    histories = {
+        "plain": fit(plain, data, recipe, (EpochProgress(progress, "plain", recipe.epochs),)),
+        "FR": fit(
+            twin, data, recipe, (truncation(recipe), EpochProgress(progress, "FR", recipe.epochs))
+        ),
+    }
+    models = {"plain": plain, "FR": twin}
+    forms = _convert_all(models, data, folder, progress)
+    results = {
+        "data": data.name,
+        "recipe": dataclasses.asdict(recipe),
+        "network": summary(twin).to_dict(),
+        "histories": histories,
+        "forms": [{k: v for k, v in form.items() if k != "outputs"} for form in forms],
+        "bands": {name: _band_energy(model) for name, model in models.items()},
+        "confusion": _confusion(data, next(f for f in forms if f["form"] == "FR int8")),
+    }
+    with replacing(folder / "fr.keras", overwrite=True) as path:
+        twin.save(path)
+    kernels = {name: _first_kernel(model) for name, model in models.items()}
+    page = report.demo_page(results, kernels, data.labels)
+    write_bytes(folder / "report.html", page.encode(), overwrite=True)
+    write_bytes(folder / "results.json", json.dumps(results, indent=1).encode(), overwrite=True)
+    return results
+
+
+def table(results: dict) -> Table:
+    """The table of the forms, one row a file."""
+    network_ = results["network"]
+    title = (
+        f"LeNet-5 on {results['data']}: {network_['kept']:,} of "
+        f"{network_['kernel_weights']:,} kernel weights kept"
+    )
+    drawn = Table(title=title)
+    for name in ("form", "kept", "file bytes", "accuracy", "latency", "as Keras"):
+        drawn.add_column(name, justify="left" if name == "form" else "right", no_wrap=True)
+    for form in results["forms"]:
+        drawn.add_row(
+            form["form"],
+            f"{form['kept']:,}",
+            f"{form['bytes']:,}",
+            f"{form['accuracy']:.2%}",
+            f"{form['latency_us']:,.0f} us",
+            f"{form['argmax_agreement']:.1%}",
+        )
+    return drawn
+
+
+def _convert_all(models, data: Dataset, folder: Path, progress: Progress) -> list[dict]:
+    task = progress.add_task("converting", total=len(_FORMS))
+    rows = []
+    for network_, mode in _FORMS:
+        progress.update(task, description=f"{network_} to {mode}")
+        rows.append(_form(models[network_], network_, mode, data, folder))
+        progress.advance(task)
+    return rows
+
+
+def _form(model: keras.Model, network_: str, mode: str, data: Dataset, folder: Path) -> dict:
+    conversion = convert(
+        model,
+        folder / f"{network_.lower()}_{mode}.tflite",
+        quantize=mode,
+        calibration=data.train.x,
+        labels=data.labels,
+        normalization=data.normalization,
+        command=f"fr-keras demo --data {data.name}",
+        overwrite=True,
+    )
+    runner = Runner(conversion.content)
+    outputs = runner.run(data.test.x)
+    return {
+        "form": f"{network_} {mode}",
+        "kept": sum(
+            layer.kept if hasattr(layer, "kept") else int(np.prod(layer.kernel.shape))
+            for layer in _kernel_layers(model)
+        ),
+        "bytes": len(conversion.content),
+        "accuracy": float(np.mean(outputs.argmax(-1) == data.test.y)),
+        "latency_us": runner.latency() * 1e6,
+        "argmax_agreement": conversion.agreement.argmax,
+        "largest_difference": conversion.agreement.largest,
+        "outputs": outputs,
+    }
+
+
+def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    return frequency_layers(model) or [layer for layer in all_layers(model) if type(layer) in TWINS]
+
+
+def _band_energy(model: keras.Model) -> list[float]:
+    """Share of all kernels' energy in bands of the normalized zigzag index sum, low to high."""
+    energy = np.zeros(_BANDS)
+    plain = bake(model) if frequency_layers(model) else model
+    shapes = {layer.name: layer.coefficients.shape for layer in frequency_layers(regularize(plain))}
+    for layer in _kernel_layers(plain):
+        kernel = keras.ops.convert_to_numpy(layer.kernel).reshape(shapes[layer.name])
+        coefficients = np.asarray(dct_nd(kernel), np.float64)
+        index_sum = sum(np.indices(kernel.shape, sparse=True))
+        band = np.minimum(index_sum * _BANDS // (index_sum.max() + 1), _BANDS - 1)
+        energy += np.bincount(band.ravel(), (coefficients**2).ravel(), _BANDS)
+    return [float(share) for share in energy / energy.sum()]
+
+
+def _confusion(data: Dataset, form: dict) -> list[list[int]]:
+    counts = np.zeros((len(data.labels), len(data.labels)), int)
+    np.add.at(counts, (data.test.y, form["outputs"].argmax(-1)), 1)
+    return counts.tolist()
+
+
+def _first_kernel(model: keras.Model) -> np.ndarray:
+    """The filters of the first layer, `(filters, height, width)`, of the first input channel."""
+    kernel = keras.ops.convert_to_numpy(_kernel_layers(model)[0].kernel)
+    return kernel[:, :, 0, :].transpose(2, 0, 1)

@@ -1,0 +1,61 @@
+"""Writing files so that neither a crash nor a full disk leaves half of one."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def check_target(path: str | os.PathLike, overwrite: bool = False) -> Path:
+    """Returns `path` if a file may be written there; long work asks before it starts.
+
+    Raises:
+        FileNotFoundError: If its folder is missing.
+        IsADirectoryError: If it is a folder.
+        FileExistsError: If it exists and `overwrite` is false.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"`path` must lie in a folder that exists: make '{path.parent}' first. "
+            f"Received: '{path}'"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"`path` must name a file. Received: the folder '{path}'")
+    if path.exists() and not overwrite:
+        raise FileExistsError(
+            f"`path` exists and is kept: '{path}'. Choose another name or allow overwriting "
+            "(`overwrite=True`, on the command line `--force`)."
+        )
+    return path
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """Yields a temporary name beside `path` and renames it onto `path` at the end.
+
+    An error inside, or while the bytes are forced to disk, removes the temporary file and
+    leaves whatever was at `path` before. The suffix is kept, for Keras reads the format off it.
+
+    Raises:
+        OSError: As `check_target`, or from writing.
+    """
+    path = check_target(path, overwrite)
+    # A folder of its own: the writer sees a name that does not exist yet.
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+
+
+def write_bytes(path: str | os.PathLike, data: bytes, overwrite: bool = False) -> None:
+    """Writes `data` to `path` whole or not at all.
+
+    Raises:
+        OSError: As `check_target`, or from writing; nothing is left behind.
+    """
+    with replacing(path, overwrite) as temporary:
+        temporary.write_bytes(data)

@@ -1,0 +1,244 @@
+"""The mixin that puts a Keras layer's kernel into the DCT domain."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from fr_keras import spectral, zigzag
+
+# Fields of the one state vector of a layer; see `FrequencyKernel.truncation`.
+STATE = ("kept", "boundary", "start", "target", "epochs")
+
+
+class FrequencyKernel:
+    """Holds a layer's kernel as DCT coefficients of which the first `kept` count.
+
+        kernel = idct_nd(coefficients * mask(kept)),    mask in zigzag order
+
+    Joined to a Keras layer by inheritance; the layer's own `build` and `call` do the rest, for
+    they see the weight by its name `kernel` only. The coefficients are the one trainable tensor
+    in place of the kernel, of the kernel's shape. They are masked on every read: an optimizer
+    with momentum goes on moving coefficients that were cut.
+
+    The inverse transform runs in float32 under every dtype policy; the kernel is cast to the
+    compute dtype last.
+
+    Args:
+        *args: The arguments of the plain layer, in its order.
+        axis_weights: Weights of the kernel's axes in the zigzag order, one positive number per
+            axis: a larger weight keeps fewer frequencies along that axis. `None` is 1 each.
+        **kwargs: The keyword arguments of the plain layer.
+
+    Raises:
+        ValueError: For what has no meaning on coefficients: a kernel constraint, a kernel
+            regularizer other than L2 (by Parseval's theorem L2 is the same in both domains, L1
+            is not), LoRA, a quantized dtype policy.
+
+    Source: Zhao et al., "Frequency Regularization", IEEE Access 2023, arXiv 2304.07973.
+    """
+
+    def __init__(self, *args, axis_weights: Sequence[float] | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.axis_weights = None if axis_weights is None else tuple(map(float, axis_weights))
+        self._refuse_what_needs_a_kernel()
+
+    def add_weight(self, *args, name=None, **kwargs):
+        if name != "kernel":
+            return super().add_weight(*args, name=name, **kwargs)
+        return self._add_coefficients(**kwargs)
+
+    def _add_coefficients(self, shape, initializer, **kwargs) -> keras.Variable:
+        self._kernel_shape = tuple(shape)
+        self._coefficient_shape = self._shape_of_coefficients(self._kernel_shape)
+        size = math.prod(self._kernel_shape)
+        last = zigzag.boundary(self._coefficient_shape, size, self.axis_weights)
+
+        def transformed(shape, dtype=None):
+            kernel = ops.reshape(initializer(self._kernel_shape), shape)
+            return ops.cast(spectral.dct_nd(kernel), dtype)
+
+        self.coefficients = super().add_weight(
+            name="coefficients",
+            shape=self._coefficient_shape,
+            initializer=transformed,
+            # Autocasting would round the coefficients before the transform.
+            autocast=False,
+            **kwargs,
+        )
+        self._truncation = super().add_weight(
+            name="truncation",
+            shape=(len(STATE),),
+            dtype="int64",
+            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
+                [size, last, size, 0, 0], dtype
+            ),
+            trainable=False,
+        )
+        return self.coefficients
+
+    def _shape_of_coefficients(self, kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return kernel_shape
+
+    @property
+    def kernel(self):
+        """The spatial kernel, rebuilt from the kept coefficients in the compute dtype."""
+        if not self.built and not hasattr(self, "coefficients"):
+            raise AttributeError("You must build the layer before accessing `kernel`.")
+        kernel = spectral.idct_nd(ops.where(self._mask(), self.coefficients, 0.0))
+        return ops.cast(ops.reshape(kernel, self._kernel_shape), self.compute_dtype)
+
+    @kernel.setter
+    def kernel(self, value):
+        # Transposed and depthwise layers assign what `add_weight` returned: the coefficients,
+        # which are held already.
+        if value is not self.coefficients:
+            raise AttributeError(
+                "`kernel` is rebuilt from `coefficients`: assign with `set_kernel`."
+            )
+
+    def _mask(self):
+        """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph."""
+        shape = self._coefficient_shape
+        key = 0
+        strides = zigzag.key_strides(shape, self.axis_weights)
+        for axis, (n, stride) in enumerate(zip(shape, strides, strict=True)):
+            line = np.arange(n, dtype=np.int64) * stride
+            key = key + ops.convert_to_tensor(line.reshape((-1,) + (1,) * (len(shape) - axis - 1)))
+        return key <= self._truncation[STATE.index("boundary")]
+
+    @property
+    def truncation(self) -> dict[str, int]:
+        """Where the truncation of this layer stands; saved with the layer's weights.
+
+        `kept`, the zigzag key `boundary` of the last kept coefficient, and of the running
+        schedule the `start` and `target` counts (0: none set) and the `epochs` completed.
+        """
+        values = ops.convert_to_numpy(self._truncation)
+        return {name: int(value) for name, value in zip(STATE, values, strict=True)}
+
+    def plan(self, start: int, target: int, epochs: int = 0) -> None:
+        """Stores the schedule's end points and its completed epochs."""
+        self._assign_state(start=start, target=target, epochs=epochs)
+
+    @property
+    def kept(self) -> int:
+        """Number of coefficients that count."""
+        return self.truncation["kept"]
+
+    @property
+    def corner(self) -> tuple[int, ...]:
+        """Bounding box of the kept coefficients, one length per axis of `coefficients`."""
+        return zigzag.corner(self._coefficient_shape, self.kept, self.axis_weights)
+
+    def truncate(self, kept: int) -> None:
+        """Keeps the first `kept` coefficients in zigzag order and sets the others to zero.
+
+        Args:
+            kept: From 1 to the number now kept: what was cut off is lost.
+
+        Raises:
+            ValueError: If `kept` lies outside that range.
+        """
+        now = self.kept
+        if kept > now:
+            raise ValueError(
+                f"`kept` must not grow: layer '{self.name}' has {now} coefficients left. "
+                f"Received: kept={kept}. Start again from the plain model to keep more."
+            )
+        boundary = zigzag.boundary(self._coefficient_shape, kept, self.axis_weights)
+        self._assign_state(kept=int(kept), boundary=boundary)
+        self.coefficients.assign(ops.where(self._mask(), self.coefficients, 0.0))
+
+    def set_coefficients(self, values) -> None:
+        """Replaces the coefficients; those beyond `kept` are set to zero.
+
+        Args:
+            values: Finite array of the shape of `coefficients`.
+
+        Raises:
+            ValueError: On another shape, or a NaN or infinite value.
+        """
+        values = np.asarray(values)
+        if values.shape != self._coefficient_shape:
+            raise ValueError(
+                f"`values` must have the shape {self._coefficient_shape} of the coefficients of "
+                f"layer '{self.name}'. Received: shape {values.shape}"
+            )
+        self._check_finite(values, "values")
+        self.coefficients.assign(ops.where(self._mask(), values, 0.0))
+
+    def set_kernel(self, kernel) -> None:
+        """Sets the coefficients to the DCT of a spatial kernel of the plain layer's shape."""
+        kernel = np.asarray(kernel)
+        if kernel.shape != self._kernel_shape:
+            raise ValueError(
+                f"`kernel` must have the kernel shape {self._kernel_shape} of layer "
+                f"'{self.name}'. Received: shape {kernel.shape}"
+            )
+        self._check_finite(kernel, "kernel")
+        self.set_coefficients(spectral.dct_nd(kernel.reshape(self._coefficient_shape)))
+
+    def get_config(self):
+        return {**super().get_config(), "axis_weights": self.axis_weights}
+
+    def plain_config(self) -> dict:
+        """Returns the config of the plain Keras layer that this one is the twin of."""
+        return super().get_config()
+
+    # Keras' dense and convolution layers store `self.kernel` by name: a rebuilt kernel would be
+    # loaded as coefficients. The base layer stores its variables in their order.
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
+
+    def quantize(self, mode=None, *args, **kwargs):
+        raise NotImplementedError(
+            f"Layer '{self.name}' holds DCT coefficients, not a kernel that Keras could quantize. "
+            "Use `fr_keras.bake(model)` first, or `fr_keras.tflite.convert(model, ...)`."
+        )
+
+    def enable_lora(self, *args, **kwargs):
+        raise NotImplementedError(
+            f"Layer '{self.name}' holds DCT coefficients, not a kernel that LoRA could adapt. "
+            "Use `fr_keras.bake(model)` first."
+        )
+
+    def _assign_state(self, **fields: int) -> None:
+        state = {**self.truncation, **fields}
+        self._truncation.assign(np.array([state[name] for name in STATE], np.int64))
+
+    def _check_finite(self, values: np.ndarray, argument: str) -> None:
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"`{argument}` of layer '{self.name}' must be finite. Received: "
+                f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size}."
+            )
+
+    def _refuse_what_needs_a_kernel(self) -> None:
+        prefix = "depthwise" if hasattr(self, "depthwise_regularizer") else "kernel"
+        regularizer = getattr(self, f"{prefix}_regularizer")
+        if regularizer is not None and type(regularizer) is not keras.regularizers.L2:
+            raise ValueError(
+                f"`{prefix}_regularizer` must be None or keras.regularizers.L2, the one penalty "
+                f"that is the same on kernel and coefficients. Received: {regularizer}"
+            )
+        if getattr(self, f"{prefix}_constraint") is not None:
+            raise ValueError(
+                f"`{prefix}_constraint` must be None: it would act on coefficients, not on the "
+                f"kernel. Received: {getattr(self, f'{prefix}_constraint')}"
+            )
+        if getattr(self, "lora_rank", None):
+            raise ValueError(
+                f"`lora_rank` must be None: there is no kernel to adapt. "
+                f"Received: lora_rank={self.lora_rank}"
+            )
+        if self.quantization_mode is not None:
+            raise ValueError(
+                "`dtype` must not be a quantized policy: quantize on conversion instead. "
+                f"Received: dtype={self.dtype_policy}"
+            )

@@ -1,0 +1,59 @@
+"""The dense layer in the DCT domain."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+
+from fr_keras.layers._frequency import FrequencyKernel
+
+
+@keras.saving.register_keras_serializable(package="fr_keras")
+class FRDense(FrequencyKernel, keras.layers.Dense):
+    """`keras.layers.Dense` whose kernel is held as truncated DCT coefficients.
+
+    Behind a `Flatten` the rows of the kernel are a tensor laid flat, and a cosine along the flat
+    axis means nothing. With `input_axes` the coefficients have the shape
+    `(*input_axes, units)`, and low frequencies along each axis are what they should be.
+
+    Args:
+        units: Number of outputs, as in `keras.layers.Dense`.
+        input_axes: Shape of the tensor that was laid flat, such as `(4, 4, 50)`; its product is
+            the number of inputs. `None`: the kernel has the axes `(inputs, units)`.
+        axis_weights: Weights of the coefficients' axes in the zigzag order.
+        **kwargs: As in `keras.layers.Dense`.
+
+    Shapes:
+        Input `(batch, ..., inputs)`, output `(batch, ..., units)`.
+
+    Raises:
+        ValueError: On build, if `input_axes` does not multiply to the number of inputs; see
+            `FrequencyKernel` for the others.
+
+    Example:
+
+    >>> layer = FRDense(10, input_axes=(4, 4, 8))
+    >>> layer(keras.ops.ones((2, 128))).shape
+    TensorShape([2, 10])
+    >>> layer.coefficients.shape
+    (4, 4, 8, 10)
+    >>> layer.truncate(33); layer.kept, layer.corner
+    (33, (4, 4, 4, 4))
+    """
+
+    def __init__(self, units, *args, input_axes: Sequence[int] | None = None, **kwargs):
+        super().__init__(units, *args, **kwargs)
+        self.input_axes = None if input_axes is None else tuple(input_axes)
+
+    def _shape_of_coefficients(self, kernel_shape):
+        if self.input_axes is None:
+            return kernel_shape
+        if math.prod(self.input_axes) != kernel_shape[0]:
+            raise ValueError(
+                f"`input_axes` must multiply to the {kernel_shape[0]} inputs of layer "
+                f"'{self.name}'. Received: input_axes={self.input_axes}"
+            )
+        return (*self.input_axes, kernel_shape[1])
+
+    def get_config(self):
+        return {**super().get_config(), "input_axes": self.input_axes}

@@ -1,0 +1,142 @@
+"""`regularize`: any functional or sequential Keras model to its twin in the DCT domain."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+
+from fr_keras.layers import TWINS, FRDense
+from fr_keras.rebuild import all_layers, check_graph, rebuild
+
+Selector = (
+    str
+    | type[keras.layers.Layer]
+    | Callable[[keras.layers.Layer], bool]
+    | Sequence["Selector"]
+    | None
+)
+
+# Layers that neither move nor mix the numbers of a flattened tensor.
+_ELEMENTWISE = (
+    keras.layers.Activation,
+    keras.layers.BatchNormalization,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Rescaling,
+)
+
+
+def regularize(
+    model: keras.Model,
+    include: Selector = None,
+    exclude: Selector = None,
+    axis_weights: Mapping[str, Sequence[float]] | None = None,
+) -> keras.Model:
+    """Returns the twin of `model` with its kernels held as DCT coefficients.
+
+    The twin computes the same function, for nothing is cut yet: train it with
+    `TailTruncation`. Layers keep their names. Layer types without a twin, such as
+    normalization, are copied as they are; `summary` names them. A Dense behind a Flatten holds
+    its kernel with the axes of the tensor that was laid flat.
+
+    Args:
+        model: A built functional or sequential model. It stays as it is.
+        include: Layers to convert: a name, a layer class, a predicate `layer -> bool`, or a list
+            of these. `None` is every layer that can be.
+        exclude: Layers to leave plain, given likewise.
+        axis_weights: Weights of the coefficients' axes in the zigzag order, by layer name.
+
+    Returns:
+        A new model, not compiled.
+
+    Raises:
+        ValueError: If `model` is unbuilt, subclassed, or holds weights that are not finite; if a
+            name in an argument is no layer of it; if no layer is left to convert.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> regularize(model).layers[0].coefficients.shape
+    (8, 4)
+    """
+    check_graph(model)
+    axis_weights = dict(axis_weights or {})
+    layers = list(all_layers(model))
+    for argument, names in (
+        ("include", _names(include)),
+        ("exclude", _names(exclude)),
+        ("axis_weights", axis_weights),
+    ):
+        _check_names(argument, names, layers)
+
+    def chosen(layer):
+        return (
+            type(layer) in TWINS
+            and (include is None or _matches(include, layer))
+            and not (exclude is not None and _matches(exclude, layer))
+        )
+
+    if not any(chosen(layer) for layer in layers):
+        raise ValueError(
+            f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
+            f"chosen by `include` and `exclude`. Received: {[layer.name for layer in layers]}"
+        )
+
+    def exchange(layer):
+        if not chosen(layer):
+            return None
+        twin = TWINS[type(layer)]
+        config = {**layer.get_config(), "axis_weights": axis_weights.get(layer.name)}
+        if twin is FRDense:
+            config["input_axes"] = _flattened_axes(layer)
+        return twin.from_config(config)
+
+    return rebuild(model, exchange)
+
+
+def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
+    """The shape of the tensor that a Flatten before `dense` laid flat; `None` if there is none."""
+    layer = dense
+    while True:
+        try:
+            history = layer.input._keras_history
+        except (AttributeError, ValueError):  # shared, or not one tensor: no single answer
+            return None
+        layer = history.operation
+        if isinstance(layer, keras.layers.Flatten):
+            axes = tuple(layer.input.shape[1:])
+            if layer.data_format == "channels_first":
+                axes = axes[1:] + axes[:1]
+            return axes if len(axes) > 1 and None not in axes else None
+        if not isinstance(layer, _ELEMENTWISE):
+            return None
+
+
+def _matches(selector: Selector, layer: keras.layers.Layer) -> bool:
+    if isinstance(selector, str):
+        return layer.name == selector
+    if isinstance(selector, type):
+        return isinstance(layer, selector)
+    if callable(selector):
+        return bool(selector(layer))
+    return any(_matches(one, layer) for one in selector)
+
+
+def _names(selector: Selector) -> list[str]:
+    if isinstance(selector, str):
+        return [selector]
+    if selector is None or callable(selector):
+        return []
+    return [name for one in selector for name in _names(one)]
+
+
+def _check_names(argument: str, names, layers: list[keras.layers.Layer]) -> None:
+    known = {layer.name for layer in layers}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise ValueError(
+            f"`{argument}` must name layers of the model: {sorted(known)}. Received: {unknown}"
+        )

@@ -1,0 +1,158 @@
+"""Orthonormal multi-dimensional DCT-II and its inverse, as TensorFlow ops.
+
+Two ways per axis, chosen by `contracts`: a product with the cosine matrix, which is
+fastest on short axes and corners, and the FFT of `tf.signal` on long ones.
+`benchmarks/spectral.py` measures both and justifies the limits.
+
+All arithmetic is float32 whatever comes in: half precision would lose the kernel.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+# Crossover of the two ways in `benchmarks/spectral.py`.
+_LONGEST_CONTRACTION = 256
+# A cosine matrix never exceeds this many numbers (16 MB), however long its axis.
+_LARGEST_MATRIX = 4_194_304
+
+
+@functools.lru_cache(maxsize=256)
+def cosine_matrix(n: int, rows: int | None = None) -> np.ndarray:
+    """Returns the first `rows` rows of the orthonormal DCT-II matrix of size `n`.
+
+    Row `u` is `sqrt(2 / n) * cos(pi * (x + 1/2) * u / n)` over `x`, row 0 is `1 / sqrt(n)`.
+
+    Args:
+        n: Length of the axis.
+        rows: Number of frequencies, at most `n`; `None` is all.
+
+    Returns:
+        A read-only float32 array of shape `(rows, n)`.
+    """
+    u = np.arange(n if rows is None else rows)[:, None]
+    x = np.arange(n)[None, :]
+    # The angle is reduced in integers: exact even where u * x is large.
+    turns = ((2 * x + 1) * u) % (4 * n)
+    matrix = np.sqrt(2.0 / n) * np.cos(np.pi / (2 * n) * turns)
+    matrix[0] /= math.sqrt(2.0)
+    matrix = matrix.astype(np.float32)
+    matrix.setflags(write=False)
+    return matrix
+
+
+def contracts(n: int, frequencies: int) -> bool:
+    """Whether an axis of length `n` with that many frequencies goes through a cosine matrix."""
+    return frequencies <= _LONGEST_CONTRACTION and n * frequencies <= _LARGEST_MATRIX
+
+
+def dct_nd(x, axes: Sequence[int] | None = None) -> tf.Tensor:
+    """Orthonormal DCT-II over several axes.
+
+    Args:
+        x: Tensor of any rank and float dtype.
+        axes: Axes to transform; `None` is all.
+
+    Returns:
+        A float32 tensor of the shape of `x`.
+
+    Example:
+
+    >>> dct_nd(np.ones((2, 2), "float32")).numpy().round(6).tolist()
+    [[2.0, 0.0], [0.0, 0.0]]
+    """
+    x = tf.cast(tf.convert_to_tensor(x), tf.float32)
+    for axis in _checked_axes(x, axes):
+        n = x.shape[axis]
+        if n == 1:
+            continue
+        if contracts(n, n):
+            x = _contract(x, tf.constant(cosine_matrix(n)), axis)
+        else:
+            x = _on_last_axis(functools.partial(tf.signal.dct, norm="ortho"), x, axis)
+    return x
+
+
+def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = None) -> tf.Tensor:
+    """Inverse of `dct_nd`, also from a corner of the coefficients.
+
+    Args:
+        x: Tensor of coefficients, of any rank and float dtype.
+        axes: Axes to transform; `None` is all.
+        shape: Shape of the result. Where it is longer than `x`, `x` is the low-frequency
+            corner and the missing coefficients are zeros. `None` is the shape of `x`.
+
+    Returns:
+        A float32 tensor of shape `shape`.
+
+    Example:
+
+    >>> idct_nd([[2.0]], shape=(2, 2)).numpy().round(6).tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    x = tf.cast(tf.convert_to_tensor(x), tf.float32)
+    axes = _checked_axes(x, axes)
+    shape = _checked_target(x, axes, shape)
+    # Axes that grow most come last: the tensor stays small for as long as it can.
+    for axis in sorted(axes, key=lambda a: shape[a] / x.shape[a]):
+        n, frequencies = shape[axis], x.shape[axis]
+        if n == 1:
+            continue
+        if contracts(n, frequencies):
+            x = _contract(x, tf.constant(cosine_matrix(n, frequencies).T), axis)
+        else:
+            x = tf.pad(x, [[0, n - frequencies if a == axis else 0] for a in range(x.shape.rank)])
+            x = _on_last_axis(functools.partial(tf.signal.idct, norm="ortho"), x, axis)
+    return x
+
+
+def _contract(x: tf.Tensor, matrix: tf.Tensor, axis: int) -> tf.Tensor:
+    """Multiplies `matrix` of shape (out, in) onto one axis, as one batched matrix product."""
+    shape = x.shape.as_list()
+    before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    if after == 1:
+        product = tf.matmul(tf.reshape(x, (before, shape[axis])), matrix, transpose_b=True)
+    else:
+        product = tf.matmul(matrix, tf.reshape(x, (before, shape[axis], after)))
+    return tf.reshape(product, [*shape[:axis], matrix.shape[0], *shape[axis + 1 :]])
+
+
+def _on_last_axis(transform, x: tf.Tensor, axis: int) -> tf.Tensor:
+    """`tf.signal` transforms the last axis only."""
+    last = x.shape.rank - 1
+    if axis == last:
+        return transform(x)
+    swap = list(range(last + 1))
+    swap[axis], swap[last] = last, axis
+    return tf.transpose(transform(tf.transpose(x, swap)), swap)
+
+
+def _checked_axes(x: tf.Tensor, axes: Sequence[int] | None) -> list[int]:
+    rank = x.shape.rank
+    if axes is None:
+        return list(range(rank))
+    normal = [a + rank if a < 0 else a for a in axes]
+    if len(set(normal)) != len(normal) or any(not 0 <= a < rank for a in normal):
+        raise ValueError(
+            f"`axes` must be different axes of a tensor of rank {rank}. Received: axes={axes}"
+        )
+    return normal
+
+
+def _checked_target(x: tf.Tensor, axes: list[int], shape: Sequence[int] | None) -> list[int]:
+    have = x.shape.as_list()
+    if shape is None:
+        return have
+    want = list(shape)
+    fits = len(want) == len(have) and all(
+        w >= h if a in axes else w == h for a, (w, h) in enumerate(zip(want, have, strict=True))
+    )
+    if not fits:
+        raise ValueError(
+            "`shape` must have the rank of `x` and be at least as long on the transformed axes, "
+            f"equal on the others. Received: shape={tuple(want)}, x of shape {tuple(have)}"
+        )
+    return want

@@ -1,0 +1,70 @@
+"""How far a .tflite file is from the Keras model it came from."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+#: The largest mean difference, as a fraction of the Keras outputs' range, that is no warning.
+BOUNDS = {"float32": 1e-4, "float16": 1e-2, "dynamic": 2e-2, "int8": 5e-2, "int16x8": 2e-2}
+#: The smallest fraction of rows with the same arg-max that is no warning.
+ARGMAX_BOUND = 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """A file against its Keras model, on the same rows.
+
+    Attributes:
+        rows: Number of rows compared.
+        rows_from: `"held out"`: representative rows that calibration did not see;
+            `"calibration"`: it saw them, for there was only one; `"random"`: none were given.
+        largest: Largest absolute difference.
+        mean: Mean absolute difference.
+        range: Largest minus smallest Keras output.
+        argmax: Fraction of last-axis arg-maxes that agree; `None` for one output number.
+        step: Quantization step of the file's output; `None` where it is float.
+        bound: What `mean / range` may be.
+    """
+
+    rows: int
+    rows_from: str
+    largest: float
+    mean: float
+    range: float
+    argmax: float | None
+    step: float | None
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the differences stay within the stated bounds."""
+        close = self.mean <= self.bound * self.range
+        return close and (self.argmax is None or self.argmax >= ARGMAX_BOUND)
+
+    def __str__(self) -> str:
+        argmax = "" if self.argmax is None else f", arg-max agrees on {self.argmax:.1%}"
+        step = "" if self.step is None else f", quantization step {self.step:.3g}"
+        return (
+            f"on {self.rows} rows ({self.rows_from}): difference at most {self.largest:.3g}, mean "
+            f"{self.mean:.3g} on a range of {self.range:.3g}{argmax}{step}"
+        )
+
+
+def compare(
+    model: keras.Model, outputs: np.ndarray, rows: np.ndarray, **fields: object
+) -> Agreement:
+    """Compares a file's outputs with `model` on the same rows; `fields` complete the result."""
+    expected = np.asarray(model.predict(rows, verbose=0), np.float32)
+    difference = np.abs(outputs - expected)
+    argmax = None
+    if expected.ndim > 1 and expected.shape[-1] > 1:
+        argmax = float(np.mean(outputs.argmax(-1) == expected.argmax(-1)))
+    return Agreement(
+        rows=len(rows),
+        largest=float(difference.max()),
+        mean=float(difference.mean()),
+        range=float(np.ptp(expected)),
+        argmax=argmax,
+        **fields,
+    )

@@ -1,0 +1,205 @@
+"""`convert`: a Keras model to a .tflite file, checked against the model before it is returned."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import warnings
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fr_keras.bake import bake
+from fr_keras.files import check_target, write_bytes
+from fr_keras.rebuild import check_graph, frequency_layers
+from fr_keras.tflite import metadata
+from fr_keras.tflite.agreement import ARGMAX_BOUND, BOUNDS, Agreement, compare
+from fr_keras.tflite.rows import representative_rows
+from fr_keras.tflite.run import Runner
+
+#: The quantization modes, by the name that `convert` and the command line take.
+MODES = tuple(BOUNDS)
+_CALIBRATED = ("int8", "int16x8")
+# Rows for calibration, and rows kept back from it for the check.
+_CALIBRATION_ROWS = 500
+_CHECK_ROWS = 100
+
+
+class ConversionWarning(UserWarning):
+    """A converted file disagrees with its Keras model beyond the stated bound."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A converted file: its bytes, its quantization mode, and its agreement with Keras."""
+
+    content: bytes
+    quantize: str
+    agreement: Agreement
+
+    def to_dict(self) -> dict:
+        """Returns sizes and agreement as plain types, ready for JSON."""
+        return {
+            "quantize": self.quantize,
+            "bytes": len(self.content),
+            "agreement": {**dataclasses.asdict(self.agreement), "holds": self.agreement.holds},
+        }
+
+
+def convert(
+    model: keras.Model,
+    path: str | os.PathLike | None = None,
+    quantize: str = "float32",
+    calibration=None,
+    float_io: bool = False,
+    labels: Sequence[str] | None = None,
+    normalization: tuple[float, float] | None = None,
+    command: str | None = None,
+    overwrite: bool = False,
+) -> Conversion:
+    """Converts a model to a .tflite file and runs it against the model.
+
+    FR models are baked first. The batch is fixed to 1: an open one drags shape arithmetic into
+    the graph, which delegates refuse. The check uses rows of `calibration` that calibration did
+    not see (random rows if none are given); a disagreement beyond the bound of
+    `fr_keras.tflite.agreement` is a `ConversionWarning`.
+
+    Args:
+        model: A built functional or sequential model with one input of fixed shape and one output.
+        path: Where to write the file; `None` writes none.
+        quantize: `"float32"`, `"float16"` (weights), `"dynamic"` (int8 weights), `"int8"`, or
+            `"int16x8"` (16-bit activations, 8-bit weights).
+        calibration: Representative data: an array `(rows, *input)`, a `tf.data.Dataset` or an
+            iterable of rows or batches. Needed for int8 and int16x8.
+        float_io: Whether an int8 or int16x8 file takes and gives float32.
+        labels: Names of the classes, stored in the file.
+        normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
+        command: What made the file, stored in it.
+        overwrite: Whether an existing file is replaced.
+
+    Returns:
+        A `Conversion` with the file's bytes and its agreement with `model`.
+
+    Raises:
+        ValueError: If an argument breaks these rules, or int8 has no representative data.
+        OSError: If the file cannot be written; nothing is left behind.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> x = np.random.default_rng(0).normal(size=(50, 8))
+    >>> convert(model, quantize="int8", calibration=x).agreement.holds
+    True
+    """
+    if quantize not in MODES:
+        raise ValueError(f"`quantize` must be one of {MODES}. Received: {quantize!r}")
+    shape = _input_shape(model)
+    if path is not None:
+        check_target(path, overwrite)
+    _check_labels(model, labels)
+    calibrating, checking, rows_from = _split(calibration, shape, quantize)
+    plain = bake(model) if frequency_layers(model) else model
+    content = _flatbuffer(plain, quantize, calibrating, float_io)
+    content = metadata.attach(content, _entry(quantize, labels, normalization, command))
+    runner = Runner(content)
+    agreement = compare(
+        model,
+        runner.run(checking),
+        checking,
+        rows_from=rows_from,
+        step=runner.output_step,
+        bound=BOUNDS[quantize],
+    )
+    if not agreement.holds:
+        warnings.warn(
+            f"The {quantize} file of '{model.name}' disagrees with its Keras model {agreement}. "
+            f"The bounds are a mean of {agreement.bound:g} of the range and {ARGMAX_BOUND:.0%} "
+            "equal arg-max. Check that the representative data has the network's range, or use a "
+            "wider mode.",
+            ConversionWarning,
+            stacklevel=2,
+        )
+    if path is not None:
+        write_bytes(path, content, overwrite)
+    return Conversion(content, quantize, agreement)
+
+
+def _input_shape(model: keras.Model) -> tuple[int, ...]:
+    check_graph(model)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise ValueError(
+            "`model` must have one input and one output. "
+            f"Received: {len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        )
+    shape = tuple(model.inputs[0].shape[1:])
+    if None in shape:
+        raise ValueError(
+            "`model` must have an input of fixed shape, for a .tflite file has one: build it on "
+            f"the size the phone will use. Received: {shape}"
+        )
+    return shape
+
+
+def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
+    classes = model.outputs[0].shape[-1]
+    if labels is not None and len(labels) != classes:
+        raise ValueError(
+            f"`labels` must name the {classes} classes of the output. Received: {len(labels)} names"
+        )
+
+
+def _split(calibration, shape, quantize) -> tuple[np.ndarray | None, np.ndarray, str]:
+    """Rows for calibration, rows for the check, and where the latter are from."""
+    if calibration is None:
+        if quantize in _CALIBRATED:
+            raise ValueError(
+                f"`calibration` must be given for quantize='{quantize}': a few hundred typical "
+                "input rows, from which the ranges of the activations are measured. Received: None"
+            )
+        return None, np.random.default_rng(0).random((32, *shape), np.float32), "random"
+    rows = representative_rows(calibration, shape, _CALIBRATION_ROWS + _CHECK_ROWS)
+    if len(rows) == 1:
+        return rows, rows, "calibration"
+    held_out = min(_CHECK_ROWS, max(1, len(rows) // 5))
+    return rows[:-held_out], rows[-held_out:], "held out"
+
+
+def _flatbuffer(
+    model: keras.Model, quantize: str, rows: np.ndarray | None, float_io: bool
+) -> bytes:
+    entry = model.inputs[0]
+    one = keras.Input(batch_shape=(1, *entry.shape[1:]), dtype=entry.dtype, name=entry.name)
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(one, model(one)))
+    if quantize != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize in _CALIBRATED:
+        converter.representative_dataset = lambda: ([row[None]] for row in rows)
+        sets = tf.lite.OpsSet
+        wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [
+            sets.TFLITE_BUILTINS_INT8 if quantize == "int8" else wide
+        ]
+        if not float_io:
+            kind = tf.int8 if quantize == "int8" else tf.int16
+            converter.inference_input_type = converter.inference_output_type = kind
+    # Keras' exporter prints to stdout, which belongs to the caller's results.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # The converter asks for statistics of quantized inputs, which calibration gives.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+        return converter.convert()
+
+
+def _entry(quantize, labels, normalization, command) -> dict:
+    entry: dict = {"quantize": quantize}
+    if labels is not None:
+        entry["labels"] = [str(label) for label in labels]
+    if normalization is not None:
+        scale, offset = normalization
+        entry["normalization"] = {"scale": float(scale), "offset": float(offset)}
+    if command is not None:
+        entry["command"] = command
+    return entry

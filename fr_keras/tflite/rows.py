@@ -1,0 +1,54 @@
+"""Representative data: arrays, `tf.data` sets and generators as one array of rows."""
+
+import itertools
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
+    """Returns the first rows of representative data.
+
+    Args:
+        data: An array `(rows, *shape)`, or an iterable (list, generator, `tf.data.Dataset`) of
+            rows `shape` or batches `(n, *shape)`. Of an `(inputs, labels)` tuple, the inputs.
+        shape: Shape of one input row of the network.
+        limit: No more than this many rows are taken; an endless iterable is fine.
+
+    Returns:
+        A float32 array `(rows, *shape)`.
+
+    Raises:
+        ValueError: If there is no row, a shape does not fit, or a value is not finite.
+    """
+    if hasattr(data, "shape") and not isinstance(data, Iterable):
+        data = np.asarray(data)
+    if isinstance(data, np.ndarray) or hasattr(data, "numpy"):
+        return _checked(np.asarray(data)[:limit], shape)
+    if not isinstance(data, Iterable):
+        raise ValueError(
+            "`calibration` must be an array, a tf.data.Dataset or an iterable of rows. "
+            f"Received: {type(data).__name__}"
+        )
+    rows: list[np.ndarray] = []
+    for element in data:
+        batch = np.asarray(element[0] if isinstance(element, (tuple, list)) else element)
+        batch = batch[None] if batch.shape == tuple(shape) else batch
+        rows.extend(itertools.islice(_checked(batch, shape), limit - len(rows)))
+        if len(rows) >= limit:
+            break
+    return _checked(np.array(rows, np.float32).reshape((-1, *shape)), shape)
+
+
+def _checked(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if rows.shape[1:] != tuple(shape):
+        raise ValueError(
+            f"`calibration` must hold rows of shape {tuple(shape)}, the input of the network. "
+            f"Received: an array of shape {rows.shape}"
+        )
+    if len(rows) == 0:
+        raise ValueError("`calibration` must hold at least one row. Received: none")
+    rows = rows.astype(np.float32)
+    if not np.isfinite(rows).all():
+        raise ValueError("`calibration` must be finite. Received: NaN or infinite values")
+    return rows

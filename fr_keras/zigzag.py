@@ -1,0 +1,145 @@
+"""The zigzag order of DCT coefficients, for tensors of any rank. Numpy only.
+
+Coefficient `u` comes before `v` when `sum(w_i * u_i) < sum(w_i * v_i)`, with the
+weights `w` of the axes (1 each by default). Ties go to the smaller index on the
+last axis, then on the second-last, then on the others in order.
+
+Both rules together are one integer key that is a sum over the axes, so that a
+mask is a comparison of broadcast ranges: no table of ranks is ever stored.
+
+Source: Zhao et al., "Frequency Regularization: Restricting Information
+Redundancy of Convolutional Neural Networks", IEEE Access 2023, arXiv 2304.07973.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+
+def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) -> tuple[int, ...]:
+    """Returns integers `s` so that `key(u) = sum(s_i * u_i)` grows along the zigzag.
+
+    Args:
+        shape: Lengths of the axes, each at least 1.
+        weights: One positive number per axis, exact to a thousandth; `None` is 1 each.
+
+    Raises:
+        ValueError: If `shape` or `weights` break these rules.
+
+    Example:
+
+    >>> key_strides((2, 3))
+    (7, 8)
+    """
+    shape = _checked_shape(shape)
+    fractions = [Fraction(w).limit_denominator(1000) for w in _checked_weights(shape, weights)]
+    scale = math.lcm(*(f.denominator for f in fractions))
+    integers = [int(f * scale) for f in fractions]
+    common = math.gcd(*integers)
+    size = math.prod(shape)
+    strides = [w // common * size for w in integers]
+    tie = size
+    for axis in _tie_axes(len(shape)):
+        tie //= shape[axis]
+        strides[axis] += tie
+    if sum(s * (n - 1) for s, n in zip(strides, shape, strict=True)) > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"`weights` must leave the zigzag key inside 64 bits for shape {shape}: round them. "
+            f"Received: weights={weights}"
+        )
+    return tuple(strides)
+
+
+def keys(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.ndarray:
+    """Returns the int64 zigzag key of each coefficient, of shape `shape`; all are different."""
+    total = np.zeros((), np.int64)
+    strides = key_strides(shape, weights)
+    for axis, (n, stride) in enumerate(zip(shape, strides, strict=True)):
+        line = np.arange(n, dtype=np.int64) * stride
+        total = total + line.reshape((-1,) + (1,) * (len(shape) - axis - 1))
+    return total
+
+
+def order(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.ndarray:
+    """Returns the flat (C order) indices of all coefficients, in zigzag order.
+
+    Example:
+
+    >>> order((2, 3)).tolist()
+    [0, 3, 1, 4, 2, 5]
+    """
+    return np.argsort(keys(shape, weights), axis=None)
+
+
+def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> int:
+    """Returns the key of the last kept coefficient: `keys(shape) <= boundary` is the mask.
+
+    Raises:
+        ValueError: If `kept` is not between 1 and the number of coefficients.
+    """
+    size = math.prod(shape)
+    if isinstance(kept, bool) or not isinstance(kept, (int, np.integer)) or not 1 <= kept <= size:
+        raise ValueError(
+            f"`kept` must be a whole number from 1 to {size}, the coefficients of shape "
+            f"{tuple(shape)}. Received: kept={kept!r}"
+        )
+    if kept == size:
+        strides = key_strides(shape, weights)
+        return sum(s * (n - 1) for s, n in zip(strides, shape, strict=True))
+    return int(np.partition(keys(shape, weights), kept - 1, axis=None)[kept - 1])
+
+
+def mask(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> np.ndarray:
+    """Returns the boolean tensor that is true on the first `kept` coefficients.
+
+    Example:
+
+    >>> mask((2, 3), 3).astype(int).tolist()
+    [[1, 1, 0], [1, 0, 0]]
+    """
+    return keys(shape, weights) <= boundary(shape, kept, weights)
+
+
+def corner(
+    shape: Sequence[int], kept: int, weights: Sequence[float] | None = None
+) -> tuple[int, ...]:
+    """Returns the bounding box of the first `kept` coefficients, one length per axis.
+
+    Example:
+
+    >>> corner((3, 3, 64, 64), 33)
+    (3, 3, 4, 4)
+    """
+    last = boundary(shape, kept, weights)
+    strides = key_strides(shape, weights)
+    # Along one axis, all other indices 0 give the smallest key, so each axis is measured alone.
+    return tuple(min(n, last // s + 1) for n, s in zip(shape, strides, strict=True))
+
+
+def _tie_axes(rank: int) -> list[int]:
+    """The axes from the most to the least significant in a tie."""
+    last_two = [axis for axis in (rank - 1, rank - 2) if axis >= 0]
+    return last_two + list(range(rank - 2))
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    shape = tuple(shape)
+    if not shape or any(n < 1 for n in shape):
+        raise ValueError(
+            f"`shape` must have one axis or more, each of length 1 or more. Received: shape={shape}"
+        )
+    return shape
+
+
+def _checked_weights(shape: tuple[int, ...], weights: Sequence[float] | None) -> list[float]:
+    if weights is None:
+        return [1] * len(shape)
+    weights = list(weights)
+    if len(weights) != len(shape) or not all(math.isfinite(w) and w >= 0.001 for w in weights):
+        raise ValueError(
+            f"`weights` must hold {len(shape)} finite numbers of at least 0.001, one per axis of "
+            f"shape {shape}. Received: weights={weights}"
+        )
+    return weights
