@@ -4,14 +4,19 @@ Importing this package registers every class that `keras.models.load_model` need
 eager; the command line's entry point is the light module `fr_keras_cli`.
 """
 
-import keras as _keras
+_BACKEND_RULE = (
+    "fr_keras needs the TensorFlow backend of Keras: its transforms and the TFLite converter are "
+    "TensorFlow's. Set the environment variable KERAS_BACKEND=tensorflow, or the backend in "
+    "keras.json, before Keras is imported. Received: "
+)
+
+try:
+    import keras as _keras
+except ImportError as error:  # a backend that is chosen but not installed fails in Keras itself
+    raise ImportError(f"{_BACKEND_RULE}{error}") from error
 
 if _keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "fr_keras needs the TensorFlow backend of Keras: its transforms and the TFLite converter "
-        f"are TensorFlow's. Received: backend '{_keras.backend.backend()}'. Set the environment "
-        "variable KERAS_BACKEND=tensorflow, or the backend in keras.json, before Keras is imported."
-    )
+    raise ImportError(f"{_BACKEND_RULE}backend '{_keras.backend.backend()}'")
 
 from fr_keras import layers, schedules, spectral, tflite, zigzag, zoo
 from fr_keras.bake import bake

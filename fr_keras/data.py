@@ -96,7 +96,8 @@ def _digits() -> tuple[np.ndarray, ...]:
 
 def _npz(path: Path) -> tuple[np.ndarray, ...]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # numpy leaves a file open that turns out to be no archive: the handle is ours.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             missing = [name for name in _ARRAYS if name not in file.files]
             if missing:
                 raise ValueError(

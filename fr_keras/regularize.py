@@ -59,7 +59,7 @@ def regularize(
     Example:
 
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
-    >>> regularize(model).layers[0].coefficients.shape
+    >>> tuple(regularize(model).layers[0].coefficients.shape)
     (8, 4)
     """
     check_graph(model)

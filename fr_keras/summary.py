@@ -68,7 +68,14 @@ class Summary:
 
     def to_dict(self) -> dict:
         """Returns the rows and sums as plain types, ready for JSON."""
-        rows = [{**dataclasses.asdict(row), "bytes": row.bytes} for row in self.rows]
+        rows = [
+            {
+                **dataclasses.asdict(row),
+                "corner": None if row.corner is None else list(row.corner),
+                "bytes": row.bytes,
+            }
+            for row in self.rows
+        ]
         return {
             "model": self.model,
             "layers": rows,
@@ -166,10 +173,9 @@ def _row(layer: keras.layers.Layer) -> LayerRow:
 
 def _multiply_adds(layer: keras.layers.Layer, kernel_weights: int) -> int | None:
     """Kernel weights times the positions they are applied at."""
-    try:
-        tensor = layer.input if "Transpose" in type(layer).__name__ else layer.output
-    except (AttributeError, ValueError):  # used in several places: no single shape
+    if len(layer._inbound_nodes) != 1:  # used in several places: no single shape
         return None
+    tensor = layer.input if "Transpose" in type(layer).__name__ else layer.output
     first = 2 if getattr(layer, "data_format", None) == "channels_first" else 1
     last = None if first == 2 else -1
     positions = tensor.shape[first:last]

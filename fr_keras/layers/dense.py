@@ -35,7 +35,7 @@ class FRDense(FrequencyKernel, keras.layers.Dense):
     >>> layer = FRDense(10, input_axes=(4, 4, 8))
     >>> layer(keras.ops.ones((2, 128))).shape
     TensorShape([2, 10])
-    >>> layer.coefficients.shape
+    >>> tuple(layer.coefficients.shape)
     (4, 4, 8, 10)
     >>> layer.truncate(33); layer.kept, layer.corner
     (33, (4, 4, 4, 4))

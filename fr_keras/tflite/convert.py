@@ -171,7 +171,9 @@ def _flatbuffer(
 ) -> bytes:
     entry = model.inputs[0]
     one = keras.Input(batch_shape=(1, *entry.shape[1:]), dtype=entry.dtype, name=entry.name)
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(one, model(one)))
+    # A name of its own: Keras' counters would change the bytes from call to call.
+    fixed = keras.Model(one, model(one), name=model.name)
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     if quantize != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":

@@ -1,0 +1,24 @@
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+_SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets: FR_KERAS_DATA, or a `shared/data` beside the checkout."""
+    folder = Path(os.environ.get("FR_KERAS_DATA", _SHARED))
+    if not (folder / "mnist.npz").is_file():
+        pytest.skip("no mnist.npz: set FR_KERAS_DATA to the folder that holds it")
+    return folder

@@ -1,0 +1,192 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from test_data import arrays
+
+import fr_keras
+from fr_keras_cli import main
+
+QUICK = ["--epochs", "1", "--keep", "0.01"]
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    np.savez(path, **arrays(rows=60))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(npz, tmp_path_factory):
+    """A model that `train` wrote, and what it printed."""
+    path = tmp_path_factory.mktemp("model") / "fr.keras"
+    done = call("train", path, "--data", npz, *QUICK, "--json")
+    assert done.exit_code == 0, done.output
+    return path, json.loads(done.stdout)
+
+
+def test_help_imports_no_tensorflow():
+    code = (
+        "import sys\n"
+        "from fr_keras_cli import main\n"
+        "main(['--help'], standalone_mode=False)\n"
+        "assert not {'tensorflow', 'keras', 'fr_keras'} & set(sys.modules)\n"
+    )
+    begin = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("demo", "train", "convert", "inspect"))
+    assert time.perf_counter() - begin < 30  # generous: that nothing heavy is imported is above
+
+
+def test_train_saves_what_it_reports(trained):
+    path, report = trained
+    import keras
+
+    model = keras.models.load_model(path)
+    assert fr_keras.summary(model).to_dict() == report["summary"]
+    assert report["summary"]["kept"] == report["history"]["kept"][-1]
+    assert 0 <= report["test_accuracy"] <= 1
+
+
+@pytest.mark.parametrize("mode", ["float32", "int8"])
+def test_convert_and_inspect(trained, npz, tmp_path, mode):
+    out = tmp_path / "m.tflite"
+    done = call("convert", trained[0], out, "--quantize", mode, "--calibration", npz, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["bytes"] == out.stat().st_size
+    assert found["agreement"]["rows_from"] == "held out"
+    seen = json.loads(call("inspect", out, "--json").stdout)
+    assert seen["bytes"] == found["bytes"]
+    assert seen["metadata"]["labels"] == list("0123")
+    assert seen["metadata"]["normalization"] == {"scale": 1 / 255, "offset": 0.0}
+    assert seen["inputs"][0]["dtype"] == mode
+    text = call("inspect", out)
+    assert text.exit_code == 0
+    assert "CONV_2D" in text.output
+
+
+def test_inspect_a_keras_file(trained):
+    done = call("inspect", trained[0], "--json")
+    assert json.loads(done.stdout) == trained[1]["summary"]
+    assert "conv1" in call("inspect", trained[0]).output
+
+
+def test_tables_for_people(trained, tmp_path):
+    done = call("convert", trained[0], tmp_path / "m.tflite")
+    assert done.exit_code == 0
+    assert "arg-max agrees" in done.output
+
+
+def test_the_entry_point_keeps_stdout_for_results(trained):
+    done = subprocess.run(
+        [sys.executable, "-m", "fr_keras_cli", "inspect", str(trained[0]), "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kept"] == trained[1]["summary"]["kept"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "OUTPUT"),
+        (["train", "m.h5"], ".keras"),
+        (["train", "m.keras", "--keep", "0"], "at least 1"),
+        (["train", "m.keras", "--keep", "1.5"], "at most 1.0"),
+        (["train", "m.keras", "--keep", "many"], "fraction"),
+        (["train", "m.keras", "--keep", "999999999"], "from 1 to"),
+        (["train", "m.keras", "--keep", "5"], "floors"),
+        (["train", "m.keras", "--epochs", "0"], "epochs"),
+        (["train", "m.keras", "--epochs", "2", "--truncation-epochs", "3"], "truncation-epochs"),
+        (["train", "m.keras", "--schedule", "up"], "schedule"),
+        (["train", "m.keras", "--floors", "0"], "floors"),
+        (["train", "m.keras", "--data", "mnits"], "digits"),
+        (["convert", "none.keras", "m.tflite"], "does not exist"),
+        (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
+        (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
+        (["convert", "{model}", "{model}"], "--force"),
+        (["inspect", "none.tflite"], "does not exist"),
+        (["demo", "--epochs", "-1"], "epochs"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(trained, npz, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    before = trained[0].read_bytes()
+    arguments = [argument.format(model=trained[0]) for argument in arguments]
+    if arguments[0] == "train" and "--data" not in arguments:
+        arguments += ["--data", str(npz)]
+    done = call(*arguments)
+    assert done.exit_code == 2, done.output
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+    assert trained[0].read_bytes() == before
+
+
+def test_failures_are_exit_code_1_and_leave_nothing(trained, npz, tmp_path):
+    damaged = {
+        "m.tflite": b"TFL3 and then nothing",
+        "m.keras": trained[0].read_bytes()[:5000],
+        "d.npz": npz.read_bytes()[:500],
+    }
+    for name, content in damaged.items():
+        (tmp_path / name).write_bytes(content)
+    out = tmp_path / "out.tflite"
+    for arguments in (
+        ["inspect", tmp_path / "m.tflite"],
+        ["inspect", tmp_path / "m.keras"],
+        ["convert", tmp_path / "m.keras", out],
+        ["convert", trained[0], out, "--quantize", "int8", "--calibration", tmp_path / "d.npz"],
+        ["convert", trained[0], tmp_path / "nowhere" / "out.tflite"],
+        ["train", tmp_path / "t.keras", "--data", tmp_path / "d.npz"],
+    ):
+        done = call(*arguments)
+        assert done.exit_code == 1, done.output
+        assert done.stderr.startswith("Error: ")
+        assert "Traceback" not in done.output
+    assert {path.name for path in tmp_path.iterdir()} == set(damaged)
+
+
+def test_demo(npz, tmp_path):
+    """The whole demo on a few rows: every file and the report are there and say the same."""
+    out = tmp_path / "demo"
+    done = call("demo", "--data", npz, *QUICK, "--out", out, "--json")
+    assert done.exit_code == 0, done.output
+    results = json.loads(done.stdout)
+    assert results == json.loads((out / "results.json").read_text())
+    forms = {form["form"]: form for form in results["forms"]}
+    assert set(forms) == {"plain float32", "plain int8"} | {
+        f"FR {mode}" for mode in fr_keras.tflite.MODES
+    }
+    x, y = arrays(rows=60)["x_test"][..., None] / 255, arrays(rows=60)["y_test"]
+    for name, form in forms.items():
+        path = out / (name.lower().replace(" ", "_") + ".tflite")
+        assert path.stat().st_size == form["bytes"]
+        assert np.mean(fr_keras.tflite.run(path, x).argmax(-1) == y) == form["accuracy"]
+    assert forms["FR int8"]["kept"] == results["network"]["kept"]
+    assert forms["plain int8"]["kept"] == results["network"]["kernel_weights"]
+    assert np.sum(results["confusion"]) == len(y)
+    for shares in results["bands"].values():
+        assert sum(shares) == pytest.approx(1)
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert "http" not in page
+    again = call("demo", "--data", npz, *QUICK, "--out", out)
+    assert again.exit_code == 2
+    assert "--force" in again.stderr
+    text = call("demo", "--data", npz, *QUICK, "--out", out, "--force")
+    assert text.exit_code == 0
+    assert "FR int16x8" in text.output

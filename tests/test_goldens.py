@@ -1,0 +1,26 @@
+"""Models that older versions saved load and compute what they computed."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from networks import relative_difference
+
+from fr_keras import layers
+
+FOLDER = Path(__file__).parent / "goldens"
+
+
+def test_every_layer_has_a_golden():
+    names = {path.stem for path in FOLDER.glob("*.keras")}
+    assert names == {cls.__name__ for cls in layers.TWINS.values()}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.keras")), ids=lambda path: path.stem)
+def test_golden_loads_and_computes_the_same(path):
+    model = keras.models.load_model(path)
+    arrays = np.load(path.with_suffix(".npz"))
+    assert model.get_layer("layer").kept == 9
+    y = keras.ops.convert_to_numpy(model(arrays["x"]))
+    assert relative_difference(arrays["y"], y) < 1e-5  # float32 rounding of another machine

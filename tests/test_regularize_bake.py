@@ -1,0 +1,242 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+from networks import (
+    assert_same_function,
+    halved,
+    images,
+    live,
+    relative_difference,
+    small_convnet,
+    truncated_twin,
+)
+
+from fr_keras import TailTruncation, bake, layers, regularize, zoo
+from fr_keras.rebuild import all_layers, frequency_layers
+
+
+@pytest.fixture
+def plain():
+    return live(small_convnet(), images(64))
+
+
+def test_the_twin_is_the_same_function(plain):
+    assert_same_function(plain, regularize(plain), images(32, seed=5))
+
+
+def test_baking_the_twin_is_the_same_function(plain):
+    baked = bake(regularize(plain))
+    assert_same_function(plain, baked, images(32, seed=5))
+    assert not frequency_layers(baked)
+    assert [type(a) for a in plain.layers] == [type(a) for a in baked.layers]
+
+
+def test_baking_a_truncated_model_is_the_same_function(plain):
+    twin = truncated_twin(plain, 0.2)
+    x = images(32, seed=5)
+    expected = twin.predict(x, verbose=0)
+    assert relative_difference(plain.predict(x, verbose=0), expected) > 1e-2
+    baked = bake(twin)
+    assert relative_difference(expected, baked.predict(x, verbose=0)) < 1e-3
+    assert relative_difference(expected, halved(baked, "conv").predict(x, verbose=0)) > 1e-3
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_lenet5_and_its_twin(batch_norm):
+    plain = zoo.lenet5(batch_norm=batch_norm, classifier_activation=None)
+    live(plain, images(64, (28, 28, 1)))
+    twin = regularize(plain)
+    assert_same_function(plain, twin, images(32, (28, 28, 1), seed=5))
+    assert_same_function(plain, bake(twin), images(32, (28, 28, 1), seed=5))
+
+
+def test_lenet5_counts():
+    sizes = {
+        layer.name: int(np.prod(layer.kernel.shape))
+        for layer in zoo.lenet5().layers
+        if hasattr(layer, "kernel")
+    }
+    assert sizes == {"conv1": 500, "conv2": 25_000, "hidden": 400_000, "classifier": 5_000}
+    assert zoo.lenet5().count_params() == 430_500 + 20 + 50 + 500 + 10
+    assert zoo.lenet5(batch_norm=True).count_params() == 430_500 + 2 * (20 + 50 + 500)
+    with pytest.raises(ValueError, match="`input_shape`"):
+        zoo.lenet5((8, 8, 1))
+
+
+def test_names_topology_and_trainable_stay(plain):
+    plain.get_layer("conv").trainable = False
+    twin = regularize(plain)
+    assert [a.name for a in twin.layers] == [a.name for a in plain.layers]
+    assert twin.name == plain.name
+    assert twin.get_layer("conv").trainable is False
+    assert twin.get_layer("down").trainable is True
+    kept_types = {type(a) for a in plain.layers} - set(layers.TWINS)
+    assert {type(a) for a in twin.layers} >= kept_types
+
+
+def test_the_plain_model_is_not_touched(plain):
+    before = plain.get_weights()
+    twin = regularize(plain)
+    twin.get_layer("conv").truncate(5)
+    for a, b in zip(before, plain.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_dense_behind_a_flatten_gets_its_axes(plain):
+    twin = regularize(plain)
+    assert twin.get_layer("hidden").coefficients.shape == (6, 6, 6, 16)
+    assert twin.get_layer("logits").coefficients.shape == (16, 5)
+
+
+def test_a_dense_behind_a_flatten_in_a_sequential_model():
+    model = keras.Sequential(
+        [keras.Input((4, 5, 3)), kl.Flatten(), kl.BatchNormalization(), kl.Dense(7, name="d")]
+    )
+    assert regularize(model).get_layer("d").coefficients.shape == (4, 5, 3, 7)
+
+
+def test_channels_first_flatten_is_laid_flat_channels_last():
+    inputs = keras.Input((3, 4, 5))
+    outputs = kl.Dense(7, name="d")(kl.Flatten(data_format="channels_first")(inputs))
+    plain = keras.Model(inputs, outputs)
+    twin = regularize(plain)
+    assert twin.get_layer("d").coefficients.shape == (4, 5, 3, 7)
+    assert_same_function(plain, twin, images(8, (3, 4, 5)))
+
+
+def test_include_and_exclude(plain):
+    def converted(**arguments):
+        return [layer.name for layer in frequency_layers(regularize(plain, **arguments))]
+
+    everything = ["conv", "depthwise", "down", "hidden", "logits"]
+    assert converted() == everything
+    assert converted(include="conv") == ["conv"]
+    assert converted(include=["conv", kl.Dense]) == ["conv", "hidden", "logits"]
+    assert converted(exclude=kl.Dense) == ["conv", "depthwise", "down"]
+    assert converted(include=kl.Dense, exclude="logits") == ["hidden"]
+    assert converted(include=lambda layer: layer.name.startswith("d")) == ["depthwise", "down"]
+
+
+def test_axis_weights_reach_the_layer(plain):
+    twin = regularize(plain, axis_weights={"conv": (2, 2, 1, 1)})
+    assert twin.get_layer("conv").axis_weights == (2, 2, 1, 1)
+    assert twin.get_layer("down").axis_weights is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"include": "conw"}, "`include` must name layers.*conw"),
+        ({"exclude": ["conv", "nope"]}, "`exclude` must name layers.*nope"),
+        ({"axis_weights": {"nope": (1,)}}, "`axis_weights` must name layers.*nope"),
+        ({"include": kl.Conv3D}, "layer to convert"),
+    ],
+)
+def test_bad_selections_are_named(plain, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        regularize(plain, **arguments)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = kl.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_models_without_a_graph_are_refused():
+    subclassed = Subclassed()
+    subclassed(np.ones((1, 4)))
+    for function in (regularize, bake):
+        with pytest.raises(ValueError, match="subclassed"):
+            function(subclassed)
+        with pytest.raises(ValueError, match="unbuilt Sequential"):
+            function(keras.Sequential([kl.Dense(3)]))
+        with pytest.raises(ValueError, match=r"keras\.Model"):
+            function("model")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(plain, value):
+    twin = regularize(plain)
+    kernel = np.array(plain.get_layer("down").kernel)
+    kernel[0, 0, 0, :2] = value
+    plain.get_layer("down").kernel.assign(kernel)
+    with pytest.raises(ValueError, match="'down' holds 2 NaN or infinite"):
+        regularize(plain)
+    coefficients = np.array(twin.get_layer("down").coefficients)
+    coefficients[0, 0, 0, 0] = value
+    twin.get_layer("down").coefficients.assign(coefficients)
+    with pytest.raises(ValueError, match="'down' holds 1 NaN or infinite"):
+        bake(twin)
+
+
+def test_unknown_form_is_refused(plain):
+    with pytest.raises(ValueError, match="`form` must be one of"):
+        bake(plain, form="sparse")
+
+
+def test_all_layers_opens_nested_models_and_wrappers():
+    inner = keras.Sequential([keras.Input((4,)), kl.Dense(3, name="inner")], name="nested")
+    inputs = keras.Input((5, 4))
+    x = kl.TimeDistributed(inner, name="timed")(inputs)
+    model = keras.Model(inputs, kl.Dense(2, name="outer")(x))
+    assert {"inner", "outer"} <= {layer.name for layer in all_layers(model)}
+
+
+def test_a_nested_model_is_converted():
+    inner = keras.Sequential([keras.Input((4,)), kl.Dense(6, name="inner")], name="nested")
+    inputs = keras.Input((4,))
+    plain = keras.Model(inputs, kl.Dense(2, name="outer")(inner(inputs)))
+    twin = regularize(plain)
+    assert [layer.name for layer in frequency_layers(twin)] == ["inner", "outer"]
+    x = images(8, (4,))
+    assert relative_difference(plain.predict(x, verbose=0), twin.predict(x, verbose=0)) < 1e-5
+
+
+def test_a_baked_model_loads_without_fr_keras(plain, tmp_path):
+    model = truncated_twin(plain, 0.3)
+    bake(model).save(tmp_path / "baked.keras")
+    x = images(8)
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import sys, keras, numpy as np\n"
+        "y = keras.models.load_model('baked.keras').predict(np.load('x.npy'), verbose=0)\n"
+        "assert not any(name.startswith('fr_keras') for name in sys.modules)\n"
+        "np.save('y.npy', y)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    y = np.load(tmp_path / "y.npy")
+    assert relative_difference(model.predict(x, verbose=0), y) < 1e-4
+
+
+def test_loading_needs_nothing_but_the_import(plain, tmp_path):
+    truncated_twin(plain, 0.3).save(tmp_path / "fr.keras")
+    code = (
+        "import fr_keras, keras\n"
+        "model = keras.models.load_model('fr.keras')\n"
+        "assert model.get_layer('conv').kept < 216\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_another_backend_is_a_clear_error():
+    code = "import os; os.environ['KERAS_BACKEND'] = 'numpy'; import fr_keras"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ImportError: fr_keras needs the TensorFlow backend" in done.stderr
+
+
+def test_training_a_twin_then_baking(plain):
+    x = images(64)
+    y = np.arange(64) % 5
+    twin = regularize(plain)
+    twin.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    twin.fit(x, y, epochs=3, verbose=0, callbacks=[TailTruncation(0.2, epochs=2)])
+    assert relative_difference(twin.predict(x, verbose=0), bake(twin).predict(x, verbose=0)) < 1e-3

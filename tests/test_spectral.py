@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import scipy.fft
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fr_keras import spectral
+
+TOLERANCE = 1e-5  # float32 against scipy's float64, relative to the largest value
+
+
+def random(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def close(a, b):
+    return np.abs(np.asarray(a) - b).max() <= TOLERANCE * max(np.abs(b).max(), 1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(0, 5))
+def test_both_ways_equal_scipy(shape, seed):
+    x = random(shape, seed)
+    exact = x.astype(np.float64)
+    assert close(spectral.dct_nd(x), scipy.fft.dctn(exact, norm="ortho"))
+    assert close(spectral.idct_nd(x), scipy.fft.idctn(exact, norm="ortho"))
+
+
+@pytest.mark.parametrize("shape", [(257,), (1000,), (3, 513), (600, 5), (2, 300, 3)])
+def test_long_axes_equal_scipy(shape):
+    assert not spectral.contracts(max(shape), max(shape))
+    x = random(shape)
+    assert close(spectral.dct_nd(x), scipy.fft.dctn(x.astype(np.float64), norm="ortho"))
+    assert close(spectral.idct_nd(x), scipy.fft.idctn(x.astype(np.float64), norm="ortho"))
+
+
+@pytest.mark.parametrize("axes", [(0,), (1, 3), (-1,), (2, 0)])
+def test_some_axes(axes):
+    x = random((3, 4, 5, 6))
+    assert close(spectral.dct_nd(x, axes), scipy.fft.dctn(x, axes=axes, norm="ortho"))
+    assert close(spectral.idct_nd(x, axes), scipy.fft.idctn(x, axes=axes, norm="ortho"))
+
+
+@pytest.mark.parametrize(
+    ("corner", "shape"),
+    [
+        ((2, 3), (5, 7)),
+        ((3, 3, 4, 4), (3, 3, 64, 32)),
+        ((4, 30), (25_088, 64)),
+        ((300,), (20_000,)),
+    ],
+)
+def test_a_corner_is_the_zero_padded_whole(corner, shape):
+    x = random(corner)
+    padded = np.pad(x.astype(np.float64), [(0, n - r) for n, r in zip(shape, corner, strict=True)])
+    assert close(spectral.idct_nd(x, shape=shape), scipy.fft.idctn(padded, norm="ortho"))
+
+
+def test_no_cosine_matrix_for_an_axis_of_tens_of_thousands():
+    assert not spectral.contracts(25_088, 25_088)
+    assert not spectral.contracts(25_088, 256)
+    assert spectral.contracts(25_088, 30)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 300)])
+def test_gradient_is_the_adjoint(shape):
+    """The transform is orthonormal, so its gradient is the inverse transform."""
+    x, upstream = tf.constant(random(shape)), random(shape, 1)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(spectral.idct_nd(x) * upstream)
+    assert close(tape.gradient(y, x), scipy.fft.dctn(upstream, norm="ortho"))
+
+
+def test_gradient_of_a_corner():
+    x, upstream = tf.constant(random((2, 3))), random((5, 7), 1)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reduce_sum(spectral.idct_nd(x, shape=(5, 7)) * upstream)
+    assert close(tape.gradient(y, x), scipy.fft.dctn(upstream, norm="ortho")[:2, :3])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+def test_arithmetic_is_float32(dtype):
+    x = tf.cast(random((8, 8)), dtype)
+    y = spectral.idct_nd(x)
+    assert y.dtype == tf.float32
+    assert close(y, scipy.fft.idctn(np.asarray(x, np.float64), norm="ortho"))
+
+
+def test_under_jit():
+    jitted = tf.function(spectral.idct_nd, jit_compile=True)
+    x = random((5, 300))
+    assert close(jitted(x), scipy.fft.idctn(x.astype(np.float64), norm="ortho"))
+
+
+def test_cosine_matrix_of_a_long_axis_is_exact():
+    """The angle u * x is large: float32 or a naive float64 product would drift."""
+    rows = spectral.cosine_matrix(20_000, 100).astype(np.float64)
+    unit = np.eye(100, 20_000)
+    assert np.abs(rows - scipy.fft.idct(unit, norm="ortho")).max() < 1e-9
+
+
+@pytest.mark.parametrize("axes", [(0, 0), (2,), (-3,)])
+def test_bad_axes_are_refused(axes):
+    with pytest.raises(ValueError, match="`axes`"):
+        spectral.dct_nd(np.ones((2, 2)), axes)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 3), (3, 3, 3)])
+def test_bad_target_shapes_are_refused(shape):
+    with pytest.raises(ValueError, match="`shape`"):
+        spectral.idct_nd(np.ones((2, 2)), shape=shape)
+
+
+def test_only_transformed_axes_grow():
+    with pytest.raises(ValueError, match="`shape`"):
+        spectral.idct_nd(np.ones((2, 2)), axes=(0,), shape=(4, 4))

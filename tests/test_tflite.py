@@ -1,0 +1,254 @@
+import json
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.tools import flatbuffer_utils
+from keras import layers as kl
+from networks import images, live, relative_difference, small_convnet, truncated_twin
+
+from fr_keras import bake, regularize, tflite, zoo
+from fr_keras.tflite import metadata
+from fr_keras.tflite.rows import representative_rows
+
+SHAPE = (12, 12, 3)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return truncated_twin(live(small_convnet(), images(64)), 0.5)
+
+
+@pytest.fixture(scope="module")
+def int8(model):
+    return tflite.convert(model, quantize="int8", calibration=images(100)).content
+
+
+@pytest.mark.parametrize("mode", tflite.MODES)
+@pytest.mark.parametrize("float_io", [False, True])
+def test_every_mode_agrees_with_keras(model, mode, float_io):
+    done = tflite.convert(model, quantize=mode, calibration=images(120), float_io=float_io)
+    agreement = done.agreement
+    assert agreement.holds
+    assert agreement.rows == 24
+    assert agreement.rows_from == "held out"
+    x = images(40, seed=9)
+    expected = model.predict(x, verbose=0)
+    # float32 rounding, half precision, and quantization of a 5-layer network
+    bound = {"float32": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 0.15, "int16x8": 5e-2}
+    assert relative_difference(expected, tflite.run(done.content, x)) < bound[mode]
+    # A network with one kernel halved is another network, beyond every bound.
+    spoiled = bake(model)
+    spoiled.get_layer("logits").kernel.assign(spoiled.get_layer("logits").kernel * 0.5)
+    assert relative_difference(expected, spoiled.predict(x, verbose=0)) > bound[mode]
+    kind = {"int8": "int8", "int16x8": "int16"}.get(mode, "float32")
+    seen = tflite.inspect(done.content)
+    assert seen.inputs[0].dtype == seen.outputs[0].dtype == ("float32" if float_io else kind)
+    step = agreement.step
+    assert (step is None) == (kind == "float32" or float_io)
+
+
+def test_agreement_is_what_the_file_does(model):
+    """The returned numbers, computed by hand from the file on the rows held out."""
+    x = images(50)
+    done = tflite.convert(model, quantize="dynamic", calibration=x)
+    difference = np.abs(tflite.run(done.content, x[-10:]) - model.predict(x[-10:], verbose=0))
+    assert done.agreement.largest == pytest.approx(difference.max(), rel=1e-4)
+    assert done.agreement.mean == pytest.approx(difference.mean(), rel=1e-4)
+
+
+def test_plain_models_convert_too(model):
+    plain = bake(model)
+    x = images(8)
+    file = tflite.convert(plain).content
+    assert relative_difference(plain.predict(x, verbose=0), tflite.run(file, x)) < 1e-5
+
+
+def test_the_batch_is_1_and_no_shape_arithmetic_is_left():
+    lenet = zoo.lenet5(batch_norm=True)
+    seen = tflite.inspect(tflite.convert(lenet).content)
+    assert seen.inputs[0].shape == (1, 28, 28, 1)
+    assert not {"SHAPE", "PACK", "STRIDED_SLICE", "MUL", "ADD"} & set(seen.ops)
+    inputs = keras.Input((8, 8, 2))
+    up = keras.Model(inputs, kl.Conv2DTranspose(4, 2, strides=2)(inputs))
+    assert not {"SHAPE", "PACK"} & set(tflite.inspect(tflite.convert(up).content).ops)
+
+
+@pytest.mark.parametrize("mode", ["int8", "int16x8"])
+def test_integer_modes_need_representative_data(model, mode):
+    with pytest.raises(ValueError, match=f"`calibration` must be given for quantize='{mode}'"):
+        tflite.convert(model, quantize=mode)
+
+
+def batches(rows):
+    return tf.data.Dataset.from_tensor_slices(rows).batch(16)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda x: x,
+        list,
+        iter,
+        lambda x: tf.constant(x),
+        lambda x: (row for row in x),
+        lambda x: ((row, 1) for row in x),
+        batches,
+        lambda x: batches((x, np.zeros(len(x)))),
+        lambda x: tf.data.Dataset.from_tensor_slices(x),
+    ],
+)
+def test_representative_data_of_every_kind(wrap):
+    x = images(50)
+    assert np.array_equal(representative_rows(wrap(x), SHAPE, 40), x[:40])
+    assert np.array_equal(representative_rows(wrap(x), SHAPE, 100), x)
+
+
+def test_endless_representative_data():
+    def endless():
+        while True:
+            yield images(3)
+
+    assert representative_rows(endless(), SHAPE, 10).shape == (10, *SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("data", "match"),
+    [
+        (np.zeros((0, *SHAPE)), "at least one row"),
+        ([], "at least one row"),
+        (np.zeros((5, 12, 12, 1)), "rows of shape"),
+        (np.zeros(SHAPE), "rows of shape"),
+        ((np.zeros((7, 7)) for _ in range(3)), "rows of shape"),
+        (np.full((5, *SHAPE), np.nan), "finite"),
+        (3, "must be an array"),
+    ],
+)
+def test_bad_representative_data_is_named(model, data, match):
+    with pytest.raises(ValueError, match=f"`calibration`.*{match}"):
+        tflite.convert(model, quantize="int8", calibration=data)
+
+
+def test_one_representative_row_is_said_to_be_seen(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tflite.ConversionWarning)
+        done = tflite.convert(model, quantize="int8", calibration=images(1))
+    assert done.agreement.rows_from == "calibration"
+
+
+def test_disagreement_is_a_loud_warning(model):
+    """Calibrated on a tenth of the network's range, the file must clip."""
+    x = images(100)
+    x[:80] *= 0.02
+    with pytest.warns(tflite.ConversionWarning, match="disagrees with its Keras model"):
+        done = tflite.convert(model, quantize="int8", calibration=x)
+    assert not done.agreement.holds
+
+
+def test_metadata_is_stored_and_read(model, tmp_path):
+    tflite.convert(
+        model,
+        tmp_path / "m.tflite",
+        labels=list("abcde"),
+        normalization=(1 / 255, 0.5),
+        command="make it",
+    )
+    assert tflite.inspect(tmp_path / "m.tflite").metadata == {
+        "version": 1,
+        "quantize": "float32",
+        "labels": list("abcde"),
+        "normalization": {"scale": 1 / 255, "offset": 0.5},
+        "command": "make it",
+    }
+    with pytest.raises(ValueError, match="`labels` must name the 5 classes"):
+        tflite.convert(model, labels=["a"])
+
+
+def test_foreign_metadata_is_ignored(int8):
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(int8))
+    content.metadata = []
+    assert metadata.read(content) == {}
+    buffers = content.buffers
+    content = flatbuffer_utils.read_model_from_bytearray(bytearray(int8))
+    row = next(one for one in content.metadata if one.name in (b"fr_keras", "fr_keras"))
+    content.buffers[row.buffer].data = list(b"{not json")
+    assert metadata.read(content) == {}
+    row.buffer = len(buffers) + 100
+    assert metadata.read(content) == {}
+
+
+def test_run_takes_real_values_and_integers_alike(int8):
+    x = images(20)
+    seen = tflite.inspect(int8).inputs[0]
+    as_integers = np.clip(np.round(x / seen.scale) + seen.zero_point, -128, 127).astype(np.int8)
+    real = tflite.run(int8, x)
+    assert real.dtype == np.float32
+    assert np.array_equal(real, tflite.run(int8, as_integers))
+    assert np.array_equal(real[:7], tflite.run(int8, x[:7]))
+    assert tflite.run(int8, x[:0]).shape == (0, 5)
+
+
+def test_run_names_a_wrong_shape(int8):
+    with pytest.raises(ValueError, match="`x` must have the shape"):
+        tflite.run(int8, images(3, (12, 12, 1)))
+
+
+def test_latency_is_a_time(int8):
+    assert 0 < tflite.Runner(int8).latency(runs=3) < 10
+
+
+def test_inspect_counts_every_byte(model, int8):
+    seen = tflite.inspect(int8)
+    assert seen.weight_bytes + seen.scale_bytes + seen.rest_bytes == seen.bytes == len(int8)
+    kernels = sum(
+        np.prod(layer.kernel.shape) for layer in bake(model).layers if hasattr(layer, "kernel")
+    )
+    channels = 8 + 8 + 6 + 16 + 5
+    assert kernels < seen.weight_bytes < kernels + 4 * channels + 50
+    assert seen.scale_bytes > 12 * channels
+    assert seen.ops["CONV_2D"] == 2
+    assert seen.ops["DEPTHWISE_CONV_2D"] == 1
+    json.dumps(seen.to_dict())
+
+
+def test_damaged_files_are_refused(int8, tmp_path):
+    for bad in (b"", b"TFL3", b"not a model" * 20, int8[: len(int8) // 2], int8[:-200]):
+        (tmp_path / "bad.tflite").write_bytes(bad)
+        for function in (tflite.inspect, lambda path: tflite.run(path, images(1))):
+            with pytest.raises(ValueError, match=r"`file` must be a \.tflite flatbuffer"):
+                function(tmp_path / "bad.tflite")
+    with pytest.raises(FileNotFoundError):
+        tflite.inspect(tmp_path / "none.tflite")
+
+
+def test_files_are_not_overwritten(model, tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        tflite.convert(model, path)
+    assert path.read_bytes() == b"mine"
+    done = tflite.convert(model, path, overwrite=True)
+    assert path.read_bytes() == done.content
+    with pytest.raises(FileNotFoundError, match="folder"):
+        tflite.convert(model, tmp_path / "nowhere" / "m.tflite")
+
+
+def test_unfit_models_are_named():
+    two = keras.Input((3,)), keras.Input((3,))
+    with pytest.raises(ValueError, match="one input and one output"):
+        tflite.convert(keras.Model(two, kl.Add()(two)))
+    open_size = keras.Input((None, None, 3))
+    with pytest.raises(ValueError, match="fixed shape"):
+        tflite.convert(keras.Model(open_size, kl.Conv2D(2, 3)(open_size)))
+    with pytest.raises(ValueError, match="unbuilt"):
+        tflite.convert(keras.Sequential([kl.Dense(3)]))
+    with pytest.raises(ValueError, match="`quantize` must be one of"):
+        tflite.convert(regularize(zoo.lenet5()), quantize="int4")
+
+
+def test_the_same_model_gives_the_same_bytes(model):
+    one, two = (tflite.convert(model, quantize="int8", calibration=images(40)) for _ in range(2))
+    assert one.content == two.content

@@ -1,0 +1,268 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import layers as kl
+
+from fr_keras import TailTruncation, layers, regularize, zoo
+from fr_keras.rebuild import frequency_layers
+from fr_keras.sharing import _share, targets
+
+
+def twin() -> keras.Model:
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            kl.Conv2D(8, 3, name="conv"),
+            kl.Flatten(),
+            kl.Dense(3, name="dense"),
+        ]
+    )
+    model = regularize(model)
+    model.compile("adam", "mse")
+    return model
+
+
+SIZES = {"conv": 144, "dense": 384}
+X, Y = np.random.default_rng(0).normal(size=(16, 6, 6, 2)), np.ones((16, 3))
+
+
+def fit(model, *callbacks, epochs, **kwargs):
+    return model.fit(X, Y, epochs=epochs, verbose=0, callbacks=list(callbacks), **kwargs).history
+
+
+def kept(model):
+    return {layer.name: layer.kept for layer in frequency_layers(model)}
+
+
+# Shares
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 300)), min_size=1, max_size=8),
+    st.floats(0, 1),
+)
+def test_shares_are_exact_floored_and_in_proportion(pairs, position):
+    sizes = {str(i): size for i, (size, _) in enumerate(pairs)}
+    floors = {str(i): floor for i, (_, floor) in enumerate(pairs)}
+    least = sum(min(sizes[n], floors[n]) for n in sizes)
+    total = round(least + position * (sum(sizes.values()) - least))
+    shares = _share(sizes, total, floors)
+    assert sum(shares.values()) == total
+    assert all(min(sizes[n], floors[n]) <= shares[n] <= sizes[n] for n in sizes)
+    extra = {n: shares[n] - min(sizes[n], floors[n]) for n in sizes}
+    room = {n: sizes[n] - min(sizes[n], floors[n]) for n in sizes}
+    for n in sizes:
+        assert abs(extra[n] * max(sum(room.values()), 1) - (total - least) * room[n]) <= max(
+            sum(room.values()), 1
+        )
+
+
+def test_totals_fractions_and_dicts():
+    found = frequency_layers(twin())
+    assert targets(found, 528) == SIZES
+    assert targets(found, 1.0) == SIZES
+    assert targets(found, 2) == {"conv": 1, "dense": 1}
+    assert sum(targets(found, 0.1).values()) == 53
+    assert targets(found, {"conv": 0.5, "dense": 1}) == {"conv": 72, "dense": 1}
+    assert targets(found, {"dense": 5}) == {"dense": 5}
+    assert targets(found, 401, "frereg") == {"conv": 130, "dense": 271}
+
+
+def test_frereg_floors_of_lenet5_and_transposed_layers():
+    lenet = frequency_layers(regularize(zoo.lenet5(batch_norm=True)))
+    shares = targets(lenet, 776, floors="frereg")
+    assert sum(shares.values()) == 776
+    assert shares["conv1"] >= 128
+    assert shares["classifier"] >= 256
+    up = layers.FRConv2DTranspose(8, 2, name="up")
+    up.build((None, 4, 4, 8))
+    assert targets([up], 40, floors="frereg") == {"up": 40}
+    with pytest.raises(ValueError, match="at least 32"):
+        targets([up], 31, floors="frereg")
+
+
+@pytest.mark.parametrize(
+    ("keep", "match"),
+    [
+        (0, "`keep`.*from 1 to 528"),
+        (0.0, "`keep`"),
+        (-3, "`keep`"),
+        (1.5, "`keep`"),
+        (529, "`keep`"),
+        (True, "`keep`"),
+        (float("nan"), "`keep`"),
+        ("all", "`keep`"),
+        (1, "at least 2, the sum"),
+        ({}, "`keep`.*an empty dict"),
+        ({"convv": 3}, "`keep` must name FR layers.*convv"),
+        ({"conv": 0}, r"`keep\['conv'\]`"),
+        ({"conv": 145}, r"`keep\['conv'\]`.*from 1 to 144"),
+    ],
+)
+def test_bad_keep_is_named(keep, match):
+    with pytest.raises(ValueError, match=match):
+        fit(twin(), TailTruncation(keep, epochs=2), epochs=2)
+
+
+@pytest.mark.parametrize("floors", [0, -1, 2.5, True, "caffe"])
+def test_bad_floors_are_named(floors):
+    with pytest.raises(ValueError, match="`floors`"):
+        targets(frequency_layers(twin()), 100, floors)
+
+
+# The callback
+
+
+def test_kept_follows_the_schedule_and_ends_in_a_final_phase():
+    model = twin()
+    history = fit(model, TailTruncation(48, epochs=4, schedule="linear", warmup=2), epochs=8)
+    assert history["kept"] == [528, 528, 528, 368, 208, 48, 48, 48]
+    assert kept(model) == targets(frequency_layers(model), 48)
+    assert history["energy_cut"][:3] == [0, 0, 0]
+    assert all(0 < cut < 1 for cut in history["energy_cut"][3:6])
+
+
+def test_energy_cut_is_what_the_cut_removes():
+    model = twin()
+    layer = model.get_layer("dense")
+    values = np.zeros(layer.coefficients.shape)
+    values[0, 0, 0, 0], values[-1, -1, -1, -1] = 3, 4
+    layer.set_coefficients(values)
+    model.get_layer("conv").set_coefficients(np.zeros(model.get_layer("conv").coefficients.shape))
+    history = fit(model, TailTruncation(50, epochs=1), epochs=1)
+    assert history["energy_cut"] == [pytest.approx(16 / 25)]
+
+
+def test_start_fraction_and_constant_schedule():
+    model = twin()
+    history = fit(model, TailTruncation(48, epochs=3, schedule="linear", start=0.5), epochs=3)
+    assert history["kept"] == [264, 156, 48]
+    model = twin()
+    assert fit(model, TailTruncation(48, 1, schedule="constant"), epochs=2)["kept"] == [48, 48]
+
+
+def test_a_dict_touches_only_its_layers():
+    model = twin()
+    fit(model, TailTruncation({"dense": 20}, epochs=2), epochs=2)
+    assert kept(model) == {"conv": 144, "dense": 20}
+
+
+def test_own_schedule():
+    model = twin()
+    history = fit(model, TailTruncation(48, 3, schedule=lambda e: [1, 0.5, 0][min(e, 2)]), epochs=3)
+    assert history["kept"] == [528, 288, 48]
+
+
+def test_what_was_cut_is_zero_after_training_with_momentum():
+    model = twin()
+    fit(model, TailTruncation(48, epochs=3), epochs=5)
+    for layer in frequency_layers(model):
+        assert np.count_nonzero(layer.coefficients) <= layer.kept
+
+
+@pytest.mark.parametrize("with_initial_epoch", [True, False])
+def test_a_saved_model_resumes_exactly(tmp_path, with_initial_epoch):
+    def callback():
+        return TailTruncation(48, epochs=6, schedule="cosine", warmup=1)
+
+    whole = twin()
+    expected = fit(whole, callback(), epochs=9, shuffle=False)["kept"]
+    model = twin()
+    model.set_weights(twin().get_weights())
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "at.keras")
+    first = fit(model, callback(), checkpoint, epochs=9, shuffle=False, steps_per_epoch=1)["kept"]
+    assert first == expected
+
+    model = twin()
+    with pytest.warns(UserWarning, match="fit ended before"):
+        first = fit(model, callback(), checkpoint, epochs=4, shuffle=False)["kept"]
+    again = keras.models.load_model(tmp_path / "at.keras")
+    arguments = {"epochs": 9, "initial_epoch": 4} if with_initial_epoch else {"epochs": 5}
+    second = fit(again, callback(), shuffle=False, **arguments)["kept"]
+    assert first + second == expected
+
+
+def test_resumed_weights_equal_an_uninterrupted_run(tmp_path):
+    def callback():
+        return TailTruncation(48, epochs=4)
+
+    keras.utils.set_random_seed(1)
+    whole = twin()
+    start = [np.array(w) for w in whole.get_weights()]
+    fit(whole, callback(), epochs=6, shuffle=False)
+
+    model = twin()
+    model.set_weights(start)
+    with pytest.warns(UserWarning, match="fit ended before"):
+        fit(model, callback(), epochs=3, shuffle=False)
+    model.save(tmp_path / "half.keras")
+    again = keras.models.load_model(tmp_path / "half.keras")
+    fit(again, callback(), epochs=6, initial_epoch=3, shuffle=False)
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        assert np.allclose(a, b, atol=1e-6)
+
+
+def test_a_new_target_starts_a_new_schedule_from_the_present():
+    model = twin()
+    fit(model, TailTruncation(100, epochs=2), epochs=2)
+    history = fit(model, TailTruncation(50, epochs=2, schedule="linear"), epochs=2)
+    assert history["kept"] == [100, 50]
+    with pytest.raises(ValueError, match="`keep` must not be above the start"):
+        fit(model, TailTruncation(400, epochs=2), epochs=2)
+
+
+def test_ending_too_early_is_a_warning():
+    with pytest.warns(UserWarning, match="warmup \\+ epochs = 6 epochs"):
+        fit(twin(), TailTruncation(48, epochs=5, warmup=1), epochs=3)
+
+
+def test_a_plain_model_is_refused():
+    model = keras.Sequential([keras.Input((6, 6, 2)), kl.Flatten(), kl.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="no FR layers"):
+        fit(model, TailTruncation(5, epochs=1), epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"epochs": 0}, "`epochs`"),
+        ({"epochs": 2, "start": 0}, "`start`"),
+        ({"epochs": 2, "start": 1.1}, "`start`"),
+        ({"epochs": 2, "start": True}, "`start`"),
+        ({"epochs": 2, "warmup": -1}, "`warmup`"),
+        ({"epochs": 2, "schedule": "up"}, "`schedule`"),
+        (
+            {"epochs": 3, "schedule": lambda epoch: min(1, 0.1 + epoch)},
+            "`schedule` must never grow",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(arguments, match):
+    with pytest.raises(ValueError, match=match):
+        TailTruncation(5, **arguments)
+
+
+def test_counts_reach_history_and_csv_log(tmp_path):
+    log = tmp_path / "log.csv"
+    fit(twin(), TailTruncation(48, epochs=2), keras.callbacks.CSVLogger(log), epochs=2)
+    header, *rows = log.read_text().splitlines()
+    assert {"kept", "energy_cut"} <= set(header.split(","))
+    assert len(rows) == 2
+
+
+def test_no_retracing_when_the_cut_moves():
+    """A new `kept` is a new value in a variable: the compiled step stays."""
+    model = twin()
+    traces = []
+    layer = model.get_layer("dense")
+    original = layer.call
+    layer.call = lambda *a, **k: traces.append(1) or original(*a, **k)
+    model.make_train_function()
+    fit(model, TailTruncation(48, epochs=4), epochs=4)
+    assert len(traces) <= 2
+    assert math.prod(layer.coefficients.shape) == 384
