@@ -81,7 +81,7 @@ def main() -> None:
 
 @main.command()
 @_data_option
-@click.option("--keep", type=Keep(), default="776", show_default=True, help="What is kept.")
+@click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
 @click.option("--epochs", type=_epochs, default=40, show_default=True, help="Epochs in all.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
@@ -102,7 +102,7 @@ def demo(data, keep, epochs, seed, out, force, as_json) -> None:
         from fr_keras.files import check_target
         from fr_keras.training import Recipe
 
-        recipe = Recipe(keep, epochs, max(1, round(epochs * 0.6)), seed=seed)
+        recipe = Recipe(keep, epochs, max(1, round(epochs * 0.3)), seed=seed)
         if out.is_dir():
             check_target(out / "results.json", overwrite=force)
         dataset = _load(data)
@@ -119,12 +119,12 @@ def demo(data, keep, epochs, seed, out, force, as_json) -> None:
 @main.command()
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @_data_option
-@click.option("--keep", type=Keep(), default="776", show_default=True, help="What is kept.")
+@click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
 @click.option("--epochs", type=_epochs, default=40, show_default=True, help="Epochs in all.")
 @click.option(
     "--truncation-epochs",
     type=_epochs,
-    help="Epochs in which the target is reached. [default: 0.6 of the epochs]",
+    help="Epochs in which the target is reached. [default: 0.3 of the epochs]",
 )
 @click.option(
     "--schedule",
@@ -149,7 +149,7 @@ def train(output, data, truncation_epochs, force, as_json, **options) -> None:
         from fr_keras.files import check_target, replacing
 
         epochs = options["epochs"]
-        options["truncation_epochs"] = truncation_epochs or max(1, round(epochs * 0.6))
+        options["truncation_epochs"] = truncation_epochs or max(1, round(epochs * 0.3))
         recipe = training.Recipe(**options)
         check_target(output, overwrite=force)
         dataset = _load(data)

@@ -26,9 +26,9 @@ class Recipe:
         seed: Seed of weights, shuffling and dropout.
     """
 
-    keep: Keep = 776
+    keep: Keep = 0.01
     epochs: int = 40
-    truncation_epochs: int = 25
+    truncation_epochs: int = 12
     schedule: str = "geometric"
     floors: int | str = "frereg"
     batch_size: int = 32

@@ -38,7 +38,7 @@ class FRDense(FrequencyKernel, keras.layers.Dense):
     >>> tuple(layer.coefficients.shape)
     (4, 4, 8, 10)
     >>> layer.truncate(33); layer.kept, layer.corner
-    (33, (4, 4, 4, 4))
+    (33, (4, 4, 4, 3))
     """
 
     def __init__(self, units, *args, input_axes: Sequence[int] | None = None, **kwargs):
