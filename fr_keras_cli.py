@@ -285,7 +285,7 @@ def _failure() -> Iterator[None]:
     """Turns the library's errors into one line on stderr and an exit code."""
     try:
         yield
-    except FileExistsError as error:
+    except (FileExistsError, FileNotFoundError, IsADirectoryError) as error:
         raise click.UsageError(str(error)) from error
     except (ValueError, OSError, ImportError) as error:
         raise click.ClickException(str(error)) from error

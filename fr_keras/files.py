@@ -43,12 +43,15 @@ def replacing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path
     """
     path = check_target(path, overwrite)
     # A folder of its own: the writer sees a name that does not exist yet.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"'{path}' cannot be written and is left as it was: {error}") from error
 
 
 def write_bytes(path: str | os.PathLike, data: bytes, overwrite: bool = False) -> None:

@@ -1,4 +1,5 @@
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -118,6 +119,9 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
         (["convert", "{model}", "{model}"], "--force"),
+        (["convert", "{model}", "nowhere/m.tflite"], "folder that exists"),
+        (["train", "nowhere/m.keras"], "folder that exists"),
+        (["train", "m.keras", "--data", "none.npz"], "none.npz"),
         (["inspect", "none.tflite"], "does not exist"),
         (["demo", "--epochs", "-1"], "epochs"),
     ],
@@ -150,7 +154,6 @@ def test_failures_are_exit_code_1_and_leave_nothing(trained, npz, tmp_path):
         ["inspect", tmp_path / "m.keras"],
         ["convert", tmp_path / "m.keras", out],
         ["convert", trained[0], out, "--quantize", "int8", "--calibration", tmp_path / "d.npz"],
-        ["convert", trained[0], tmp_path / "nowhere" / "out.tflite"],
         ["train", tmp_path / "t.keras", "--data", tmp_path / "d.npz"],
     ):
         done = call(*arguments)
@@ -158,6 +161,28 @@ def test_failures_are_exit_code_1_and_leave_nothing(trained, npz, tmp_path):
         assert done.stderr.startswith("Error: ")
         assert "Traceback" not in done.output
     assert {path.name for path in tmp_path.iterdir()} == set(damaged)
+
+
+@pytest.mark.parametrize("command", ["convert", "train"])
+def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, tmp_path, command):
+    """A real write that the system stops half-way: the file size limit of the process."""
+    out = tmp_path / {"convert": "m.tflite", "train": "m.keras"}[command]
+    out.write_bytes(b"mine")
+    arguments = {
+        "convert": [str(trained[0]), str(out)],
+        "train": [str(out), "--data", str(npz), *QUICK],
+    }[command]
+    done = subprocess.run(
+        [sys.executable, "-m", "fr_keras_cli", command, *arguments, "--force"],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 1
+    assert "cannot be written and is left as it was" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert out.read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
 def test_demo(npz, tmp_path):

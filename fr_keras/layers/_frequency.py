@@ -85,7 +85,7 @@ class FrequencyKernel:
     @property
     def kernel(self):
         """The spatial kernel, rebuilt from the kept coefficients in the compute dtype."""
-        if not self.built and not hasattr(self, "coefficients"):
+        if not hasattr(self, "coefficients"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
         kernel = spectral.idct_nd(ops.where(self._mask(), self.coefficients, 0.0))
         return ops.cast(ops.reshape(kernel, self._kernel_shape), self.compute_dtype)
@@ -100,14 +100,18 @@ class FrequencyKernel:
             )
 
     def _mask(self):
-        """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph."""
-        shape = self._coefficient_shape
-        key = 0
-        strides = zigzag.key_strides(shape, self.axis_weights)
-        for axis, (n, stride) in enumerate(zip(shape, strides, strict=True)):
-            line = np.arange(n, dtype=np.int64) * stride
-            key = key + ops.convert_to_tensor(line.reshape((-1,) + (1,) * (len(shape) - axis - 1)))
-        return key <= self._truncation[STATE.index("boundary")]
+        """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph.
+
+        The last axis stands on the other side of the comparison, with the boundary: the one
+        tensor of the kernel's size is the mask itself, and no compiler can fold it away.
+        """
+        *shape, length = self._coefficient_shape
+        *strides, stride = zigzag.key_strides(self._coefficient_shape, self.axis_weights)
+        key = np.zeros((1,) * (len(shape) + 1), np.int64)
+        for axis, (n, step) in enumerate(zip(shape, strides, strict=True)):
+            key = key + (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - axis))
+        boundary = self._truncation[STATE.index("boundary")]
+        return key <= boundary - np.arange(length) * stride
 
     @property
     def truncation(self) -> dict[str, int]:

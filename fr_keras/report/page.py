@@ -39,7 +39,7 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
             ),
             (
                 "Energy in each frequency band",
-                "Shares of the energy of all kernels. What truncation leaves lies in the lowest bands.",
+                "Shares of the energy of all kernels. Truncation leaves the lowest bands only.",
                 plots.band_energy(results["bands"]),
             ),
             (

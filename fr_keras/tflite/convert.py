@@ -1,8 +1,6 @@
 """`convert`: a Keras model to a .tflite file, checked against the model before it is returned."""
 
-import contextlib
 import dataclasses
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -170,29 +168,42 @@ def _flatbuffer(
     model: keras.Model, quantize: str, rows: np.ndarray | None, float_io: bool
 ) -> bytes:
     entry = model.inputs[0]
-    one = keras.Input(batch_shape=(1, *entry.shape[1:]), dtype=entry.dtype, name=entry.name)
-    # A name of its own: Keras' counters would change the bytes from call to call.
-    fixed = keras.Model(one, model(one), name=model.name)
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+    trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
+
+    # The weights are constants of the graph: the converter reads variables badly.
+    def constant(inputs):
+        weights = ([tf.constant(value) for value in values] for values in (trainable, other))
+        return model.stateless_call(*weights, inputs, training=False)[0]
+
+    signature = tf.TensorSpec((1, *entry.shape[1:]), entry.dtype, name=entry.name)
+    function = tf.function(constant).get_concrete_function(signature)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    _configure(converter, quantize, rows, float_io)
+    with warnings.catch_warnings():
+        # The converter asks for statistics of quantized inputs, which calibration gives.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+        return converter.convert()
+
+
+def _configure(
+    converter: tf.lite.TFLiteConverter, quantize: str, rows: np.ndarray | None, float_io: bool
+) -> None:
     if quantize != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize in _CALIBRATED:
-        converter.representative_dataset = lambda: ([row[None]] for row in rows)
-        sets = tf.lite.OpsSet
-        wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        converter.target_spec.supported_ops = [
-            sets.TFLITE_BUILTINS_INT8 if quantize == "int8" else wide
-        ]
-        if not float_io:
-            kind = tf.int8 if quantize == "int8" else tf.int16
-            converter.inference_input_type = converter.inference_output_type = kind
-    # Keras' exporter prints to stdout, which belongs to the caller's results.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        # The converter asks for statistics of quantized inputs, which calibration gives.
-        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
-        return converter.convert()
+    if quantize not in _CALIBRATED:
+        return
+    converter.representative_dataset = lambda: ([row[None]] for row in rows)
+    sets = tf.lite.OpsSet
+    wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    converter.target_spec.supported_ops = [
+        sets.TFLITE_BUILTINS_INT8 if quantize == "int8" else wide
+    ]
+    if not float_io:
+        kind = tf.int8 if quantize == "int8" else tf.int16
+        converter.inference_input_type = converter.inference_output_type = kind
 
 
 def _entry(quantize, labels, normalization, command) -> dict:

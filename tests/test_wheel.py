@@ -1,0 +1,32 @@
+"""The built wheel works outside the checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_a_built_wheel_works_outside_the_checkout(tmp_path):
+    def run(*command, **kwargs):
+        return subprocess.run(command, check=True, capture_output=True, text=True, **kwargs)
+
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    run(*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT))
+    (wheel,) = tmp_path.glob("fr_keras-*.whl")
+    site = tmp_path / "site"
+    run(*pip, "install", "--no-deps", "--target", str(site), str(wheel))
+    assert {"py.typed", "report"} <= {path.name for path in (site / "fr_keras").iterdir()}
+    assert (site / "fr_keras" / "report" / "demo.html").is_file()
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "import fr_keras\n"
+        f"assert fr_keras.__file__.startswith({str(site)!r})\n"
+        "model = fr_keras.regularize(fr_keras.zoo.lenet5())\n"
+        "print(len(fr_keras.tflite.convert(model).content))\n"
+    )
+    done = run(sys.executable, "-I", "-c", code, cwd=tmp_path)
+    assert int(done.stdout) > 1_700_000
