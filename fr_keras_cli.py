@@ -215,8 +215,7 @@ def convert(model, output, quantize, calibration, float_io, force, as_json) -> N
         if as_json:
             click.echo(json.dumps({"file": str(output), **conversion.to_dict()}))
         else:
-            click.echo(f"{output}: {len(conversion.content):,} bytes, {quantize}")
-            click.echo(f"Against Keras {conversion.agreement}")
+            click.echo(f"{output}: {conversion}")
 
 
 @main.command()
@@ -287,7 +286,7 @@ def _failure() -> Iterator[None]:
         yield
     except (FileExistsError, FileNotFoundError, IsADirectoryError) as error:
         raise click.UsageError(str(error)) from error
-    except (ValueError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
 
 

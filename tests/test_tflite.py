@@ -37,8 +37,8 @@ def test_every_mode_agrees_with_keras(model, mode, float_io):
     assert agreement.rows_from == "held out"
     x = images(40, seed=9)
     expected = model.predict(x, verbose=0)
-    # float32 rounding, half precision, and quantization of a 5-layer network
-    bound = {"float32": 1e-5, "float16": 5e-3, "dynamic": 5e-2, "int8": 0.15, "int16x8": 5e-2}
+    # float32 rounding; half-precision weights; 8-bit weights; these and 8-bit activations
+    bound = {"float32": 1e-5, "float16": 5e-3, "dynamic": 0.1, "int8": 0.15, "int16x8": 0.1}
     assert relative_difference(expected, tflite.run(done.content, x)) < bound[mode]
     # A network with one kernel halved is another network, beyond every bound.
     spoiled = bake(model)
@@ -55,7 +55,7 @@ def test_agreement_is_what_the_file_does(model):
     """The returned numbers, computed by hand from the file on the rows held out."""
     x = images(50)
     done = tflite.convert(model, quantize="dynamic", calibration=x)
-    difference = np.abs(tflite.run(done.content, x[-10:]) - model.predict(x[-10:], verbose=0))
+    difference = np.abs(tflite.run(done.content, x[::5]) - model.predict(x[::5], verbose=0))
     assert done.agreement.largest == pytest.approx(difference.max(), rel=1e-4)
     assert done.agreement.mean == pytest.approx(difference.mean(), rel=1e-4)
 
@@ -103,8 +103,12 @@ def batches(rows):
 )
 def test_representative_data_of_every_kind(wrap):
     x = images(50)
-    assert np.array_equal(representative_rows(wrap(x), SHAPE, 40), x[:40])
     assert np.array_equal(representative_rows(wrap(x), SHAPE, 100), x)
+    some = representative_rows(wrap(x), SHAPE, 8)
+    if hasattr(wrap(x), "shape"):  # an array, perhaps sorted by class
+        assert np.array_equal(some, x[[0, 7, 14, 21, 28, 35, 42, 49]])
+    else:
+        assert np.array_equal(some, x[:8])
 
 
 def test_endless_representative_data():
@@ -141,8 +145,8 @@ def test_one_representative_row_is_said_to_be_seen(model):
 
 def test_disagreement_is_a_loud_warning(model):
     """Calibrated on a tenth of the network's range, the file must clip."""
-    x = images(100)
-    x[:80] *= 0.02
+    x = images(100) * 0.02
+    x[::5] *= 50
     with pytest.warns(tflite.ConversionWarning, match="disagrees with its Keras model"):
         done = tflite.convert(model, quantize="int8", calibration=x)
     assert not done.agreement.holds
@@ -234,6 +238,31 @@ def test_files_are_not_overwritten(model, tmp_path):
     assert path.read_bytes() == done.content
     with pytest.raises(FileNotFoundError, match="folder"):
         tflite.convert(model, tmp_path / "nowhere" / "m.tflite")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+def test_models_of_every_policy_convert(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        half = truncated_twin(live(small_convnet(), images(64)), 0.5)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    done = tflite.convert(half, quantize="int8", calibration=images(50))
+    assert done.agreement.mean < 0.05 * done.agreement.range
+
+
+class Determinant(kl.Layer):
+    """A custom layer with an op that TFLite lacks."""
+
+    def call(self, x):
+        return keras.ops.linalg.det(x)[:, None]
+
+
+def test_ops_that_tflite_lacks_are_named():
+    inputs = keras.Input((4, 4))
+    model = keras.Model(inputs, kl.Dense(2)(Determinant()(inputs)), name="det")
+    with pytest.raises(RuntimeError, match=r"'det' cannot be converted.*MatrixDeterminant"):
+        tflite.convert(model)
 
 
 def test_unfit_models_are_named():

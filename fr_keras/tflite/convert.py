@@ -11,18 +11,18 @@ import tensorflow as tf
 
 from fr_keras.bake import bake
 from fr_keras.files import check_target, write_bytes
-from fr_keras.rebuild import check_graph, frequency_layers
+from fr_keras.rebuild import check_graph, rebuild
 from fr_keras.tflite import metadata
-from fr_keras.tflite.agreement import ARGMAX_BOUND, BOUNDS, Agreement, compare
+from fr_keras.tflite.agreement import BOUNDS, Agreement, compare
 from fr_keras.tflite.rows import representative_rows
 from fr_keras.tflite.run import Runner
 
 #: The quantization modes, by the name that `convert` and the command line take.
 MODES = tuple(BOUNDS)
 _CALIBRATED = ("int8", "int16x8")
-# Rows for calibration, and rows kept back from it for the check.
-_CALIBRATION_ROWS = 500
-_CHECK_ROWS = 100
+# Representative rows that are used at the most, and which of them only the check sees.
+_ROWS = 600
+_HELD_OUT = slice(None, None, 5)
 
 
 class ConversionWarning(UserWarning):
@@ -36,6 +36,9 @@ class Conversion:
     content: bytes
     quantize: str
     agreement: Agreement
+
+    def __str__(self) -> str:
+        return f"{self.quantize}, {len(self.content):,} bytes; against Keras {self.agreement}"
 
     def to_dict(self) -> dict:
         """Returns sizes and agreement as plain types, ready for JSON."""
@@ -74,7 +77,7 @@ def convert(
         float_io: Whether an int8 or int16x8 file takes and gives float32.
         labels: Names of the classes, stored in the file.
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
-        command: What made the file, stored in it.
+        command: What made the file, stored in it; `None` stores this call.
         overwrite: Whether an existing file is replaced.
 
     Returns:
@@ -82,6 +85,7 @@ def convert(
 
     Raises:
         ValueError: If an argument breaks these rules, or int8 has no representative data.
+        RuntimeError: If the converter refuses the model, with the ops it refuses.
         OSError: If the file cannot be written; nothing is left behind.
 
     Example:
@@ -98,9 +102,8 @@ def convert(
         check_target(path, overwrite)
     _check_labels(model, labels)
     calibrating, checking, rows_from = _split(calibration, shape, quantize)
-    plain = bake(model) if frequency_layers(model) else model
-    content = _flatbuffer(plain, quantize, calibrating, float_io)
-    content = metadata.attach(content, _entry(quantize, labels, normalization, command))
+    content = _flatbuffer(_in_float32(bake(model)), quantize, calibrating, float_io)
+    content = metadata.attach(content, _entry(model.name, quantize, labels, normalization, command))
     runner = Runner(content)
     agreement = compare(
         model,
@@ -113,8 +116,8 @@ def convert(
     if not agreement.holds:
         warnings.warn(
             f"The {quantize} file of '{model.name}' disagrees with its Keras model {agreement}. "
-            f"The bounds are a mean of {agreement.bound:g} of the range and {ARGMAX_BOUND:.0%} "
-            "equal arg-max. Check that the representative data has the network's range, or use a "
+            f"The bounds are a mean of {agreement.bound:g} of the range and "
+            f"{agreement.argmax_bound:.0%} equal arg-max. Check that the representative data has the network's range, or use a "
             "wider mode.",
             ConversionWarning,
             stacklevel=2,
@@ -157,11 +160,19 @@ def _split(calibration, shape, quantize) -> tuple[np.ndarray | None, np.ndarray,
                 "input rows, from which the ranges of the activations are measured. Received: None"
             )
         return None, np.random.default_rng(0).random((32, *shape), np.float32), "random"
-    rows = representative_rows(calibration, shape, _CALIBRATION_ROWS + _CHECK_ROWS)
+    rows = representative_rows(calibration, shape, _ROWS)
     if len(rows) == 1:
         return rows, rows, "calibration"
-    held_out = min(_CHECK_ROWS, max(1, len(rows) // 5))
-    return rows[:-held_out], rows[-held_out:], "held out"
+    held_out = np.zeros(len(rows), bool)
+    held_out[_HELD_OUT] = True
+    return rows[~held_out], rows[held_out], "held out"
+
+
+def _in_float32(model: keras.Model) -> keras.Model:
+    """A copy that computes in float32: TFLite has no kernels for half-precision policies."""
+    return rebuild(
+        model, lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    )
 
 
 def _flatbuffer(
@@ -176,14 +187,22 @@ def _flatbuffer(
         weights = ([tf.constant(value) for value in values] for values in (trainable, other))
         return model.stateless_call(*weights, inputs, training=False)[0]
 
-    signature = tf.TensorSpec((1, *entry.shape[1:]), entry.dtype, name=entry.name)
+    dtype = "float32" if "float" in entry.dtype else entry.dtype
+    signature = tf.TensorSpec((1, *entry.shape[1:]), dtype, name=entry.name)
     function = tf.function(constant).get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     _configure(converter, quantize, rows, float_io)
     with warnings.catch_warnings():
         # The converter asks for statistics of quantized inputs, which calibration gives.
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
-        return converter.convert()
+        try:
+            return converter.convert()
+        except Exception as error:  # the converter raises many types, with pages of graph dumps
+            reasons = [line for line in str(error).splitlines() if " ops: " in line]
+            raise RuntimeError(
+                f"'{model.name}' cannot be converted to quantize='{quantize}': "
+                f"{(reasons or [str(error)])[0][:500]}"
+            ) from error
 
 
 def _configure(
@@ -206,13 +225,14 @@ def _configure(
         converter.inference_input_type = converter.inference_output_type = kind
 
 
-def _entry(quantize, labels, normalization, command) -> dict:
-    entry: dict = {"quantize": quantize}
+def _entry(name, quantize, labels, normalization, command) -> dict:
+    entry: dict = {
+        "quantize": quantize,
+        "command": command or f"fr_keras.tflite.convert({name}, quantize={quantize!r})",
+    }
     if labels is not None:
         entry["labels"] = [str(label) for label in labels]
     if normalization is not None:
         scale, offset = normalization
         entry["normalization"] = {"scale": float(scale), "offset": float(offset)}
-    if command is not None:
-        entry["command"] = command
     return entry

@@ -7,13 +7,13 @@ import numpy as np
 
 
 def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
-    """Returns the first rows of representative data.
+    """Returns rows of representative data: the first of an iterable, an even pick of an array.
 
     Args:
         data: An array `(rows, *shape)`, or an iterable (list, generator, `tf.data.Dataset`) of
             rows `shape` or batches `(n, *shape)`. Of an `(inputs, labels)` tuple, the inputs.
         shape: Shape of one input row of the network.
-        limit: No more than this many rows are taken; an endless iterable is fine.
+        limit: No more than this many rows are taken: an endless iterable is fine.
 
     Returns:
         A float32 array `(rows, *shape)`.
@@ -24,7 +24,10 @@ def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
     if hasattr(data, "shape") and not isinstance(data, Iterable):
         data = np.asarray(data)
     if isinstance(data, np.ndarray) or hasattr(data, "numpy"):
-        return _checked(np.asarray(data)[:limit], shape)
+        rows = np.asarray(data)
+        if len(rows) > limit:  # files are often sorted by class
+            rows = rows[np.linspace(0, len(rows) - 1, limit).astype(int)]
+        return _checked(rows, shape)
     if not isinstance(data, Iterable):
         raise ValueError(
             "`calibration` must be an array, a tf.data.Dataset or an iterable of rows. "
