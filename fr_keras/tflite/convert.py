@@ -113,18 +113,22 @@ def convert(
         step=runner.output_step,
         bound=BOUNDS[quantize],
     )
-    if not agreement.holds:
-        warnings.warn(
-            f"The {quantize} file of '{model.name}' disagrees with its Keras model {agreement}. "
-            f"The bounds are a mean of {agreement.bound:g} of the range and "
-            f"{agreement.argmax_bound:.0%} equal arg-max. Check that the representative data has the network's range, or use a "
-            "wider mode.",
-            ConversionWarning,
-            stacklevel=2,
-        )
+    _warn_unless_it_holds(agreement, model.name, quantize)
     if path is not None:
         write_bytes(path, content, overwrite)
     return Conversion(content, quantize, agreement)
+
+
+def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> None:
+    if not agreement.holds:
+        warnings.warn(
+            f"The {quantize} file of '{name}' disagrees with its Keras model {agreement}. The "
+            f"bounds are a mean of {agreement.bound:g} of the range and "
+            f"{agreement.argmax_bound:.0%} equal arg-max. Check that the representative data has "
+            "the network's range, or use a wider mode.",
+            ConversionWarning,
+            stacklevel=3,
+        )
 
 
 def _input_shape(model: keras.Model) -> tuple[int, ...]:
