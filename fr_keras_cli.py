@@ -82,8 +82,9 @@ def main() -> None:
 @main.command()
 @_data_option
 @click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
+@click.option("--floors", type=Floors(), default="frereg", show_default=True, help="Least a layer.")
 @click.option("--epochs", type=_epochs, default=40, show_default=True, help="Epochs in all.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -93,22 +94,19 @@ def main() -> None:
 )
 @_force_option
 @_json_option
-def demo(data, keep, epochs, seed, out, force, as_json) -> None:
+def demo(data, out, force, as_json, **options) -> None:
     """Train LeNet-5 plain and in the DCT domain, convert both, compare."""
     with _failure():
         from rich.console import Console
 
         from fr_keras import demo as demo_module
-        from fr_keras.files import check_target
         from fr_keras.training import Recipe
 
-        recipe = Recipe(keep, epochs, max(1, round(epochs * 0.3)), seed=seed)
-        if out.is_dir():
-            check_target(out / "results.json", overwrite=force)
+        recipe = Recipe(**options, truncation_epochs=_truncation_epochs(options["epochs"]))
         dataset = _load(data)
         _check_recipe(dataset, recipe)
         with _progress() as progress:
-            results = demo_module.run(dataset, recipe, out, progress, force)
+            results = demo_module.run(dataset, recipe, out, progress, _command(), force)
         if as_json:
             click.echo(json.dumps(results))
         else:
@@ -132,10 +130,10 @@ def demo(data, keep, epochs, seed, out, force, as_json) -> None:
     default="geometric",
     show_default=True,
 )
-@click.option("--floors", type=Floors(), default="frereg", show_default=True, help="Least a layer.")
+@click.option("--floors", type=Floors(), default=1, show_default=True, help="Least a layer keeps.")
 @click.option("--batch-size", type=_epochs, default=32, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-3)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_force_option
 @_json_option
 def train(output, data, truncation_epochs, force, as_json, **options) -> None:
@@ -149,7 +147,7 @@ def train(output, data, truncation_epochs, force, as_json, **options) -> None:
         from fr_keras.files import check_target, replacing
 
         epochs = options["epochs"]
-        options["truncation_epochs"] = truncation_epochs or max(1, round(epochs * 0.3))
+        options["truncation_epochs"] = truncation_epochs or _truncation_epochs(epochs)
         recipe = training.Recipe(**options)
         check_target(output, overwrite=force)
         dataset = _load(data)
@@ -158,9 +156,9 @@ def train(output, data, truncation_epochs, force, as_json, **options) -> None:
         with _progress() as progress:
             bar = training.EpochProgress(progress, "FR", epochs)
             history = training.fit(model, dataset, recipe, (training.truncation(recipe), bar))
-        accuracy = model.evaluate(dataset.test.x, dataset.test.y, verbose=0, return_dict=True)
         with replacing(output, overwrite=force) as path:
             model.save(path)
+        accuracy = model.evaluate(dataset.test.x, dataset.test.y, verbose=0, return_dict=True)
         result = {
             "model": str(output),
             "test_accuracy": accuracy["accuracy"],
@@ -209,7 +207,7 @@ def convert(model, output, quantize, calibration, float_io, force, as_json) -> N
             float_io=float_io,
             labels=None if dataset is None else dataset.labels,
             normalization=None if dataset is None else dataset.normalization,
-            command=shlex.join(["fr-keras", *sys.argv[1:]]),
+            command=_command(),
             overwrite=force,
         )
         if as_json:
@@ -233,6 +231,15 @@ def inspect(file, as_json) -> None:
             click.echo(json.dumps(shown.to_dict()))
         else:
             Console().print(shown)
+
+
+def _command() -> str:
+    """The command as it was typed, for the metadata of files."""
+    return shlex.join(["fr-keras", *sys.argv[1:]])
+
+
+def _truncation_epochs(epochs: int) -> int:
+    return max(1, round(epochs * 0.3))
 
 
 def _load(source: str):

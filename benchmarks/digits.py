@@ -32,7 +32,7 @@ def main() -> None:
     rows = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder, Progress() as progress:
-            results = demo.run(digits, Recipe(seed=seed), Path(folder), progress)
+            results = demo.run(digits, Recipe(floors="frereg", seed=seed), Path(folder), progress)
         Console().print(demo.table(results))
         rows.append({"seed": seed, "kept": results["network"]["kept"], "forms": results["forms"]})
         if seed == 0:

@@ -45,8 +45,8 @@ def load(source: str) -> Dataset:
     Args:
         source: `"digits"`, scikit-learn's 1,797 bundled images scaled to 28x28, or the path of a
             `.npz` file with the array names of `keras.datasets`: `x_train`, `y_train`, `x_test`,
-            `y_test`. Integer pixels are divided by 255, floats are taken as they are. A tenth of
-            the training rows, drawn with a fixed seed, becomes the validation split.
+            `y_test`. Pixels of type uint8 are divided by 255, floats are taken as they are. A
+            tenth of the training rows, drawn with a fixed seed, becomes the validation split.
 
     Raises:
         ValueError: If the source is no data set, or its arrays do not fit together.
@@ -66,7 +66,7 @@ def load(source: str) -> Dataset:
             f"`data` must be 'digits' or the path of a .npz file. Received: {source!r}"
         )
     x_train, y_train, x_test, y_test = arrays
-    scale = 1 / 255 if np.issubdtype(x_train.dtype, np.integer) else 1.0
+    scale = 1 / 255 if x_train.dtype == np.uint8 else 1.0
     order = np.random.default_rng(0).permutation(len(x_train))
     held_out = max(1, round(len(order) * _VALIDATION))
     train, validation = np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -83,7 +83,14 @@ def load(source: str) -> Dataset:
 
 def _digits() -> tuple[np.ndarray, ...]:
     import keras
-    from sklearn.datasets import load_digits
+
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ImportError(
+            "the data set 'digits' needs the extra `digits`: pip install 'fr-keras[digits]' "
+            f"({error})"
+        ) from error
 
     bunch = load_digits()
     small = bunch.images[..., None].astype(np.float32) * (255 / 16)
@@ -110,22 +117,34 @@ def _npz(path: Path) -> tuple[np.ndarray, ...]:
         raise ValueError(
             f"`data` must be a whole .npz file of plain arrays: {error}. Received: '{path}'"
         ) from error
-    for part in ("train", "test"):
-        x, y = arrays[_ARRAYS.index(f"x_{part}")], arrays[_ARRAYS.index(f"y_{part}")]
-        _check_pair(path, part, x, y)
-    return tuple(a if i % 2 == 0 else a.reshape(-1) for i, a in enumerate(arrays))
+    x_train, y_train, x_test, y_test = arrays
+    _check_pair(path, "train", x_train, y_train)
+    _check_pair(path, "test", x_test, y_test)
+    if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
+        raise ValueError(
+            "`data` must have training and test images of one shape and type. Received: "
+            f"'{path}' with x_train {x_train.shape[1:]} of {x_train.dtype}, x_test "
+            f"{x_test.shape[1:]} of {x_test.dtype}"
+        )
+    return x_train, y_train.reshape(-1), x_test, y_test.reshape(-1)
 
 
 def _check_pair(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> None:
-    if x.ndim not in (3, 4) or len(x) == 0 or y.size != len(x):
+    if x.ndim not in (3, 4) or len(x) < 2 or y.size != len(x):
         raise ValueError(
-            f"`data` must hold images (rows, height, width[, channels]) and a label for each. "
-            f"Received: '{path}' with x_{part} of shape {x.shape}, y_{part} of shape {y.shape}"
+            "`data` must hold two or more images (rows, height, width[, channels]) and a label "
+            f"for each. Received: '{path}' with x_{part} of shape {x.shape}, y_{part} of shape "
+            f"{y.shape}"
         )
     if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
         raise ValueError(
             f"`data` must have labels that count from 0. Received: '{path}' with y_{part} of type "
             f"{y.dtype}"
+        )
+    if x.dtype != np.uint8 and not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(
+            f"`data` must have pixels of type uint8 or float. Received: '{path}' with x_{part} of "
+            f"type {x.dtype}"
         )
     if not np.isfinite(x).all():
         raise ValueError(f"`data` must be finite. Received: '{path}' with NaN in x_{part}")

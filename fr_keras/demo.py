@@ -18,7 +18,7 @@ from fr_keras.rebuild import all_layers, frequency_layers
 from fr_keras.regularize import regularize
 from fr_keras.spectral import dct_nd
 from fr_keras.summary import summary
-from fr_keras.tflite import MODES, Runner, convert
+from fr_keras.tflite import MODES, Conversion, Runner, convert
 from fr_keras.training import EpochProgress, Recipe, fit, network, truncation
 
 _BANDS = 12
@@ -26,7 +26,14 @@ _BANDS = 12
 _FORMS = [("plain", "float32"), ("plain", "int8"), *(("FR", mode) for mode in MODES)]
 
 
-def run(data: Dataset, recipe: Recipe, folder: Path, progress: Progress, force=False) -> dict:
+def run(
+    data: Dataset,
+    recipe: Recipe,
+    folder: Path,
+    progress: Progress,
+    command: str = "fr_keras.demo.run",
+    overwrite: bool = False,
+) -> dict:
     """Trains, converts, scores and reports; every file goes to `folder`.
 
     Args:
@@ -34,42 +41,50 @@ def run(data: Dataset, recipe: Recipe, folder: Path, progress: Progress, force=F
         recipe: The training of both networks.
         folder: Where the models, the .tflite files, `results.json` and `report.html` go.
         progress: Shows the epochs and files.
-        force: Whether files that are there are replaced.
+        command: What made the files, stored in them.
+        overwrite: Whether files that are there are replaced.
 
     Returns:
         What `results.json` holds.
 
     Raises:
-        FileExistsError: If `folder` holds results and `force` is false.
+        FileExistsError: If a file is there and `overwrite` is false; nothing is trained.
+        ImportError: Without the extra `report`.
     """
+    report.check_installed()
     folder.mkdir(parents=True, exist_ok=True)
-    check_target(folder / "results.json", overwrite=force)
+    for name in (*map(_file_name, _FORMS), "fr.keras", "results.json", "report.html"):
+        check_target(folder / name, overwrite)
     plain = network(data, recipe.seed)
-    twin = regularize(plain)
-    histories = {
-        "plain": fit(plain, data, recipe, (EpochProgress(progress, "plain", recipe.epochs),)),
-        "FR": fit(
-            twin, data, recipe, (truncation(recipe), EpochProgress(progress, "FR", recipe.epochs))
-        ),
-    }
-    models = {"plain": plain, "FR": twin}
-    forms = _convert_all(models, data, folder, progress)
+    models = {"plain": plain, "FR": regularize(plain)}
+    histories = _train(models, data, recipe, progress)
+    with replacing(folder / "fr.keras", overwrite) as path:
+        models["FR"].save(path)
+    forms, outputs = _convert_all(models, data, folder, progress, command, overwrite)
     results = {
         "data": data.name,
         "recipe": dataclasses.asdict(recipe),
-        "network": summary(twin).to_dict(),
+        "network": summary(models["FR"]).to_dict(),
         "histories": histories,
-        "forms": [{k: v for k, v in form.items() if k != "outputs"} for form in forms],
+        "forms": forms,
         "bands": {name: _band_energy(model) for name, model in models.items()},
-        "confusion": _confusion(data, next(f for f in forms if f["form"] == "FR int8")),
+        "confusion": _confusion(data, outputs["FR int8"]),
     }
-    with replacing(folder / "fr.keras", overwrite=True) as path:
-        twin.save(path)
+    write_bytes(folder / "results.json", json.dumps(results, indent=1).encode(), overwrite)
     kernels = {name: _first_kernel(model) for name, model in models.items()}
     page = report.demo_page(results, kernels, data.labels)
-    write_bytes(folder / "report.html", page.encode(), overwrite=True)
-    write_bytes(folder / "results.json", json.dumps(results, indent=1).encode(), overwrite=True)
+    write_bytes(folder / "report.html", page.encode(), overwrite)
     return results
+
+
+def _train(models, data: Dataset, recipe: Recipe, progress: Progress) -> dict:
+    def bar(name):
+        return EpochProgress(progress, name, recipe.epochs)
+
+    return {
+        "plain": fit(models["plain"], data, recipe, (bar("plain"),)),
+        "FR": fit(models["FR"], data, recipe, (truncation(recipe), bar("FR"))),
+    }
 
 
 def table(results: dict) -> Table:
@@ -94,41 +109,46 @@ def table(results: dict) -> Table:
     return drawn
 
 
-def _convert_all(models, data: Dataset, folder: Path, progress: Progress) -> list[dict]:
+def _file_name(form: tuple[str, str]) -> str:
+    return f"{form[0].lower()}_{form[1]}.tflite"
+
+
+def _convert_all(
+    models, data: Dataset, folder: Path, progress: Progress, command: str, overwrite: bool
+) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """Returns a row for each form, and the outputs of its file on the test split."""
     task = progress.add_task("converting", total=len(_FORMS))
-    rows = []
-    for network_, mode in _FORMS:
-        progress.update(task, description=f"{network_} to {mode}")
-        rows.append(_form(models[network_], network_, mode, data, folder))
+    rows, outputs = [], {}
+    for form in _FORMS:
+        name, mode = form
+        progress.update(task, description=f"{name} to {mode}")
+        conversion = convert(
+            models[name],
+            folder / _file_name(form),
+            quantize=mode,
+            calibration=data.train.x,
+            labels=data.labels,
+            normalization=data.normalization,
+            command=command,
+            overwrite=overwrite,
+        )
+        runner = Runner(conversion.content)
+        outputs[f"{name} {mode}"] = runner.run(data.test.x)
+        rows.append(_row(models[name], form, conversion, runner, outputs[f"{name} {mode}"], data))
         progress.advance(task)
-    return rows
+    return rows, outputs
 
 
-def _form(model: keras.Model, network_: str, mode: str, data: Dataset, folder: Path) -> dict:
-    conversion = convert(
-        model,
-        folder / f"{network_.lower()}_{mode}.tflite",
-        quantize=mode,
-        calibration=data.train.x,
-        labels=data.labels,
-        normalization=data.normalization,
-        command=f"fr-keras demo --data {data.name}",
-        overwrite=True,
-    )
-    runner = Runner(conversion.content)
-    outputs = runner.run(data.test.x)
+def _row(model, form, conversion: Conversion, runner: Runner, outputs, data: Dataset) -> dict:
+    sizes = [int(np.prod(layer.kernel.shape)) for layer in _kernel_layers(model)]
     return {
-        "form": f"{network_} {mode}",
-        "kept": sum(
-            layer.kept if hasattr(layer, "kept") else int(np.prod(layer.kernel.shape))
-            for layer in _kernel_layers(model)
-        ),
+        "form": " ".join(form),
+        "kept": summary(model).kept or sum(sizes),
         "bytes": len(conversion.content),
         "accuracy": float(np.mean(outputs.argmax(-1) == data.test.y)),
         "latency_us": runner.latency() * 1e6,
         "argmax_agreement": conversion.agreement.argmax,
         "largest_difference": conversion.agreement.largest,
-        "outputs": outputs,
     }
 
 
@@ -150,9 +170,9 @@ def _band_energy(model: keras.Model) -> list[float]:
     return [float(share) for share in energy / energy.sum()]
 
 
-def _confusion(data: Dataset, form: dict) -> list[list[int]]:
+def _confusion(data: Dataset, outputs: np.ndarray) -> list[list[int]]:
     counts = np.zeros((len(data.labels), len(data.labels)), int)
-    np.add.at(counts, (data.test.y, form["outputs"].argmax(-1)), 1)
+    np.add.at(counts, (data.test.y, outputs.argmax(-1)), 1)
     return counts.tolist()
 
 

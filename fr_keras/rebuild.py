@@ -3,6 +3,7 @@
 `regularize` and `bake` are this walk with different exchanges.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 
 import keras
@@ -28,17 +29,37 @@ def rebuild(model: keras.Model, exchange: Exchange) -> keras.Model:
             is not finite.
     """
     check_graph(model)
-    pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
-
-    def clone(layer):
-        twin = exchange(layer) or type(layer).from_config(layer.get_config())
-        pairs.append((layer, twin))
-        return twin
-
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    for layer, twin in pairs:
+    copy = _clone(model, exchange, {})
+    for layer, twin in zip(all_layers(model), all_layers(copy), strict=True):
         _carry(layer, twin)
     return copy
+
+
+def _clone(model: keras.Model, exchange: Exchange, twins: dict) -> keras.Model:
+    """Clones the graph; `twins` keeps a layer one layer wherever it is shared."""
+
+    def clone(operation):
+        if id(operation) not in twins:
+            twins[id(operation)] = new(operation)
+        return twins[id(operation)]
+
+    def new(operation):
+        if _has_graph(operation):
+            return _clone(operation, exchange, twins)
+        if isinstance(operation, keras.layers.TimeDistributed):
+            return keras.layers.TimeDistributed(
+                clone(operation.layer),
+                name=operation.name,
+                trainable=operation.trainable,
+                dtype=operation.dtype_policy,
+            )
+        is_layer = isinstance(
+            operation, keras.layers.Layer
+        )  # not a bare operator or keras.ops call
+        twin = exchange(operation) if is_layer else None
+        return twin or type(operation).from_config(operation.get_config())
+
+    return keras.models.clone_model(model, clone_function=clone)
 
 
 def check_graph(model: keras.Model) -> None:
@@ -50,7 +71,7 @@ def check_graph(model: keras.Model) -> None:
             "`model` must be built: give it a keras.Input or call `model.build(input_shape)`. "
             f"Received: unbuilt Sequential '{model.name}'"
         )
-    if not getattr(model, "inputs", None):
+    if not _has_graph(model):
         raise ValueError(
             "`model` must be sequential or functional: a subclassed model has no graph of layers "
             "to walk. Rebuild it with keras.Model(inputs, outputs). "
@@ -59,7 +80,10 @@ def check_graph(model: keras.Model) -> None:
 
 
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Yields every layer once, nested models and wrapped layers taken apart."""
+    """Yields every layer once, in one order for a model and its copies.
+
+    Nested models and `TimeDistributed` are opened; other layers that hold layers count as one.
+    """
     seen: set[int] = set()
     stack = list(model.layers)
     while stack:
@@ -67,11 +91,10 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
         if id(layer) in seen:
             continue
         seen.add(id(layer))
-        inner = list(getattr(layer, "layers", []))
-        if isinstance(layer, keras.layers.Wrapper):
-            inner = [layer.layer]
-        if inner:
-            stack = inner + stack
+        if _has_graph(layer):
+            stack = [*layer.layers, *stack]
+        elif isinstance(layer, keras.layers.TimeDistributed):
+            stack = [layer.layer, *stack]
         else:
             yield layer
 
@@ -81,17 +104,17 @@ def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:
     return [layer for layer in all_layers(model) if isinstance(layer, FrequencyKernel)]
 
 
+def _has_graph(layer: keras.layers.Layer) -> bool:
+    """Whether `layer` is a functional or built sequential model."""
+    return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+
+
 def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """Sets the weights of `twin` from `layer`, through the kernel where their domains differ."""
-    for weight in layer.weights:
-        value = keras.ops.convert_to_numpy(weight)
-        if np.issubdtype(value.dtype, np.floating) and not np.isfinite(value).all():
-            raise ValueError(
-                f"`model` must have finite weights: '{weight.path}' of layer '{layer.name}' holds "
-                f"{np.count_nonzero(~np.isfinite(value))} NaN or infinite of {value.size} values."
-            )
+    """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
+    _check_finite(layer)
     if isinstance(layer, FrequencyKernel) == isinstance(twin, FrequencyKernel):
         twin.set_weights(layer.get_weights())
+        _carry_beyond_weights(layer, twin)
         return
     kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))
     if isinstance(twin, FrequencyKernel):
@@ -100,3 +123,25 @@ def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
         twin.kernel.assign(kernel)
     if layer.use_bias:
         twin.bias.assign(layer.bias)
+
+
+def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
+    """What preprocessing layers hold besides their weights, by the methods that Keras saves by."""
+    if hasattr(layer, "save_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            layer.save_assets(folder)
+            twin.load_assets(folder)
+    if hasattr(twin, "finalize_state"):
+        twin.finalize_state()
+
+
+def _check_finite(layer: keras.layers.Layer) -> None:
+    for weight in layer.weights:
+        if "float" not in weight.dtype:
+            continue
+        value = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"`model` must have finite weights: '{weight.path}' of layer '{layer.name}' holds "
+                f"{np.count_nonzero(~np.isfinite(value))} NaN or infinite of {value.size} values."
+            )

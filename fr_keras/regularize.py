@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
-from fr_keras.layers import TWINS, FRDense
+from fr_keras.layers import TWINS, FRDense, refusal
 from fr_keras.rebuild import all_layers, check_graph, rebuild
 
 Selector = (
@@ -39,8 +39,9 @@ def regularize(
 
     The twin computes the same function, for nothing is cut yet: train it with
     `TailTruncation`. Layers keep their names. Layer types without a twin, such as
-    normalization, are copied as they are; `summary` names them. A Dense behind a Flatten holds
-    its kernel with the axes of the tensor that was laid flat.
+    normalization, are copied as they are; `summary` names them. Nested models and
+    `TimeDistributed` are opened, other layers that hold layers are copied whole. A Dense behind a
+    Flatten holds its kernel with the axes of the tensor that was laid flat.
 
     Args:
         model: A built functional or sequential model. It stays as it is.
@@ -54,7 +55,8 @@ def regularize(
 
     Raises:
         ValueError: If `model` is unbuilt, subclassed, or holds weights that are not finite; if a
-            name in an argument is no layer of it; if no layer is left to convert.
+            name in an argument is no layer of it; if no layer is left to convert, or one has a
+            kernel constraint or regularizer that means nothing on coefficients.
 
     Example:
 
@@ -79,6 +81,10 @@ def regularize(
             and not (exclude is not None and _matches(exclude, layer))
         )
 
+    for layer in filter(chosen, layers):
+        reason = refusal(layer)
+        if reason is not None:
+            raise ValueError(f"Layer '{layer.name}' cannot be converted, `exclude` it: {reason}")
     if not any(chosen(layer) for layer in layers):
         raise ValueError(
             f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
@@ -103,7 +109,7 @@ def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
     while True:
         try:
             history = layer.input._keras_history
-        except (AttributeError, ValueError):  # shared, or not one tensor: no single answer
+        except (AttributeError, ValueError):  # not one tensor: no Flatten
             return None
         layer = history.operation
         if isinstance(layer, keras.layers.Flatten):

@@ -12,8 +12,10 @@ Keep = int | float | Mapping[str, int | float]
 FREREG_FLOORS = {"conv": 128, "dense": 256, "transpose": 32}
 
 
-def targets(layers: list[FrequencyKernel], keep: Keep, floors: int | str = 1) -> dict[str, int]:
-    """Returns layer name -> coefficients to keep.
+def targets(
+    layers: list[FrequencyKernel], keep: Keep, floors: int | str = 1
+) -> list[tuple[FrequencyKernel, int]]:
+    """Returns the layers that are to be cut, each with the coefficients it keeps.
 
     A total is shared in two steps: every layer gets its floor, and what is left is shared in
     proportion to what the layers have above it. The shares add up to the total exactly.
@@ -27,40 +29,60 @@ def targets(layers: list[FrequencyKernel], keep: Keep, floors: int | str = 1) ->
 
     Raises:
         ValueError: If a number is out of range, a total cannot feed the floors, or a dict names
-            a layer that is not there.
+            a layer that is not there or is there twice.
     """
-    sizes = {layer.name: math.prod(layer.coefficients.shape) for layer in layers}
-    if len(sizes) < len(layers):
-        names = sorted(layer.name for layer in layers)
-        raise ValueError(f"FR layers must have different names. Received: {names}")
+    sizes = [math.prod(layer.coefficients.shape) for layer in layers]
     if isinstance(keep, Mapping):
-        unknown = sorted(set(keep) - set(sizes))
-        if unknown or not keep:
-            raise ValueError(
-                f"`keep` must name FR layers of the model: {sorted(sizes)}. "
-                f"Received: {unknown or 'an empty dict'}"
-            )
-        return {name: _count(one, sizes[name], f"keep[{name!r}]") for name, one in keep.items()}
-    total = _count(keep, sum(sizes.values()), "keep")
-    return _share(sizes, total, {layer.name: _floor(layer, floors) for layer in layers})
+        return _named(layers, sizes, keep)
+    total = _count(keep, sum(sizes), "keep")
+    least = [min(_floor(layer, floors), n) for layer, n in zip(layers, sizes, strict=True)]
+    return list(zip(layers, share(sizes, total, least), strict=True))
 
 
-def _share(sizes: dict[str, int], total: int, floors: dict[str, int]) -> dict[str, int]:
-    """Floors first, the rest in proportion, by largest remainder; exact and never above a size."""
-    least = {name: min(floors[name], size) for name, size in sizes.items()}
-    spare = total - sum(least.values())
+def share(sizes: list[int], total: int, floors: list[int]) -> list[int]:
+    """Shares `total`: floors first, the rest in proportion to `sizes - floors`, exactly.
+
+    Args:
+        sizes: The most each may get.
+        total: What is shared, at most the sum of `sizes`.
+        floors: The least each gets, none above its size.
+
+    Raises:
+        ValueError: If the floors add up to more than `total`.
+
+    Example:
+
+    >>> share([10, 90], 12, [2, 2])
+    [3, 9]
+    """
+    spare = total - sum(floors)
     if spare < 0:
         raise ValueError(
-            f"`keep` must be at least {sum(least.values())}, the sum of the layers' floors "
-            f"({least}). Received: {total}. Lower `floors` or give `keep` as a dict."
+            f"`keep` must be at least {sum(floors)}, the sum of the layers' floors {floors}. "
+            f"Received: {total}. Lower `floors` or give `keep` as a dict."
         )
-    room = {name: sizes[name] - least[name] for name in sizes}
-    whole = max(sum(room.values()), 1)
-    shares = {name: least[name] + spare * room[name] // whole for name in sizes}
-    by_remainder = sorted(sizes, key=lambda name: -(spare * room[name] % whole))
-    for name in by_remainder[: total - sum(shares.values())]:
-        shares[name] += 1
+    room = [size - floor for size, floor in zip(sizes, floors, strict=True)]
+    whole = max(sum(room), 1)
+    shares = [floor + spare * r // whole for floor, r in zip(floors, room, strict=True)]
+    by_remainder = sorted(range(len(sizes)), key=lambda i: -(spare * room[i] % whole))
+    for i in by_remainder[: total - sum(shares)]:
+        shares[i] += 1
     return shares
+
+
+def _named(layers, sizes, keep) -> list[tuple[FrequencyKernel, int]]:
+    names = [layer.name for layer in layers]
+    wrong = sorted(name for name in keep if names.count(name) != 1)
+    if wrong or not keep:
+        raise ValueError(
+            f"`keep` must name FR layers of the model, each name once: {sorted(names)}. "
+            f"Received: {wrong or 'an empty dict'}"
+        )
+    return [
+        (layer, _count(keep[layer.name], size, f"keep[{layer.name!r}]"))
+        for layer, size in zip(layers, sizes, strict=True)
+        if layer.name in keep
+    ]
 
 
 def _count(keep: int | float, size: int, argument: str) -> int:

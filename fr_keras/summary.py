@@ -1,7 +1,9 @@
 """`summary`: what a model holds, per layer and in all."""
 
+import collections
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import keras
 from rich.console import Console
@@ -21,19 +23,19 @@ class LayerRow:
         name: Name of the layer.
         type: Its class.
         kernel_weights: Size of its kernel; 0 where it has none that FR could hold.
-        kept: Numbers of the kernel that must be stored: the kept coefficients of an FR layer,
-            every weight of a plain one.
+        kept: Kept coefficients of an FR layer; `None` on a plain layer.
         corner: Bounding box of the kept coefficients; `None` on a plain layer.
-        other: Every other number that must be stored, such as biases and batch normalization.
-        multiply_adds: For one input row, in the dense form; `None` where the layer does not
-            multiply by a kernel or an axis of its input has no fixed length.
+        other: Every other number that must be stored: biases and statistics, and all weights of
+            a plain layer.
+        multiply_adds: For one input row, in the dense form, over all places where the layer is
+            used; `None` where it has no kernel or an axis of its input has no fixed length.
         converted: Whether the kernel lives in the DCT domain.
     """
 
     name: str
     type: str
     kernel_weights: int
-    kept: int
+    kept: int | None
     corner: tuple[int, ...] | None
     other: int
     multiply_adds: int | None
@@ -42,7 +44,7 @@ class LayerRow:
     @property
     def bytes(self) -> int:
         """Bytes of the stored numbers in float32."""
-        return (self.kept + self.other) * _BYTES_PER_NUMBER
+        return ((self.kept or 0) + self.other) * _BYTES_PER_NUMBER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Summary:
     @property
     def kept(self) -> int:
         """Kept coefficients as the paper counts: kernels of FR layers only."""
-        return sum(row.kept for row in self.rows if row.converted)
+        return self.total("kept")
 
     @property
     def passed_through(self) -> tuple[str, ...]:
@@ -81,7 +83,7 @@ class Summary:
             "layers": rows,
             "kernel_weights": self.total("kernel_weights"),
             "kept": self.kept,
-            "stored": self.total("kept") + self.total("other"),
+            "stored": self.kept + self.total("other"),
             "other": self.total("other"),
             "multiply_adds": self.total("multiply_adds"),
             "bytes": self.total("bytes"),
@@ -95,7 +97,7 @@ class Summary:
             ("layer", "in all"),
             ("type", ""),
             ("kernel weights", f"{sums['kernel_weights']:,}"),
-            ("kept", f"{self.total('kept'):,}"),
+            ("kept", f"{self.kept:,}"),
             ("corner", ""),
             ("other numbers", f"{sums['other']:,}"),
             ("multiply-adds", f"{sums['multiply_adds']:,}"),
@@ -109,7 +111,7 @@ class Summary:
                 row.name,
                 row.type,
                 f"{row.kernel_weights:,}",
-                f"{row.kept:,}",
+                "-" if row.kept is None else f"{row.kept:,}",
                 "x".join(map(str, row.corner)) if row.corner else "plain",
                 f"{row.other:,}",
                 "-" if row.multiply_adds is None else f"{row.multiply_adds:,}",
@@ -147,36 +149,51 @@ def summary(model: keras.Model) -> Summary:
     (5, 9)
     """
     check_graph(model)
-    return Summary(model.name, tuple(_row(layer) for layer in all_layers(model) if layer.weights))
+    used = collections.defaultdict(list)
+    for layer, positions in _uses(model):
+        used[id(layer)].append(positions)
+    rows = [_row(layer, used[id(layer)]) for layer in all_layers(model) if layer.weights]
+    return Summary(model.name, tuple(rows))
 
 
-def _row(layer: keras.layers.Layer) -> LayerRow:
+def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
     converted = isinstance(layer, FrequencyKernel)
     numbers = sum(math.prod(weight.shape) for weight in layer.weights)
     kernel = 0
     if converted:
         kernel = math.prod(layer.coefficients.shape)
-        numbers -= len(layer.truncation)
+        numbers -= len(layer.truncation) + kernel
     elif type(layer) in TWINS:
         kernel = math.prod(layer.kernel.shape)
+    known = kernel and positions and None not in positions
     return LayerRow(
         name=layer.name,
         type=type(layer).__name__,
         kernel_weights=kernel,
-        kept=layer.kept if converted else kernel,
+        kept=layer.kept if converted else None,
         corner=layer.corner if converted else None,
-        other=numbers - kernel,
-        multiply_adds=_multiply_adds(layer, kernel) if kernel else None,
+        other=numbers,
+        multiply_adds=kernel * sum(positions) if known else None,
         converted=converted,
     )
 
 
-def _multiply_adds(layer: keras.layers.Layer, kernel_weights: int) -> int | None:
-    """Kernel weights times the positions they are applied at."""
-    if len(layer._inbound_nodes) != 1:  # used in several places: no single shape
-        return None
-    tensor = layer.input if "Transpose" in type(layer).__name__ else layer.output
-    first = 2 if getattr(layer, "data_format", None) == "channels_first" else 1
-    last = None if first == 2 else -1
-    positions = tensor.shape[first:last]
-    return None if None in positions else kernel_weights * math.prod(positions)
+def _uses(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, int | None]]:
+    """Yields each use of a layer in the graph, with the positions its kernel is applied at."""
+    graph = getattr(model, "_functional", None) or model
+    for node in (node for nodes in graph._nodes_by_depth.values() for node in nodes):
+        layer = node.operation
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+            yield from _uses(layer)
+            continue
+        inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
+        transposed = "Transpose" in type(inner).__name__
+        tensors = node.input_tensors if transposed else node.outputs
+        if tensors:
+            yield inner, _positions(inner, tensors[0].shape)
+
+
+def _positions(layer: keras.layers.Layer, shape: tuple[int | None, ...]) -> int | None:
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    axes = shape[2:] if channels_first else shape[1:-1]
+    return None if None in axes else math.prod(axes)

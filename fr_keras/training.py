@@ -30,7 +30,7 @@ class Recipe:
     epochs: int = 40
     truncation_epochs: int = 12
     schedule: str = "geometric"
-    floors: int | str = "frereg"
+    floors: int | str = 1
     batch_size: int = 32
     learning_rate: float = 5e-3
     seed: int = 0

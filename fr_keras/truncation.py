@@ -21,14 +21,18 @@ class TailTruncation(keras.callbacks.Callback):
 
     Targets and completed epochs are stored in the layers' weights. A model that was saved in the
     middle continues where it stopped, with `initial_epoch` or without. List this callback before
-    ModelCheckpoint, so that the checkpoint holds the completed epoch.
+    ModelCheckpoint and BackupAndRestore, so that they save the completed epoch.
+
+    The best epoch by any metric may lie before the target. Where weights are chosen by a metric,
+    let the choice begin in the final phase: `EarlyStopping(start_from_epoch=warmup + epochs)`.
 
     Each epoch's `logs` get `kept`, the coefficients kept in all layers, and `energy_cut`, the
     fraction of the energy that this epoch's cut removed from them.
 
     Args:
-        keep: What the whole model keeps in the end: a count (int), a fraction (float), or a dict
-            from layer name to either. Layers that a dict leaves out are not touched.
+        keep: What the trainable FR layers keep in the end: a count for all of them (int), a
+            fraction (float), or a dict from layer name to either. Layers that a dict leaves out
+            and frozen layers are not touched.
         epochs: Number of epochs, after the warm-up, in which the target is reached.
         schedule: `"geometric"`, `"linear"`, `"cosine"`, `"step"`, `"constant"`, or a callable
             `epoch -> fraction`; see `fr_keras.schedules`.
@@ -76,44 +80,37 @@ class TailTruncation(keras.callbacks.Callback):
         self.floors = floors
 
     def on_train_begin(self, logs=None):
-        layers = frequency_layers(self.model)
+        layers = [layer for layer in frequency_layers(self.model) if layer.trainable]
         if not layers:
             raise ValueError(
-                "`model` has no FR layers, so there is no tail to cut. Convert it with "
+                "`model` has no trainable FR layers, so there is no tail to cut. Convert it with "
                 "`fr_keras.regularize(model)` before compile and fit."
             )
-        counts = targets(layers, self.keep, self.floors)
-        self._layers = [layer for layer in layers if layer.name in counts]
-        state = [layer.truncation for layer in self._layers]
-        resumes = all(
-            one["target"] == counts[layer.name]
-            for layer, one in zip(self._layers, state, strict=True)
-        )
-        if not resumes:
-            self._plan(counts)
-        self._completed = state[0]["epochs"] if resumes else 0
+        pairs = targets(layers, self.keep, self.floors)
+        self._layers = [layer for layer, _ in pairs]
+        if any(layer.truncation["target"] != target for layer, target in pairs):
+            self._plan(pairs)
         self._offset = None
 
-    def _plan(self, counts: dict[str, int]) -> None:
-        starts = {}
-        for layer in self._layers:
+    def _plan(self, pairs: list[tuple[FrequencyKernel, int]]) -> None:
+        starts = []
+        for layer, target in pairs:
             size = math.prod(layer.coefficients.shape)
-            starts[layer.name] = min(layer.kept, max(1, round(self.start * size)))
-            if counts[layer.name] > starts[layer.name]:
+            starts.append(min(layer.kept, max(1, round(self.start * size))))
+            if target > starts[-1]:
                 raise ValueError(
                     f"`keep` must not be above the start: layer '{layer.name}' starts with "
-                    f"{starts[layer.name]} coefficients. Received: {counts[layer.name]}"
+                    f"{starts[-1]} coefficients. Received: {target}"
                 )
-        for layer in self._layers:
-            layer.plan(starts[layer.name], counts[layer.name])
+        for (layer, target), start in zip(pairs, starts, strict=True):
+            layer.plan(start, target)
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._offset is None:
-            # A fit that counts from 0 again continues what the layers remember; one with
-            # `initial_epoch` says itself where it stands.
-            self._offset = self._completed if epoch == 0 else 0
-        position = epoch + self._offset
-        fraction = self.schedule(max(position - self.warmup, 0))
+            # The layers know how far the schedule is, whatever number this fit begins with.
+            self._offset = self._layers[0].truncation["epochs"] - epoch
+        position = epoch + self._offset - self.warmup
+        fraction = self.schedule(max(position, 0)) if position < self.epochs - 1 else 0.0
         before = after = 0.0
         for layer in self._layers:
             state = layer.truncation

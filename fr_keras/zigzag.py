@@ -34,13 +34,8 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
     (7, 8)
     """
     shape = _checked_shape(shape)
-    fractions = [Fraction(w).limit_denominator(1000) for w in _checked_weights(shape, weights)]
-    scale = math.lcm(*(f.denominator for f in fractions))
-    integers = [int(f * scale) for f in fractions]
-    common = math.gcd(*integers)
-    size = math.prod(shape)
-    strides = [w // common * size for w in integers]
-    tie = size
+    size = tie = math.prod(shape)
+    strides = [w * size for w in _integer_weights(shape, weights)]
     for axis in _tie_axes(len(shape)):
         tie //= shape[axis]
         strides[axis] += tie
@@ -76,19 +71,37 @@ def order(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.nd
 def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> int:
     """Returns the key of the last kept coefficient: `keys(shape) <= boundary` is the mask.
 
+    Found by counting index sums axis by axis: no tensor of the kernel's size is made.
+
     Raises:
         ValueError: If `kept` is not between 1 and the number of coefficients.
     """
+    shape = _checked_shape(shape)
     size = math.prod(shape)
     if isinstance(kept, bool) or not isinstance(kept, (int, np.integer)) or not 1 <= kept <= size:
         raise ValueError(
             f"`kept` must be a whole number from 1 to {size}, the coefficients of shape "
             f"{tuple(shape)}. Received: kept={kept!r}"
         )
-    if kept == size:
-        strides = key_strides(shape, weights)
-        return sum(s * (n - 1) for s, n in zip(strides, shape, strict=True))
-    return int(np.partition(keys(shape, weights), kept - 1, axis=None)[kept - 1])
+    axes = _tie_axes(len(shape))
+    steps = _integer_weights(shape, weights)
+    # counts[k][s]: coefficients over the axes axes[k:] alone whose weighted sum is s.
+    counts = [np.ones(1, np.int64)]
+    for axis in reversed(axes):
+        counts.insert(0, _with_axis(counts[0], shape[axis], steps[axis]))
+    left = int(np.searchsorted(np.cumsum(counts[0]), kept))
+    rank = kept - int(counts[0][:left].sum())
+    # Inside the sum, the axes are decided one after the other, in the order of the tie rule.
+    index = [0] * len(shape)
+    for axis, rest in zip(axes, counts[1:], strict=True):
+        sums = left - steps[axis] * np.arange(shape[axis])
+        inside = (sums >= 0) & (sums < len(rest))
+        completions = np.cumsum(np.where(inside, rest[np.where(inside, sums, 0)], 0))
+        index[axis] = int(np.searchsorted(completions, rank))
+        rank -= int(completions[index[axis] - 1]) if index[axis] else 0
+        left -= steps[axis] * index[axis]
+    strides = key_strides(shape, weights)
+    return sum(s * u for s, u in zip(strides, index, strict=True))
 
 
 def mask(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> np.ndarray:
@@ -122,6 +135,25 @@ def _tie_axes(rank: int) -> list[int]:
     """The axes from the most to the least significant in a tie."""
     last_two = [axis for axis in (rank - 1, rank - 2) if axis >= 0]
     return last_two + list(range(rank - 2))
+
+
+def _with_axis(counts: np.ndarray, length: int, step: int) -> np.ndarray:
+    """Counts of the sums when an axis with indices `0, step, ..., (length - 1) * step` joins."""
+    total = np.zeros(len(counts) + step * (length - 1), np.int64)
+    total[: len(counts)] = counts
+    # A running sum over the last `length` entries at distance `step`.
+    columns = np.pad(total, (0, -len(total) % step)).reshape(-1, step).cumsum(axis=0)
+    columns[length:] = columns[length:] - columns[:-length]
+    return columns.ravel()[: len(total)]
+
+
+def _integer_weights(shape: tuple[int, ...], weights: Sequence[float] | None) -> list[int]:
+    """The weights as the smallest whole numbers in the same proportion."""
+    fractions = [Fraction(w).limit_denominator(1000) for w in _checked_weights(shape, weights)]
+    scale = math.lcm(*(f.denominator for f in fractions))
+    integers = [int(f * scale) for f in fractions]
+    common = math.gcd(*integers)
+    return [w // common for w in integers]
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 import json
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -11,6 +12,9 @@ from test_data import arrays
 
 import fr_keras
 from fr_keras_cli import main
+
+# One epoch on noise: arg-maxes are close calls, and conversion says so.
+pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
 
 QUICK = ["--epochs", "1", "--keep", "0.01"]
 
@@ -83,6 +87,28 @@ def test_inspect_a_keras_file(trained):
     assert "conv1" in call("inspect", trained[0]).output
 
 
+def test_the_command_is_in_the_file(trained, tmp_path):
+    arguments = ["convert", str(trained[0]), "m.tflite"]
+    subprocess.run([sys.executable, "-m", "fr_keras_cli", *arguments], cwd=tmp_path, check=True)
+    stored = fr_keras.tflite.inspect(tmp_path / "m.tflite").metadata["command"]
+    assert stored == shlex.join(["fr-keras", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("jinja2", "report"), ("matplotlib", "report"), ("sklearn", "digits")]
+)
+def test_a_missing_extra_is_named_before_the_work(tmp_path, module, extra):
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        "from fr_keras_cli import main\n"
+        f"main(['demo', '--out', {str(tmp_path / 'out')!r}])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"pip install 'fr-keras[{extra}]'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_tables_for_people(trained, tmp_path):
     done = call("convert", trained[0], tmp_path / "m.tflite")
     assert done.exit_code == 0
@@ -109,7 +135,8 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["train", "m.keras", "--keep", "1.5"], "at most 1.0"),
         (["train", "m.keras", "--keep", "many"], "fraction"),
         (["train", "m.keras", "--keep", "999999999"], "from 1 to"),
-        (["train", "m.keras", "--keep", "5"], "floors"),
+        (["train", "m.keras", "--keep", "3"], "floors"),
+        (["train", "m.keras", "--seed", "-1"], "seed"),
         (["train", "m.keras", "--epochs", "0"], "epochs"),
         (["train", "m.keras", "--epochs", "2", "--truncation-epochs", "3"], "truncation-epochs"),
         (["train", "m.keras", "--schedule", "up"], "schedule"),
@@ -212,6 +239,12 @@ def test_demo(npz, tmp_path):
     again = call("demo", "--data", npz, *QUICK, "--out", out)
     assert again.exit_code == 2
     assert "--force" in again.stderr
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "fr.keras").write_bytes(b"mine")
+    assert call("demo", "--data", npz, *QUICK, "--out", other).exit_code == 2
+    assert (other / "fr.keras").read_bytes() == b"mine"
+    assert len(list(other.iterdir())) == 1
     text = call("demo", "--data", npz, *QUICK, "--out", out, "--force")
     assert text.exit_code == 0
     assert "FR int16x8" in text.output

@@ -67,6 +67,11 @@ def test_labels_as_a_column(tmp_path):
         ({"y_train": np.arange(40) - 1}, "labels that count from 0"),
         ({"x_train": np.full((40, 20, 20), np.nan)}, "finite"),
         ({"x_train": np.array([{}] * 40, object)}, "plain arrays"),
+        ({"x_train": np.full((40, 20, 20), "a")}, "uint8 or float"),
+        ({"x_train": np.zeros((40, 20, 20), np.uint16)}, "uint8 or float"),
+        ({"x_test": np.zeros((8, 20, 21), np.uint8)}, "one shape and type"),
+        ({"x_test": np.zeros((8, 20, 20), np.float32)}, "one shape and type"),
+        ({"x_train": np.zeros((1, 20, 20), np.uint8), "y_train": np.array([0])}, "two or more"),
     ],
 )
 def test_unfit_npz_is_named(tmp_path, changes, match):

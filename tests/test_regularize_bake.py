@@ -16,7 +16,7 @@ from networks import (
 )
 
 from fr_keras import TailTruncation, bake, layers, regularize, zoo
-from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.rebuild import frequency_layers
 
 
 @pytest.fixture
@@ -182,22 +182,76 @@ def test_unknown_form_is_refused(plain):
         bake(plain, form="sparse")
 
 
-def test_all_layers_opens_nested_models_and_wrappers():
-    inner = keras.Sequential([keras.Input((4,)), kl.Dense(3, name="inner")], name="nested")
+def test_nested_models_and_time_distributed_are_opened():
+    block = keras.Sequential(
+        [keras.Input((6,)), kl.Dense(6, name="inner"), kl.BatchNormalization()], name="block"
+    )
     inputs = keras.Input((5, 4))
-    x = kl.TimeDistributed(inner, name="timed")(inputs)
-    model = keras.Model(inputs, kl.Dense(2, name="outer")(x))
-    assert {"inner", "outer"} <= {layer.name for layer in all_layers(model)}
-
-
-def test_a_nested_model_is_converted():
-    inner = keras.Sequential([keras.Input((4,)), kl.Dense(6, name="inner")], name="nested")
-    inputs = keras.Input((4,))
-    plain = keras.Model(inputs, kl.Dense(2, name="outer")(inner(inputs)))
+    x = kl.TimeDistributed(kl.Dense(6, name="timed"))(inputs)
+    x = kl.TimeDistributed(block)(x)
+    x = kl.GlobalAveragePooling1D()(x)
+    plain = keras.Model(inputs, kl.Dense(2, name="outer")(block(x)))
+    x = images(32, (5, 4))
+    for _ in range(5):
+        plain(x, training=True)
     twin = regularize(plain)
-    assert [layer.name for layer in frequency_layers(twin)] == ["inner", "outer"]
-    x = images(8, (4,))
-    assert relative_difference(plain.predict(x, verbose=0), twin.predict(x, verbose=0)) < 1e-5
+    assert [layer.name for layer in frequency_layers(twin)] == ["timed", "inner", "outer"]
+    expected = plain.predict(x, verbose=0)
+    assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-4
+    baked = bake(twin)
+    assert not frequency_layers(baked)
+    assert relative_difference(expected, baked.predict(x, verbose=0)) < 1e-4
+    for layer in frequency_layers(twin):
+        before = layer.get_weights()
+        layer.set_kernel(np.asarray(layer.kernel) * 0.5)
+        assert relative_difference(expected, twin.predict(x, verbose=0)) > 1e-3, layer.name
+        layer.set_weights(before)
+
+
+def test_operators_and_keras_ops_in_the_graph():
+    inputs = keras.Input((4, 6))
+    x = keras.ops.relu(kl.Dense(6, name="a")(inputs) + inputs)[:, 1:]
+    x = keras.ops.reshape(x, (-1, 18)) * 2.0
+    plain = keras.Model(inputs, kl.Dense(3, name="b")(x))
+    assert_same_function(plain, regularize(plain), images(16, (4, 6)))
+    assert_same_function(plain, bake(regularize(plain)), images(16, (4, 6)))
+
+
+def test_layers_that_hold_layers_are_copied_whole():
+    inputs = keras.Input((6, 8))
+    x = kl.MultiHeadAttention(2, 4, name="attention")(inputs, inputs)
+    x = kl.SpectralNormalization(kl.Dense(5, name="wrapped"))(x)
+    x = kl.Bidirectional(kl.LSTM(3))(x)
+    plain = keras.Model(inputs, kl.Dense(3, name="last")(x))
+    twin = regularize(plain)
+    assert [layer.name for layer in frequency_layers(twin)] == ["last"]
+    x = images(16, (6, 8))
+    expected = plain.predict(x, verbose=0)
+    assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-4
+
+
+def test_adapted_lookups_are_carried():
+    lookup = kl.IntegerLookup()
+    lookup.adapt([7, 8, 9])
+    inputs = keras.Input((3,), dtype="int64")
+    x = kl.Flatten()(kl.Embedding(5, 4)(lookup(inputs)))
+    plain = keras.Model(inputs, kl.Dense(2)(x))
+    x = np.array([[7, 8, 9], [9, 9, 1]])
+    expected = plain.predict(x, verbose=0)
+    assert relative_difference(expected, regularize(plain).predict(x, verbose=0)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"kernel_constraint": "non_neg"}, {"kernel_regularizer": "l1"}]
+)
+def test_a_layer_that_cannot_hold_coefficients_is_named(arguments):
+    model = keras.Sequential(
+        [keras.Input((4,)), kl.Dense(3, name="first", **arguments), kl.Dense(2, name="last")]
+    )
+    with pytest.raises(ValueError, match="Layer 'first' cannot be converted, `exclude` it"):
+        regularize(model)
+    twin = regularize(model, exclude="first")
+    assert [layer.name for layer in frequency_layers(twin)] == ["last"]
 
 
 def test_a_baked_model_loads_without_fr_keras(plain, tmp_path):

@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 import pytest
 import scipy.fft
@@ -15,19 +17,21 @@ def random(shape, seed=0):
 
 
 def close(a, b):
-    return np.abs(np.asarray(a) - b).max() <= TOLERANCE * max(np.abs(b).max(), 1)
+    return np.abs(np.asarray(a) - b).max() <= TOLERANCE * np.abs(b).max()
 
 
+@pytest.mark.parametrize("contracts", [True, False])
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.integers(0, 5))
-def test_both_ways_equal_scipy(shape, seed):
+@given(shape=st.lists(st.integers(1, 7), min_size=1, max_size=5), seed=st.integers(0, 5))
+def test_both_ways_equal_scipy(contracts, shape, seed):
     x = random(shape, seed)
     exact = x.astype(np.float64)
-    assert close(spectral.dct_nd(x), scipy.fft.dctn(exact, norm="ortho"))
-    assert close(spectral.idct_nd(x), scipy.fft.idctn(exact, norm="ortho"))
+    with mock.patch.object(spectral, "contracts", return_value=contracts):
+        assert close(spectral.dct_nd(x), scipy.fft.dctn(exact, norm="ortho"))
+        assert close(spectral.idct_nd(x), scipy.fft.idctn(exact, norm="ortho"))
 
 
-@pytest.mark.parametrize("shape", [(257,), (1000,), (3, 513), (600, 5), (2, 300, 3)])
+@pytest.mark.parametrize("shape", [(513,), (1000,), (3, 529), (600, 5), (2, 600, 3)])
 def test_long_axes_equal_scipy(shape):
     assert not spectral.contracts(max(shape), max(shape))
     x = random(shape)
@@ -48,7 +52,7 @@ def test_some_axes(axes):
         ((2, 3), (5, 7)),
         ((3, 3, 4, 4), (3, 3, 64, 32)),
         ((4, 30), (25_088, 64)),
-        ((300,), (20_000,)),
+        ((600,), (20_000,)),
     ],
 )
 def test_a_corner_is_the_zero_padded_whole(corner, shape):
@@ -63,7 +67,7 @@ def test_no_cosine_matrix_for_an_axis_of_tens_of_thousands():
     assert spectral.contracts(25_088, 30)
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (3, 300)])
+@pytest.mark.parametrize("shape", [(4, 5), (3, 600)])
 def test_gradient_is_the_adjoint(shape):
     """The transform is orthonormal, so its gradient is the inverse transform."""
     x, upstream = tf.constant(random(shape)), random(shape, 1)
@@ -91,7 +95,7 @@ def test_arithmetic_is_float32(dtype):
 
 def test_under_jit():
     jitted = tf.function(spectral.idct_nd, jit_compile=True)
-    x = random((5, 300))
+    x = random((5, 600))
     assert close(jitted(x), scipy.fft.idctn(x.astype(np.float64), norm="ortho"))
 
 

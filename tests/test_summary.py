@@ -30,6 +30,7 @@ def test_the_sums_are_the_weights_of_the_model():
     for model in (plain, regularize(plain)):
         found = summary(model).to_dict()
         assert found["stored"] == plain.count_params()
+        assert found["kernel_weights"] == 216 + 72 + 432 + 216 * 16 + 80
     assert found["passed_through"] == ["bn", "down_bn"]
 
 
@@ -68,12 +69,32 @@ def test_table_and_json():
     assert json.loads(json.dumps(found.to_dict()))["layers"][0]["name"] == "conv"
 
 
-def test_a_layer_used_twice_has_no_single_multiply_adds():
+def test_multiply_adds_count_every_use():
     shared = kl.Dense(4, name="shared")
-    a, b = keras.Input((3,)), keras.Input((3,))
-    model = keras.Model([a, b], kl.Add()([shared(a), shared(b)]))
-    assert summary(model).rows[0].multiply_adds is None
-    assert summary(model).to_dict()["multiply_adds"] == 0
+    inner = keras.Sequential([keras.Input((4,)), kl.Dense(5, name="inner")])
+    a, b = keras.Input((3,)), keras.Input((7, 3))
+    x = kl.Add()([shared(a), kl.GlobalAveragePooling1D()(shared(b))])
+    timed = kl.TimeDistributed(kl.Dense(2, name="timed"))(b)
+    model = keras.Model([a, b], [inner(x), inner(x), timed])
+    found = {row.name: row.multiply_adds for row in summary(model).rows}
+    assert found == {"shared": 12 * (1 + 7), "inner": 2 * 20, "timed": 7 * 6}
+
+
+def test_a_sequential_model_grown_by_add():
+    model = keras.Sequential([keras.Input((9, 9, 4))])
+    for layer in (kl.Conv2D(6, 3), kl.Flatten(), kl.Dense(3)):
+        model.add(layer)
+    for one in (model, regularize(model)):
+        assert [row.multiply_adds for row in summary(one).rows] == [49 * 216, 294 * 3]
+
+
+def test_what_is_not_converted_counts_as_other():
+    twin = regularize(small_convnet(), exclude="hidden")
+    found = summary(twin)
+    row = next(row for row in found.rows if row.name == "hidden")
+    assert (row.kept, row.other, row.kernel_weights) == (None, 216 * 16 + 16, 216 * 16)
+    assert found.kept == sum(layer.kept for layer in frequency_layers(twin))
+    assert "hidden" in found.passed_through
 
 
 def test_unbuilt_is_refused():

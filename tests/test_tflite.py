@@ -247,8 +247,79 @@ def test_models_of_every_policy_convert(policy):
         half = truncated_twin(live(small_convnet(), images(64)), 0.5)
     finally:
         keras.config.set_dtype_policy("float32")
-    done = tflite.convert(half, quantize="int8", calibration=images(50))
-    assert done.agreement.mean < 0.05 * done.agreement.range
+    for mode in ("float32", "int8"):
+        assert tflite.convert(half, quantize=mode, calibration=images(100)).agreement.holds
+
+
+def test_what_preprocessing_layers_hold_besides_weights_is_carried():
+    x = images(64, (6,)) * 10 + 5
+    normalization = kl.Normalization()
+    normalization.adapt(x)
+    inputs = keras.Input((6,))
+    plain = keras.Model(inputs, kl.Dense(3, name="dense")(normalization(inputs)))
+    twin = regularize(plain)
+    expected = plain.predict(x, verbose=0)
+    assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-5
+    assert relative_difference(expected, bake(twin).predict(x, verbose=0)) < 1e-5
+    for model in (plain, twin):
+        file = tflite.convert(model, calibration=x).content
+        assert relative_difference(expected, tflite.run(file, x)) < 1e-4
+
+
+@pytest.mark.parametrize("mode", ["float32", "dynamic", "int8"])
+def test_integer_inputs(mode):
+    ids = np.random.default_rng(0).integers(0, 50, (100, 12))
+    inputs = keras.Input((12,), dtype="int32")
+    x = kl.Flatten()(kl.Embedding(50, 8)(inputs))
+    model = regularize(keras.Model(inputs, kl.Dense(4)(x)))
+    done = tflite.convert(model, quantize=mode, calibration=ids)
+    assert done.agreement.holds
+    assert tflite.inspect(done.content).inputs[0].dtype == "int32"
+    expected = model.predict(ids, verbose=0)
+    assert relative_difference(expected, tflite.run(done.content, ids)) < 0.1  # 8-bit weights
+    with pytest.raises(ValueError, match=r"`calibration` must be given.*int32"):
+        tflite.convert(model)
+
+
+def test_pixels_as_bytes():
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), np.uint8)
+    inputs = keras.Input((8, 8, 3), dtype="uint8")
+    x = kl.Conv2D(4, 3)(kl.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, kl.Dense(3)(kl.Flatten()(x)))
+    done = tflite.convert(model, calibration=pixels)
+    assert done.agreement.holds
+    assert tflite.inspect(done.content).inputs[0].dtype == "uint8"
+
+
+def test_outputs_in_a_list_or_dict():
+    inputs = keras.Input((4,))
+    outputs = kl.Dense(3)(inputs)
+    for structure in ([outputs], {"y": outputs}):
+        model = keras.Model(inputs, structure)
+        assert tflite.convert(model).agreement.holds
+
+
+def test_a_loop_cannot_be_calibrated():
+    """Without this refusal the converter ends the process with a segmentation fault."""
+    x = images(20, (5, 3))
+
+    def recurrent(unroll):
+        return keras.Sequential([keras.Input((5, 3)), kl.LSTM(4, unroll=unroll, name="lstm")])
+
+    with pytest.raises(ValueError, match=r"unrolled.*'lstm'"):
+        tflite.convert(recurrent(unroll=False), quantize="int8", calibration=x)
+    file = tflite.convert(recurrent(unroll=True), quantize="int8", calibration=x)
+    assert file.agreement.mean < 0.05 * file.agreement.range
+
+
+def test_inspect_takes_several_inputs_and_outputs():
+    two = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    model = keras.Model(two, [kl.Add()(two), kl.Multiply()(two)])
+    content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    seen = tflite.inspect(content)
+    assert (len(seen.inputs), len(seen.outputs)) == (2, 2)
+    with pytest.raises(ValueError, match="`file` must have one input and one output"):
+        tflite.run(content, images(1, (3,)))
 
 
 class Determinant(kl.Layer):

@@ -9,7 +9,8 @@ from keras import layers as kl
 
 from fr_keras import TailTruncation, layers, regularize, zoo
 from fr_keras.rebuild import frequency_layers
-from fr_keras.sharing import _share, targets
+from fr_keras.sharing import share
+from fr_keras.sharing import targets as pairs
 
 
 def twin() -> keras.Model:
@@ -38,6 +39,10 @@ def kept(model):
     return {layer.name: layer.kept for layer in frequency_layers(model)}
 
 
+def targets(found, keep, floors=1):
+    return {layer.name: kept for layer, kept in pairs(found, keep, floors)}
+
+
 # Shares
 
 
@@ -45,20 +50,17 @@ def kept(model):
     st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 300)), min_size=1, max_size=8),
     st.floats(0, 1),
 )
-def test_shares_are_exact_floored_and_in_proportion(pairs, position):
-    sizes = {str(i): size for i, (size, _) in enumerate(pairs)}
-    floors = {str(i): floor for i, (_, floor) in enumerate(pairs)}
-    least = sum(min(sizes[n], floors[n]) for n in sizes)
-    total = round(least + position * (sum(sizes.values()) - least))
-    shares = _share(sizes, total, floors)
-    assert sum(shares.values()) == total
-    assert all(min(sizes[n], floors[n]) <= shares[n] <= sizes[n] for n in sizes)
-    extra = {n: shares[n] - min(sizes[n], floors[n]) for n in sizes}
-    room = {n: sizes[n] - min(sizes[n], floors[n]) for n in sizes}
-    for n in sizes:
-        assert abs(extra[n] * max(sum(room.values()), 1) - (total - least) * room[n]) <= max(
-            sum(room.values()), 1
-        )
+def test_shares_are_exact_floored_and_in_proportion(drawn, position):
+    sizes = [size for size, _ in drawn]
+    floors = [min(size, floor) for size, floor in drawn]
+    total = round(sum(floors) + position * (sum(sizes) - sum(floors)))
+    shares = share(sizes, total, floors)
+    assert sum(shares) == total
+    room = [size - floor for size, floor in zip(sizes, floors, strict=True)]
+    for size, floor, r, got in zip(sizes, floors, room, shares, strict=True):
+        assert floor <= got <= size
+        exact = floor + (total - sum(floors)) * r / max(sum(room), 1)
+        assert abs(got - exact) < 1 + 1e-6
 
 
 def test_totals_fractions_and_dicts():
@@ -215,6 +217,51 @@ def test_a_new_target_starts_a_new_schedule_from_the_present():
         fit(model, TailTruncation(400, epochs=2), epochs=2)
 
 
+def test_a_plan_begins_where_the_fit_begins():
+    """`initial_epoch` counts epochs of ordinary training before the truncation."""
+    model = twin()
+    callback = TailTruncation(48, epochs=4, schedule="linear")
+    history = fit(model, callback, epochs=16, initial_epoch=10)
+    assert history["kept"] == [528, 368, 208, 48, 48, 48]
+
+
+def test_an_own_schedule_is_asked_for_its_epochs_only_and_ends_at_the_target():
+    model = twin()
+    history = fit(model, TailTruncation(48, 3, schedule=lambda e: [1, 0.5, 0.25][e]), epochs=5)
+    assert history["kept"] == [528, 288, 48, 48, 48]
+
+
+def test_frozen_layers_are_left_alone():
+    model = twin()
+    model.get_layer("conv").trainable = False
+    model.compile("adam", "mse")
+    fit(model, TailTruncation(0.1, epochs=2), epochs=2)
+    assert kept(model) == {"conv": 144, "dense": 38}
+    with pytest.raises(ValueError, match="`keep` must name FR layers"):
+        fit(model, TailTruncation({"conv": 5}, epochs=2), epochs=2)
+
+
+def test_equal_names_in_nested_models():
+    def nested(name):
+        return keras.Sequential([keras.Input((8,)), kl.Dense(8, name="same")], name=name)
+
+    inputs = keras.Input((8,))
+    model = regularize(keras.Model(inputs, nested("b")(nested("a")(inputs))))
+    found = frequency_layers(model)
+    assert [count for _, count in pairs(found, 0.5)] == [32, 32]
+    with pytest.raises(ValueError, match="each name once"):
+        pairs(found, {"same": 5})
+
+
+def test_early_stopping_that_chooses_in_the_final_phase():
+    model = twin()
+    stop = keras.callbacks.EarlyStopping(
+        "loss", restore_best_weights=True, start_from_epoch=3, patience=1
+    )
+    fit(model, TailTruncation(48, epochs=3), stop, epochs=8)
+    assert sum(kept(model).values()) == 48
+
+
 def test_ending_too_early_is_a_warning():
     with pytest.warns(UserWarning, match="warmup \\+ epochs = 6 epochs"):
         fit(twin(), TailTruncation(48, epochs=5, warmup=1), epochs=3)
@@ -223,7 +270,7 @@ def test_ending_too_early_is_a_warning():
 def test_a_plain_model_is_refused():
     model = keras.Sequential([keras.Input((6, 6, 2)), kl.Flatten(), kl.Dense(3)])
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match="no FR layers"):
+    with pytest.raises(ValueError, match="no trainable FR layers"):
         fit(model, TailTruncation(5, epochs=1), epochs=1)
 
 

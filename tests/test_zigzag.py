@@ -44,6 +44,23 @@ def test_mask_is_the_prefix_of_the_order(shape, data):
     assert zigzag.corner(shape, kept) == tuple(np.argwhere(mask).max(axis=0) + 1)
 
 
+@given(shapes, st.data())
+def test_boundary_with_weights_is_the_key_of_the_last_kept(shape, data):
+    weights = data.draw(
+        st.lists(st.sampled_from([0.2, 0.7, 1, 1.5, 4]), min_size=len(shape), max_size=len(shape))
+    )
+    kept = data.draw(st.integers(1, int(np.prod(shape))))
+    expected = np.sort(zigzag.keys(shape, weights), axis=None)[kept - 1]
+    assert zigzag.boundary(shape, kept, weights) == expected
+
+
+def test_a_kernel_of_a_hundred_million_weights():
+    """VGG16's first dense kernel: no array of its size may be made on the way."""
+    shape = (25_088, 4096)
+    assert zigzag.corner(shape, 1_000_000) == (1414, 1413)
+    assert zigzag.corner(shape, 25_088 * 4096) == shape
+
+
 def test_first_33_of_a_square_kernel_are_index_sum_3():
     shape = (3, 3, 64, 64)
     mask = zigzag.mask(shape, 33)

@@ -2,7 +2,7 @@
 
 import keras
 
-from fr_keras.layers._frequency import FrequencyKernel
+from fr_keras.layers._frequency import FrequencyKernel, refusal
 from fr_keras.layers.conv import (
     FRConv1D,
     FRConv1DTranspose,
@@ -40,4 +40,5 @@ __all__ = [
     "FRDepthwiseConv1D",
     "FRDepthwiseConv2D",
     "FrequencyKernel",
+    "refusal",
 ]

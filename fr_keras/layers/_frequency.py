@@ -43,14 +43,16 @@ class FrequencyKernel:
     def __init__(self, *args, axis_weights: Sequence[float] | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.axis_weights = None if axis_weights is None else tuple(map(float, axis_weights))
-        self._refuse_what_needs_a_kernel()
+        reason = refusal(self)
+        if reason is not None:
+            raise ValueError(reason)
 
     def add_weight(self, *args, name=None, **kwargs):
         if name != "kernel":
             return super().add_weight(*args, name=name, **kwargs)
         return self._add_coefficients(**kwargs)
 
-    def _add_coefficients(self, shape, initializer, **kwargs) -> keras.Variable:
+    def _add_coefficients(self, shape, initializer, regularizer=None, **_) -> keras.Variable:
         self._kernel_shape = tuple(shape)
         self._coefficient_shape = self._shape_of_coefficients(self._kernel_shape)
         size = math.prod(self._kernel_shape)
@@ -58,15 +60,16 @@ class FrequencyKernel:
 
         def transformed(shape, dtype=None):
             kernel = ops.reshape(initializer(self._kernel_shape), shape)
-            return ops.cast(spectral.dct_nd(kernel), dtype)
+            return spectral.dct_nd(kernel)
 
         self.coefficients = super().add_weight(
             name="coefficients",
             shape=self._coefficient_shape,
             initializer=transformed,
-            # Autocasting would round the coefficients before the transform.
+            # Half precision, by policy or by autocasting, would round before the transform.
+            dtype="float32",
             autocast=False,
-            **kwargs,
+            regularizer=None if regularizer is None else lambda c: regularizer(self._masked(c)),
         )
         self._truncation = super().add_weight(
             name="truncation",
@@ -87,7 +90,7 @@ class FrequencyKernel:
         """The spatial kernel, rebuilt from the kept coefficients in the compute dtype."""
         if not hasattr(self, "coefficients"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
-        kernel = spectral.idct_nd(ops.where(self._mask(), self.coefficients, 0.0))
+        kernel = spectral.idct_nd(self._masked(self.coefficients))
         return ops.cast(ops.reshape(kernel, self._kernel_shape), self.compute_dtype)
 
     @kernel.setter
@@ -112,6 +115,9 @@ class FrequencyKernel:
             key = key + (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - axis))
         boundary = self._truncation[STATE.index("boundary")]
         return key <= boundary - np.arange(length) * stride
+
+    def _masked(self, coefficients):
+        return ops.where(self._mask(), coefficients, 0.0)
 
     @property
     def truncation(self) -> dict[str, int]:
@@ -154,7 +160,7 @@ class FrequencyKernel:
             )
         boundary = zigzag.boundary(self._coefficient_shape, kept, self.axis_weights)
         self._assign_state(kept=int(kept), boundary=boundary)
-        self.coefficients.assign(ops.where(self._mask(), self.coefficients, 0.0))
+        self.coefficients.assign(self._masked(self.coefficients))
 
     def set_coefficients(self, values) -> None:
         """Replaces the coefficients; those beyond `kept` are set to zero.
@@ -172,7 +178,7 @@ class FrequencyKernel:
                 f"layer '{self.name}'. Received: shape {values.shape}"
             )
         self._check_finite(values, "values")
-        self.coefficients.assign(ops.where(self._mask(), values, 0.0))
+        self.coefficients.assign(self._masked(values.astype(np.float32)))
 
     def set_kernel(self, kernel) -> None:
         """Sets the coefficients to the DCT of a spatial kernel of the plain layer's shape."""
@@ -223,26 +229,28 @@ class FrequencyKernel:
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size}."
             )
 
-    def _refuse_what_needs_a_kernel(self) -> None:
-        prefix = "depthwise" if hasattr(self, "depthwise_regularizer") else "kernel"
-        regularizer = getattr(self, f"{prefix}_regularizer")
-        if regularizer is not None and type(regularizer) is not keras.regularizers.L2:
-            raise ValueError(
-                f"`{prefix}_regularizer` must be None or keras.regularizers.L2, the one penalty "
-                f"that is the same on kernel and coefficients. Received: {regularizer}"
-            )
-        if getattr(self, f"{prefix}_constraint") is not None:
-            raise ValueError(
-                f"`{prefix}_constraint` must be None: it would act on coefficients, not on the "
-                f"kernel. Received: {getattr(self, f'{prefix}_constraint')}"
-            )
-        if getattr(self, "lora_rank", None):
-            raise ValueError(
-                f"`lora_rank` must be None: there is no kernel to adapt. "
-                f"Received: lora_rank={self.lora_rank}"
-            )
-        if self.quantization_mode is not None:
-            raise ValueError(
-                "`dtype` must not be a quantized policy: quantize on conversion instead. "
-                f"Received: dtype={self.dtype_policy}"
-            )
+
+def refusal(layer: keras.layers.Layer) -> str | None:
+    """Says why a layer, plain or not, cannot hold coefficients; `None` if it can."""
+    prefix = "depthwise" if hasattr(layer, "depthwise_regularizer") else "kernel"
+    regularizer = getattr(layer, f"{prefix}_regularizer")
+    constraint = getattr(layer, f"{prefix}_constraint")
+    lora_rank = getattr(layer, "lora_rank", None)
+    if regularizer is not None and type(regularizer) is not keras.regularizers.L2:
+        return (
+            f"`{prefix}_regularizer` must be None or keras.regularizers.L2, the one penalty that "
+            f"is the same on kernel and coefficients. Received: {regularizer}"
+        )
+    if constraint is not None:
+        return (
+            f"`{prefix}_constraint` must be None: it would act on coefficients, not on the "
+            f"kernel. Received: {constraint}"
+        )
+    if lora_rank:
+        return f"`lora_rank` must be None: there is no kernel to adapt. Received: {lora_rank}"
+    if layer.quantization_mode is not None:
+        return (
+            "`dtype` must not be a quantized policy: quantize on conversion instead. "
+            f"Received: dtype={layer.dtype_policy}"
+        )
+    return None

@@ -3,6 +3,17 @@
 import numpy as np
 
 
+def check_installed() -> None:
+    """Raises an ImportError that names the extra, if a page could not be made; before the work."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"reports need the extra `report`: pip install 'fr-keras[report]' ({error})"
+        ) from error
+
+
 def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, ...]) -> str:
     """Returns the demo's report as one self-contained HTML page.
 
@@ -14,14 +25,11 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
     Raises:
         ImportError: Without the extra `report`.
     """
-    try:
-        import jinja2
+    check_installed()
+    import jinja2
 
-        from fr_keras.report import plots
-    except ImportError as error:
-        raise ImportError(
-            f"reports need the extra `report`: pip install 'fr-keras[report]' ({error})"
-        ) from error
+    from fr_keras.report import plots
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fr_keras", "report"), autoescape=True
     )

@@ -56,7 +56,8 @@ def compare(
     model: keras.Model, outputs: np.ndarray, rows: np.ndarray, **fields: object
 ) -> Agreement:
     """Compares a file's outputs with `model` on the same rows; `fields` complete the result."""
-    expected = np.asarray(model.predict(rows, verbose=0), np.float32)
+    (expected,) = keras.tree.flatten(model.predict(rows, verbose=0))
+    expected = np.asarray(expected, np.float32)
     difference = np.abs(outputs - expected)
     argmax, argmax_bound = None, 0.0
     if expected.ndim > 1 and expected.shape[-1] > 1:

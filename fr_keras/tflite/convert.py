@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from fr_keras.bake import bake
 from fr_keras.files import check_target, write_bytes
-from fr_keras.rebuild import check_graph, rebuild
+from fr_keras.rebuild import all_layers, check_graph, frequency_layers, rebuild
 from fr_keras.tflite import metadata
 from fr_keras.tflite.agreement import BOUNDS, Agreement, compare
 from fr_keras.tflite.rows import representative_rows
@@ -73,7 +73,7 @@ def convert(
         quantize: `"float32"`, `"float16"` (weights), `"dynamic"` (int8 weights), `"int8"`, or
             `"int16x8"` (16-bit activations, 8-bit weights).
         calibration: Representative data: an array `(rows, *input)`, a `tf.data.Dataset` or an
-            iterable of rows or batches. Needed for int8 and int16x8.
+            iterable of rows or batches. Needed for int8 and int16x8, and for integer inputs.
         float_io: Whether an int8 or int16x8 file takes and gives float32.
         labels: Names of the classes, stored in the file.
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
@@ -97,21 +97,21 @@ def convert(
     """
     if quantize not in MODES:
         raise ValueError(f"`quantize` must be one of {MODES}. Received: {quantize!r}")
-    shape = _input_shape(model)
+    _check_model(model, quantize)
     if path is not None:
         check_target(path, overwrite)
     _check_labels(model, labels)
-    calibrating, checking, rows_from = _split(calibration, shape, quantize)
-    content = _flatbuffer(_in_float32(bake(model)), quantize, calibrating, float_io)
+    calibrating, checking, rows_from = _split(calibration, model.inputs[0], quantize)
+    content = _flatbuffer(_deployable(model), quantize, calibrating, float_io)
     content = metadata.attach(content, _entry(model.name, quantize, labels, normalization, command))
-    runner = Runner(content)
+    runner, half = Runner(content), any(map(_in_half, all_layers(model)))
     agreement = compare(
         model,
         runner.run(checking),
         checking,
         rows_from=rows_from,
         step=runner.output_step,
-        bound=BOUNDS[quantize],
+        bound=max(BOUNDS[quantize], BOUNDS["float16"] if half else 0),
     )
     _warn_unless_it_holds(agreement, model.name, quantize)
     if path is not None:
@@ -131,7 +131,7 @@ def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> Non
         )
 
 
-def _input_shape(model: keras.Model) -> tuple[int, ...]:
+def _check_model(model: keras.Model, quantize: str) -> None:
     check_graph(model)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise ValueError(
@@ -144,7 +144,16 @@ def _input_shape(model: keras.Model) -> tuple[int, ...]:
             "`model` must have an input of fixed shape, for a .tflite file has one: build it on "
             f"the size the phone will use. Received: {shape}"
         )
-    return shape
+    rolled = [
+        layer.name
+        for layer in all_layers(model)
+        if not getattr(getattr(layer, "forward_layer", layer), "unroll", True)
+    ]
+    if quantize in _CALIBRATED and rolled:
+        raise ValueError(
+            f"`model` must have unrolled recurrent layers for quantize='{quantize}': the converter "
+            f"cannot calibrate a loop. Build {rolled} with unroll=True."
+        )
 
 
 def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
@@ -155,16 +164,17 @@ def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
         )
 
 
-def _split(calibration, shape, quantize) -> tuple[np.ndarray | None, np.ndarray, str]:
+def _split(calibration, entry, quantize: str) -> tuple[np.ndarray | None, np.ndarray, str]:
     """Rows for calibration, rows for the check, and where the latter are from."""
+    shape = tuple(entry.shape[1:])
     if calibration is None:
-        if quantize in _CALIBRATED:
+        if quantize in _CALIBRATED or "float" not in entry.dtype:
             raise ValueError(
-                f"`calibration` must be given for quantize='{quantize}': a few hundred typical "
-                "input rows, from which the ranges of the activations are measured. Received: None"
+                f"`calibration` must be given for quantize='{quantize}' and inputs of type "
+                f"{entry.dtype}: a few hundred typical input rows. Received: None"
             )
         return None, np.random.default_rng(0).random((32, *shape), np.float32), "random"
-    rows = representative_rows(calibration, shape, _ROWS)
+    rows = representative_rows(calibration, shape, _ROWS, _float32(entry.dtype))
     if len(rows) == 1:
         return rows, rows, "calibration"
     held_out = np.zeros(len(rows), bool)
@@ -172,11 +182,26 @@ def _split(calibration, shape, quantize) -> tuple[np.ndarray | None, np.ndarray,
     return rows[~held_out], rows[held_out], "held out"
 
 
-def _in_float32(model: keras.Model) -> keras.Model:
-    """A copy that computes in float32: TFLite has no kernels for half-precision policies."""
-    return rebuild(
-        model, lambda layer: type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-    )
+def _in_half(layer: keras.layers.Layer) -> bool:
+    return layer.compute_dtype in ("float16", "bfloat16")
+
+
+def _float32(dtype: str) -> str:
+    return "float32" if "float" in dtype else dtype
+
+
+def _deployable(model: keras.Model) -> keras.Model:
+    """Baked, and in float32: TFLite has no kernels for half-precision policies."""
+    if frequency_layers(model):
+        model = bake(model)
+    if not any(map(_in_half, all_layers(model))):
+        return model
+
+    def in_float32(layer):
+        config = {**layer.get_config(), "dtype": "float32"}
+        return type(layer).from_config(config) if _in_half(layer) else None
+
+    return rebuild(model, in_float32)
 
 
 def _flatbuffer(
@@ -189,10 +214,10 @@ def _flatbuffer(
     # The weights are constants of the graph: the converter reads variables badly.
     def constant(inputs):
         weights = ([tf.constant(value) for value in values] for values in (trainable, other))
-        return model.stateless_call(*weights, inputs, training=False)[0]
+        (output,) = keras.tree.flatten(model.stateless_call(*weights, inputs, training=False)[0])
+        return output
 
-    dtype = "float32" if "float" in entry.dtype else entry.dtype
-    signature = tf.TensorSpec((1, *entry.shape[1:]), dtype, name=entry.name)
+    signature = tf.TensorSpec((1, *entry.shape[1:]), _float32(entry.dtype), name=entry.name)
     function = tf.function(constant).get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     _configure(converter, quantize, rows, float_io)
@@ -226,7 +251,9 @@ def _configure(
     ]
     if not float_io:
         kind = tf.int8 if quantize == "int8" else tf.int16
-        converter.inference_input_type = converter.inference_output_type = kind
+        converter.inference_output_type = kind
+        if rows.dtype == np.float32:  # integers, such as token ids, stay what they are
+            converter.inference_input_type = kind
 
 
 def _entry(name, quantize, labels, normalization, command) -> dict:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fr_keras.tflite import metadata
-from fr_keras.tflite.run import Runner, read
+from fr_keras.tflite.run import interpreter, read
 
 _TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
 _OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
@@ -94,8 +94,8 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
     >>> inspect(tflite.convert(model).content).ops
     {'FULLY_CONNECTED': 1}
     """
-    _, content = read(file)
-    Runner(content)  # LiteRT verifies every offset; the Python reader below trusts them
+    name, content = read(file)
+    interpreter(name, content)  # LiteRT verifies every offset; the Python reader below trusts them
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     graph = model.subgraphs[0]
     ops = collections.Counter(

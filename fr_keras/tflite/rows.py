@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
+def representative_rows(data, shape: tuple[int, ...], limit: int, dtype="float32") -> np.ndarray:
     """Returns rows of representative data: the first of an iterable, an even pick of an array.
 
     Args:
@@ -14,9 +14,10 @@ def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
             rows `shape` or batches `(n, *shape)`. Of an `(inputs, labels)` tuple, the inputs.
         shape: Shape of one input row of the network.
         limit: No more than this many rows are taken: an endless iterable is fine.
+        dtype: Type of the network's input.
 
     Returns:
-        A float32 array `(rows, *shape)`.
+        An array `(rows, *shape)` of that type.
 
     Raises:
         ValueError: If there is no row, a shape does not fit, or a value is not finite.
@@ -27,7 +28,7 @@ def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
         rows = np.asarray(data)
         if len(rows) > limit:  # files are often sorted by class
             rows = rows[np.linspace(0, len(rows) - 1, limit).astype(int)]
-        return _checked(rows, shape)
+        return _checked(rows, shape).astype(dtype)
     if not isinstance(data, Iterable):
         raise ValueError(
             "`calibration` must be an array, a tf.data.Dataset or an iterable of rows. "
@@ -40,7 +41,7 @@ def representative_rows(data, shape: tuple[int, ...], limit: int) -> np.ndarray:
         rows.extend(itertools.islice(_checked(batch, shape), limit - len(rows)))
         if len(rows) >= limit:
             break
-    return _checked(np.array(rows, np.float32).reshape((-1, *shape)), shape)
+    return _checked(np.array(rows).reshape((-1, *shape)), shape).astype(dtype)
 
 
 def _checked(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -51,7 +52,8 @@ def _checked(rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         )
     if len(rows) == 0:
         raise ValueError("`calibration` must hold at least one row. Received: none")
-    rows = rows.astype(np.float32)
+    if not (np.issubdtype(rows.dtype, np.number) or rows.dtype == bool):
+        raise ValueError(f"`calibration` must hold numbers. Received: type {rows.dtype}")
     if not np.isfinite(rows).all():
         raise ValueError("`calibration` must be finite. Received: NaN or infinite values")
     return rows

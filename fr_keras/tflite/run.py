@@ -22,13 +22,12 @@ class Runner:
 
     def __init__(self, file: str | os.PathLike | bytes, threads: int = 1):
         name, content = read(file)
+        self._interpreter = interpreter(name, content, threads)
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except RuntimeError as error:
             raise ValueError(
-                f"`file` must be a .tflite flatbuffer that LiteRT can load: {error}. "
-                f"Received: {name}, {len(content)} bytes"
+                f"`file` must have ops that LiteRT can run: {error}. Received: {name}"
             ) from error
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
@@ -118,11 +117,26 @@ def read(file: str | os.PathLike | bytes) -> tuple[str, bytes]:
     return f"'{file}'", Path(file).read_bytes()
 
 
+def interpreter(name: str, content: bytes, threads: int = 1) -> Interpreter:
+    """Loads a flatbuffer; LiteRT verifies every offset in it.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        return Interpreter(model_content=content, num_threads=threads)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"`file` must be a .tflite flatbuffer that LiteRT can load: {error}. "
+            f"Received: {name}, {len(content)} bytes"
+        ) from error
+
+
 def _quantized(x: np.ndarray, details: dict) -> np.ndarray:
     dtype = np.dtype(details["dtype"])
-    if x.dtype == dtype or not np.issubdtype(dtype, np.integer):
-        return x.astype(dtype)
     scale, zero_point = details["quantization"]
+    if x.dtype == dtype or not scale:
+        return x.astype(dtype)
     limits = np.iinfo(dtype)
     return np.clip(np.round(x / scale) + zero_point, limits.min, limits.max).astype(dtype)
 
