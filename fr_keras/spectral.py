@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-# Crossover of the two ways in `benchmarks/spectral.py`: at 512 contraction wins, at 768 it loses.
+# From `benchmarks/spectral.py`: contraction wins up to 512, both are equal at 768, it loses beyond.
 _LONGEST_CONTRACTION = 512
 # A cosine matrix never exceeds this many numbers (16 MB), however long its axis.
 _LARGEST_MATRIX = 4_194_304
