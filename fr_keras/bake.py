@@ -2,13 +2,13 @@
 
 import keras
 
-from fr_keras.layers import TWINS, FrequencyKernel
+from fr_keras.layers import TWINS, FrequencyTwin
 from fr_keras.rebuild import rebuild
 
 _PLAIN = {twin: plain for plain, twin in TWINS.items()}
 
 
-def _dense_form(layer: FrequencyKernel) -> keras.layers.Layer:
+def _dense_form(layer: FrequencyTwin) -> keras.layers.Layer:
     """The plain layer with the whole kernel; `rebuild` fills it from the coefficients."""
     return _PLAIN[type(layer)].from_config(layer.plain_config())
 
@@ -44,6 +44,6 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
         raise ValueError(f"`form` must be one of {sorted(_FORMS)}. Received: form={form!r}")
 
     def exchange(layer):
-        return _FORMS[form](layer) if isinstance(layer, FrequencyKernel) else None
+        return _FORMS[form](layer) if isinstance(layer, FrequencyTwin) else None
 
     return rebuild(model, exchange)

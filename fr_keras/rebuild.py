@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import keras
 import numpy as np
 
-from fr_keras.layers import FrequencyKernel
+from fr_keras.layers import FrequencyKernel, FrequencyTwin
 
 #: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy.
 Exchange = Callable[[keras.layers.Layer], keras.layers.Layer | None]
@@ -100,8 +100,9 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:
-    """Returns the layers of `model` whose kernels live in the DCT domain."""
-    return [layer for layer in all_layers(model) if isinstance(layer, FrequencyKernel)]
+    """Returns the kernels of `model` that live in the DCT domain, one layer each."""
+    twins = [layer for layer in all_layers(model) if isinstance(layer, FrequencyTwin)]
+    return [part for twin in twins for part in twin.parts()]
 
 
 def _has_graph(layer: keras.layers.Layer) -> bool:
@@ -112,17 +113,14 @@ def _has_graph(layer: keras.layers.Layer) -> bool:
 def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
     """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
     _check_finite(layer)
-    if isinstance(layer, FrequencyKernel) == isinstance(twin, FrequencyKernel):
+    converted = isinstance(twin, FrequencyTwin)
+    if isinstance(layer, FrequencyTwin) == converted:
         twin.set_weights(layer.get_weights())
         _carry_beyond_weights(layer, twin)
-        return
-    kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))
-    if isinstance(twin, FrequencyKernel):
-        twin.set_kernel(kernel)
+    elif converted:
+        twin.load_plain(layer)
     else:
-        twin.kernel.assign(kernel)
-    if layer.use_bias:
-        twin.bias.assign(layer.bias)
+        layer.fill_plain(twin)
 
 
 def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:

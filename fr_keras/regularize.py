@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
-from fr_keras.layers import TWINS, FRDense, refusal
+from fr_keras.layers import TWINS, FRDense, FrequencyKernel, refusal
 from fr_keras.rebuild import all_layers, check_graph, rebuild
 
 Selector = (
@@ -48,7 +48,8 @@ def regularize(
         include: Layers to convert: a name, a layer class, a predicate `layer -> bool`, or a list
             of these. `None` is every layer that can be.
         exclude: Layers to leave plain, given likewise.
-        axis_weights: Weights of the coefficients' axes in the zigzag order, by layer name.
+        axis_weights: Weights of the coefficients' axes in the zigzag order, by the name of a
+            layer that holds one kernel.
 
     Returns:
         A new model, not compiled.
@@ -70,9 +71,12 @@ def regularize(
     for argument, names in (
         ("include", _names(include)),
         ("exclude", _names(exclude)),
-        ("axis_weights", axis_weights),
     ):
         _check_names(argument, names, layers)
+    weighable = [
+        layer for layer in layers if issubclass(TWINS.get(type(layer), object), FrequencyKernel)
+    ]
+    _check_names("axis_weights", axis_weights, weighable)
 
     def chosen(layer):
         return (
@@ -95,7 +99,9 @@ def regularize(
         if not chosen(layer):
             return None
         twin = TWINS[type(layer)]
-        config = {**layer.get_config(), "axis_weights": axis_weights.get(layer.name)}
+        config = layer.get_config()
+        if layer.name in axis_weights:
+            config["axis_weights"] = axis_weights[layer.name]
         if twin is FRDense:
             config["input_axes"] = _flattened_axes(layer)
         return twin.from_config(config)

@@ -9,10 +9,16 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
-from fr_keras.layers import TWINS, FrequencyKernel
+from fr_keras.layers import TWINS, FrequencyTwin
 from fr_keras.rebuild import all_layers, check_graph
 
 _BYTES_PER_NUMBER = 4
+# Layers whose multiply-adds are not their kernel weights times positions.
+_NOT_PER_POSITION = (
+    keras.layers.Embedding,
+    keras.layers.EinsumDense,
+    keras.layers.MultiHeadAttention,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +29,14 @@ class LayerRow:
         name: Name of the layer.
         type: Its class.
         kernel_weights: Size of its kernel; 0 where it has none that FR could hold.
-        kept: Kept coefficients of an FR layer; `None` on a plain layer.
-        corner: Bounding box of the kept coefficients; `None` on a plain layer.
+        kept: Kept coefficients of an FR layer, in all its kernels; `None` on a plain layer.
+        corner: Bounding box of the kept coefficients; `None` on a plain layer, or one that holds
+            several kernels.
         other: Every other number that must be stored: biases and statistics, and all weights of
             a plain layer.
         multiply_adds: For one input row, in the dense form, over all places where the layer is
-            used; `None` where it has no kernel or an axis of its input has no fixed length.
+            used; `None` where it has no kernel, looks rows up, attends, or an axis of its input
+            has no fixed length.
         converted: Whether the kernel lives in the DCT domain.
     """
 
@@ -112,7 +120,7 @@ class Summary:
                 row.type,
                 f"{row.kernel_weights:,}",
                 "-" if row.kept is None else f"{row.kept:,}",
-                "x".join(map(str, row.corner)) if row.corner else "plain",
+                "x".join(map(str, row.corner or ())) if row.converted else "plain",
                 f"{row.other:,}",
                 "-" if row.multiply_adds is None else f"{row.multiply_adds:,}",
                 f"{row.bytes:,}",
@@ -157,21 +165,24 @@ def summary(model: keras.Model) -> Summary:
 
 
 def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
-    converted = isinstance(layer, FrequencyKernel)
+    converted = isinstance(layer, FrequencyTwin)
+    parts = layer.parts() if converted else []
     numbers = sum(math.prod(weight.shape) for weight in layer.weights)
     kernel = 0
     if converted:
-        kernel = math.prod(layer.coefficients.shape)
-        numbers -= len(layer.truncation) + kernel
+        kernel = sum(math.prod(part.coefficients.shape) for part in parts)
+        numbers -= sum(len(part.truncation) for part in parts) + kernel
     elif type(layer) in TWINS:
-        kernel = math.prod(layer.kernel.shape)
-    known = kernel and positions and None not in positions
+        kernels = (weight for weight in layer.weights if weight.name != "bias")
+        kernel = sum(math.prod(weight.shape) for weight in kernels)
+    multiplies = kernel and not isinstance(layer, _NOT_PER_POSITION)
+    known = multiplies and positions and None not in positions
     return LayerRow(
         name=layer.name,
         type=type(layer).__name__,
         kernel_weights=kernel,
-        kept=layer.kept if converted else None,
-        corner=layer.corner if converted else None,
+        kept=sum(part.kept for part in parts) if converted else None,
+        corner=parts[0].corner if len(parts) == 1 else None,
         other=numbers,
         multiply_adds=kernel * sum(positions) if known else None,
         converted=converted,

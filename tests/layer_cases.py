@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from fr_keras import layers
@@ -20,13 +21,24 @@ class Case:
     def layer(self, **kwargs):
         return self.cls(**{**self.kwargs, **kwargs})
 
+    def call(self, layer, x):
+        return layer(x, x) if "Attention" in self.cls.__name__ else layer(x)
+
     def built(self, **kwargs):
         layer = self.layer(name="layer", **kwargs)
-        layer.build((None, *self.input_shape))
+        self.call(layer, self.inputs())
         return layer
 
+    def model(self, layer):
+        dtype = "int32" if "Embedding" in self.cls.__name__ else None
+        inputs = keras.Input(self.input_shape, dtype=dtype)
+        return keras.Model(inputs, self.call(layer, inputs), name="golden")
+
     def inputs(self, rows: int = 2) -> np.ndarray:
-        return np.random.default_rng(0).normal(size=(rows, *self.input_shape)).astype(np.float32)
+        rng = np.random.default_rng(0)
+        if "Embedding" in self.cls.__name__:
+            return rng.integers(0, self.kwargs["input_dim"], (rows, *self.input_shape))
+        return rng.normal(size=(rows, *self.input_shape)).astype(np.float32)
 
 
 CASES = [
@@ -55,4 +67,18 @@ CASES = [
     Case(layers.FRConv3DTranspose, {"filters": 6, "kernel_size": 2, "strides": 2}, (3, 3, 3, 4)),
     Case(layers.FRDepthwiseConv1D, {"kernel_size": 3}, (9, 4)),
     Case(layers.FRDepthwiseConv2D, {"kernel_size": 3, "depth_multiplier": 2}, (9, 9, 4)),
+    Case(layers.FRSeparableConv1D, {"filters": 6, "kernel_size": 3}, (9, 4)),
+    Case(
+        layers.FRSeparableConv2D,
+        {"filters": 6, "kernel_size": 3, "depth_multiplier": 2, "padding": "same", "strides": 2},
+        (9, 9, 4),
+    ),
+    Case(layers.FREinsumDense, {"equation": "abc,cd->abd", "output_shape": (5, 6)}, (5, 4)),
+    Case(
+        layers.FREinsumDense,
+        {"equation": "abc,cde->abde", "output_shape": (5, 2, 6), "bias_axes": "de"},
+        (5, 4),
+    ),
+    Case(layers.FREmbedding, {"input_dim": 12, "output_dim": 6}, (5,)),
+    Case(layers.FRMultiHeadAttention, {"num_heads": 2, "key_dim": 4}, (5, 8)),
 ]

@@ -18,8 +18,9 @@ def make(case) -> None:
         return
     keras.utils.set_random_seed(0)
     layer = case.layer(name="layer")
-    model = keras.Sequential([keras.Input(case.input_shape), layer], name="golden")
-    layer.truncate(9)
+    model = case.model(layer)
+    for part in layer.parts():
+        part.truncate(9)
     x = case.inputs()
     model.save(path)
     np.savez(path.with_suffix(".npz"), x=x, y=keras.ops.convert_to_numpy(model(x)))

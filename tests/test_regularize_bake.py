@@ -219,8 +219,7 @@ def test_operators_and_keras_ops_in_the_graph():
 
 def test_layers_that_hold_layers_are_copied_whole():
     inputs = keras.Input((6, 8))
-    x = kl.MultiHeadAttention(2, 4, name="attention")(inputs, inputs)
-    x = kl.SpectralNormalization(kl.Dense(5, name="wrapped"))(x)
+    x = kl.SpectralNormalization(kl.Dense(5, name="wrapped"))(inputs)
     x = kl.Bidirectional(kl.LSTM(3))(x)
     plain = keras.Model(inputs, kl.Dense(3, name="last")(x))
     twin = regularize(plain)
@@ -228,6 +227,49 @@ def test_layers_that_hold_layers_are_copied_whole():
     x = images(16, (6, 8))
     expected = plain.predict(x, verbose=0)
     assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-4
+
+
+def test_a_transformer_block():
+    inputs = keras.Input((6,), dtype="int32")
+    x = kl.Embedding(20, 8, name="embedding")(inputs)
+    y = kl.MultiHeadAttention(2, 4, name="attention")(x, x)
+    y = kl.LayerNormalization()(x + y)
+    z = kl.Dense(8, name="down")(kl.Dense(16, activation="gelu", name="up")(y))
+    plain = keras.Model(inputs, kl.Dense(3, name="last")(kl.Flatten()(kl.Add()([y, z]))))
+    tokens = np.random.default_rng(0).integers(0, 20, (16, 6))
+    twin = regularize(plain)
+    assert [layer.name for layer in frequency_layers(twin)] == [
+        "embedding",
+        *(f"attention_{part}" for part in ("query", "key", "value", "attention_output")),
+        "up",
+        "down",
+        "last",
+    ]
+    expected = plain.predict(tokens, verbose=0)
+    assert relative_difference(expected, twin.predict(tokens, verbose=0)) < 1e-4
+    assert relative_difference(expected, bake(twin).predict(tokens, verbose=0)) < 1e-4
+    for part in frequency_layers(twin):
+        before = part.get_weights()
+        part.set_kernel(np.asarray(part.kernel) * 0.5)
+        assert relative_difference(expected, twin.predict(tokens, verbose=0)) > 1e-4, part.name
+        part.set_weights(before)
+
+
+def test_several_inputs_outputs_and_a_shared_layer():
+    a, b = keras.Input((6,), name="a"), keras.Input((6,), name="b")
+    shared = kl.Dense(5, activation="relu", name="shared")
+    x = kl.Concatenate()([shared(a), shared(b), a])
+    outputs = {"one": kl.Dense(2, name="one")(x), "two": kl.Dense(3, name="two")(x)}
+    plain = keras.Model([a, b], outputs)
+    twin = regularize(plain)
+    assert [layer.name for layer in frequency_layers(twin)] == ["shared", "one", "two"]
+    rows = [images(8, (6,)), images(8, (6,), seed=1)]
+    for other in (twin, bake(twin)):
+        for name, expected in plain.predict(rows, verbose=0).items():
+            assert relative_difference(expected, other.predict(rows, verbose=0)[name]) < 1e-5
+    spoiled = halved(plain, "shared")
+    for name, expected in plain.predict(rows, verbose=0).items():
+        assert relative_difference(expected, spoiled.predict(rows, verbose=0)[name]) > 1e-3
 
 
 def test_adapted_lookups_are_carried():

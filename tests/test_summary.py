@@ -50,6 +50,7 @@ def test_corners_and_kept_after_truncation():
         (kl.Conv2D(6, 3, groups=2), (9, 9, 4), 7 * 7 * 3 * 3 * 2 * 6),
         (kl.Conv2DTranspose(6, 2, strides=2), (5, 5, 4), 5 * 5 * 2 * 2 * 4 * 6),
         (kl.DepthwiseConv2D(3), (9, 9, 4), 7 * 7 * 3 * 3 * 4),
+        (kl.SeparableConv2D(6, 3, depth_multiplier=2), (9, 9, 4), 49 * (72 + 48)),
         (kl.Dense(6), (3, 8), 3 * 8 * 6),
         (kl.Conv1D(6, 3), (None, 4), None),
     ],
@@ -86,6 +87,21 @@ def test_a_sequential_model_grown_by_add():
         model.add(layer)
     for one in (model, regularize(model)):
         assert [row.multiply_adds for row in summary(one).rows] == [49 * 216, 294 * 3]
+
+
+def test_layers_of_several_kernels_are_one_row():
+    inputs = keras.Input((5, 8))
+    x = kl.SeparableConv1D(6, 3, name="separable")(inputs)
+    plain = keras.Model(inputs, kl.MultiHeadAttention(2, 4, name="attention")(x, x))
+    twin = regularize(plain)
+    for part in frequency_layers(twin):
+        part.truncate(7)
+    rows = {row.name: row for row in summary(twin).rows}
+    assert (rows["separable"].kept, rows["separable"].kernel_weights) == (14, 24 + 48)
+    assert (rows["attention"].kept, rows["attention"].kernel_weights) == (28, 4 * 48)
+    assert rows["attention"].other == 3 * 8 + 6
+    assert summary(twin).total("kernel_weights") == summary(plain).total("kernel_weights")
+    assert summary(plain).to_dict()["stored"] == plain.count_params()
 
 
 def test_what_is_not_converted_counts_as_other():

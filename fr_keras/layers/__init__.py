@@ -2,7 +2,8 @@
 
 import keras
 
-from fr_keras.layers._frequency import FrequencyKernel, refusal
+from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin, refusal
+from fr_keras.layers.attention import FRMultiHeadAttention
 from fr_keras.layers.conv import (
     FRConv1D,
     FRConv1DTranspose,
@@ -14,9 +15,12 @@ from fr_keras.layers.conv import (
     FRDepthwiseConv2D,
 )
 from fr_keras.layers.dense import FRDense
+from fr_keras.layers.einsum_dense import FREinsumDense
+from fr_keras.layers.embedding import FREmbedding
+from fr_keras.layers.separable import FRSeparableConv1D, FRSeparableConv2D
 
 #: Plain Keras layer -> its twin in the DCT domain. A new layer type is one row here.
-TWINS: dict[type[keras.layers.Layer], type[FrequencyKernel]] = {
+TWINS: dict[type[keras.layers.Layer], type[FrequencyTwin]] = {
     keras.layers.Dense: FRDense,
     keras.layers.Conv1D: FRConv1D,
     keras.layers.Conv2D: FRConv2D,
@@ -26,6 +30,11 @@ TWINS: dict[type[keras.layers.Layer], type[FrequencyKernel]] = {
     keras.layers.Conv3DTranspose: FRConv3DTranspose,
     keras.layers.DepthwiseConv1D: FRDepthwiseConv1D,
     keras.layers.DepthwiseConv2D: FRDepthwiseConv2D,
+    keras.layers.SeparableConv1D: FRSeparableConv1D,
+    keras.layers.SeparableConv2D: FRSeparableConv2D,
+    keras.layers.EinsumDense: FREinsumDense,
+    keras.layers.Embedding: FREmbedding,
+    keras.layers.MultiHeadAttention: FRMultiHeadAttention,
 }
 
 __all__ = [
@@ -39,6 +48,12 @@ __all__ = [
     "FRDense",
     "FRDepthwiseConv1D",
     "FRDepthwiseConv2D",
+    "FREinsumDense",
+    "FREmbedding",
+    "FRMultiHeadAttention",
+    "FRSeparableConv1D",
+    "FRSeparableConv2D",
     "FrequencyKernel",
+    "FrequencyTwin",
     "refusal",
 ]

@@ -13,7 +13,27 @@ from fr_keras import spectral, zigzag
 STATE = ("kept", "boundary", "start", "target", "epochs")
 
 
-class FrequencyKernel:
+class FrequencyTwin:
+    """What every FR layer can do: take the weights of its plain Keras layer and give them back."""
+
+    def parts(self) -> list["FrequencyKernel"]:
+        """The kernels in the DCT domain, as layers that are truncated one by one."""
+        raise NotImplementedError
+
+    def plain_config(self) -> dict:
+        """Returns the config of the plain Keras layer that this one is the twin of."""
+        return super().get_config()
+
+    def load_plain(self, plain: keras.layers.Layer) -> None:
+        """Sets this layer's weights to those of its plain twin."""
+        raise NotImplementedError
+
+    def fill_plain(self, plain: keras.layers.Layer) -> None:
+        """Sets the weights of the plain twin to those that this layer computes with."""
+        raise NotImplementedError
+
+
+class FrequencyKernel(FrequencyTwin):
     """Holds a layer's kernel as DCT coefficients of which the first `kept` count.
 
         kernel = idct_nd(coefficients * mask(kept)),    mask in zigzag order
@@ -40,6 +60,9 @@ class FrequencyKernel:
     Source: Zhao et al., "Frequency Regularization", IEEE Access 2023, arXiv 2304.07973.
     """
 
+    #: Name of the weight that is held as coefficients.
+    weight_name = "kernel"
+
     def __init__(self, *args, axis_weights: Sequence[float] | None = None, **kwargs):
         super().__init__(*args, **kwargs)
         self.axis_weights = None if axis_weights is None else tuple(map(float, axis_weights))
@@ -48,7 +71,7 @@ class FrequencyKernel:
             raise ValueError(reason)
 
     def add_weight(self, *args, name=None, **kwargs):
-        if name != "kernel":
+        if name != self.weight_name:
             return super().add_weight(*args, name=name, **kwargs)
         return self._add_coefficients(**kwargs)
 
@@ -194,9 +217,19 @@ class FrequencyKernel:
     def get_config(self):
         return {**super().get_config(), "axis_weights": self.axis_weights}
 
-    def plain_config(self) -> dict:
-        """Returns the config of the plain Keras layer that this one is the twin of."""
-        return super().get_config()
+    def parts(self) -> list["FrequencyKernel"]:
+        return [self]
+
+    def load_plain(self, plain):
+        kernel = ops.cast(getattr(plain, self.weight_name), "float32")
+        self.set_kernel(ops.convert_to_numpy(kernel))
+        if getattr(plain, "bias", None) is not None:
+            self.bias.assign(plain.bias)
+
+    def fill_plain(self, plain):
+        getattr(plain, self.weight_name).assign(self.kernel)
+        if getattr(plain, "bias", None) is not None:
+            plain.bias.assign(self.bias)
 
     # Keras' dense and convolution layers store `self.kernel` by name: a rebuilt kernel would be
     # loaded as coefficients. The base layer stores its variables in their order.
@@ -232,22 +265,21 @@ class FrequencyKernel:
 
 def refusal(layer: keras.layers.Layer) -> str | None:
     """Says why a layer, plain or not, cannot hold coefficients; `None` if it can."""
-    prefix = "depthwise" if hasattr(layer, "depthwise_regularizer") else "kernel"
-    regularizer = getattr(layer, f"{prefix}_regularizer")
-    constraint = getattr(layer, f"{prefix}_constraint")
-    lora_rank = getattr(layer, "lora_rank", None)
-    if regularizer is not None and type(regularizer) is not keras.regularizers.L2:
-        return (
-            f"`{prefix}_regularizer` must be None or keras.regularizers.L2, the one penalty that "
-            f"is the same on kernel and coefficients. Received: {regularizer}"
-        )
-    if constraint is not None:
-        return (
-            f"`{prefix}_constraint` must be None: it would act on coefficients, not on the "
-            f"kernel. Received: {constraint}"
-        )
-    if lora_rank:
-        return f"`lora_rank` must be None: there is no kernel to adapt. Received: {lora_rank}"
+    for name, value in vars(layer).items():
+        if value is None or "bias" in name or "activity" in name:
+            continue
+        if name.endswith("_regularizer") and type(value) is not keras.regularizers.L2:
+            return (
+                f"`{name}` must be None or keras.regularizers.L2, the one penalty that is the same "
+                f"on kernel and coefficients. Received: {value}"
+            )
+        if name.endswith("_constraint"):
+            return (
+                f"`{name}` must be None: it would act on coefficients, not on the kernel. "
+                f"Received: {value}"
+            )
+    if getattr(layer, "lora_rank", None):
+        return f"`lora_rank` must be None: there is no kernel to adapt. Received: {layer.lora_rank}"
     if layer.quantization_mode is not None:
         return (
             "`dtype` must not be a quantized policy: quantize on conversion instead. "

@@ -1,0 +1,34 @@
+"""The embedding layer in the DCT domain."""
+
+import keras
+
+from fr_keras.layers._frequency import FrequencyKernel
+
+
+@keras.saving.register_keras_serializable(package="fr_keras")
+class FREmbedding(FrequencyKernel, keras.layers.Embedding):
+    """`keras.layers.Embedding` whose table is held as truncated DCT coefficients.
+
+    Tokens have no order, so a table truncated along the vocabulary makes neighbours by number
+    alike. Sort the vocabulary (by frequency, as tokenizers do), or spare that axis with a small
+    first value in `axis_weights`.
+
+    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+
+    Shapes:
+        Input `(batch, ...)` of whole numbers, output `(batch, ..., output_dim)`; coefficients
+        and table `(input_dim, output_dim)`.
+
+    Example:
+
+    >>> layer = FREmbedding(100, 8)
+    >>> layer(keras.ops.ones((2, 5), "int32")).shape
+    TensorShape([2, 5, 8])
+    """
+
+    weight_name = "embeddings"
+
+    @property
+    def embeddings(self):
+        """The table, rebuilt from the kept coefficients."""
+        return self.kernel
