@@ -1,0 +1,58 @@
+"""A training that is backed up each epoch and may kill itself: `resumable_run.py DIR [STEP]`.
+
+STEP counts the batches of this process; without it the run goes to its end and writes weights.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from networks import images, small_convnet
+
+from fr_keras import TailTruncation, regularize
+
+EPOCHS, BATCHES = 6, 4
+
+
+class KillAt(keras.callbacks.Callback):
+    def __init__(self, step: int):
+        super().__init__()
+        self.left = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(folder: Path, step: int | None) -> None:
+    keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()
+    plain = small_convnet()
+    plain.get_layer("dropout").rate = 0.0  # its random state is not part of Keras' backup
+    model = regularize(plain)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    callbacks = [
+        TailTruncation(0.1, epochs=4, schedule="linear", warmup=1),
+        keras.callbacks.BackupAndRestore(folder / "backup"),
+    ]
+    if step is not None:
+        callbacks.append(KillAt(step))
+    model.fit(
+        images(8 * BATCHES),
+        np.arange(8 * BATCHES) % 5,
+        batch_size=8,
+        epochs=EPOCHS,
+        shuffle=False,
+        verbose=0,
+        callbacks=callbacks,
+    )
+    np.savez(folder / "weights.npz", *model.get_weights())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -1,0 +1,196 @@
+"""Training FR models as Keras users train: each set-up that `fit` and its callbacks offer."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from networks import images, relative_difference, small_convnet
+
+from fr_keras import TailTruncation, bake, regularize, summary
+from fr_keras.rebuild import frequency_layers
+
+X, Y = images(64), np.arange(64) % 5
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+HERE = Path(__file__).parent
+
+
+def compiled(optimizer="adam", **kwargs):
+    model = regularize(small_convnet())
+    model.compile(optimizer, LOSS, metrics=["accuracy"], **kwargs)
+    return model
+
+
+def check_trained(model, history):
+    """It learned, the cut arrived, and the baked model is the same function."""
+    assert history["loss"][-1] < history["loss"][0]
+    assert history["kept"][-1] == summary(model).kept == round(0.2 * 4256)
+    expected = model.predict(X, verbose=0)
+    assert relative_difference(expected, bake(model).predict(X, verbose=0)) < 1e-3
+
+
+def cut():
+    return TailTruncation(0.2, epochs=3)
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        {"jit_compile": True},
+        {"optimizer": keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2)},
+        {"optimizer": keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True)},
+        {"optimizer": keras.optimizers.AdamW(1e-2, weight_decay=1e-3, use_ema=True)},
+        {"optimizer": keras.optimizers.Adam(1e-2, clipnorm=1.0)},
+        {"steps_per_execution": 2},
+        {"run_eagerly": True},
+    ],
+    ids=lambda setup: "-".join(setup),
+)
+def test_compile_options(setup):
+    if not isinstance(setup.get("optimizer", ""), str):  # an optimizer serves one model
+        setup = {
+            **setup,
+            "optimizer": type(setup["optimizer"]).from_config(setup["optimizer"].get_config()),
+        }
+    model = compiled(**setup)
+    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()])
+    check_trained(model, history.history)
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"class_weight": dict.fromkeys(range(5), 2.0)},
+        {"sample_weight": np.linspace(0.5, 1.5, 64)},
+        {"validation_split": 0.25},
+    ],
+    ids=lambda fit: "-".join(fit),
+)
+def test_fit_options(fit):
+    model = compiled()
+    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()], **fit)
+    check_trained(model, history.history)
+
+
+def test_endless_data_with_steps_per_epoch():
+    model = compiled()
+    endless = tf.data.Dataset.from_tensor_slices((X, Y)).repeat().batch(16)
+    history = model.fit(
+        endless, steps_per_epoch=3, epochs=5, verbose=0, shuffle=False, callbacks=[cut()]
+    )
+    check_trained(model, history.history)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = compiled()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()]).history
+    assert history["loss"][-1] < history["loss"][0]
+    assert history["kept"][-1] == summary(model).kept == round(0.2 * 4256)
+
+
+def test_callbacks_of_keras_together(tmp_path):
+    model = compiled()
+    callbacks = [
+        cut(),
+        keras.callbacks.EarlyStopping("loss", patience=3, start_from_epoch=3),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=callbacks).history
+    check_trained(model, history)
+    kept = [summary(keras.models.load_model(tmp_path / f"{e}.keras")).kept for e in range(1, 6)]
+    assert kept == history["kept"]
+
+
+def test_mirrored_strategy(tmp_path):
+    """Two logical CPU devices; in a process of its own, for devices are set before first use."""
+    code = (
+        "import keras, numpy as np, sys, tensorflow as tf\n"
+        "cpu, = tf.config.list_physical_devices('CPU')\n"
+        "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
+        "tf.config.set_logical_device_configuration(cpu, two)\n"
+        "from fr_keras import TailTruncation, bake\n"
+        "from fr_keras.rebuild import frequency_layers\n"
+        "from test_training import X, Y, check_trained, compiled, cut\n"
+        "with tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1']).scope():\n"
+        "    model = compiled()\n"
+        "history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()]).history\n"
+        "assert history['loss'][-1] < history['loss'][0]\n"
+        "assert history['kept'][-1] == round(0.2 * 4256)\n"
+        "for layer in frequency_layers(model):\n"
+        "    one, two = (np.asarray(v) for v in layer.coefficients.value.values)\n"
+        "    assert np.array_equal(one, two), layer.name\n"
+        "model.save('mirrored.keras')\n"
+        "again = keras.models.load_model('mirrored.keras')\n"
+        "for a, b in zip(frequency_layers(model), frequency_layers(again), strict=True):\n"
+        "    assert a.truncation == b.truncation\n"
+        "    assert np.array_equal(np.asarray(a.kernel), np.asarray(b.kernel))\n"
+        "assert bake(model).count_params() > 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def resumable(folder, step=None):
+    arguments = [str(folder)] + ([] if step is None else [str(step)])
+    script = str(HERE / "resumable_run.py")
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+
+
+def check_resumed(tmp_path, steps):
+    """Kills the run at each of `steps` in turn; what it ends with is the uninterrupted run's."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    assert resumable(whole).returncode == 0
+    for step in steps:
+        assert resumable(killed, step).returncode == -signal.SIGKILL
+        assert not (killed / "weights.npz").exists()
+    assert resumable(killed).returncode == 0
+    a, b = np.load(whole / "weights.npz"), np.load(killed / "weights.npz")
+    for name in a.files:
+        assert np.array_equal(a[name], b[name]), name
+
+
+def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
+    check_resumed(tmp_path, [6, 7])
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_twenty_random_points(tmp_path):
+    """Points inside an epoch, as often as it takes: 4 batches an epoch, 6 epochs."""
+    rng = np.random.default_rng(0)
+    for chain in range(5):
+        folder = tmp_path / str(chain)
+        folder.mkdir()
+        check_resumed(folder, rng.integers(1, 6, 4).tolist())
+
+
+def test_optimizer_state_of_a_saved_model_goes_on(tmp_path):
+    model = compiled()
+    model.get_layer("dropout").rate = 0.0
+    model.fit(X, Y, epochs=3, batch_size=16, verbose=0, shuffle=False, callbacks=[cut()])
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    for one in (model, again):
+        one.fit(X, Y, epochs=1, batch_size=16, verbose=0, shuffle=False, callbacks=[cut()])
+    for a, b in zip(frequency_layers(model), frequency_layers(again), strict=True):
+        assert np.allclose(a.coefficients, b.coefficients, atol=1e-5)
