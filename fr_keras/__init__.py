@@ -20,6 +20,7 @@ if _keras.backend.backend() != "tensorflow":
 
 from fr_keras import layers, schedules, spectral, tflite, zigzag, zoo
 from fr_keras.bake import bake
+from fr_keras.bands import BandEnergy
 from fr_keras.regularize import regularize
 from fr_keras.summary import summary
 from fr_keras.truncation import TailTruncation
@@ -27,6 +28,7 @@ from fr_keras.truncation import TailTruncation
 __version__ = "0.1.0"
 
 __all__ = [
+    "BandEnergy",
     "TailTruncation",
     "bake",
     "layers",

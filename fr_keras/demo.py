@@ -10,13 +10,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 import fr_keras.report as report
-from fr_keras.bake import bake
+from fr_keras.bands import band_energy
 from fr_keras.data import Dataset
 from fr_keras.files import check_target, replacing, write_bytes
 from fr_keras.layers import TWINS
 from fr_keras.rebuild import all_layers, frequency_layers
 from fr_keras.regularize import regularize
-from fr_keras.spectral import dct_nd
 from fr_keras.summary import summary
 from fr_keras.tflite import MODES, Conversion, Runner, convert
 from fr_keras.training import EpochProgress, Recipe, fit, network, truncation
@@ -157,16 +156,9 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _band_energy(model: keras.Model) -> list[float]:
-    """Share of all kernels' energy in bands of the normalized zigzag index sum, low to high."""
-    energy = np.zeros(_BANDS)
-    plain = bake(model) if frequency_layers(model) else model
-    shapes = {layer.name: layer.coefficients.shape for layer in frequency_layers(regularize(plain))}
-    for layer in _kernel_layers(plain):
-        kernel = keras.ops.convert_to_numpy(layer.kernel).reshape(shapes[layer.name])
-        coefficients = np.asarray(dct_nd(kernel), np.float64)
-        index_sum = sum(np.indices(kernel.shape, sparse=True))
-        band = np.minimum(index_sum * _BANDS // (index_sum.max() + 1), _BANDS - 1)
-        energy += np.bincount(band.ravel(), (coefficients**2).ravel(), _BANDS)
+    """Share of all kernels' energy in each band, low to high; a plain model by its FR twin."""
+    layers = frequency_layers(model) or frequency_layers(regularize(model))
+    energy = sum(band_energy(layer.kept_coefficients(), _BANDS) for layer in layers)
     return [float(share) for share in energy / energy.sum()]
 
 

@@ -144,5 +144,4 @@ class TailTruncation(keras.callbacks.Callback):
 
 
 def _energy(layer: FrequencyKernel) -> float:
-    values = keras.ops.convert_to_numpy(layer.coefficients).astype(np.float64)
-    return float(np.sum(values * values))
+    return float(np.sum(np.square(layer.kept_coefficients(), dtype=np.float64)))

@@ -166,6 +166,10 @@ class FrequencyKernel(FrequencyTwin):
         """Bounding box of the kept coefficients, one length per axis of `coefficients`."""
         return zigzag.corner(self._coefficient_shape, self.kept, self.axis_weights)
 
+    def kept_coefficients(self) -> np.ndarray:
+        """Returns the coefficients as a float32 array, zero where they do not count."""
+        return ops.convert_to_numpy(self._masked(self.coefficients))
+
     def truncate(self, kept: int) -> None:
         """Keeps the first `kept` coefficients in zigzag order and sets the others to zero.
 
