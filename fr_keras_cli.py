@@ -55,8 +55,16 @@ _data_option = click.option(
     "--data",
     default="digits",
     show_default=True,
-    metavar="NAME|FILE.npz",
-    help="'digits', or a file with the array names of keras.datasets.",
+    metavar="NAME|FILE.npz|FOLDER",
+    help="digits, mnist, fashion_mnist, cifar10, cifar100, a file with the array names of "
+    "keras.datasets, or a folder with one folder of images a class.",
+)
+_image_size_option = click.option(
+    "--image-size",
+    type=click.IntRange(min=16),
+    nargs=2,
+    metavar="HEIGHT WIDTH",
+    help="Resize the images of a folder.",
 )
 _epochs = click.IntRange(min=1)
 
@@ -81,6 +89,7 @@ def main() -> None:
 
 @main.command()
 @_data_option
+@_image_size_option
 @click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
 @click.option("--floors", type=Floors(), default="frereg", show_default=True, help="Least a layer.")
 @click.option("--epochs", type=_epochs, default=40, show_default=True, help="Epochs in all.")
@@ -94,7 +103,7 @@ def main() -> None:
 )
 @_force_option
 @_json_option
-def demo(data, out, force, as_json, **options) -> None:
+def demo(data, image_size, out, force, as_json, **options) -> None:
     """Train LeNet-5 plain and in the DCT domain, convert both, compare."""
     with _failure():
         from rich.console import Console
@@ -103,7 +112,7 @@ def demo(data, out, force, as_json, **options) -> None:
         from fr_keras.training import Recipe
 
         recipe = Recipe(**options, truncation_epochs=_truncation_epochs(options["epochs"]))
-        dataset = _load(data)
+        dataset = _load_classes(data, image_size)
         _check_recipe(dataset, recipe)
         with _progress() as progress:
             results = demo_module.run(dataset, recipe, out, progress, _command(), force)
@@ -117,6 +126,7 @@ def demo(data, out, force, as_json, **options) -> None:
 @main.command()
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @_data_option
+@_image_size_option
 @click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
 @click.option("--epochs", type=_epochs, default=40, show_default=True, help="Epochs in all.")
 @click.option(
@@ -136,7 +146,7 @@ def demo(data, out, force, as_json, **options) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @_force_option
 @_json_option
-def train(output, data, truncation_epochs, force, as_json, **options) -> None:
+def train(output, data, image_size, truncation_epochs, force, as_json, **options) -> None:
     """Train LeNet-5 in the DCT domain and save it as OUTPUT (.keras)."""
     if output.suffix != ".keras":
         raise click.BadParameter("must end in .keras", param_hint="OUTPUT")
@@ -150,7 +160,7 @@ def train(output, data, truncation_epochs, force, as_json, **options) -> None:
         options["truncation_epochs"] = truncation_epochs or _truncation_epochs(epochs)
         recipe = training.Recipe(**options)
         check_target(output, overwrite=force)
-        dataset = _load(data)
+        dataset = _load_classes(data, image_size)
         _check_recipe(dataset, recipe)
         model = regularize(training.network(dataset, recipe.seed))
         with _progress() as progress:
@@ -183,22 +193,23 @@ def train(output, data, truncation_epochs, force, as_json, **options) -> None:
 )
 @click.option(
     "--calibration",
-    metavar="NAME|FILE.npz",
+    metavar="NAME|FILE.npz|FOLDER",
     help="Representative data, needed for int8 and int16x8: a data set as for `train`.",
 )
+@_image_size_option
 @click.option("--float-io", is_flag=True, help="Float input and output on an integer file.")
 @_force_option
 @_json_option
-def convert(model, output, quantize, calibration, float_io, force, as_json) -> None:
+def convert(model, output, quantize, calibration, image_size, float_io, force, as_json) -> None:
     """Convert a .keras MODEL to a .tflite file and check it against the model."""
     if quantize in ("int8", "int16x8") and calibration is None:
-        raise click.UsageError(f"--quantize {quantize} needs --calibration NAME|FILE.npz")
+        raise click.UsageError(f"--quantize {quantize} needs --calibration")
     with _failure():
         from fr_keras import tflite
         from fr_keras.files import check_target
 
         check_target(output, overwrite=force)
-        dataset = None if calibration is None else _load(calibration)
+        dataset = None if calibration is None else _load(calibration, image_size)
         conversion = tflite.convert(
             _load_model(model),
             output,
@@ -242,12 +253,24 @@ def _truncation_epochs(epochs: int) -> int:
     return max(1, round(epochs * 0.3))
 
 
-def _load(source: str):
+def _load(source: str, image_size):
     from fr_keras import data
 
-    if source != "digits" and not source.endswith(".npz"):
-        raise click.UsageError(f"data must be 'digits' or a .npz file. Received: {source}")
-    return data.load(source)
+    if source not in data.NAMES and not source.endswith(".npz") and not Path(source).is_dir():
+        raise click.UsageError(
+            f"data must be one of {', '.join(data.NAMES)}, a .npz file or a folder of images. "
+            f"Received: {source}"
+        )
+    return data.load(source, image_size)
+
+
+def _load_classes(source: str, image_size):
+    dataset = _load(source, image_size)
+    if dataset.train.y.ndim != 1:
+        raise click.UsageError(
+            f"data must have one class an image, for LeNet-5 gives one. Received: {source}"
+        )
+    return dataset
 
 
 def _load_model(path: Path):

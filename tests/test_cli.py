@@ -142,6 +142,7 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["train", "m.keras", "--schedule", "up"], "schedule"),
         (["train", "m.keras", "--floors", "0"], "floors"),
         (["train", "m.keras", "--data", "mnits"], "digits"),
+        (["train", "m.keras", "--data", "shapes"], "one class an image"),
         (["convert", "none.keras", "m.tflite"], "does not exist"),
         (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),

@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from fr_keras import data
 
@@ -94,10 +96,92 @@ def test_damaged_npz_is_named(tmp_path):
 
 
 def test_unknown_sources(tmp_path):
-    with pytest.raises(ValueError, match="`data` must be 'digits'"):
+    with pytest.raises(ValueError, match="`data` must be one of"):
         data.load("mnits")
     with pytest.raises(FileNotFoundError):
         data.load(str(tmp_path / "none.npz"))
+
+
+def test_shapes_are_the_same_everywhere():
+    shapes = data.load("shapes")
+    assert shapes.train.x.shape == (432, 64, 64, 1)
+    assert shapes.test.y.shape == (120, 64, 64)
+    assert set(np.unique(shapes.train.y)) == {0, 1}
+    assert 0.05 < shapes.train.y.mean() < 0.4
+    assert np.array_equal(data.load("shapes").test.x, shapes.test.x)
+    # Brightness alone must not solve it: the best threshold is far from the mask.
+    best = max(np.mean((shapes.test.x[..., 0] > t) == shapes.test.y) for t in np.linspace(0, 1, 50))
+    assert best < 0.95
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])
+def test_names_of_keras_datasets(name, monkeypatch):
+    columns = {k: v[:, None] if k[0] == "y" else v for k, v in arrays().items()}
+    loaded = (
+        (columns["x_train"], columns["y_train"]),
+        (columns["x_test"], columns["y_test"]),
+    )
+    monkeypatch.setattr(getattr(keras.datasets, name), "load_data", lambda: loaded)
+    found = data.load(name)
+    assert (found.name, found.train.y.shape) == (name, (36,))
+
+    def without_network():
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(getattr(keras.datasets, name), "load_data", without_network)
+    with pytest.raises(OSError, match=rf"`data` '{name}' could not be downloaded.*\.npz"):
+        data.load(name)
+
+
+def image_folder(path, sizes=((20, 24),) * 10, classes=("cat", "dog")):
+    for number, label in enumerate(classes):
+        (path / label).mkdir(parents=True)
+        for i, (height, width) in enumerate(sizes):
+            pixels = np.full((height, width, 3), 100 * number + i, np.uint8)
+            Image.fromarray(pixels).save(path / label / f"{i}.png")
+    return path
+
+
+def test_a_folder_of_images(tmp_path):
+    found = data.load(str(image_folder(tmp_path / "pets")))
+    assert (found.name, found.labels) == ("pets", ("cat", "dog"))
+    sizes = [len(part.x) for part in (found.train, found.validation, found.test)]
+    assert sizes == [14, 2, 4]
+    for part in (found.train, found.validation, found.test):
+        assert part.x.shape[1:] == (20, 24, 3)
+        pixels = np.round(part.x[:, 0, 0, 0] * 255).astype(int)
+        assert np.array_equal(pixels // 100, part.y)
+    small = data.load(str(tmp_path / "pets"), image_size=(16, 18))
+    assert small.train.x.shape[1:] == (16, 18, 3)
+
+
+def test_a_folder_with_train_and_test(tmp_path):
+    image_folder(tmp_path / "train")
+    image_folder(tmp_path / "test", sizes=[(30, 30)] * 3)
+    found = data.load(str(tmp_path))
+    assert len(found.train.x) + len(found.validation.x) == 20
+    assert found.test.x.shape == (6, 20, 24, 3)
+
+
+def test_unfit_folders_are_named(tmp_path):
+    with pytest.raises(ValueError, match="two or more folders of images"):
+        data.load(str(image_folder(tmp_path / "one", classes=("cat",))))
+    mixed = image_folder(tmp_path / "mixed", sizes=[(20, 20), (20, 21)])
+    with pytest.raises(ValueError, match=r"`image_size` must be given.*1\.png"):
+        data.load(str(mixed))
+    assert data.load(str(mixed), image_size=(16, 16)).train.x.shape[1:] == (16, 16, 3)
+    damaged = image_folder(tmp_path / "damaged")
+    whole = (damaged / "dog" / "3.png").read_bytes()
+    (damaged / "dog" / "3.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"3\.png' is damaged"):
+        data.load(str(damaged))
+    (tmp_path / "damaged" / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"none in \['empty'\]"):
+        data.load(str(damaged))
+    image_folder(tmp_path / "both" / "train")
+    image_folder(tmp_path / "both" / "test", classes=("cat", "cow"))
+    with pytest.raises(ValueError, match="same classes"):
+        data.load(str(tmp_path / "both"))
 
 
 def test_mnist(real_data):
