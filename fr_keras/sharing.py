@@ -1,24 +1,34 @@
 """How many coefficients each layer keeps, when a number is given for the whole model."""
 
+import bisect
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
+from fr_keras import zigzag
 from fr_keras.layers import FRDense, FrequencyKernel
 
 #: `keep` as users give it: a count, a fraction, or one of these per layer name.
 Keep = int | float | Mapping[str, int | float]
+
+#: How a total is shared.
+SHARINGS = ("proportional", "bandwidth")
 
 #: The least number of coefficients per kind of layer that the authors' package frereg keeps.
 FREREG_FLOORS = {"conv": 128, "dense": 256, "transpose": 32}
 
 
 def targets(
-    layers: list[FrequencyKernel], keep: Keep, floors: int | str = 1
+    layers: list[FrequencyKernel],
+    keep: Keep,
+    floors: int | str = 1,
+    sharing: str = "proportional",
 ) -> list[tuple[FrequencyKernel, int]]:
     """Returns the layers that are to be cut, each with the coefficients it keeps.
 
-    A total is shared in two steps: every layer gets its floor, and what is left is shared in
-    proportion to what the layers have above it. The shares add up to the total exactly.
+    A total is shared in two steps: every layer gets its floor, and what is left is shared. The
+    shares add up to the total exactly.
 
     Args:
         layers: The FR layers of a model.
@@ -26,17 +36,49 @@ def targets(
             either. Dict entries are never floored; layers not in the dict are not in the result.
         floors: The least a layer gets from a total, or `"frereg"` for that package's floors. A
             layer smaller than its floor is kept whole.
+        sharing: `"proportional"` to what the layers have above their floors, or `"bandwidth"`:
+            every layer keeps the coefficients up to one weighted index sum, the same for all. A
+            large kernel then has no more channels at its narrowest than a small one.
 
     Raises:
-        ValueError: If a number is out of range, a total cannot feed the floors, or a dict names
-            a layer that is not there or is there twice.
+        ValueError: If a number is out of range, a total cannot feed the floors, a dict names a
+            layer that is not there or is there twice, or `sharing` is unknown.
     """
     sizes = [math.prod(layer.coefficients.shape) for layer in layers]
     if isinstance(keep, Mapping):
         return _named(layers, sizes, keep)
     total = _count(keep, sum(sizes), "keep")
     least = [min(_floor(layer, floors), n) for layer, n in zip(layers, sizes, strict=True)]
+    if sharing not in SHARINGS:
+        raise ValueError(f"`sharing` must be one of {SHARINGS}. Received: {sharing!r}")
+    if sharing == "bandwidth":
+        least, sizes = _bandwidth(layers, total, least)
     return list(zip(layers, share(sizes, total, least), strict=True))
+
+
+def _bandwidth(
+    layers: list[FrequencyKernel], total: int, floors: list[int]
+) -> tuple[list[int], list[int]]:
+    """What each layer keeps at the largest common index sum that the total pays for, and at the
+    next one, which it does not."""
+    spectra = [
+        (values, np.cumsum(counts))
+        for values, counts in (
+            zigzag.levels(tuple(layer.coefficients.shape), layer.axis_weights) for layer in layers
+        )
+    ]
+
+    def kept(limit: float) -> list[int]:
+        found = []
+        for (values, cumulated), floor in zip(spectra, floors, strict=True):
+            reached = int(np.searchsorted(values, limit, side="right"))
+            found.append(max(floor, int(cumulated[reached - 1]) if reached else 0))
+        return found
+
+    limits = np.unique(np.concatenate([values for values, _ in spectra]))
+    affordable = bisect.bisect_right(limits, total, key=lambda limit: sum(kept(limit)))
+    now = kept(limits[affordable - 1]) if affordable else floors
+    return now, kept(limits[min(affordable, len(limits) - 1)])
 
 
 def share(sizes: list[int], total: int, floors: list[int]) -> list[int]:

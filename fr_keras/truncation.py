@@ -39,6 +39,8 @@ class TailTruncation(keras.callbacks.Callback):
         start: Fraction of a layer's coefficients that is kept at the start.
         warmup: Epochs at the start fraction before the schedule begins.
         floors: The least a layer gets from a total, or `"frereg"`.
+        sharing: How a total is shared: `"proportional"` to the layers' sizes, or `"bandwidth"`,
+            the same highest frequency in every layer; see `fr_keras.sharing`.
 
     Raises:
         ValueError: For an argument out of range; at the start of `fit` for a `keep` that does
@@ -66,6 +68,7 @@ class TailTruncation(keras.callbacks.Callback):
         start: float = 1.0,
         warmup: int = 0,
         floors: int | str = 1,
+        sharing: str = "proportional",
     ):
         super().__init__()
         if not isinstance(start, (int, float)) or isinstance(start, bool) or not 0 < start <= 1:
@@ -78,6 +81,7 @@ class TailTruncation(keras.callbacks.Callback):
         self.start = start
         self.warmup = warmup
         self.floors = floors
+        self.sharing = sharing
 
     def on_train_begin(self, logs=None):
         layers = [layer for layer in frequency_layers(self.model) if layer.trainable]
@@ -86,7 +90,7 @@ class TailTruncation(keras.callbacks.Callback):
                 "`model` has no trainable FR layers, so there is no tail to cut. Convert it with "
                 "`fr_keras.regularize(model)` before compile and fit."
             )
-        pairs = targets(layers, self.keep, self.floors)
+        pairs = targets(layers, self.keep, self.floors, self.sharing)
         self._layers = [layer for layer, _ in pairs]
         if any(layer.truncation["target"] != target for layer, target in pairs):
             self._plan(pairs)

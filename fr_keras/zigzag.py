@@ -35,7 +35,7 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
     """
     shape = _checked_shape(shape)
     size = tie = math.prod(shape)
-    strides = [w * size for w in _integer_weights(shape, weights)]
+    strides = [w * size for w in _integer_weights(shape, weights)[0]]
     for axis in _tie_axes(len(shape)):
         tie //= shape[axis]
         strides[axis] += tie
@@ -84,7 +84,7 @@ def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = 
             f"{tuple(shape)}. Received: kept={kept!r}"
         )
     axes = _tie_axes(len(shape))
-    steps = _integer_weights(shape, weights)
+    steps = _integer_weights(shape, weights)[0]
     # counts[k][s]: coefficients over the axes axes[k:] alone whose weighted sum is s.
     counts = [np.ones(1, np.int64)]
     for axis in reversed(axes):
@@ -102,6 +102,25 @@ def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = 
         left -= steps[axis] * index[axis]
     strides = key_strides(shape, weights)
     return sum(s * u for s, u in zip(strides, index, strict=True))
+
+
+def levels(
+    shape: Sequence[int], weights: Sequence[float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the weighted index sums that occur, ascending, and how many coefficients have each.
+
+    Example:
+
+    >>> [values.tolist() for values in levels((2, 3))]
+    [[0.0, 1.0, 2.0, 3.0], [1, 2, 2, 1]]
+    """
+    shape = _checked_shape(shape)
+    steps, unit = _integer_weights(shape, weights)
+    counts = np.ones(1, np.int64)
+    for length, step in zip(shape, steps, strict=True):
+        counts = _with_axis(counts, length, step)
+    occurring = np.flatnonzero(counts)
+    return occurring * unit, counts[occurring]
 
 
 def mask(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> np.ndarray:
@@ -147,13 +166,15 @@ def _with_axis(counts: np.ndarray, length: int, step: int) -> np.ndarray:
     return columns.ravel()[: len(total)]
 
 
-def _integer_weights(shape: tuple[int, ...], weights: Sequence[float] | None) -> list[int]:
-    """The weights as the smallest whole numbers in the same proportion."""
+def _integer_weights(
+    shape: tuple[int, ...], weights: Sequence[float] | None
+) -> tuple[list[int], float]:
+    """The weights as the smallest whole numbers in the same proportion, and their unit."""
     fractions = [Fraction(w).limit_denominator(1000) for w in _checked_weights(shape, weights)]
     scale = math.lcm(*(f.denominator for f in fractions))
     integers = [int(f * scale) for f in fractions]
     common = math.gcd(*integers)
-    return [w // common for w in integers]
+    return [w // common for w in integers], common / scale
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from fr_keras import TailTruncation, layers, regularize, zoo
+from fr_keras import TailTruncation, layers, regularize, zigzag, zoo
 from fr_keras.rebuild import frequency_layers
 from fr_keras.sharing import share
 from fr_keras.sharing import targets as pairs
@@ -39,8 +39,8 @@ def kept(model):
     return {layer.name: layer.kept for layer in frequency_layers(model)}
 
 
-def targets(found, keep, floors=1):
-    return {layer.name: kept for layer, kept in pairs(found, keep, floors)}
+def targets(found, keep, floors=1, sharing="proportional"):
+    return {layer.name: kept for layer, kept in pairs(found, keep, floors, sharing)}
 
 
 # Shares
@@ -72,6 +72,36 @@ def test_totals_fractions_and_dicts():
     assert targets(found, {"conv": 0.5, "dense": 1}) == {"conv": 72, "dense": 1}
     assert targets(found, {"dense": 5}) == {"dense": 5}
     assert targets(found, 401, "frereg") == {"conv": 130, "dense": 271}
+
+
+def test_bandwidth_is_one_index_sum_for_all_layers():
+    """The paper's U-Net: 33 of each 3x3 kernel are all coefficients of index sum up to 3."""
+    found = [layers.FRConv2D(n, 3, name=f"c{n}") for n in (16, 32, 64)]
+    for layer in found:
+        layer.build((None, 9, 9, 16))
+    assert targets(found, 99, sharing="bandwidth") == {"c16": 33, "c32": 33, "c64": 33}
+    for total in (3, 50, 100, 777, 5000, 2304 + 4608 + 9216):
+        shares = targets(found, total, sharing="bandwidth")
+        assert sum(shares.values()) == total
+        limits = [np.flatnonzero(zigzag.mask((3, 3, 16, n), shares[f"c{n}"])) for n in (16, 32, 64)]
+        sums = [
+            sum(np.indices((3, 3, 16, n))).ravel()[kept].max()
+            for n, kept in zip((16, 32, 64), limits, strict=True)
+        ]
+        full = [shares[f"c{n}"] == 3 * 3 * 16 * n for n in (16, 32, 64)]
+        open_sums = [s for s, whole in zip(sums, full, strict=True) if not whole]
+        assert not open_sums or max(open_sums) - min(open_sums) <= 1
+
+
+def test_bandwidth_of_lenet5_feeds_the_small_layers():
+    lenet = frequency_layers(regularize(zoo.lenet5(batch_norm=True)))
+    shares = targets(lenet, 776, sharing="bandwidth")
+    assert sum(shares.values()) == 776
+    assert shares["conv1"] > 20 * targets(lenet, 776)["conv1"]
+    floored = targets(lenet, 776, floors=100, sharing="bandwidth")
+    assert min(floored.values()) >= 100
+    with pytest.raises(ValueError, match="`sharing` must be one of"):
+        targets(lenet, 776, sharing="equal")
 
 
 def test_frereg_floors_of_lenet5_and_transposed_layers():

@@ -54,6 +54,18 @@ def test_boundary_with_weights_is_the_key_of_the_last_kept(shape, data):
     assert zigzag.boundary(shape, kept, weights) == expected
 
 
+@given(shapes, st.data())
+def test_levels_are_the_weighted_index_sums(shape, data):
+    weights = data.draw(
+        st.lists(st.sampled_from([0.25, 1, 1.5, 3]), min_size=len(shape), max_size=len(shape))
+    )
+    index_sums = sum(w * i for w, i in zip(weights, np.indices(shape), strict=True))
+    values, counts = np.unique(index_sums, return_counts=True)
+    found = zigzag.levels(shape, weights)
+    assert np.allclose(found[0], values)
+    assert np.array_equal(found[1], counts)
+
+
 def test_a_kernel_of_a_hundred_million_weights():
     """VGG16's first dense kernel: no array of its size may be made on the way."""
     shape = (25_088, 4096)

@@ -1,0 +1,89 @@
+"""One training step, FR with the full transform against plain Keras: time and peak memory.
+
+    python benchmarks/train_step.py
+
+Each measurement is a process of its own; plain and FR take turns. Memory is the process' peak
+resident set, TensorFlow included.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+# network -> (input shape, batch, steps measured)
+NETWORKS = {
+    "lenet5": ((28, 28, 1), 128, 30),
+    "resnet20": ((32, 32, 3), 128, 10),
+    "unet": ((128, 128, 3), 4, 4),
+}
+WARMUP = 2
+
+
+def network(name: str):
+    from fr_keras import zoo
+
+    shape = NETWORKS[name][0]
+    return zoo.lenet5(shape, batch_norm=True) if name == "lenet5" else getattr(zoo, name)(shape)
+
+
+def worker(name: str, kind: str) -> dict:
+    """Measures in this process: seconds of each step, peak megabytes."""
+    from fr_keras import regularize
+
+    shape, batch, steps = NETWORKS[name]
+    model = network(name) if kind == "plain" else regularize(network(name))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    x = rng.random((batch, *shape), np.float32)
+    y = rng.integers(0, model.output_shape[-1], (batch, *model.output_shape[1:-1]))
+    times = []
+    for step in range(WARMUP + steps):
+        begin = time.perf_counter()
+        model.train_on_batch(x, y)
+        if step >= WARMUP:
+            times.append(time.perf_counter() - begin)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return {"seconds": times, "peak_megabytes": peak}
+
+
+def measure(name: str, rounds: int) -> dict:
+    found = {"plain": [], "fr": []}
+    for _ in range(rounds):
+        for kind, rows in found.items():
+            command = [sys.executable, __file__, "--worker", name, kind]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+    row = {"network": name, "input": NETWORKS[name][0], "batch": NETWORKS[name][1]}
+    for kind, rows in found.items():
+        row[f"{kind}_seconds"] = float(np.median([s for one in rows for s in one["seconds"]]))
+        row[f"{kind}_peak_megabytes"] = float(np.median([one["peak_megabytes"] for one in rows]))
+    row["time_ratio"] = round(row["fr_seconds"] / row["plain_seconds"], 3)
+    row["memory_ratio"] = round(row["fr_peak_megabytes"] / row["plain_peak_megabytes"], 3)
+    print(row, flush=True)
+    return row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--worker", nargs=2, metavar=("NETWORK", "KIND"), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(worker(*arguments.worker)))
+        return
+    from environment import environment
+
+    rows = [measure(name, arguments.rounds) for name in NETWORKS]
+    result = {"benchmark": "train_step", "environment": environment(), "rows": rows}
+    (arguments.out / "train_step.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
