@@ -141,6 +141,13 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
     show_default=True,
 )
 @click.option("--floors", type=Floors(), default=1, show_default=True, help="Least a layer keeps.")
+@click.option(
+    "--sharing",
+    type=click.Choice(["proportional", "bandwidth"]),
+    default="proportional",
+    show_default=True,
+    help="How a total is shared: by size, or the same highest frequency in every layer.",
+)
 @click.option("--batch-size", type=_epochs, default=32, show_default=True)
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), default=5e-3)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -292,7 +299,7 @@ def _check_recipe(dataset, recipe) -> None:
 
     twin = regularize(training.network(dataset, recipe.seed))
     try:
-        sharing.targets(frequency_layers(twin), recipe.keep, recipe.floors)
+        sharing.targets(frequency_layers(twin), recipe.keep, recipe.floors, recipe.sharing)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if recipe.truncation_epochs > recipe.epochs:

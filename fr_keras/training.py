@@ -21,6 +21,7 @@ class Recipe:
         truncation_epochs: Epochs in which the target is reached; the rest trains on it.
         schedule: Name of the truncation schedule.
         floors: The least a layer keeps from a total.
+        sharing: How a total is shared among the layers.
         batch_size: Rows a step.
         learning_rate: Peak of Adam's learning rate, which falls to 0 along a cosine.
         seed: Seed of weights, shuffling and dropout.
@@ -31,6 +32,7 @@ class Recipe:
     truncation_epochs: int = 12
     schedule: str = "geometric"
     floors: int | str = 1
+    sharing: str = "proportional"
     batch_size: int = 32
     learning_rate: float = 5e-3
     seed: int = 0
@@ -45,7 +47,11 @@ def network(data: Dataset, seed: int) -> keras.Model:
 def truncation(recipe: Recipe) -> TailTruncation:
     """Returns the callback of the recipe."""
     return TailTruncation(
-        recipe.keep, recipe.truncation_epochs, schedule=recipe.schedule, floors=recipe.floors
+        recipe.keep,
+        recipe.truncation_epochs,
+        schedule=recipe.schedule,
+        floors=recipe.floors,
+        sharing=recipe.sharing,
     )
 
 

@@ -63,6 +63,15 @@ def test_train_saves_what_it_reports(trained):
     assert 0 <= report["test_accuracy"] <= 1
 
 
+def test_train_shares_by_bandwidth(npz, tmp_path):
+    done = call(
+        "train", tmp_path / "m.keras", "--data", npz, *QUICK, "--sharing", "bandwidth", "--json"
+    )
+    rows = json.loads(done.stdout)["summary"]["layers"]
+    kept = {row["name"]: row["kept"] for row in rows if row["kept"]}
+    assert min(kept.values()) > 30  # in proportion, the first convolution gets 6
+
+
 @pytest.mark.parametrize("mode", ["float32", "int8"])
 def test_convert_and_inspect(trained, npz, tmp_path, mode):
     out = tmp_path / "m.tflite"
