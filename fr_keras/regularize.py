@@ -68,35 +68,14 @@ def regularize(
     check_graph(model)
     axis_weights = dict(axis_weights or {})
     layers = list(all_layers(model))
-    for argument, names in (
-        ("include", _names(include)),
-        ("exclude", _names(exclude)),
-    ):
-        _check_names(argument, names, layers)
-    weighable = [
-        layer for layer in layers if issubclass(TWINS.get(type(layer), object), FrequencyKernel)
-    ]
+    weighable = [one for one in layers if issubclass(TWINS.get(type(one), object), FrequencyKernel)]
+    _check_names("include", _names(include), layers)
+    _check_names("exclude", _names(exclude), layers)
     _check_names("axis_weights", axis_weights, weighable)
-
-    def chosen(layer):
-        return (
-            type(layer) in TWINS
-            and (include is None or _matches(include, layer))
-            and not (exclude is not None and _matches(exclude, layer))
-        )
-
-    for layer in filter(chosen, layers):
-        reason = refusal(layer)
-        if reason is not None:
-            raise ValueError(f"Layer '{layer.name}' cannot be converted, `exclude` it: {reason}")
-    if not any(chosen(layer) for layer in layers):
-        raise ValueError(
-            f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
-            f"chosen by `include` and `exclude`. Received: {[layer.name for layer in layers]}"
-        )
+    chosen = {id(layer) for layer in _chosen(layers, include, exclude)}
 
     def exchange(layer):
-        if not chosen(layer):
+        if id(layer) not in chosen:
             return None
         twin = TWINS[type(layer)]
         config = layer.get_config()
@@ -107,6 +86,29 @@ def regularize(
         return twin.from_config(config)
 
     return rebuild(model, exchange)
+
+
+def _chosen(
+    layers: list[keras.layers.Layer], include: Selector, exclude: Selector
+) -> list[keras.layers.Layer]:
+    """The layers to convert; an error if there is none, or one that cannot be."""
+    chosen = [
+        layer
+        for layer in layers
+        if type(layer) in TWINS
+        and (include is None or _matches(include, layer))
+        and not (exclude is not None and _matches(exclude, layer))
+    ]
+    for layer in chosen:
+        reason = refusal(layer)
+        if reason is not None:
+            raise ValueError(f"Layer '{layer.name}' cannot be converted, `exclude` it: {reason}")
+    if not chosen:
+        raise ValueError(
+            f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
+            f"chosen by `include` and `exclude`. Received: {[layer.name for layer in layers]}"
+        )
+    return chosen
 
 
 def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
