@@ -2,153 +2,83 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import keras
 import numpy as np
 from rich.progress import Progress
-from rich.table import Table
 
 import fr_keras.report as report
 from fr_keras.bands import band_energy
+from fr_keras.baselines import METHODS
+from fr_keras.compare import Form, Output, write_forms
 from fr_keras.data import Dataset
-from fr_keras.files import check_target, replacing, write_bytes
+from fr_keras.files import replacing
 from fr_keras.layers import TWINS
 from fr_keras.rebuild import all_layers, frequency_layers
 from fr_keras.regularize import regularize
 from fr_keras.summary import summary
-from fr_keras.tflite import MODES, Conversion, Runner, convert
-from fr_keras.training import EpochProgress, Recipe, fit, network, truncation
+from fr_keras.tflite import MODES
+from fr_keras.training import Recipe, network
 
 _BANDS = 12
-# The plain network is shown in the two modes that people would ship.
-_FORMS = [("plain", "float32"), ("plain", "int8"), *(("FR", mode) for mode in MODES)]
+# The other methods are shown in the modes that people would ship.
+_FORMS = [
+    *(Form(name, mode) for name in METHODS if name != "FR" for mode in ("float32", "int8")),
+    *(Form("FR", mode) for mode in MODES),
+]
 
 
-def run(
-    data: Dataset,
-    recipe: Recipe,
-    folder: Path,
-    progress: Progress,
-    command: str = "fr_keras.demo.run",
-    overwrite: bool = False,
-) -> dict:
-    """Trains, converts, scores and reports; every file goes to `folder`.
+def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> dict:
+    """Trains LeNet-5 by each method, converts, scores and reports.
 
     Args:
         data: The data set; its test split is run once through each file at the end.
-        recipe: The training of both networks.
-        folder: Where the models, the .tflite files, `results.json` and `report.html` go.
+        recipe: The training of every network.
+        output: Where the FR model, the .tflite files, `results.json` and `report.html` go.
         progress: Shows the epochs and files.
-        command: What made the files, stored in them.
-        overwrite: Whether files that are there are replaced.
 
     Returns:
         What `results.json` holds.
 
     Raises:
-        FileExistsError: If a file is there and `overwrite` is false; nothing is trained.
-        ImportError: Without the extra `report`.
+        FileExistsError: If a file is there and is not to be replaced; nothing is trained.
+        ImportError: Without the extras `report` and `tfmot`.
     """
     report.check_installed()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (*map(_file_name, _FORMS), "fr.keras", "results.json", "report.html"):
-        check_target(folder / name, overwrite)
-    plain = network(data, recipe.seed)
-    models = {"plain": plain, "FR": regularize(plain)}
-    histories = _train(models, data, recipe, progress)
-    with replacing(folder / "fr.keras", overwrite) as path:
+    for method in METHODS.values():
+        method.check_installed()
+    output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
+    untrained = network(data, recipe.seed)
+    trained = {
+        name: method.train(untrained, data, recipe, progress, name)
+        for name, method in METHODS.items()
+    }
+    models = {name: trained[name].model for name in ("plain", "FR")}
+    with replacing(output.folder / "fr.keras", output.overwrite) as path:
         models["FR"].save(path)
-    forms, outputs = _convert_all(models, data, folder, progress, command, overwrite)
+    forms, outputs = write_forms(trained, _FORMS, data, output, progress)
     results = {
         "data": data.name,
         "recipe": dataclasses.asdict(recipe),
         "network": summary(models["FR"]).to_dict(),
-        "histories": histories,
+        "histories": {name: one.history for name, one in trained.items()},
         "forms": forms,
         "bands": {name: _band_energy(model) for name, model in models.items()},
         "confusion": _confusion(data, outputs["FR int8"]),
     }
-    write_bytes(folder / "results.json", json.dumps(results, indent=1).encode(), overwrite)
+    output.write("results.json", json.dumps(results, indent=1))
     kernels = {name: _first_kernel(model) for name, model in models.items()}
-    page = report.demo_page(results, kernels, data.labels)
-    write_bytes(folder / "report.html", page.encode(), overwrite)
+    output.write("report.html", report.demo_page(results, kernels, data.labels))
     return results
 
 
-def _train(models, data: Dataset, recipe: Recipe, progress: Progress) -> dict:
-    def bar(name):
-        return EpochProgress(progress, name, recipe.epochs)
-
-    return {
-        "plain": fit(models["plain"], data, recipe, (bar("plain"),)),
-        "FR": fit(models["FR"], data, recipe, (truncation(recipe), bar("FR"))),
-    }
-
-
-def table(results: dict) -> Table:
-    """The table of the forms, one row a file."""
+def title(results: dict) -> str:
+    """The title of the demo's table."""
     network_ = results["network"]
-    title = (
+    return (
         f"LeNet-5 on {results['data']}: {network_['kept']:,} of "
         f"{network_['kernel_weights']:,} kernel weights kept"
     )
-    drawn = Table(title=title)
-    for name in ("form", "kept", "file bytes", "accuracy", "latency", "as Keras"):
-        drawn.add_column(name, justify="left" if name == "form" else "right", no_wrap=True)
-    for form in results["forms"]:
-        drawn.add_row(
-            form["form"],
-            f"{form['kept']:,}",
-            f"{form['bytes']:,}",
-            f"{form['accuracy']:.2%}",
-            f"{form['latency_us']:,.0f} us",
-            f"{form['argmax_agreement']:.1%}",
-        )
-    return drawn
-
-
-def _file_name(form: tuple[str, str]) -> str:
-    return f"{form[0].lower()}_{form[1]}.tflite"
-
-
-def _convert_all(
-    models, data: Dataset, folder: Path, progress: Progress, command: str, overwrite: bool
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Returns a row for each form, and the outputs of its file on the test split."""
-    task = progress.add_task("converting", total=len(_FORMS))
-    rows, outputs = [], {}
-    for form in _FORMS:
-        name, mode = form
-        progress.update(task, description=f"{name} to {mode}")
-        conversion = convert(
-            models[name],
-            folder / _file_name(form),
-            quantize=mode,
-            calibration=data.train.x,
-            labels=data.labels,
-            normalization=data.normalization,
-            command=command,
-            overwrite=overwrite,
-        )
-        runner = Runner(conversion.content)
-        outputs[f"{name} {mode}"] = runner.run(data.test.x)
-        rows.append(_row(models[name], form, conversion, runner, outputs[f"{name} {mode}"], data))
-        progress.advance(task)
-    return rows, outputs
-
-
-def _row(model, form, conversion: Conversion, runner: Runner, outputs, data: Dataset) -> dict:
-    sizes = [int(np.prod(layer.kernel.shape)) for layer in _kernel_layers(model)]
-    return {
-        "form": " ".join(form),
-        "kept": summary(model).kept or sum(sizes),
-        "bytes": len(conversion.content),
-        "accuracy": float(np.mean(outputs.argmax(-1) == data.test.y)),
-        "latency_us": runner.latency() * 1e6,
-        "argmax_agreement": conversion.agreement.argmax,
-        "largest_difference": conversion.agreement.largest,
-    }
 
 
 def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:

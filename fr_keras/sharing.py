@@ -13,7 +13,10 @@ from fr_keras.layers import FRDense, FrequencyKernel
 Keep = int | float | Mapping[str, int | float]
 
 #: How a total is shared.
-SHARINGS = ("proportional", "bandwidth")
+SHARINGS = ("bandwidth", "proportional", "erdos_renyi")
+
+# Steps of the common factor of "erdos_renyi" between one kept coefficient per unit and the next.
+_FACTOR_STEPS = 1000
 
 #: The least number of coefficients per kind of layer that the authors' package frereg keeps.
 FREREG_FLOORS = {"conv": 128, "dense": 256, "transpose": 32}
@@ -23,7 +26,7 @@ def targets(
     layers: list[FrequencyKernel],
     keep: Keep,
     floors: int | str = 1,
-    sharing: str = "proportional",
+    sharing: str = "bandwidth",
 ) -> list[tuple[FrequencyKernel, int]]:
     """Returns the layers that are to be cut, each with the coefficients it keeps.
 
@@ -36,9 +39,11 @@ def targets(
             either. Dict entries are never floored; layers not in the dict are not in the result.
         floors: The least a layer gets from a total, or `"frereg"` for that package's floors. A
             layer smaller than its floor is kept whole.
-        sharing: `"proportional"` to what the layers have above their floors, or `"bandwidth"`:
-            every layer keeps the coefficients up to one weighted index sum, the same for all. A
-            large kernel then has no more channels at its narrowest than a small one.
+        sharing: `"proportional"` to what the layers have above their floors; `"bandwidth"`:
+            every layer keeps the coefficients up to one weighted index sum, the same for all, so
+            that a large kernel has no more channels at its narrowest than a small one; or
+            `"erdos_renyi"`: in proportion to the sum of a kernel's axis lengths, the rule for
+            pruned networks (Evci et al., ICML 2020, arXiv 1911.11134).
 
     Raises:
         ValueError: If a number is out of range, a total cannot feed the floors, a dict names a
@@ -53,6 +58,8 @@ def targets(
         raise ValueError(f"`sharing` must be one of {SHARINGS}. Received: {sharing!r}")
     if sharing == "bandwidth":
         least, sizes = _bandwidth(layers, total, least)
+    if sharing == "erdos_renyi":
+        least, sizes = _erdos_renyi(layers, total, least)
     return list(zip(layers, share(sizes, total, least), strict=True))
 
 
@@ -79,6 +86,24 @@ def _bandwidth(
     affordable = bisect.bisect_right(limits, total, key=lambda limit: sum(kept(limit)))
     now = kept(limits[affordable - 1]) if affordable else floors
     return now, kept(limits[min(affordable, len(limits) - 1)])
+
+
+def _erdos_renyi(
+    layers: list[FrequencyKernel], total: int, floors: list[int]
+) -> tuple[list[int], list[int]]:
+    """As `_bandwidth`, at the largest common factor of the axis sums that the total pays for."""
+    shapes = [tuple(layer.coefficients.shape) for layer in layers]
+
+    def kept(factor: int) -> list[int]:
+        return [
+            min(math.prod(shape), max(floor, factor * sum(shape) // _FACTOR_STEPS))
+            for shape, floor in zip(shapes, floors, strict=True)
+        ]
+
+    # At the last factor every layer is whole.
+    last = _FACTOR_STEPS * max(math.prod(shape) for shape in shapes)
+    affordable = bisect.bisect_right(range(last + 1), total, key=lambda factor: sum(kept(factor)))
+    return (kept(affordable - 1) if affordable else floors), kept(min(affordable, last))
 
 
 def share(sizes: list[int], total: int, floors: list[int]) -> list[int]:

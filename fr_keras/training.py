@@ -1,6 +1,7 @@
 """The training recipe of the demo and of `fr-keras train`."""
 
 import dataclasses
+import functools
 
 import keras
 from rich.progress import Progress
@@ -8,7 +9,7 @@ from rich.progress import Progress
 from fr_keras.data import Dataset
 from fr_keras.sharing import Keep
 from fr_keras.truncation import TailTruncation
-from fr_keras.zoo import lenet5
+from fr_keras.zoo import lenet5, resnet20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +33,20 @@ class Recipe:
     truncation_epochs: int = 12
     schedule: str = "geometric"
     floors: int | str = 1
-    sharing: str = "proportional"
+    sharing: str = "bandwidth"
     batch_size: int = 32
     learning_rate: float = 5e-3
     seed: int = 0
 
 
-def network(data: Dataset, seed: int) -> keras.Model:
-    """Returns an untrained LeNet-5 for the data, equal for equal seeds."""
+#: The networks that can be trained by name.
+NETWORKS = {"lenet5": functools.partial(lenet5, batch_norm=True), "resnet20": resnet20}
+
+
+def network(data: Dataset, seed: int, name: str = "lenet5") -> keras.Model:
+    """Returns an untrained network for the data, equal for equal seeds."""
     keras.utils.set_random_seed(seed)
-    return lenet5(data.train.x.shape[1:], len(data.labels), batch_norm=True)
+    return NETWORKS[name](data.train.x.shape[1:], len(data.labels))
 
 
 def truncation(recipe: Recipe) -> TailTruncation:

@@ -39,8 +39,8 @@ class TailTruncation(keras.callbacks.Callback):
         start: Fraction of a layer's coefficients that is kept at the start.
         warmup: Epochs at the start fraction before the schedule begins.
         floors: The least a layer gets from a total, or `"frereg"`.
-        sharing: How a total is shared: `"proportional"` to the layers' sizes, or `"bandwidth"`,
-            the same highest frequency in every layer; see `fr_keras.sharing`.
+        sharing: How a total is shared: `"proportional"` to the layers' sizes, `"bandwidth"`, the
+            same highest frequency in every layer, or `"erdos_renyi"`; see `fr_keras.sharing`.
 
     Raises:
         ValueError: For an argument out of range; at the start of `fit` for a `keep` that does
@@ -68,7 +68,7 @@ class TailTruncation(keras.callbacks.Callback):
         start: float = 1.0,
         warmup: int = 0,
         floors: int | str = 1,
-        sharing: str = "proportional",
+        sharing: str = "bandwidth",
     ):
         super().__init__()
         if not isinstance(start, (int, float)) or isinstance(start, bool) or not 0 < start <= 1:

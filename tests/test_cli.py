@@ -49,7 +49,7 @@ def test_help_imports_no_tensorflow():
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert all(name in done.stdout for name in ("demo", "train", "convert", "inspect"))
+    assert all(name in done.stdout for name in ("demo", "train", "compare", "convert", "inspect"))
     assert time.perf_counter() - begin < 30  # generous: that nothing heavy is imported is above
 
 
@@ -63,13 +63,17 @@ def test_train_saves_what_it_reports(trained):
     assert 0 <= report["test_accuracy"] <= 1
 
 
-def test_train_shares_by_bandwidth(npz, tmp_path):
+def test_train_shares_by_bandwidth_unless_told_otherwise(npz, trained, tmp_path):
     done = call(
-        "train", tmp_path / "m.keras", "--data", npz, *QUICK, "--sharing", "bandwidth", "--json"
+        "train", tmp_path / "m.keras", "--data", npz, *QUICK, "--sharing", "proportional", "--json"
     )
-    rows = json.loads(done.stdout)["summary"]["layers"]
-    kept = {row["name"]: row["kept"] for row in rows if row["kept"]}
-    assert min(kept.values()) > 30  # in proportion, the first convolution gets 6
+    assert done.exit_code == 0, done.output
+    least = [
+        min(row["kept"] for row in found["summary"]["layers"] if row["kept"])
+        for found in (json.loads(done.stdout), trained[1])
+    ]
+    assert least[0] < 10  # in proportion, the first convolution gets a handful
+    assert least[1] > 30
 
 
 @pytest.mark.parametrize("mode", ["float32", "int8"])
@@ -104,7 +108,13 @@ def test_the_command_is_in_the_file(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "extra"), [("jinja2", "report"), ("matplotlib", "report"), ("sklearn", "digits")]
+    ("module", "extra"),
+    [
+        ("jinja2", "report"),
+        ("matplotlib", "report"),
+        ("sklearn", "digits"),
+        ("tf_keras", "tfmot"),
+    ],
 )
 def test_a_missing_extra_is_named_before_the_work(tmp_path, module, extra):
     code = (
@@ -152,6 +162,10 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["train", "m.keras", "--floors", "0"], "floors"),
         (["train", "m.keras", "--data", "mnits"], "digits"),
         (["train", "m.keras", "--data", "shapes"], "one class an image"),
+        (["train", "m.keras", "--model", "vgg"], "--model must be one of"),
+        (["compare", "--method", "magic"], "--method must be one of"),
+        (["compare", "--keep", "3"], "floors"),
+        (["compare", "--model", "none.keras"], ".keras file that exists"),
         (["convert", "none.keras", "m.tflite"], "does not exist"),
         (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
@@ -167,7 +181,7 @@ def test_wrong_usage_is_exit_code_2(trained, npz, tmp_path, monkeypatch, argumen
     monkeypatch.chdir(tmp_path)
     before = trained[0].read_bytes()
     arguments = [argument.format(model=trained[0]) for argument in arguments]
-    if arguments[0] == "train" and "--data" not in arguments:
+    if arguments[0] in ("train", "compare") and "--data" not in arguments:
         arguments += ["--data", str(npz)]
     done = call(*arguments)
     assert done.exit_code == 2, done.output
@@ -230,9 +244,8 @@ def test_demo(npz, tmp_path):
     results = json.loads(done.stdout)
     assert results == json.loads((out / "results.json").read_text())
     forms = {form["form"]: form for form in results["forms"]}
-    assert set(forms) == {"plain float32", "plain int8"} | {
-        f"FR {mode}" for mode in fr_keras.tflite.MODES
-    }
+    others = {f"{name} {mode}" for name in ("plain", "pruning") for mode in ("float32", "int8")}
+    assert set(forms) == others | {f"FR {mode}" for mode in fr_keras.tflite.MODES}
     x, y = arrays(rows=60)["x_test"][..., None] / 255, arrays(rows=60)["y_test"]
     for name, form in forms.items():
         path = out / (name.lower().replace(" ", "_") + ".tflite")

@@ -104,6 +104,22 @@ def test_bandwidth_of_lenet5_feeds_the_small_layers():
         targets(lenet, 776, sharing="equal")
 
 
+@pytest.mark.parametrize("total", [4, 100, 776, 43_050, 430_000, 430_500])
+def test_erdos_renyi_shares_follow_the_axes(total):
+    lenet = frequency_layers(regularize(zoo.lenet5(batch_norm=True)))
+    shares = targets(lenet, total, sharing="erdos_renyi")
+    assert sum(shares.values()) == total
+    axes = {"conv1": 5 + 5 + 1 + 20, "conv2": 5 + 5 + 20 + 50, "hidden": 4 + 4 + 50 + 500}
+    axes["classifier"] = 500 + 10
+    sizes = {"conv1": 500, "conv2": 25_000, "hidden": 400_000, "classifier": 5_000}
+    rates = [shares[name] / axes[name] for name in axes if 1 < shares[name] < sizes[name]]
+    # Layers that are neither whole nor at their floor have one rate, up to rounding.
+    assert all(abs(a - b) <= 0.1 for a in rates for b in rates)
+    assert min(targets(lenet, 776, floors=100, sharing="erdos_renyi").values()) >= 100
+    with pytest.raises(ValueError, match="sum of the layers' floors"):
+        targets(lenet, 300, floors=100, sharing="erdos_renyi")
+
+
 def test_frereg_floors_of_lenet5_and_transposed_layers():
     lenet = frequency_layers(regularize(zoo.lenet5(batch_norm=True)))
     shares = targets(lenet, 776, floors="frereg")
@@ -153,7 +169,7 @@ def test_kept_follows_the_schedule_and_ends_in_a_final_phase():
     model = twin()
     history = fit(model, TailTruncation(48, epochs=4, schedule="linear", warmup=2), epochs=8)
     assert history["kept"] == [528, 528, 528, 368, 208, 48, 48, 48]
-    assert kept(model) == targets(frequency_layers(model), 48)
+    assert kept(model) == targets(frequency_layers(model), 48, sharing="bandwidth")
     assert history["energy_cut"][:3] == [0, 0, 0]
     assert all(0 < cut < 1 for cut in history["energy_cut"][3:6])
 

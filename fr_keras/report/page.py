@@ -2,6 +2,12 @@
 
 import numpy as np
 
+_BYTES_TITLE = "Accuracy and bytes"
+_BYTES_TEXT = (
+    "One point a file, as it is and gzipped, as an app package or a download would hold it. "
+    "Files of FR models hold whole kernels: baking rebuilds every weight from the kept numbers."
+)
+
 
 def check_installed() -> None:
     """Raises an ImportError that names the extra, if a page could not be made; before the work."""
@@ -26,18 +32,12 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
         ImportError: Without the extra `report`.
     """
     check_installed()
-    import jinja2
-
     from fr_keras.report import plots
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fr_keras", "report"), autoescape=True
-    )
-    forms = results["forms"]
-    return environment.get_template("demo.html").render(
+    return _page(
+        "demo.html",
         results=results,
         network=results["network"],
-        forms=forms,
         plots=[
             (
                 "Accuracy while the tail is cut",
@@ -60,10 +60,31 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
                 "Test split, run on LiteRT.",
                 plots.confusion(results["confusion"], labels),
             ),
-            (
-                "File sizes",
-                "The files hold whole kernels: baking rebuilds every weight from the kept numbers.",
-                plots.file_sizes(forms),
-            ),
+            (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"])),
         ],
     )
+
+
+def compare_page(results: dict) -> str:
+    """Returns the report of `fr_keras.compare` as one self-contained HTML page.
+
+    Args:
+        results: What `fr_keras.compare.compare` returns.
+
+    Raises:
+        ImportError: Without the extra `report`.
+    """
+    check_installed()
+    from fr_keras.report import plots
+
+    plot = (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"]))
+    return _page("compare.html", results=results, plots=[plot])
+
+
+def _page(template: str, **values) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fr_keras", "report"), autoescape=True
+    )
+    return environment.get_template(template).render(values)

@@ -2,11 +2,16 @@
 
 import base64
 import io
+import itertools
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 _BLUE, _ORANGE, _GREY = "#2a6f97", "#e07a1f", "#8a8f98"
+_COLORS = (_BLUE, _ORANGE, _GREY, "#3a8f5c", "#8e5aa8", "#b5453c")
+_MARKERS = ("o", "s", "^", "v", "D")
 
 
 def accuracy_curve(histories: dict) -> str:
@@ -69,17 +74,36 @@ def confusion(counts: list[list[int]], labels: tuple[str, ...]) -> str:
     return _image(figure)
 
 
-def file_sizes(forms: list[dict]) -> str:
-    """Bytes of each file."""
-    figure = Figure(figsize=(7, 3.2), layout="constrained")
-    axes = figure.subplots()
-    names = [form["form"] for form in forms][::-1]
-    sizes = [form["bytes"] / 1000 for form in forms][::-1]
-    colors = [_GREY if name.startswith("plain") else _ORANGE for name in names]
-    bars = axes.barh(names, sizes, color=colors)
-    axes.bar_label(bars, [f"{size:,.0f} kB" for size in sizes], padding=3, fontsize=8)
-    axes.set(xlabel="kB", xlim=(0, max(sizes) * 1.15))
+def accuracy_and_bytes(forms: list[dict]) -> str:
+    """Test accuracy against file bytes, as they are and gzipped; one color a method."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    colors = _assigned(_COLORS, [form["method"] for form in forms])
+    markers = _assigned(_MARKERS, [form["mode"] for form in forms])
+    for axes, size, name in zip(panels, ("bytes", "gzip_bytes"), ("kB", "kB gzipped"), strict=True):
+        for method, mode in itertools.product(colors, markers):
+            found = [f for f in forms if (f["method"], f["mode"]) == (method, mode)]
+            found.sort(key=lambda form: form[size])
+            x, y = [f[size] / 1000 for f in found], [100 * f["accuracy"] for f in found]
+            axes.plot(x, y, color=colors[method], marker=markers[mode], linewidth=0.8)
+        axes.set(xscale="log", xlabel=f"file, {name}")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("test accuracy, %")
+    handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
+    handles += [
+        Line2D([], [], color="black", marker=marker, linestyle="", label=name)
+        for name, marker in markers.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     return _image(figure)
+
+
+def _assigned(choices: tuple[str, ...], names: list[str]) -> dict[str, str]:
+    """One of the choices for each different name, from the first again when they run out."""
+    return dict(zip(dict.fromkeys(names), itertools.cycle(choices), strict=False))
 
 
 def _image(figure: Figure) -> str:

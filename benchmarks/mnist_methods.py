@@ -1,0 +1,100 @@
+"""LeNet-5 on MNIST: the bytes of each method's files at the accuracy that FR has with 776 kept.
+
+    python benchmarks/mnist_methods.py --data mnist.npz --files mnist_files
+
+FR is trained as in `lenet5_mnist.py`. Pruning gets the same epochs and batches at several
+budgets, each with two learning rates, of which validation data choose the better. The match is
+the smallest budget whose validation accuracy is not below FR's; the test split plays no part.
+"""
+
+import argparse
+import dataclasses
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import lenet5_mnist
+from environment import environment
+from rich.progress import Progress
+
+from fr_keras import data, summary
+from fr_keras.baselines import METHODS, Trained
+from fr_keras.compare import MODES, Form, Output, write_forms
+from fr_keras.training import Recipe, network
+
+SEED = 0
+BUDGETS = (0.02, 0.01, 0.005, 0.0025)
+RATES = (2e-3, lenet5_mnist.LEARNING_RATE)
+
+
+def validation(trained: Trained) -> float:
+    return trained.history["val_accuracy"][-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="mnist.npz with keras.datasets' names")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--files", type=Path, required=True, help="folder for the .tflite files")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    arguments = parser.parse_args()
+    mnist = data.load(arguments.data)
+    recipe = Recipe(
+        epochs=arguments.epochs,
+        truncation_epochs=round(0.3 * arguments.epochs),
+        batch_size=lenet5_mnist.BATCH_SIZE,
+        seed=SEED,
+    )
+    model, history = lenet5_mnist.train(mnist, SEED, arguments.epochs)
+    kept = summary(model).kept
+    trained = {f"FR {kept}": Trained(model, kept, history)}
+    rates = {}
+    with Progress() as progress:
+
+        def best(name: str, title: str, keep: float) -> None:
+            tried = {
+                rate: METHODS[name].train(
+                    network(mnist, SEED),
+                    mnist,
+                    dataclasses.replace(recipe, keep=keep, learning_rate=rate),
+                    progress,
+                    f"{title} at {rate}",
+                )
+                for rate in RATES
+            }
+            rates[title] = max(tried, key=lambda rate: validation(tried[rate]))
+            trained[title] = tried[rates[title]]
+
+        best("plain", "plain", 1.0)
+        for keep in BUDGETS:
+            best("pruning", f"pruning {keep}", keep)
+        forms = [Form("FR", mode, kept) for mode in MODES]
+        forms += [Form("plain", mode) for mode in MODES]
+        forms += [Form("pruning", mode, keep) for keep in BUDGETS for mode in MODES]
+        command = shlex.join(["python", *(Path(one).name for one in sys.argv)])
+        output = Output(arguments.files, command, overwrite=True)
+        output.prepare()
+        rows, _ = write_forms(trained, forms, mnist, output, progress)
+    reached = [
+        k
+        for k in BUDGETS
+        if validation(trained[f"pruning {k}"]) >= validation(trained[f"FR {kept}"])
+    ]
+    result = {
+        "benchmark": "mnist_methods",
+        "environment": environment(),
+        "recipe": dataclasses.asdict(recipe),
+        "learning_rates": rates,
+        "validation_accuracy": {title: validation(one) for title, one in trained.items()},
+        "match": f"pruning {min(reached)}" if reached else None,
+        "data": mnist.name,
+        "forms": rows,
+    }
+    text = json.dumps(result, indent=1) + "\n"
+    (arguments.out / "mnist_methods.json").write_text(text)
+    output.write("results.json", text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The command `fr-keras`: one thin function a sub-command.
+
+This package imports fr_keras, and with it TensorFlow, only inside the sub-commands: `--help`
+answers at once.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+"""
+
+import faulthandler
+import logging
+import os
+import sys
+import warnings
+
+import click
+
+from fr_keras_cli.files import convert, inspect
+from fr_keras_cli.networks import compare, demo, train
+
+
+def run() -> None:
+    """The entry point: `main` without the log lines of native libraries on stderr."""
+    shown = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stderr = shown
+    # A crash in native code still says where it was.
+    faulthandler.enable(shown)
+    main()
+
+
+@click.group()
+@click.version_option(package_name="fr-keras", prog_name="fr-keras")
+def main() -> None:
+    """Frequency regularization for Keras: train small, ship small TFLite files."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    click.secho(f"Warning: {message}", fg="yellow", bold=True, err=True)
+
+
+for _command in (demo, train, compare, convert, inspect):
+    main.add_command(_command)

@@ -1,0 +1,258 @@
+import gzip
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers as kl
+from rich.progress import Progress
+from test_data import arrays
+
+import fr_keras
+from fr_keras import baselines, data, training
+from fr_keras.baselines import METHODS, _tf_keras, pruning
+from fr_keras.compare import Output, compare
+from fr_keras.training import Recipe
+from fr_keras_cli import main
+
+# One epoch on noise: arg-maxes are close calls, and conversion says so.
+pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
+
+QUICK = Recipe(keep=0.05, epochs=2, truncation_epochs=1)
+
+
+@pytest.fixture(scope="module")
+def npz(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    np.savez(path, **arrays(rows=60))
+    return path
+
+
+@pytest.fixture(scope="module")
+def small(npz):
+    return data.load(str(npz))
+
+
+def train(name, model, dataset, recipe=QUICK):
+    with Progress(disable=True) as progress:
+        return METHODS[name].train(model, dataset, recipe, progress, name)
+
+
+def kernels(model):
+    return [weight.numpy() for weight in model.trainable_variables if weight.name == "kernel"]
+
+
+# The methods
+
+
+def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
+    model = training.network(small, seed=3)
+    before = model.get_weights()
+    for name in ("plain", "FR"):
+        trained = train(name, model, small)
+        assert len(trained.history["val_accuracy"]) == QUICK.epochs
+        assert trained.model is not model
+        first = train(name, model, small, Recipe(keep=0.05, epochs=2, truncation_epochs=1))
+        for a, b in zip(trained.model.get_weights(), first.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
+def test_pruning_keeps_the_budget_and_leaves_the_model(small, name):
+    model = training.network(small, seed=3, name=name)
+    before = model.get_weights()
+    trained = train("pruning", model, small)
+    nonzero = sum(np.count_nonzero(kernel) for kernel in kernels(trained.model))
+    weights = sum(kernel.size for kernel in kernels(trained.model))
+    assert trained.kept == nonzero
+    assert nonzero == pytest.approx(QUICK.keep * weights, abs=len(kernels(model)))
+    assert len(trained.history["val_accuracy"]) == QUICK.epochs
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # What tensorflow-model-optimization does to Keras stays in its own process.
+    assert not {"tensorflow_model_optimization", "tf_keras"} & set(sys.modules)
+
+
+def branching() -> keras.Model:
+    """Options away from their defaults, a shared layer, a residual, a concatenation."""
+    image = keras.Input((20, 20, 1), name="image")
+    x = kl.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="first")(image)
+    shared = kl.Conv2D(4, 3, padding="same", use_bias=False, name="shared")
+    y = kl.Add()([shared(x), shared(kl.LeakyReLU(negative_slope=0.3)(x))])
+    y = kl.BatchNormalization(momentum=0.5, epsilon=0.1, scale=False)(y)
+    y = kl.Concatenate()([y, kl.AveragePooling2D(3, strides=1, padding="same")(x)])
+    y = kl.Dropout(0.2)(kl.Flatten()(y))
+    return keras.Model(image, kl.Dense(4, activation="softmax", name="classifier")(y))
+
+
+def test_pruning_rebuilds_functional_and_sequential_models(small):
+    """`train` itself refuses a network that tf-keras computes otherwise."""
+    chain = keras.Sequential(
+        [keras.Input((20, 20, 1)), kl.Flatten(), kl.Dense(4, activation="softmax")]
+    )
+    for model in (branching(), chain):
+        assert train("pruning", model, small).kept < 0.06 * model.count_params()
+
+
+def test_pruning_sees_another_function(small):
+    model = training.network(small, seed=3)
+    rows = small.validation.x[:2]
+    expected = model.predict(rows, verbose=0)
+    pruning._check_same(model, small, expected)
+    kernel = model.get_layer("classifier").kernel
+    kernel.assign(kernel * 0.5)
+    with pytest.raises(ValueError, match="must compute the same in tf-keras"):
+        pruning._check_same(model, small, expected)
+
+
+@keras.saving.register_keras_serializable("test_compare")
+class Doubled(kl.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def test_pruning_refuses_what_it_cannot_hand_over(small):
+    image = keras.Input((20, 20, 1), name="image")
+    nested = keras.Model(image, branching()(image))
+    custom = keras.Sequential([keras.Input((4,)), Doubled(name="doubled")])
+    query = keras.Input((4, 4), name="query")
+    attention = keras.Model(query, kl.MultiHeadAttention(1, 2, name="attention")(query, query))
+    for model, name in ((nested, "functional"), (custom, "doubled"), (attention, "attention")):
+        with pytest.raises(ValueError, match=f"`model` must .*\n?.*{name}"):
+            _tf_keras.architecture(model)
+
+
+def test_pruning_reports_the_failure_of_its_process(small):
+    # An option that tf-keras has under another name.
+    chain = keras.Sequential(
+        [
+            keras.Input((20, 20, 1)),
+            kl.Flatten(),
+            kl.LeakyReLU(negative_slope=0.1),
+            kl.Dense(4, activation="softmax"),
+        ]
+    )
+    with pytest.raises(RuntimeError, match=r"pruning in tf-keras failed .*negative_slope"):
+        train("pruning", chain, small)
+
+
+def test_pruning_ends_its_process_when_it_is_interrupted(small, monkeypatch):
+    started = []
+    popen = subprocess.Popen
+
+    def recorded(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    def interrupted(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pruning.subprocess, "Popen", recorded)
+    monkeypatch.setattr(pruning.EpochProgress, "on_epoch_end", interrupted)
+    long = Recipe(keep=0.05, epochs=10_000, truncation_epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        train("pruning", training.network(small, seed=3), small, long)
+    assert [process.returncode for process in started] == [-9]
+
+
+# The comparison
+
+
+@pytest.fixture(scope="module")
+def compared(npz, tmp_path_factory):
+    """A comparison by the command line: its folder and what it printed."""
+    out = tmp_path_factory.mktemp("compared") / "out"
+    arguments = ["compare", "--data", npz, "--keep", "0.05", "--keep", "900", "--epochs", "1"]
+    arguments += ["--out", out, "--json"]
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return out, json.loads(done.stdout)
+
+
+def test_every_row_says_what_its_file_is(compared, small):
+    out, results = compared
+    assert results == json.loads((out / "results.json").read_text())
+    names = ["plain", "FR 0.05", "FR 900", "pruning 0.05", "pruning 900"]
+    assert [one["title"] for one in results["trainings"]] == names
+    modes = ("float32", "dynamic", "int8")
+    assert [form["form"] for form in results["forms"]] == [f"{n} {m}" for n in names for m in modes]
+    for form in results["forms"]:
+        content = (out / form["file"]).read_bytes()
+        assert form["bytes"] == len(content)
+        assert form["gzip_bytes"] == len(gzip.compress(content, mtime=0))
+        outputs = fr_keras.tflite.run(content, small.test.x)
+        assert form["accuracy"] == np.mean(outputs.argmax(-1) == small.test.y)
+    kept = {form["form"]: form["kept"] for form in results["forms"]}
+    assert kept["FR 900 int8"] == 900
+    assert kept["pruning 900 int8"] == pytest.approx(900, abs=4)
+    gzipped = {form["form"]: form["gzip_bytes"] for form in results["forms"]}
+    assert gzipped["pruning 900 int8"] < 0.1 * gzipped["plain int8"]
+
+
+def test_the_page_has_the_table_and_the_plot(compared):
+    out, results = compared
+    page = (out / "compare.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert all(form["form"] in page for form in results["forms"])
+    assert "http" not in page
+
+
+def test_a_model_of_the_users_is_compared(npz, tmp_path):
+    branching().save(tmp_path / "mine.keras")
+    arguments = ["compare", "--model", tmp_path / "mine.keras", "--data", npz, "--epochs", "1"]
+    arguments += ["--method", "plain", "--method", "FR", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    assert "FR 0.01 int8" in done.stdout
+    assert "pruning" not in done.stdout
+
+
+def call(small, tmp_path, model=None, **options):
+    with Progress(disable=True) as progress:
+        model = training.network(small, seed=0) if model is None else model
+        return compare(model, small, Output(tmp_path / "out", "a test"), progress, **options)
+
+
+def test_bad_arguments_are_refused_before_the_training(small, tmp_path):
+    logits = keras.Sequential([keras.Input((20, 20, 1)), kl.Flatten(), kl.Dense(4)])
+    other = keras.Sequential([keras.Input((8, 8, 1)), kl.Flatten(), kl.Dense(4)])
+    for options, message in (
+        ({"methods": ("magic",)}, "`methods` must be different names"),
+        ({"methods": ()}, "`methods` must be different names"),
+        ({"methods": ("FR", "FR")}, "`methods` must be different names"),
+        ({"keeps": ()}, "`keeps` must be different budgets"),
+        ({"keeps": (0.1, 0.1)}, "`keeps` must be different budgets"),
+        ({"model": logits}, "`model` must end in a softmax"),
+        ({"model": other}, r"`model` must take images of shape \(20, 20, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call(small, tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_are_there_are_kept(small, tmp_path):
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out" / "fr_0.01_int8.tflite"
+    mine.write_bytes(b"mine")
+    with pytest.raises(FileExistsError, match="--force"):
+        call(small, tmp_path)
+    assert mine.read_bytes() == b"mine"
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_a_missing_extra_is_named_before_the_work(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
+    with pytest.raises(ImportError, match=r"pip install 'fr-keras\[tfmot\]'"):
+        call(small, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_method_is_documented():
+    for method in METHODS.values():
+        assert isinstance(method, baselines.Method)
+        assert type(method).__doc__
