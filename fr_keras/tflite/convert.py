@@ -1,9 +1,11 @@
 """`convert`: a Keras model to a .tflite file, checked against the model before it is returned."""
 
+import contextlib
 import dataclasses
+import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -221,9 +223,7 @@ def _flatbuffer(
     function = tf.function(constant).get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     _configure(converter, quantize, rows, float_io)
-    with warnings.catch_warnings():
-        # The converter asks for statistics of quantized inputs, which calibration gives.
-        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+    with _quiet():
         try:
             return converter.convert()
         except Exception as error:  # the converter raises many types, with pages of graph dumps
@@ -232,6 +232,21 @@ def _flatbuffer(
                 f"'{model.name}' cannot be converted to quantize='{quantize}': "
                 f"{(reasons or [str(error)])[0][:500]}"
             ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the converter says of its own temporary folder and of statistics, which
+    calibration gives."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _configure(
