@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import warnings
 
@@ -291,12 +292,89 @@ def test_pixels_as_bytes():
     assert tflite.inspect(done.content).inputs[0].dtype == "uint8"
 
 
+def two_ends(structure=tuple) -> keras.Model:
+    """Image and numbers in, classes and a mask out."""
+    image, numbers = keras.Input((8, 8, 2), name="image"), keras.Input((3,), name="numbers")
+    x = kl.Conv2D(4, 3, padding="same", activation="relu", name="conv")(image)
+    flat = kl.Concatenate()([kl.GlobalAveragePooling2D()(x), kl.Dense(4, name="dense")(numbers)])
+    classes, mask = kl.Dense(5, name="classes")(flat), kl.Conv2D(1, 1, name="mask")(x)
+    if structure is dict:
+        ends = {"numbers": numbers, "image": image}, {"z": mask, "a": classes}
+    else:
+        ends = [image, numbers], [classes, mask]
+    return keras.Model(*ends)
+
+
+@pytest.mark.parametrize("mode", tflite.MODES)
+@pytest.mark.parametrize("structure", [list, dict])
+def test_several_inputs_and_outputs(mode, structure):
+    model = truncated_twin(two_ends(structure), 0.8)
+    pair = images(60, (8, 8, 2)), images(60, (3,))
+    outputs = ["a", "z"] if structure is dict else ["classes", "mask"]
+    x = dict(zip(["image", "numbers"], pair, strict=True))
+    done = tflite.convert(model, quantize=mode, calibration=x)
+    assert set(done.agreements) == set(outputs)
+    assert all(one.holds for one in done.agreements.values())
+    assert done.agreement in done.agreements.values()
+    assert json.loads(json.dumps(done.to_dict()))["outputs"].keys() == set(outputs)
+    found = tflite.run(done.content, x)
+    fed = x if structure is dict else list(pair)
+    expected = keras.tree.flatten(model.predict(fed, verbose=0))
+    assert list(found) == outputs
+    for name, values in zip(outputs, expected, strict=True):
+        assert relative_difference(values, found[name]) < 0.15  # 8-bit weights and activations
+    for name, values in tflite.run(done.content, pair).items():
+        np.testing.assert_array_equal(values, found[name])
+    seen = tflite.inspect(done.content)
+    assert [one.shape for one in seen.inputs] == [(1, 8, 8, 2), (1, 3)]
+    assert [one.shape for one in seen.outputs] == [(1, 5), (1, 8, 8, 1)]
+
+
+def test_an_output_that_is_wrong_is_the_one_that_is_told():
+    done = tflite.convert(two_ends())
+    good, bad = done.agreements.values()
+    worse = dataclasses.replace(bad, mean=bad.range)
+    for pair in ({"a": good, "b": worse}, {"a": worse, "b": good}):
+        assert tflite.Conversion(b"", "float32", pair).agreement is worse
+
+
+def test_bad_parts_are_named():
+    model = two_ends()
+    image, numbers = images(10, (8, 8, 2)), images(10, (3,))
+    for calibration, message in (
+        (image, "`calibration` must be a dict, or a list in this order"),
+        ([image], "`calibration` must be a dict, or a list in this order"),
+        ({"image": image}, "`calibration` must have one entry for each of the inputs"),
+        ({"image": image, "number": numbers}, "one entry for each of the inputs"),
+        ([image, numbers[:4]], "as many rows for each input"),
+        ([numbers, image], "rows of shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tflite.convert(model, calibration=calibration)
+    with pytest.raises(ValueError, match="`labels` name the classes of one output"):
+        tflite.convert(model, labels=list("abcde"))
+    file = tflite.convert(model).content
+    for x, message in (
+        (image, "`x` must be a dict, or a list in this order"),
+        ({"image": image}, "`x` must have one entry for each of the inputs"),
+        ([image, numbers[:4]], "`x` must have as many rows for each input"),
+        ([numbers, image], "`x` must have the shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tflite.run(file, x)
+
+
 def test_outputs_in_a_list_or_dict():
     inputs = keras.Input((4,))
-    outputs = kl.Dense(3)(inputs)
+    outputs = kl.Dense(3, name="dense")(inputs)
     for structure in ([outputs], {"y": outputs}):
         model = keras.Model(inputs, structure)
         assert tflite.convert(model).agreement.holds
+    twice = keras.Model(inputs, [outputs, outputs])
+    assert tflite.run(tflite.convert(twice).content, images(2, (4,))).keys() == {
+        "dense_0",
+        "dense_1",
+    }
 
 
 def test_a_loop_cannot_be_calibrated():
@@ -312,14 +390,16 @@ def test_a_loop_cannot_be_calibrated():
     assert file.agreement.mean < 0.05 * file.agreement.range
 
 
-def test_inspect_takes_several_inputs_and_outputs():
+def test_files_of_others_with_several_inputs_and_outputs():
     two = keras.Input((3,), name="a"), keras.Input((3,), name="b")
     model = keras.Model(two, [kl.Add()(two), kl.Multiply()(two)])
     content = tf.lite.TFLiteConverter.from_keras_model(model).convert()
     seen = tflite.inspect(content)
     assert (len(seen.inputs), len(seen.outputs)) == (2, 2)
-    with pytest.raises(ValueError, match="`file` must have one input and one output"):
-        tflite.run(content, images(1, (3,)))
+    x = {"a": images(2, (3,)), "b": images(2, (3,), seed=3)}
+    found = tflite.run(content, x)
+    sums = [np.allclose(values, x["a"] + x["b"]) for values in found.values()]
+    assert sorted(sums) == [False, True]
 
 
 class Determinant(kl.Layer):
@@ -337,9 +417,6 @@ def test_ops_that_tflite_lacks_are_named():
 
 
 def test_unfit_models_are_named():
-    two = keras.Input((3,)), keras.Input((3,))
-    with pytest.raises(ValueError, match="one input and one output"):
-        tflite.convert(keras.Model(two, kl.Add()(two)))
     open_size = keras.Input((None, None, 3))
     with pytest.raises(ValueError, match="fixed shape"):
         tflite.convert(keras.Model(open_size, kl.Conv2D(2, 3)(open_size)))

@@ -11,7 +11,7 @@ VERSION = 1
 
 
 def attach(content: bytes, entry: dict) -> bytes:
-    """Returns the flatbuffer with `entry` stored under `NAME`."""
+    """Returns the flatbuffer with `entry` stored under `NAME`, as JSON."""
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     buffer = schema.BufferT()
     text = json.dumps({"version": VERSION, **entry}, sort_keys=True, separators=(",", ":"))

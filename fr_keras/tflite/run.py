@@ -7,17 +7,22 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from fr_keras.tflite.endpoints import by_input
+
 
 class Runner:
-    """One loaded .tflite file with one input and one output.
+    """One loaded .tflite file.
 
     Args:
         file: Path of the file, or its bytes.
         threads: CPU threads of the runtime.
 
+    Attributes:
+        output_steps: Quantization step of each output, by name; `None` where it is float.
+
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no valid flatbuffer, or has several inputs or outputs.
+        ValueError: If it is no valid flatbuffer.
     """
 
     def __init__(self, file: str | os.PathLike | bytes, threads: int = 1):
@@ -29,45 +34,59 @@ class Runner:
             raise ValueError(
                 f"`file` must have ops that LiteRT can run: {error}. Received: {name}"
             ) from error
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise ValueError(
-                "`file` must have one input and one output. "
-                f"Received: {name} with {len(inputs)} inputs and {len(outputs)} outputs"
-            )
-        self._input, self._output = inputs[0], outputs[0]
+        self._inputs = self._named("inputs", self._interpreter.get_input_details())
+        self._outputs = self._named("outputs", self._interpreter.get_output_details())
+        self.output_steps = {
+            name: float(one["quantization"][0]) or None for name, one in self._outputs.items()
+        }
 
-    @property
-    def output_step(self) -> float | None:
-        """The quantization step of the output; `None` where it is float."""
-        return float(self._output["quantization"][0]) or None
+    def _named(self, end: str, details: list[dict]) -> dict[str, dict]:
+        """Tensors by the names of the file's one signature, or their own; in the file's order."""
+        signatures = list(self._interpreter.get_signature_list())
+        if len(signatures) != 1:
+            return {one["name"]: one for one in details}
+        runner = self._interpreter.get_signature_runner(signatures[0])
+        found = getattr(runner, f"get_{'input' if end == 'inputs' else 'output'}_details")()
+        # Two names may stand for one tensor; the signature itself is sorted by name.
+        order = [one["index"] for one in details]
+        return dict(sorted(found.items(), key=lambda item: order.index(item[1]["index"])))
 
-    def run(self, x) -> np.ndarray:
+    def run(self, x) -> np.ndarray | dict[str, np.ndarray]:
         """Runs any number of rows, one by one.
 
         Args:
-            x: Array `(rows, *input shape)`. Integers of the file's own input type go in as they
-                are; every other number counts as a real value and is quantized where needed.
+            x: Array `(rows, *input shape)`; for several inputs a dict of arrays by name, or a list
+                in the file's order. Integers of the file's own input type go in as they are;
+                every other number counts as a real value and is quantized where needed.
 
         Returns:
-            Real values, float32 `(rows, *output shape)`; quantized outputs are dequantized.
+            Real values, float32 `(rows, *output shape)`; quantized outputs are dequantized. Of
+            several outputs a dict by name.
 
         Raises:
-            ValueError: If the shape does not fit.
+            ValueError: If a shape does not fit, or inputs are missing.
         """
-        x = np.asarray(x)
-        shape = tuple(self._input["shape"][1:])
-        if x.shape[1:] != shape or x.ndim == 0:
-            raise ValueError(f"`x` must have the shape (rows, {shape}). Received: {x.shape}")
-        rows = [self._run_row(row) for row in _quantized(x, self._input)]
-        if not rows:
-            return np.empty((0, *self._output["shape"][1:]), np.float32)
-        return _dequantized(np.concatenate(rows), self._output)
+        outputs = self.run_all(by_input(x, list(self._inputs), "x"))
+        return outputs if len(outputs) > 1 else outputs.popitem()[1]
+
+    def run_all(self, parts: list) -> dict[str, np.ndarray]:
+        """As `run`, on one array for each input, with every output by name."""
+        checked = [
+            _rows(np.asarray(part), one)
+            for part, one in zip(parts, self._inputs.values(), strict=True)
+        ]
+        counts = [len(part) for part in checked]
+        if len(set(counts)) > 1:
+            raise ValueError(f"`x` must have as many rows for each input. Received: {counts}")
+        rows = [self._run_row(row) for row in zip(*checked, strict=True)]
+        return {
+            name: _dequantized(_joined([row[n] for row in rows], one), one)
+            for n, (name, one) in enumerate(self._outputs.items())
+        }
 
     def latency(self, runs: int = 50, warmup: int = 5) -> float:
         """Median seconds of one row on zeros, after a warm-up."""
-        row = np.zeros(self._input["shape"][1:], self._input["dtype"])
+        row = [np.zeros(one["shape"][1:], one["dtype"]) for one in self._inputs.values()]
         for _ in range(warmup):
             self._run_row(row)
         times = []
@@ -77,22 +96,24 @@ class Runner:
             times.append(time.perf_counter() - begin)
         return float(np.median(times))
 
-    def _run_row(self, row: np.ndarray) -> np.ndarray:
-        self._interpreter.set_tensor(self._input["index"], row[None])
+    def _run_row(self, parts) -> list[np.ndarray]:
+        for part, one in zip(parts, self._inputs.values(), strict=True):
+            self._interpreter.set_tensor(one["index"], part[None])
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output["index"])
+        return [self._interpreter.get_tensor(one["index"]) for one in self._outputs.values()]
 
 
-def run(file: str | os.PathLike | bytes, x, threads: int = 1) -> np.ndarray:
+def run(file: str | os.PathLike | bytes, x, threads: int = 1) -> np.ndarray | dict[str, np.ndarray]:
     """Runs a .tflite file on any number of rows; see `Runner`.
 
     Args:
         file: Path of the file, or its bytes.
-        x: Array `(rows, *input shape)`, real values or the file's own integers.
+        x: Array `(rows, *input shape)`, real values or the file's own integers; for several
+            inputs a dict of arrays by name, or a list in the file's order.
         threads: CPU threads of the runtime.
 
     Returns:
-        Real values, float32 `(rows, *output shape)`.
+        Real values, float32 `(rows, *output shape)`; of several outputs a dict by name.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -130,6 +151,19 @@ def interpreter(name: str, content: bytes, threads: int = 1) -> Interpreter:
             f"`file` must be a .tflite flatbuffer that LiteRT can load: {error}. "
             f"Received: {name}, {len(content)} bytes"
         ) from error
+
+
+def _rows(x: np.ndarray, details: dict) -> np.ndarray:
+    shape = tuple(details["shape"][1:].tolist())
+    if x.shape[1:] != shape or x.ndim == 0:
+        raise ValueError(
+            f"`x` must have the shape (rows, {shape}) for '{details['name']}'. Received: {x.shape}"
+        )
+    return _quantized(x, details)
+
+
+def _joined(rows: list[np.ndarray], details: dict) -> np.ndarray:
+    return np.concatenate(rows) if rows else np.empty((0, *details["shape"][1:]), np.float32)
 
 
 def _quantized(x: np.ndarray, details: dict) -> np.ndarray:
