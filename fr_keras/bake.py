@@ -1,20 +1,15 @@
 """`bake`: a model in the DCT domain back to plain Keras layers."""
 
+import math
+from collections.abc import Callable
+
 import keras
 
-from fr_keras.layers import TWINS, FrequencyTwin
+from fr_keras.layers import TWINS, Chain, FactoredKernel, FrequencyTwin
 from fr_keras.rebuild import rebuild
 
 _PLAIN = {twin: plain for plain, twin in TWINS.items()}
-
-
-def _dense_form(layer: FrequencyTwin) -> keras.layers.Layer:
-    """The plain layer with the whole kernel; `rebuild` fills it from the coefficients."""
-    return _PLAIN[type(layer)].from_config(layer.plain_config())
-
-
-# How a layer is written down without fr_keras. A further form is one row.
-_FORMS = {"dense": _dense_form}
+_WHOLE = ("core",)
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
@@ -22,9 +17,17 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
 
     The result needs no fr_keras to load and computes the same function.
 
+    A chain is a `keras.Sequential` of the layer's name. Its stages `<layer>_in` and `<layer>_out`
+    are 1x1 convolutions (or dense layers) whose kernels are cosines, `<layer>_core` between them
+    holds the kept coefficients. An end is left out where it is cheaper in one with the core.
+    Layers that have no input and output channels to factor, such as depthwise convolutions and
+    embeddings, are baked dense.
+
     Args:
         model: A built functional or sequential model, with FR layers or without.
-        form: `"dense"`: each FR layer becomes its plain twin with the whole kernel.
+        form: `"dense"`: each FR layer becomes its plain twin with the whole kernel;
+            `"factored"`: the chain with the fewest multiply-adds; `"auto"`: for each layer the
+            dense form or the chain with the smallest product of multiply-adds and weights.
 
     Returns:
         A new model with the same layer names, not compiled.
@@ -36,14 +39,59 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     Example:
 
     >>> from fr_keras import regularize
-    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
-    >>> type(bake(regularize(model)).layers[0]).__name__
+    >>> model = keras.Sequential([keras.Input((80,)), keras.layers.Dense(40, name="hidden")])
+    >>> twin = regularize(model)
+    >>> twin.layers[0].truncate(10)
+    >>> type(bake(twin).layers[0]).__name__
     'Dense'
+    >>> [layer.name for layer in bake(twin, form="factored").layers[0].layers]
+    ['hidden_core', 'hidden_out']
     """
-    if form not in _FORMS:
-        raise ValueError(f"`form` must be one of {sorted(_FORMS)}. Received: form={form!r}")
+    choose = chooser(form)
 
     def exchange(layer):
-        return _FORMS[form](layer) if isinstance(layer, FrequencyTwin) else None
+        if not isinstance(layer, FrequencyTwin):
+            return None
+        roles = choose(layer).roles if isinstance(layer, FactoredKernel) else _WHOLE
+        return _chain(layer, roles) if roles != _WHOLE else _dense(layer)
 
-    return rebuild(model, exchange)
+    return rebuild(model, exchange, _fill)
+
+
+def chooser(form: str) -> Callable[[FactoredKernel], Chain]:
+    """Returns what picks a layer's chain in a form; see `bake`.
+
+    Raises:
+        ValueError: If the form is unknown.
+    """
+    costs = {
+        "dense": lambda chain: len(chain.roles),
+        "factored": lambda chain: (chain.roles == _WHOLE, chain.multiply_adds, len(chain.roles)),
+        "auto": lambda chain: (math.log(chain.multiply_adds * chain.weights), len(chain.roles)),
+    }
+    if form not in costs:
+        raise ValueError(f"`form` must be one of {tuple(costs)}. Received: form={form!r}")
+    return lambda layer: min(layer.chains(layer.corner), key=costs[form])
+
+
+def _dense(layer: FrequencyTwin) -> keras.layers.Layer:
+    return _PLAIN[type(layer)].from_config(layer.plain_config())
+
+
+def _chain(layer: FactoredKernel, roles: tuple[str, ...]) -> keras.Sequential:
+    stages = layer.stage_layers(roles, layer.corner_kernels(roles))
+    chain = keras.Sequential(stages, name=layer.name)
+    chain.trainable = layer.trainable
+    return chain
+
+
+def _fill(layer: FrequencyTwin, baked: keras.layers.Layer) -> None:
+    if not isinstance(baked, keras.Sequential):
+        layer.fill_plain(baked)
+        return
+    roles = tuple(stage.name.removeprefix(f"{layer.name}_") for stage in baked.layers)
+    kernels = layer.corner_kernels(roles)
+    for role, stage in zip(roles, baked.layers, strict=True):
+        stage.kernel.assign(kernels[role])
+    if baked.layers[-1].bias is not None:
+        baked.layers[-1].bias.assign(layer.bias)

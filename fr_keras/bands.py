@@ -1,6 +1,7 @@
 """Where the energy of the kernels lies: shares in bands of frequency, for eyes and TensorBoard."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -12,7 +13,9 @@ from fr_keras.rebuild import frequency_layers
 _SAMPLES = 1000
 
 
-def band_energy(coefficients: np.ndarray, bands: int = 12) -> np.ndarray:
+def band_energy(
+    coefficients: np.ndarray, bands: int = 12, spectrum_shape: Sequence[int] | None = None
+) -> np.ndarray:
     """Returns the energy of DCT coefficients in bands of equal width.
 
     The band of a coefficient is its index sum over the largest there is, so band 0 holds the
@@ -21,6 +24,7 @@ def band_energy(coefficients: np.ndarray, bands: int = 12) -> np.ndarray:
     Args:
         coefficients: Array of any rank.
         bands: Number of bands.
+        spectrum_shape: Shape of the whole spectrum where `coefficients` is a corner of it.
 
     Returns:
         Float64 array of shape `(bands,)`; its sum is the energy of the coefficients.
@@ -36,7 +40,8 @@ def band_energy(coefficients: np.ndarray, bands: int = 12) -> np.ndarray:
     if bands < 1:
         raise ValueError(f"`bands` must be at least 1. Received: bands={bands}")
     index_sum = sum(np.indices(coefficients.shape, sparse=True))
-    band = index_sum * bands // (index_sum.max() + 1)
+    largest = sum(n - 1 for n in spectrum_shape or coefficients.shape)
+    band = index_sum * bands // (largest + 1)
     energy = np.square(np.asarray(coefficients, np.float64))
     return np.bincount(np.broadcast_to(band, energy.shape).ravel(), energy.ravel(), bands)
 
@@ -92,7 +97,7 @@ class BandEnergy(keras.callbacks.Callback):
         self._writer.close()
 
     def _energy(self, layer: FrequencyKernel) -> np.ndarray:
-        return band_energy(layer.kept_coefficients(), self.bands)
+        return band_energy(layer.kept_coefficients(), self.bands, layer.spectrum_shape)
 
     def _samples(self, energy: np.ndarray) -> np.ndarray:
         """Positions of the bands in [0, 1], each as often as its share of the energy says."""

@@ -88,7 +88,9 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def _band_energy(model: keras.Model) -> list[float]:
     """Share of all kernels' energy in each band, low to high; a plain model by its FR twin."""
     layers = frequency_layers(model) or frequency_layers(regularize(model))
-    energy = sum(band_energy(layer.kept_coefficients(), _BANDS) for layer in layers)
+    energy = sum(
+        band_energy(layer.kept_coefficients(), _BANDS, layer.spectrum_shape) for layer in layers
+    )
     return [float(share) for share in energy / energy.sum()]
 
 

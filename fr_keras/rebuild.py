@@ -14,8 +14,13 @@ from fr_keras.layers import FrequencyKernel, FrequencyTwin
 #: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy.
 Exchange = Callable[[keras.layers.Layer], keras.layers.Layer | None]
 
+#: Writes the weights of an FR layer to the plain layer, or chain of layers, in its place.
+Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
 
-def rebuild(model: keras.Model, exchange: Exchange) -> keras.Model:
+
+def rebuild(
+    model: keras.Model, exchange: Exchange, fill: Fill = FrequencyTwin.fill_plain
+) -> keras.Model:
     """Returns a copy of `model` with some layers exchanged and every weight carried across.
 
     Names, topology and `trainable` flags stay. The copy is not compiled.
@@ -23,15 +28,18 @@ def rebuild(model: keras.Model, exchange: Exchange) -> keras.Model:
     Args:
         model: A built functional or sequential model.
         exchange: Says which layer takes a layer's place.
+        fill: Gives the weights of an FR layer to the plain one that takes its place.
 
     Raises:
         ValueError: If the model has no functional graph, is not built, or holds a weight that
             is not finite.
     """
     check_graph(model)
-    copy = _clone(model, exchange, {})
-    for layer, twin in zip(all_layers(model), all_layers(copy), strict=True):
-        _carry(layer, twin)
+    twins: dict[int, keras.layers.Layer] = {}
+    copy = _clone(model, exchange, twins)
+    for layer in all_layers(model):
+        if not isinstance(layer, keras.layers.InputLayer):  # Keras clones these itself
+            _carry(layer, twins[id(layer)], fill)
     return copy
 
 
@@ -53,11 +61,12 @@ def _clone(model: keras.Model, exchange: Exchange, twins: dict) -> keras.Model:
                 trainable=operation.trainable,
                 dtype=operation.dtype_policy,
             )
-        is_layer = isinstance(
-            operation, keras.layers.Layer
-        )  # not a bare operator or keras.ops call
+        # Not a bare operator or keras.ops call.
+        is_layer = isinstance(operation, keras.layers.Layer)
         twin = exchange(operation) if is_layer else None
-        return twin or type(operation).from_config(operation.get_config())
+        # The function of a Lambda is in this process already: nothing foreign is loaded.
+        trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
+        return twin or type(operation).from_config(operation.get_config(), **trusted)
 
     return keras.models.clone_model(model, clone_function=clone)
 
@@ -110,7 +119,7 @@ def _has_graph(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
 
 
-def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
+def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> None:
     """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
     _check_finite(layer)
     converted = isinstance(twin, FrequencyTwin)
@@ -120,7 +129,7 @@ def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
     elif converted:
         twin.load_plain(layer)
     else:
-        layer.fill_plain(twin)
+        fill(layer, twin)
 
 
 def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:

@@ -49,7 +49,7 @@ def targets(
         ValueError: If a number is out of range, a total cannot feed the floors, a dict names a
             layer that is not there or is there twice, or `sharing` is unknown.
     """
-    sizes = [math.prod(layer.coefficients.shape) for layer in layers]
+    sizes = [math.prod(layer.spectrum_shape) for layer in layers]
     if isinstance(keep, Mapping):
         return _named(layers, sizes, keep)
     total = _count(keep, sum(sizes), "keep")
@@ -71,7 +71,7 @@ def _bandwidth(
     spectra = [
         (values, np.cumsum(counts))
         for values, counts in (
-            zigzag.levels(tuple(layer.coefficients.shape), layer.axis_weights) for layer in layers
+            zigzag.levels(layer.spectrum_shape, layer.axis_weights) for layer in layers
         )
     ]
 
@@ -92,7 +92,7 @@ def _erdos_renyi(
     layers: list[FrequencyKernel], total: int, floors: list[int]
 ) -> tuple[list[int], list[int]]:
     """As `_bandwidth`, at the largest common factor of the axis sums that the total pays for."""
-    shapes = [tuple(layer.coefficients.shape) for layer in layers]
+    shapes = [layer.spectrum_shape for layer in layers]
 
     def kept(factor: int) -> list[int]:
         return [

@@ -170,8 +170,8 @@ def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
     numbers = sum(math.prod(weight.shape) for weight in layer.weights)
     kernel = 0
     if converted:
-        kernel = sum(math.prod(part.coefficients.shape) for part in parts)
-        numbers -= sum(len(part.truncation) for part in parts) + kernel
+        kernel = sum(math.prod(part.spectrum_shape) for part in parts)
+        numbers -= sum(len(part.truncation) + math.prod(part.coefficients.shape) for part in parts)
     elif type(layer) in TWINS:
         kernels = (weight for weight in layer.weights if weight.name != "bias")
         kernel = sum(math.prod(weight.shape) for weight in kernels)

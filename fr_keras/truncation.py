@@ -99,7 +99,7 @@ class TailTruncation(keras.callbacks.Callback):
     def _plan(self, pairs: list[tuple[FrequencyKernel, int]]) -> None:
         starts = []
         for layer, target in pairs:
-            size = math.prod(layer.coefficients.shape)
+            size = math.prod(layer.spectrum_shape)
             starts.append(min(layer.kept, max(1, round(self.start * size))))
             if target > starts[-1]:
                 raise ValueError(

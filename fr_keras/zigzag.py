@@ -11,6 +11,7 @@ Source: Zhao et al., "Frequency Regularization: Restricting Information
 Redundancy of Convolutional Neural Networks", IEEE Access 2023, arXiv 2304.07973.
 """
 
+import bisect
 import math
 from collections.abc import Sequence
 from fractions import Fraction
@@ -148,6 +149,26 @@ def corner(
     strides = key_strides(shape, weights)
     # Along one axis, all other indices 0 give the smallest key, so each axis is measured alone.
     return tuple(min(n, last // s + 1) for n, s in zip(shape, strides, strict=True))
+
+
+def count_within(
+    shape: Sequence[int], box: Sequence[int], weights: Sequence[float] | None = None
+) -> int:
+    """Returns the largest number of kept coefficients whose corner lies within `box`.
+
+    Example:
+
+    >>> count_within((3, 3, 64, 64), (3, 3, 4, 4))
+    41
+    """
+    strides = key_strides(shape, weights)
+    # The first coefficient beyond an axis of the box has the index 0 on every other.
+    beyond = [s * r for s, r, n in zip(strides, box, shape, strict=True) if r < n]
+    size = math.prod(shape)
+    if not beyond:
+        return size
+    counts = range(1, size + 1)
+    return bisect.bisect_left(counts, min(beyond), key=lambda kept: boundary(shape, kept, weights))
 
 
 def _tie_axes(rank: int) -> list[int]:

@@ -336,3 +336,14 @@ def test_training_a_twin_then_baking(plain):
     twin.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     twin.fit(x, y, epochs=3, verbose=0, callbacks=[TailTruncation(0.2, epochs=2)])
     assert relative_difference(twin.predict(x, verbose=0), bake(twin).predict(x, verbose=0)) < 1e-3
+
+
+def test_lambda_layers_are_copied():
+    inputs = keras.Input((6,))
+    x = kl.Lambda(lambda t: t * 3, name="triple")(kl.Dense(4)(inputs))
+    model = keras.Model(inputs, kl.Dense(2)(x))
+    rows = images(4, (6,))
+    expected = model.predict(rows, verbose=0)
+    twin = regularize(model)
+    assert relative_difference(expected, twin.predict(rows, verbose=0)) < 1e-5
+    assert relative_difference(expected, bake(twin).predict(rows, verbose=0)) < 1e-5

@@ -66,9 +66,7 @@ def _write_task(folder: Path, model: keras.Model, data: Dataset, recipe: Recipe)
     twins = targets(frequency_layers(regularize(model)), recipe.keep, sharing="erdos_renyi")
     task = {
         "architecture": _tf_keras.architecture(model),
-        "sparsity": {
-            twin.name: 1 - kept / math.prod(twin.coefficients.shape) for twin, kept in twins
-        },
+        "sparsity": {twin.name: 1 - kept / math.prod(twin.spectrum_shape) for twin, kept in twins},
         "steps_per_epoch": -(-len(data.train.x) // recipe.batch_size),
         "epochs": recipe.epochs,
         "truncation_epochs": recipe.truncation_epochs,

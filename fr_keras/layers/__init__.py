@@ -2,6 +2,7 @@
 
 import keras
 
+from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin, refusal
 from fr_keras.layers.attention import FRMultiHeadAttention
 from fr_keras.layers.conv import (
@@ -39,6 +40,7 @@ TWINS: dict[type[keras.layers.Layer], type[FrequencyTwin]] = {
 
 __all__ = [
     "TWINS",
+    "Chain",
     "FRConv1D",
     "FRConv1DTranspose",
     "FRConv2D",
@@ -53,6 +55,7 @@ __all__ = [
     "FRMultiHeadAttention",
     "FRSeparableConv1D",
     "FRSeparableConv2D",
+    "FactoredKernel",
     "FrequencyKernel",
     "FrequencyTwin",
     "refusal",

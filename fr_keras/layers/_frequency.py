@@ -1,6 +1,5 @@
 """The mixin that puts a Keras layer's kernel into the DCT domain."""
 
-import math
 from collections.abc import Sequence
 
 import keras
@@ -50,6 +49,9 @@ class FrequencyKernel(FrequencyTwin):
         *args: The arguments of the plain layer, in its order.
         axis_weights: Weights of the kernel's axes in the zigzag order, one positive number per
             axis: a larger weight keeps fewer frequencies along that axis. `None` is 1 each.
+        stored: Corner of the spectrum that is held, one length per axis: less memory, and faster
+            where a layer can compute from a corner. The coefficients start with as many as fit
+            into it in zigzag order. `None` is the whole spectrum.
         **kwargs: The keyword arguments of the plain layer.
 
     Raises:
@@ -63,9 +65,16 @@ class FrequencyKernel(FrequencyTwin):
     #: Name of the weight that is held as coefficients.
     weight_name = "kernel"
 
-    def __init__(self, *args, axis_weights: Sequence[float] | None = None, **kwargs):
+    def __init__(
+        self,
+        *args,
+        axis_weights: Sequence[float] | None = None,
+        stored: Sequence[int] | None = None,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
         self.axis_weights = None if axis_weights is None else tuple(map(float, axis_weights))
+        self.stored = None if stored is None else tuple(stored)
         reason = refusal(self)
         if reason is not None:
             raise ValueError(reason)
@@ -77,17 +86,19 @@ class FrequencyKernel(FrequencyTwin):
 
     def _add_coefficients(self, shape, initializer, regularizer=None, **_) -> keras.Variable:
         self._kernel_shape = tuple(shape)
-        self._coefficient_shape = self._shape_of_coefficients(self._kernel_shape)
-        size = math.prod(self._kernel_shape)
-        last = zigzag.boundary(self._coefficient_shape, size, self.axis_weights)
+        self.spectrum_shape = self._shape_of_coefficients(self._kernel_shape)
+        shape = self._checked_stored()
+        size = zigzag.count_within(self.spectrum_shape, shape, self.axis_weights)
+        last = zigzag.boundary(self.spectrum_shape, size, self.axis_weights)
 
         def transformed(shape, dtype=None):
-            kernel = ops.reshape(initializer(self._kernel_shape), shape)
-            return spectral.dct_nd(kernel)
+            return self._stored_part(
+                spectral.dct_nd(ops.reshape(initializer(self._kernel_shape), self.spectrum_shape))
+            )
 
         self.coefficients = super().add_weight(
             name="coefficients",
-            shape=self._coefficient_shape,
+            shape=shape,
             initializer=transformed,
             # Half precision, by policy or by autocasting, would round before the transform.
             dtype="float32",
@@ -105,6 +116,24 @@ class FrequencyKernel(FrequencyTwin):
         )
         return self.coefficients
 
+    def _checked_stored(self) -> tuple[int, ...]:
+        """The shape of the coefficients that are held."""
+        whole = self.spectrum_shape
+        stored = whole if self.stored is None else self.stored
+        fits = len(stored) == len(whole) and all(
+            isinstance(r, int) and 1 <= r <= n for r, n in zip(stored, whole, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"`stored` must hold a length for each axis of the spectrum {whole} of layer "
+                f"'{self.name}', from 1 to the axis's own. Received: stored={stored}"
+            )
+        return stored
+
+    def _stored_part(self, spectrum):
+        """The part of a whole spectrum that is held."""
+        return spectrum[tuple(slice(n) for n in self._checked_stored())]
+
     def _shape_of_coefficients(self, kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
         return kernel_shape
 
@@ -113,7 +142,7 @@ class FrequencyKernel(FrequencyTwin):
         """The spatial kernel, rebuilt from the kept coefficients in the compute dtype."""
         if not hasattr(self, "coefficients"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
-        kernel = spectral.idct_nd(self._masked(self.coefficients))
+        kernel = spectral.idct_nd(self._masked(self.coefficients), shape=self.spectrum_shape)
         return ops.cast(ops.reshape(kernel, self._kernel_shape), self.compute_dtype)
 
     @kernel.setter
@@ -131,8 +160,8 @@ class FrequencyKernel(FrequencyTwin):
         The last axis stands on the other side of the comparison, with the boundary: the one
         tensor of the kernel's size is the mask itself, and no compiler can fold it away.
         """
-        *shape, length = self._coefficient_shape
-        *strides, stride = zigzag.key_strides(self._coefficient_shape, self.axis_weights)
+        *shape, length = self.coefficients.shape
+        *strides, stride = zigzag.key_strides(self.spectrum_shape, self.axis_weights)
         key = np.zeros((1,) * (len(shape) + 1), np.int64)
         for axis, (n, step) in enumerate(zip(shape, strides, strict=True)):
             key = key + (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - axis))
@@ -164,7 +193,7 @@ class FrequencyKernel(FrequencyTwin):
     @property
     def corner(self) -> tuple[int, ...]:
         """Bounding box of the kept coefficients, one length per axis of `coefficients`."""
-        return zigzag.corner(self._coefficient_shape, self.kept, self.axis_weights)
+        return zigzag.corner(self.spectrum_shape, self.kept, self.axis_weights)
 
     def kept_coefficients(self) -> np.ndarray:
         """Returns the coefficients as a float32 array, zero where they do not count."""
@@ -185,7 +214,7 @@ class FrequencyKernel(FrequencyTwin):
                 f"`kept` must not grow: layer '{self.name}' has {now} coefficients left. "
                 f"Received: kept={kept}. Start again from the plain model to keep more."
             )
-        boundary = zigzag.boundary(self._coefficient_shape, kept, self.axis_weights)
+        boundary = zigzag.boundary(self.spectrum_shape, kept, self.axis_weights)
         self._assign_state(kept=int(kept), boundary=boundary)
         self.coefficients.assign(self._masked(self.coefficients))
 
@@ -199,9 +228,10 @@ class FrequencyKernel(FrequencyTwin):
             ValueError: On another shape, or a NaN or infinite value.
         """
         values = np.asarray(values)
-        if values.shape != self._coefficient_shape:
+        shape = tuple(self.coefficients.shape)
+        if values.shape != shape:
             raise ValueError(
-                f"`values` must have the shape {self._coefficient_shape} of the coefficients of "
+                f"`values` must have the shape {shape} of the coefficients of "
                 f"layer '{self.name}'. Received: shape {values.shape}"
             )
         self._check_finite(values, "values")
@@ -216,10 +246,15 @@ class FrequencyKernel(FrequencyTwin):
                 f"'{self.name}'. Received: shape {kernel.shape}"
             )
         self._check_finite(kernel, "kernel")
-        self.set_coefficients(spectral.dct_nd(kernel.reshape(self._coefficient_shape)))
+        spectrum = spectral.dct_nd(kernel.reshape(self.spectrum_shape))
+        self.set_coefficients(self._stored_part(spectrum))
 
     def get_config(self):
-        return {**super().get_config(), "axis_weights": self.axis_weights}
+        return {
+            **super().get_config(),
+            "axis_weights": self.axis_weights,
+            "stored": self.stored,
+        }
 
     def parts(self) -> list["FrequencyKernel"]:
         return [self]

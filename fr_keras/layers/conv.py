@@ -1,12 +1,123 @@
 """Convolution layers in the DCT domain."""
 
-import keras
+import math
 
+import keras
+from keras import ops
+
+from fr_keras.layers._factored import ROLES, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel
+
+_CONVOLUTIONS = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
+
+
+class _Convolution(FactoredKernel):
+    """What plain and transposed convolutions share: ends that are 1x1 convolutions."""
+
+    def _end_kernel(self, role, matrix, corner):
+        kernel = ops.reshape(matrix, (1,) * self.rank + tuple(matrix.shape))
+        return _tiled(kernel, self.groups) if role == "in" else kernel
+
+    def _apply(self, role, x, kernel):
+        if role == "core":
+            return self._apply_core(x, kernel)
+        return ops.conv(x, kernel, data_format=self.data_format)
+
+    def _stage_layer(self, role, roles, shape, options):
+        options = {"use_bias": False, "data_format": self.data_format, **options}
+        if role == "core":
+            return self._core_layer(shape, options)
+        return _CONVOLUTIONS[self.rank](shape[-1], 1, groups=self.groups, **options)
+
+    def _shaped_bias(self):
+        first = self.data_format == "channels_first"
+        return ops.reshape(
+            self.bias, (1, -1, *(1,) * self.rank) if first else (1,) * (self.rank + 1) + (-1,)
+        )
+
+
+class _ForwardConvolution(_Convolution):
+    def ends(self):
+        return (self.rank,), (self.rank + 1,)
+
+    def positions(self):
+        # The 1x1 convolution before a strided core runs at the resolution of the input.
+        return {**dict.fromkeys(ROLES, 1), "in": math.prod(self.strides)}
+
+    def _core_kernel(self, core, roles):
+        return _tiled(core, self.groups) if "out" in roles else core
+
+    def _apply_core(self, x, kernel):
+        padding = self.padding
+        if padding == "causal":
+            x, padding = ops.pad(x, self._compute_causal_padding()), "valid"
+        return ops.conv(
+            x,
+            kernel,
+            strides=list(self.strides),
+            padding=padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+
+    def _core_layer(self, shape, options):
+        return _CONVOLUTIONS[self.rank](
+            shape[-1],
+            self.kernel_size,
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            groups=self.groups,
+            **options,
+        )
+
+
+class _TransposedConvolution(_Convolution):
+    def ends(self):
+        return (self.rank + 1,), (self.rank,)
+
+    def positions(self):
+        # The core counts per position of the input, the 1x1 convolution after it per output.
+        return {**dict.fromkeys(ROLES, 1), "out": math.prod(self.strides)}
+
+    def _core_kernel(self, core, roles):
+        return core
+
+    def _apply_core(self, x, kernel):
+        return ops.conv_transpose(
+            x,
+            kernel,
+            strides=list(self.strides),
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            data_format=self.data_format,
+        )
+
+    def _core_layer(self, shape, options):
+        kinds = {
+            1: keras.layers.Conv1DTranspose,
+            2: keras.layers.Conv2DTranspose,
+            3: keras.layers.Conv3DTranspose,
+        }
+        return kinds[self.rank](
+            shape[-2],
+            self.kernel_size,
+            strides=self.strides,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation_rate=self.dilation_rate,
+            **options,
+        )
+
+
+def _tiled(kernel, groups: int):
+    """The kernel once for each group, along the output channels."""
+    return ops.concatenate([kernel] * groups, axis=-1) if groups > 1 else kernel
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRConv1D(FrequencyKernel, keras.layers.Conv1D):
+class FRConv1D(_ForwardConvolution, keras.layers.Conv1D):
     """`keras.layers.Conv1D` whose kernel is held as truncated DCT coefficients.
 
     Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
@@ -24,7 +135,7 @@ class FRConv1D(FrequencyKernel, keras.layers.Conv1D):
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRConv2D(FrequencyKernel, keras.layers.Conv2D):
+class FRConv2D(_ForwardConvolution, keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose kernel is held as truncated DCT coefficients.
 
     Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
@@ -42,7 +153,7 @@ class FRConv2D(FrequencyKernel, keras.layers.Conv2D):
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRConv3D(FrequencyKernel, keras.layers.Conv3D):
+class FRConv3D(_ForwardConvolution, keras.layers.Conv3D):
     """`keras.layers.Conv3D` whose kernel is held as truncated DCT coefficients.
 
     Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
@@ -60,7 +171,7 @@ class FRConv3D(FrequencyKernel, keras.layers.Conv3D):
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRConv1DTranspose(FrequencyKernel, keras.layers.Conv1DTranspose):
+class FRConv1DTranspose(_TransposedConvolution, keras.layers.Conv1DTranspose):
     """`keras.layers.Conv1DTranspose` whose kernel is held as truncated DCT coefficients.
 
     Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
@@ -78,7 +189,7 @@ class FRConv1DTranspose(FrequencyKernel, keras.layers.Conv1DTranspose):
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRConv2DTranspose(FrequencyKernel, keras.layers.Conv2DTranspose):
+class FRConv2DTranspose(_TransposedConvolution, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` whose kernel is held as truncated DCT coefficients.
 
     Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
@@ -96,7 +207,7 @@ class FRConv2DTranspose(FrequencyKernel, keras.layers.Conv2DTranspose):
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRConv3DTranspose(FrequencyKernel, keras.layers.Conv3DTranspose):
+class FRConv3DTranspose(_TransposedConvolution, keras.layers.Conv3DTranspose):
     """`keras.layers.Conv3DTranspose` whose kernel is held as truncated DCT coefficients.
 
     Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.

@@ -4,12 +4,13 @@ import math
 from collections.abc import Sequence
 
 import keras
+from keras import ops
 
-from fr_keras.layers._frequency import FrequencyKernel
+from fr_keras.layers._factored import FactoredKernel
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")
-class FRDense(FrequencyKernel, keras.layers.Dense):
+class FRDense(FactoredKernel, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is held as truncated DCT coefficients.
 
     Behind a `Flatten` the rows of the kernel are a tensor laid flat, and a cosine along the flat
@@ -54,6 +55,22 @@ class FRDense(FrequencyKernel, keras.layers.Dense):
                 f"'{self.name}'. Received: input_axes={self.input_axes}"
             )
         return (*self.input_axes, kernel_shape[1])
+
+    def ends(self):
+        last = len(self.spectrum_shape) - 1
+        return tuple(range(last)), (last,)
+
+    def _core_kernel(self, core, roles):
+        return ops.reshape(core, (-1, core.shape[-1]))
+
+    def _end_kernel(self, role, matrix, corner):
+        return matrix
+
+    def _apply(self, role, x, kernel):
+        return ops.matmul(x, kernel)
+
+    def _stage_layer(self, role, roles, shape, options):
+        return keras.layers.Dense(shape[-1], **{"use_bias": False, **options})
 
     def get_config(self):
         return {**super().get_config(), "input_axes": self.input_axes}

@@ -1,0 +1,164 @@
+"""Kernels of which the input and output axes may stay in the DCT domain: chains of stages."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from fr_keras import spectral
+from fr_keras.layers._frequency import FrequencyKernel
+
+#: The stages of a chain, in the order in which they are applied.
+ROLES = ("in", "core", "out")
+_CHOICES = (("core",), ("core", "out"), ("in", "core"), ROLES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """One way to apply a kernel from a corner of its coefficients.
+
+    Attributes:
+        roles: Its stages: `"in"` takes the input channels to their frequencies, `"core"` holds
+            the coefficients, `"out"` takes frequencies to output channels. An end that is left
+            out is merged into the core.
+        multiply_adds: For one position of the core.
+        weights: Numbers in the kernels of all stages.
+    """
+
+    roles: tuple[str, ...]
+    multiply_adds: int
+    weights: int
+
+
+class FactoredKernel(FrequencyKernel):
+    """A `FrequencyKernel` that can be applied as a chain of an input, a core and an output stage.
+
+    With cosine matrices `B` cut to the corner of the kept coefficients,
+
+        conv(x, W) = conv1x1(conv_kxk(conv1x1(x, B_in^T), K), B_out)
+
+    exactly, with `K` the inverse DCT of the corner over the spatial axes alone.
+    """
+
+    #: Groups of the kernel; each has bottlenecks of its own.
+    groups = 1
+
+    def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Axes of the coefficients that are input channels, and that are output channels."""
+        raise NotImplementedError
+
+    def positions(self) -> dict[str, int]:
+        """How often each stage is applied for one position of the core."""
+        return dict.fromkeys(ROLES, 1)
+
+    def chains(self, corner: Sequence[int]) -> list[Chain]:
+        """Every chain of this kernel, from the whole kernel in one stage to three stages."""
+        (whole_in, cut_in), (whole_out, cut_out) = (
+            [math.prod(shape[axis] for axis in axes) for shape in (self.spectrum_shape, corner)]
+            for axes in self.ends()
+        )
+        rest = math.prod(self.spectrum_shape) // (whole_in * whole_out)
+        found = []
+        for roles in _CHOICES:
+            counts = {"core": rest}
+            counts["core"] *= cut_in if "in" in roles else whole_in
+            counts["core"] *= self.groups * cut_out if "out" in roles else whole_out
+            if "in" in roles:
+                counts["in"] = self.groups * whole_in * cut_in
+            if "out" in roles:
+                counts["out"] = cut_out * whole_out
+            positions = self.positions()
+            multiply_adds = sum(positions[role] * count for role, count in counts.items())
+            found.append(Chain(roles, multiply_adds, sum(counts.values())))
+        return found
+
+    def stage_kernels(self, roles: Sequence[str], coefficients) -> dict:
+        """The kernels of a chain's stages, from a corner of the coefficients, in float32."""
+        inputs, outputs = self.ends()
+        kept = (inputs if "in" in roles else ()) + (outputs if "out" in roles else ())
+        corner = tuple(coefficients.shape)
+        shape = [n if a not in kept else corner[a] for a, n in enumerate(self.spectrum_shape)]
+        spatial = [axis for axis in range(len(shape)) if axis not in kept]
+        core = spectral.idct_nd(coefficients, spatial, shape)
+        kernels = {"core": self._core_kernel(core, roles)}
+        for role, axes in zip(("in", "out"), (inputs, outputs), strict=True):
+            if role in roles:
+                cosines = functools.reduce(
+                    np.kron,
+                    [spectral.cosine_matrix(self.spectrum_shape[a], corner[a]) for a in axes],
+                )
+                matrix = ops.convert_to_tensor(cosines.T if role == "in" else cosines)
+                kernels[role] = self._end_kernel(role, matrix, [corner[a] for a in axes])
+        return {role: kernels[role] for role in roles}
+
+    def corner_kernels(self, roles: Sequence[str]) -> dict:
+        """`stage_kernels` from the corner of the coefficients that are kept now."""
+        corner = tuple(slice(n) for n in self.corner)
+        return self.stage_kernels(roles, self.kept_coefficients()[corner])
+
+    def stage_layers(self, roles: Sequence[str], kernels: dict) -> list[keras.layers.Layer]:
+        """Plain Keras layers, not built, one a stage; the last has bias and activation."""
+        config = self.plain_config()
+        ending = {name: config[name] for name in self._ending if name in config}
+        layers = []
+        for role in roles:
+            options = {
+                "name": f"{self.name}_{role}",
+                "dtype": self.dtype_policy,
+                "kernel_initializer": "zeros",
+                **(ending if role == roles[-1] else {}),
+            }
+            layers.append(self._stage_layer(role, roles, tuple(kernels[role].shape), options))
+        return layers
+
+    #: What the last stage takes over from the layer.
+    _ending: tuple[str, ...] = (
+        "activation",
+        "use_bias",
+        "bias_regularizer",
+        "activity_regularizer",
+    )
+
+    def call(self, inputs):
+        roles = self._roles_of_stored_corner()
+        if roles == ("core",):
+            return super().call(inputs)
+        x, kernels = inputs, self.stage_kernels(roles, self._masked(self.coefficients))
+        for role, kernel in kernels.items():
+            x = self._apply(role, x, ops.cast(kernel, self.compute_dtype))
+        if self.bias is not None:
+            x = ops.add(x, self._shaped_bias())
+        return x if self.activation is None else self.activation(x)
+
+    def _roles_of_stored_corner(self) -> tuple[str, ...]:
+        """The chain with the fewest multiply-adds; `min` takes the one of fewer stages in a tie."""
+        chains = self.chains(tuple(self.coefficients.shape))
+        return min(chains, key=lambda chain: chain.multiply_adds).roles
+
+    def _shaped_bias(self):
+        return self.bias
+
+    def _core_kernel(self, core, roles: Sequence[str]):
+        """The core in the layout of its stage's kernel."""
+        raise NotImplementedError
+
+    def _end_kernel(self, role: str, matrix, corner: list[int]):
+        """The matrix `(from, to)` of an end in the layout of its stage's kernel.
+
+        `corner` has the lengths of the end's axes in the DCT domain.
+        """
+        raise NotImplementedError
+
+    def _apply(self, role: str, x, kernel):
+        """Applies one stage, without bias and activation."""
+        raise NotImplementedError
+
+    def _stage_layer(
+        self, role: str, roles: Sequence[str], shape: tuple[int, ...], options: dict
+    ) -> keras.layers.Layer:
+        """The plain layer of one stage, with a kernel of that shape."""
+        raise NotImplementedError
