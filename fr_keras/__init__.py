@@ -21,6 +21,7 @@ if _keras.backend.backend() != "tensorflow":
 from fr_keras import layers, schedules, spectral, tflite, zigzag, zoo
 from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
+from fr_keras.compact import compact
 from fr_keras.regularize import regularize
 from fr_keras.summary import summary
 from fr_keras.truncation import TailTruncation
@@ -31,6 +32,7 @@ __all__ = [
     "BandEnergy",
     "TailTruncation",
     "bake",
+    "compact",
     "layers",
     "regularize",
     "schedules",

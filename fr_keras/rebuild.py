@@ -123,7 +123,11 @@ def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> N
     """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
     _check_finite(layer)
     converted = isinstance(twin, FrequencyTwin)
-    if isinstance(layer, FrequencyTwin) == converted:
+    if isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel):
+        # The twin may store a smaller corner.
+        for before, after in zip(layer.weights, twin.weights, strict=True):
+            after.assign(before[tuple(slice(n) for n in after.shape)])
+    elif isinstance(layer, FrequencyTwin) == converted:
         twin.set_weights(layer.get_weights())
         _carry_beyond_weights(layer, twin)
     elif converted:

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
+from fr_keras.compact import compact
 from fr_keras.layers import TWINS, FRDense, FrequencyKernel, refusal
-from fr_keras.rebuild import all_layers, check_graph, rebuild
+from fr_keras.rebuild import all_layers, check_graph, frequency_layers, rebuild
+from fr_keras.sharing import Keep, targets
 
 Selector = (
     str
@@ -34,14 +36,18 @@ def regularize(
     include: Selector = None,
     exclude: Selector = None,
     axis_weights: Mapping[str, Sequence[float]] | None = None,
+    start: Keep | None = None,
 ) -> keras.Model:
     """Returns the twin of `model` with its kernels held as DCT coefficients.
 
     The twin computes the same function, for nothing is cut yet: train it with
-    `TailTruncation`. Layers keep their names. Layer types without a twin, such as
-    normalization, are copied as they are; `summary` names them. Nested models and
-    `TimeDistributed` are opened, other layers that hold layers are copied whole. A Dense behind a
-    Flatten holds its kernel with the axes of the tensor that was laid flat.
+    `TailTruncation`. With `start` it begins with the low frequencies alone and stores no others:
+    training then takes less memory, and less time where their corners are small.
+
+    Layers keep their names. Layer types without a twin, such as normalization, are copied as they
+    are; `summary` names them. Nested models and `TimeDistributed` are opened, other layers that
+    hold layers are copied whole. A Dense behind a Flatten holds its kernel with the axes of the
+    tensor that was laid flat.
 
     Args:
         model: A built functional or sequential model. It stays as it is.
@@ -50,6 +56,9 @@ def regularize(
         exclude: Layers to leave plain, given likewise.
         axis_weights: Weights of the coefficients' axes in the zigzag order, by the name of a
             layer that holds one kernel.
+        start: What the model begins with, as `keep` of `TailTruncation`: a count for the whole
+            model, a fraction, or a dict from layer name to either, shared by bandwidth. `None` is
+            everything.
 
     Returns:
         A new model, not compiled.
@@ -57,13 +66,16 @@ def regularize(
     Raises:
         ValueError: If `model` is unbuilt, subclassed, or holds weights that are not finite; if a
             name in an argument is no layer of it; if no layer is left to convert, or one has a
-            kernel constraint or regularizer that means nothing on coefficients.
+            kernel constraint or regularizer that means nothing on coefficients; if `start` is out
+            of range.
 
     Example:
 
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> tuple(regularize(model).layers[0].coefficients.shape)
     (8, 4)
+    >>> tuple(regularize(model, start=6).layers[0].coefficients.shape)
+    (3, 3)
     """
     check_graph(model)
     axis_weights = dict(axis_weights or {})
@@ -85,7 +97,12 @@ def regularize(
             config["input_axes"] = _flattened_axes(layer)
         return twin.from_config(config)
 
-    return rebuild(model, exchange)
+    twin = rebuild(model, exchange)
+    if start is None:
+        return twin
+    for layer, kept in targets(frequency_layers(twin), start):
+        layer.truncate(kept)
+    return compact(twin)
 
 
 def _chosen(

@@ -106,7 +106,7 @@ def test_convolutions(
     size=st.integers(1, 3),
     stride=st.integers(1, 2),
     padding=st.sampled_from(["valid", "same"]),
-    output_padding=st.sampled_from([None, 0, 1]),
+    output_padding=st.sampled_from([None, 1]),
     bias=st.booleans(),
     kept=st.floats(0.02, 1),
 )
