@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
-from fr_keras.compact import compact
-from fr_keras.layers import TWINS, FRDense, FrequencyKernel, refusal
-from fr_keras.rebuild import all_layers, check_graph, frequency_layers, rebuild
+from fr_keras import zigzag
+from fr_keras.layers import TWINS, FRDense, FrequencyKernel, FrequencyTwin, refusal
+from fr_keras.rebuild import all_layers, check_graph, rebuild
 from fr_keras.sharing import Keep, targets
 
 Selector = (
@@ -57,8 +57,9 @@ def regularize(
         axis_weights: Weights of the coefficients' axes in the zigzag order, by the name of a
             layer that holds one kernel.
         start: What the model begins with, as `keep` of `TailTruncation`: a count for the whole
-            model, a fraction, or a dict from layer name to either, shared by bandwidth. `None` is
-            everything.
+            model, a fraction, or a dict from layer name to either, shared by bandwidth. Layers
+            with several kernels, such as separable convolutions, begin whole and do not count.
+            `None` is everything.
 
     Returns:
         A new model, not compiled.
@@ -84,25 +85,50 @@ def regularize(
     _check_names("include", _names(include), layers)
     _check_names("exclude", _names(exclude), layers)
     _check_names("axis_weights", axis_weights, weighable)
-    chosen = {id(layer) for layer in _chosen(layers, include, exclude)}
+    chosen = _chosen(layers, include, exclude)
+    configs = {id(layer): _config(layer, axis_weights) for layer in chosen}
+    counts = {} if start is None else _starts(chosen, configs, start)
+    twins: dict[int, FrequencyTwin] = {}
 
     def exchange(layer):
-        if id(layer) not in chosen:
+        if id(layer) not in configs:
             return None
-        twin = TWINS[type(layer)]
-        config = layer.get_config()
-        if layer.name in axis_weights:
-            config["axis_weights"] = axis_weights[layer.name]
-        if twin is FRDense:
-            config["input_axes"] = _flattened_axes(layer)
-        return twin.from_config(config)
+        twins[id(layer)] = TWINS[type(layer)].from_config(configs[id(layer)])
+        return twins[id(layer)]
 
     twin = rebuild(model, exchange)
-    if start is None:
-        return twin
-    for layer, kept in targets(frequency_layers(twin), start):
-        layer.truncate(kept)
-    return compact(twin)
+    for identity, kept in counts.items():
+        twins[identity].truncate(kept)
+    return twin
+
+
+def _config(layer: keras.layers.Layer, axis_weights: Mapping[str, Sequence[float]]) -> dict:
+    config = layer.get_config()
+    if layer.name in axis_weights:
+        config["axis_weights"] = axis_weights[layer.name]
+    if TWINS[type(layer)] is FRDense:
+        config["input_axes"] = _flattened_axes(layer)
+    return config
+
+
+def _starts(chosen: list[keras.layers.Layer], configs: dict[int, dict], start: Keep) -> dict:
+    """How many coefficients each layer begins with, by its id; their corners go to the configs.
+
+    Nothing is built for it: the whole spectrum of a large model would be its largest tensor.
+    """
+    owners = {}
+    for layer in chosen:
+        twin = TWINS[type(layer)].from_config(configs[id(layer)])
+        if isinstance(twin, FrequencyKernel):
+            twin.spectrum_shape = twin.spectrum_of(tuple(getattr(layer, twin.weight_name).shape))
+            owners[twin] = layer
+    counts = {}
+    for twin, kept in targets(list(owners), start):
+        counts[id(owners[twin])] = kept
+        configs[id(owners[twin])]["stored"] = zigzag.corner(
+            twin.spectrum_shape, kept, twin.axis_weights
+        )
+    return counts
 
 
 def _chosen(

@@ -49,15 +49,17 @@ def contracts(n: int, frequencies: int) -> bool:
     return frequencies <= _LONGEST_CONTRACTION and n * frequencies <= _LARGEST_MATRIX
 
 
-def dct_nd(x, axes: Sequence[int] | None = None) -> tf.Tensor:
+def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = None) -> tf.Tensor:
     """Orthonormal DCT-II over several axes.
 
     Args:
         x: Tensor of any rank and float dtype.
         axes: Axes to transform; `None` is all.
+        corner: Lengths of the low-frequency corner that is wanted, one per axis; the others are
+            never computed. `None` is all of the spectrum.
 
     Returns:
-        A float32 tensor of the shape of `x`.
+        A float32 tensor of shape `corner`, or of the shape of `x`.
 
     Example:
 
@@ -65,14 +67,18 @@ def dct_nd(x, axes: Sequence[int] | None = None) -> tf.Tensor:
     [[2.0, 0.0], [0.0, 0.0]]
     """
     x = tf.cast(tf.convert_to_tensor(x), tf.float32)
-    for axis in _checked_axes(x, axes):
-        n = x.shape[axis]
+    axes = _checked_axes(x, axes)
+    corner = _checked_corner(x, axes, corner)
+    # Axes that shrink most come first.
+    for axis in sorted(axes, key=lambda a: corner[a] / x.shape[a]):
+        n, frequencies = x.shape[axis], corner[axis]
         if n == 1:
             continue
-        if contracts(n, n):
-            x = _contract(x, tf.constant(cosine_matrix(n)), axis)
+        if contracts(n, frequencies):
+            x = _contract(x, tf.constant(cosine_matrix(n, frequencies)), axis)
         else:
             x = _on_last_axis(functools.partial(tf.signal.dct, norm="ortho"), x, axis)
+            x = tf.gather(x, tf.range(frequencies), axis=axis) if frequencies < n else x
     return x
 
 
@@ -140,6 +146,23 @@ def _checked_axes(x: tf.Tensor, axes: Sequence[int] | None) -> list[int]:
             f"`axes` must be different axes of a tensor of rank {rank}. Received: axes={axes}"
         )
     return normal
+
+
+def _checked_corner(x: tf.Tensor, axes: list[int], corner: Sequence[int] | None) -> list[int]:
+    have = x.shape.as_list()
+    if corner is None:
+        return have
+    want = list(corner)
+    fits = len(want) == len(have) and all(
+        1 <= w <= h if a in axes else w == h
+        for a, (w, h) in enumerate(zip(want, have, strict=True))
+    )
+    if not fits:
+        raise ValueError(
+            "`corner` must have the rank of `x` and be at most as long on the transformed axes, "
+            f"equal on the others. Received: corner={tuple(want)}, x of shape {tuple(have)}"
+        )
+    return want
 
 
 def _checked_target(x: tf.Tensor, axes: list[int], shape: Sequence[int] | None) -> list[int]:

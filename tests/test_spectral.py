@@ -121,3 +121,23 @@ def test_bad_target_shapes_are_refused(shape):
 def test_only_transformed_axes_grow():
     with pytest.raises(ValueError, match="`shape`"):
         spectral.idct_nd(np.ones((2, 2)), axes=(0,), shape=(4, 4))
+
+
+@pytest.mark.parametrize("corner", [(2, 3, 4), (6, 7, 5), (1, 1, 1), (6, 2, 5)])
+def test_a_corner_of_the_spectrum_alone(corner):
+    x = np.random.default_rng(0).normal(size=(6, 7, 5)).astype(np.float32)
+    expected = scipy.fft.dctn(x, norm="ortho")[tuple(slice(n) for n in corner)]
+    np.testing.assert_allclose(spectral.dct_nd(x, corner=corner), expected, atol=1e-5)
+
+
+def test_a_corner_of_long_axes(monkeypatch):
+    monkeypatch.setattr(spectral, "contracts", lambda n, frequencies: False)
+    test_a_corner_of_the_spectrum_alone((2, 3, 4))
+
+
+@pytest.mark.parametrize("corner", [(2, 3), (7, 7, 5), (0, 7, 5)])
+def test_a_corner_that_does_not_fit_is_named(corner):
+    with pytest.raises(ValueError, match="`corner` must have the rank of `x`"):
+        spectral.dct_nd(np.zeros((6, 7, 5)), corner=corner)
+    with pytest.raises(ValueError, match="`corner` must have the rank of `x`"):
+        spectral.dct_nd(np.zeros((6, 7, 5)), axes=[0], corner=(2, 2, 5))

@@ -86,15 +86,14 @@ class FrequencyKernel(FrequencyTwin):
 
     def _add_coefficients(self, shape, initializer, regularizer=None, **_) -> keras.Variable:
         self._kernel_shape = tuple(shape)
-        self.spectrum_shape = self._shape_of_coefficients(self._kernel_shape)
+        self.spectrum_shape = self.spectrum_of(self._kernel_shape)
         shape = self._checked_stored()
         size = zigzag.count_within(self.spectrum_shape, shape, self.axis_weights)
         last = zigzag.boundary(self.spectrum_shape, size, self.axis_weights)
 
         def transformed(shape, dtype=None):
-            return self._stored_part(
-                spectral.dct_nd(ops.reshape(initializer(self._kernel_shape), self.spectrum_shape))
-            )
+            kernel = ops.reshape(initializer(self._kernel_shape), self.spectrum_shape)
+            return spectral.dct_nd(kernel, corner=shape)
 
         self.coefficients = super().add_weight(
             name="coefficients",
@@ -130,11 +129,8 @@ class FrequencyKernel(FrequencyTwin):
             )
         return stored
 
-    def _stored_part(self, spectrum):
-        """The part of a whole spectrum that is held."""
-        return spectrum[tuple(slice(n) for n in self._checked_stored())]
-
-    def _shape_of_coefficients(self, kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+    def spectrum_of(self, kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of all coefficients of a kernel."""
         return kernel_shape
 
     @property
@@ -246,8 +242,8 @@ class FrequencyKernel(FrequencyTwin):
                 f"'{self.name}'. Received: shape {kernel.shape}"
             )
         self._check_finite(kernel, "kernel")
-        spectrum = spectral.dct_nd(kernel.reshape(self.spectrum_shape))
-        self.set_coefficients(self._stored_part(spectrum))
+        kernel = kernel.reshape(self.spectrum_shape)
+        self.set_coefficients(spectral.dct_nd(kernel, corner=self.coefficients.shape))
 
     def get_config(self):
         return {

@@ -46,7 +46,7 @@ class FRDense(FactoredKernel, keras.layers.Dense):
         super().__init__(units, *args, **kwargs)
         self.input_axes = None if input_axes is None else tuple(input_axes)
 
-    def _shape_of_coefficients(self, kernel_shape):
+    def spectrum_of(self, kernel_shape):
         if self.input_axes is None:
             return kernel_shape
         if math.prod(self.input_axes) != kernel_shape[0]:
