@@ -18,7 +18,7 @@ except ImportError as error:  # a backend that is chosen but not installed fails
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_BACKEND_RULE}backend '{_keras.backend.backend()}'")
 
-from fr_keras import layers, schedules, spectral, tflite, zigzag, zoo
+from fr_keras import interop, layers, schedules, spectral, tflite, zigzag, zoo
 from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
 from fr_keras.compact import compact
@@ -33,6 +33,7 @@ __all__ = [
     "TailTruncation",
     "bake",
     "compact",
+    "interop",
     "layers",
     "regularize",
     "schedules",

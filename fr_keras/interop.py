@@ -1,0 +1,161 @@
+"""Networks that other packages trained: checkpoints of `frereg`, and batch-norm statistics."""
+
+import bisect
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+import numpy as np
+
+from fr_keras import zigzag
+from fr_keras.layers import FrequencyKernel
+from fr_keras.rebuild import all_layers, check_graph, frequency_layers
+
+# What frereg stores beside the weights: its order and its mask, which follow from the numbers.
+_BUFFERS = (".ZMAT", ".IDROP")
+
+
+def load_frereg(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
+    """Fills an FR model from a checkpoint of the PyTorch package `frereg`.
+
+    The package holds orthonormal DCT coefficients as fr_keras does, in PyTorch's order of the
+    axes. Each layer then keeps the coefficients up to the last one that is not zero.
+
+    The package normalizes by the statistics of each batch, also at inference: give the model
+    statistics with `calibrate_batch_norm`.
+
+    Args:
+        model: An FR model, as `regularize` returns it. Nothing in it changes if this fails.
+        state: Name -> array in the order of the layers: kernels of convolutions
+            `(out, in, ...)`, of transposed ones `(in, out, ...)`, of linear layers `(out, in)`,
+            each followed by its bias where the layer has one. `ZMAT` and `IDROP` are passed over.
+
+    Raises:
+        ValueError: If a tensor is missing, left over, of another shape, or not finite.
+
+    Example:
+
+    >>> from fr_keras import regularize, zoo
+    >>> model = regularize(zoo.unet((32, 32, 3), filters=4))
+    >>> state = {"inc.weight": np.ones((4, 3, 3, 3), "float32")}
+    >>> load_frereg(model, state)
+    Traceback (most recent call last):
+    ...
+    ValueError: `state` must hold a tensor for each kernel and bias of the model: 'down0_conv2' \
+finds none for its kernel of shape (3, 3, 4, 4).
+    """
+    tensors = [(name, array) for name, array in state.items() if not name.endswith(_BUFFERS)]
+    found = []
+    for layer in frequency_layers(model):
+        kernel, name = _next(tensors, layer, "kernel", layer.spectrum_shape)
+        bias = None
+        if getattr(layer, "bias", None) is not None:
+            bias, _ = _next(tensors, layer, "bias", tuple(layer.bias.shape))
+        stored = tuple(slice(n) for n in layer.coefficients.shape)
+        found.append((layer, kernel[stored], _kept(layer, kernel, name), bias))
+    if tensors:
+        raise ValueError(
+            "`state` must hold a tensor for each kernel and bias of the model and no others. "
+            f"Received besides: {[(name, np.shape(array)) for name, array in tensors]}"
+        )
+    for layer, coefficients, kept, bias in found:
+        layer.set_coefficients(coefficients)
+        layer.truncate(kept)
+        if bias is not None:
+            layer.bias.assign(bias)
+
+
+def _next(tensors: list, layer: FrequencyKernel, what: str, shape: tuple[int, ...]):
+    """Takes the next tensor of the state, in Keras' order of the axes, and its name."""
+    if not tensors:
+        raise ValueError(
+            "`state` must hold a tensor for each kernel and bias of the model: "
+            f"'{layer.name}' finds none for its {what} of shape {shape}."
+        )
+    name, array = tensors.pop(0)
+    array = np.asarray(array)
+    # PyTorch has the spatial axes last, and input and output channels the other way round.
+    axes = (*range(2, array.ndim), 1, 0) if array.ndim > 1 else (0,)
+    given = array.transpose(axes)
+    if given.shape != shape:
+        raise ValueError(
+            f"`state['{name}']` must fit the {what} of layer '{layer.name}': shape {shape} in "
+            f"Keras' order. Received: {array.shape}, which is {given.shape} in that order."
+        )
+    if not np.isfinite(given).all():
+        raise ValueError(f"`state['{name}']` must be finite. Received: NaN or infinite values")
+    return given.astype(np.float32), name
+
+
+def _kept(layer: FrequencyKernel, spectrum: np.ndarray, name: str) -> int:
+    """How many coefficients there are up to the last that is not zero, in zigzag order."""
+    shape, weights = layer.spectrum_shape, layer.axis_weights
+    strides = zigzag.key_strides(shape, weights)
+    used = np.argwhere(spectrum)
+    last = int((used * strides).sum(-1).max()) if len(used) else 0
+    counts = range(1, layer.kept + 1)
+    kept = 1 + bisect.bisect_left(counts, last, key=lambda k: zigzag.boundary(shape, k, weights))
+    if kept > layer.kept:
+        raise ValueError(
+            f"`state['{name}']` must be zero beyond the {layer.kept} coefficients that layer "
+            f"'{layer.name}' keeps. Received: {len(used)} of them, up to number {kept}"
+        )
+    return kept
+
+
+def calibrate_batch_norm(model: keras.Model, data: Iterable) -> None:
+    """Sets the moving statistics of every batch normalization to the average over `data`.
+
+    The model runs in training mode, without dropout, on one batch after the other; no weight but
+    the moving statistics changes. Use it after loading a network that was trained without them,
+    or where they lag behind the weights.
+
+    Args:
+        model: A built functional or sequential model.
+        data: An array `(rows, *input)`, taken as one batch, or an iterable of batches, such as a
+            `tf.data.Dataset`; of an `(inputs, labels)` tuple, the inputs.
+
+    Raises:
+        ValueError: If the model has no batch normalization, or `data` no batch.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
+    >>> calibrate_batch_norm(model, np.array([[1.0, 2.0], [3.0, 2.0]]))
+    >>> model.layers[0].moving_mean.numpy().tolist()
+    [2.0, 2.0]
+    """
+    check_graph(model)
+    norms = [one for one in all_layers(model) if isinstance(one, keras.layers.BatchNormalization)]
+    if not norms:
+        raise ValueError(
+            f"`model` must have a BatchNormalization layer. Received: '{model.name}' with none"
+        )
+    batches = [data] if isinstance(data, np.ndarray) else data
+    number = 0
+    with _averaging(model, norms):
+        for number, batch in enumerate(batches, start=1):
+            for norm in norms:
+                # The moving average with this momentum is the average over the batches so far.
+                norm.momentum = 1 - 1 / number
+            model(batch[0] if isinstance(batch, (tuple, list)) else batch, training=True)
+    if number == 0:
+        raise ValueError("`data` must hold at least one batch. Received: none")
+
+
+@contextlib.contextmanager
+def _averaging(model: keras.Model, norms: list) -> Iterator[None]:
+    """Puts momenta, dropout rates and the frozen state of normalizations back at the end."""
+    drops = [one for one in all_layers(model) if hasattr(one, "rate")]
+    before = [(one, "momentum", one.momentum) for one in norms]
+    before += [(one, "trainable", one.trainable) for one in norms]
+    before += [(one, "rate", one.rate) for one in drops]
+    try:
+        for norm in norms:
+            norm.trainable = True
+        for drop in drops:
+            drop.rate = 0.0
+        yield
+    finally:
+        for layer, name, value in before:
+            setattr(layer, name, value)
