@@ -18,7 +18,7 @@ except ImportError as error:  # a backend that is chosen but not installed fails
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_BACKEND_RULE}backend '{_keras.backend.backend()}'")
 
-from fr_keras import interop, layers, schedules, spectral, tflite, zigzag, zoo
+from fr_keras import interop, layers, metrics, schedules, spectral, tflite, zigzag, zoo
 from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
 from fr_keras.compact import compact
@@ -35,6 +35,7 @@ __all__ = [
     "compact",
     "interop",
     "layers",
+    "metrics",
     "regularize",
     "schedules",
     "spectral",
