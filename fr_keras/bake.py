@@ -1,15 +1,12 @@
 """`bake`: a model in the DCT domain back to plain Keras layers."""
 
-import math
-from collections.abc import Callable
-
 import keras
 
-from fr_keras.layers import TWINS, Chain, FactoredKernel, FrequencyTwin
+from fr_keras.forms import WHOLE, chooser
+from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
 from fr_keras.rebuild import rebuild
 
 _PLAIN = {twin: plain for plain, twin in TWINS.items()}
-_WHOLE = ("core",)
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
@@ -52,26 +49,10 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     def exchange(layer):
         if not isinstance(layer, FrequencyTwin):
             return None
-        roles = choose(layer).roles if isinstance(layer, FactoredKernel) else _WHOLE
-        return _chain(layer, roles) if roles != _WHOLE else _dense(layer)
+        roles = choose(layer).roles if isinstance(layer, FactoredKernel) else WHOLE
+        return _chain(layer, roles) if roles != WHOLE else _dense(layer)
 
     return rebuild(model, exchange, _fill)
-
-
-def chooser(form: str) -> Callable[[FactoredKernel], Chain]:
-    """Returns what picks a layer's chain in a form; see `bake`.
-
-    Raises:
-        ValueError: If the form is unknown.
-    """
-    costs = {
-        "dense": lambda chain: len(chain.roles),
-        "factored": lambda chain: (chain.roles == _WHOLE, chain.multiply_adds, len(chain.roles)),
-        "auto": lambda chain: (math.log(chain.multiply_adds * chain.weights), len(chain.roles)),
-    }
-    if form not in costs:
-        raise ValueError(f"`form` must be one of {tuple(costs)}. Received: form={form!r}")
-    return lambda layer: min(layer.chains(layer.corner), key=costs[form])
 
 
 def _dense(layer: FrequencyTwin) -> keras.layers.Layer:

@@ -9,7 +9,8 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
-from fr_keras.layers import TWINS, FrequencyTwin
+from fr_keras.forms import WHOLE, chooser
+from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
 from fr_keras.rebuild import all_layers, check_graph
 
 _BYTES_PER_NUMBER = 4
@@ -38,6 +39,10 @@ class LayerRow:
             used; `None` where it has no kernel, looks rows up, attends, or an axis of its input
             has no fixed length.
         converted: Whether the kernel lives in the DCT domain.
+        form: What `bake(form="auto")` makes of it: `"dense"`, or the stages of its chain such as
+            `"in+core+out"`; `None` on a layer that cannot be factored.
+        form_weights: Kernel weights of that form.
+        form_multiply_adds: Multiply-adds of that form, as `multiply_adds` counts them.
     """
 
     name: str
@@ -48,6 +53,9 @@ class LayerRow:
     other: int
     multiply_adds: int | None
     converted: bool
+    form: str | None = None
+    form_weights: int | None = None
+    form_multiply_adds: int | None = None
 
     @property
     def bytes(self) -> int:
@@ -76,6 +84,10 @@ class Summary:
         """Names of the layers with weights that are not held in the DCT domain."""
         return tuple(row.name for row in self.rows if not row.converted)
 
+    def _in_form(self, field: str, otherwise: str) -> int:
+        """Sum over the layers; one that cannot be factored counts as it is."""
+        return sum(getattr(row, otherwise if row.form is None else field) or 0 for row in self.rows)
+
     def to_dict(self) -> dict:
         """Returns the rows and sums as plain types, ready for JSON."""
         rows = [
@@ -95,6 +107,8 @@ class Summary:
             "other": self.total("other"),
             "multiply_adds": self.total("multiply_adds"),
             "bytes": self.total("bytes"),
+            "form_weights": self._in_form("form_weights", "kernel_weights"),
+            "form_multiply_adds": self._in_form("form_multiply_adds", "multiply_adds"),
             "passed_through": list(self.passed_through),
         }
 
@@ -110,28 +124,38 @@ class Summary:
             ("other numbers", f"{sums['other']:,}"),
             ("multiply-adds", f"{sums['multiply_adds']:,}"),
             ("bytes", f"{sums['bytes']:,}"),
+            ("form", "auto"),
+            ("its weights", f"{sums['form_weights']:,}"),
+            ("its multiply-adds", f"{sums['form_multiply_adds']:,}"),
         ]
         for name, footer in columns:
-            left = name in ("layer", "type", "corner")
+            left = name in ("layer", "type", "corner", "form")
             table.add_column(name, footer, justify="left" if left else "right")
         for row in self.rows:
             table.add_row(
                 row.name,
                 row.type,
                 f"{row.kernel_weights:,}",
-                "-" if row.kept is None else f"{row.kept:,}",
+                _shown(row.kept),
                 "x".join(map(str, row.corner or ())) if row.converted else "plain",
                 f"{row.other:,}",
-                "-" if row.multiply_adds is None else f"{row.multiply_adds:,}",
+                _shown(row.multiply_adds),
                 f"{row.bytes:,}",
+                row.form or "",
+                _shown(row.form_weights) if row.form else "",
+                _shown(row.form_multiply_adds) if row.form else "",
             )
         return table
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None)
+        console = Console(width=160, color_system=None)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
+
+
+def _shown(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def summary(model: keras.Model) -> Summary:
@@ -176,7 +200,7 @@ def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
         kernels = (weight for weight in layer.weights if weight.name != "bias")
         kernel = sum(math.prod(weight.shape) for weight in kernels)
     multiplies = kernel and not isinstance(layer, _NOT_PER_POSITION)
-    known = multiplies and positions and None not in positions
+    known = sum(positions) if multiplies and positions and None not in positions else None
     return LayerRow(
         name=layer.name,
         type=type(layer).__name__,
@@ -184,9 +208,19 @@ def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
         kept=sum(part.kept for part in parts) if converted else None,
         corner=parts[0].corner if len(parts) == 1 else None,
         other=numbers,
-        multiply_adds=kernel * sum(positions) if known else None,
+        multiply_adds=known and kernel * known,
         converted=converted,
+        **(_form(layer, known) if isinstance(layer, FactoredKernel) else {}),
     )
+
+
+def _form(layer: FactoredKernel, positions: int | None) -> dict:
+    chain = chooser("auto")(layer)
+    return {
+        "form": "dense" if chain.roles == WHOLE else "+".join(chain.roles),
+        "form_weights": chain.weights,
+        "form_multiply_adds": positions and positions * chain.multiply_adds,
+    }
 
 
 def _uses(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, int | None]]:

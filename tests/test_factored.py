@@ -251,7 +251,7 @@ def test_auto_never_costs_more_than_dense():
 
 
 def bake_choice(layer):
-    from fr_keras.bake import chooser
+    from fr_keras.forms import chooser
 
     return chooser("auto")(layer)
 

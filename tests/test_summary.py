@@ -1,4 +1,5 @@
 import json
+import math
 
 import keras
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from keras import layers as kl
 from networks import small_convnet, truncated_twin
 
-from fr_keras import regularize, summary, zoo
+from fr_keras import bake, regularize, summary, zoo
 from fr_keras.rebuild import frequency_layers
 
 
@@ -111,6 +112,35 @@ def test_what_is_not_converted_counts_as_other():
     assert (row.kept, row.other, row.kernel_weights) == (None, 216 * 16 + 16, 216 * 16)
     assert found.kept == sum(layer.kept for layer in frequency_layers(twin))
     assert "hidden" in found.passed_through
+
+
+def test_it_shows_what_the_automatic_form_saves():
+    """Weights as the baked model holds them, multiply-adds as for the same positions."""
+    twin = truncated_twin(small_convnet(), 0.03)
+    found = summary(twin)
+    baked = bake(twin, form="auto")
+    stages = {layer.name: layer for layer in baked.layers if isinstance(layer, keras.Sequential)}
+    assert {"conv", "down", "hidden"} & set(stages)
+    for row in found.rows:
+        if row.form in (None, "dense"):
+            assert row.name not in stages
+            continue
+        kernels = [math.prod(stage.kernel.shape) for stage in stages[row.name].layers]
+        assert row.form == "+".join(
+            stage.name.removeprefix(f"{row.name}_") for stage in stages[row.name].layers
+        )
+        assert row.form_weights == sum(kernels)
+        assert row.form_multiply_adds < row.multiply_adds
+    hidden = next(row for row in found.rows if row.name == "hidden")
+    assert hidden.form_multiply_adds == hidden.form_weights
+    sums = found.to_dict()
+    unfactored = sum(row.kernel_weights for row in found.rows if row.form is None)
+    factored = sum(row.form_weights for row in found.rows if row.form)
+    assert sums["form_weights"] == unfactored + factored
+    assert "in+core" in str(found) or "core+out" in str(found)
+    whole = summary(regularize(small_convnet())).to_dict()
+    assert whole["form_weights"] == whole["kernel_weights"]
+    assert whole["form_multiply_adds"] == whole["multiply_adds"]
 
 
 def test_unbuilt_is_refused():
