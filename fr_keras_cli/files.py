@@ -31,10 +31,19 @@ from fr_keras_cli.options import (
     help="Representative data, needed for int8 and int16x8: a data set as for `train`.",
 )
 @image_size_option
+@click.option(
+    "--form",
+    type=click.Choice(["auto", "factored", "dense"]),
+    default="auto",
+    show_default=True,
+    help="How kernels of an FR model are written: whole, or as chains of small ones.",
+)
 @click.option("--float-io", is_flag=True, help="Float input and output on an integer file.")
 @force_option
 @json_option
-def convert(model, output, quantize, calibration, image_size, float_io, force, as_json) -> None:
+def convert(
+    model, output, quantize, calibration, image_size, form, float_io, force, as_json
+) -> None:
     """Convert a .keras MODEL to a .tflite file and check it against the model."""
     if quantize in ("int8", "int16x8") and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration")
@@ -50,6 +59,7 @@ def convert(model, output, quantize, calibration, image_size, float_io, force, a
             quantize=quantize,
             calibration=None if dataset is None else dataset.train.x,
             float_io=float_io,
+            form=form,
             labels=None if dataset is None else dataset.labels,
             normalization=None if dataset is None else dataset.normalization,
             command=command(),

@@ -94,6 +94,15 @@ def test_convert_and_inspect(trained, npz, tmp_path, mode):
     assert "CONV_2D" in text.output
 
 
+def test_convert_takes_the_form(trained, tmp_path):
+    sizes = {}
+    for form in ("auto", "dense"):
+        done = call("convert", trained[0], tmp_path / f"{form}.tflite", "--form", form)
+        assert done.exit_code == 0, done.output
+        sizes[form] = (tmp_path / f"{form}.tflite").stat().st_size
+    assert sizes["auto"] < 0.2 * sizes["dense"]
+
+
 def test_inspect_a_keras_file(trained):
     done = call("inspect", trained[0], "--json")
     assert json.loads(done.stdout) == trained[1]["summary"]

@@ -353,6 +353,15 @@ def test_dense_chains_convert_to_fully_connected():
         assert ops["FULLY_CONNECTED"] >= 3
 
 
+def test_convert_takes_the_form():
+    twin = truncated_twin(live(zoo.lenet5(batch_norm=True), images(32, (28, 28, 1))), 0.01)
+    sizes = {form: len(tflite.convert(twin, form=form).content) for form in ("dense", "auto")}
+    assert sizes["auto"] < 0.1 * sizes["dense"]
+    assert tflite.convert(twin).content == tflite.convert(twin, form="auto").content
+    with pytest.raises(ValueError, match="`form` must be one of"):
+        tflite.convert(twin, form="sparse")
+
+
 # A stored corner
 
 

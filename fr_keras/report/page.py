@@ -5,7 +5,7 @@ import numpy as np
 _BYTES_TITLE = "Accuracy and bytes"
 _BYTES_TEXT = (
     "One point a file, as it is and gzipped, as an app package or a download would hold it. "
-    "Files of FR models hold whole kernels: baking rebuilds every weight from the kept numbers."
+    "Files of FR models hold chains of small kernels, and cosines, where that is smaller."
 )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fr_keras.bake import bake
 from fr_keras.files import check_target, write_bytes
+from fr_keras.forms import chooser
 from fr_keras.rebuild import all_layers, check_graph, frequency_layers, rebuild
 from fr_keras.tflite import metadata
 from fr_keras.tflite._converter import CALIBRATED, flatbuffer, float32_for
@@ -67,6 +68,7 @@ def convert(
     quantize: str = "float32",
     calibration=None,
     float_io: bool = False,
+    form: str = "auto",
     labels: Sequence[str] | None = None,
     normalization: tuple[float, float] | None = None,
     command: str | None = None,
@@ -74,10 +76,10 @@ def convert(
 ) -> Conversion:
     """Converts a model to a .tflite file and runs it against the model.
 
-    FR models are baked first. The batch is fixed to 1: an open one drags shape arithmetic into
-    the graph, which delegates refuse. The check uses rows of `calibration` that calibration did
-    not see (random rows if none are given); a disagreement beyond the bound of
-    `fr_keras.tflite.agreement` is a `ConversionWarning`.
+    FR models are baked first, by default in the form that is smallest and fastest. The batch is
+    fixed to 1: an open one drags shape arithmetic into the graph, which delegates refuse. The
+    check uses rows of `calibration` that calibration did not see (random rows if none are given);
+    a disagreement beyond the bound of `fr_keras.tflite.agreement` is a `ConversionWarning`.
 
     Args:
         model: A built functional or sequential model with inputs of fixed shape. The file's inputs
@@ -90,6 +92,8 @@ def convert(
             order, row by row what belongs together. Needed for int8 and int16x8, and for integer
             inputs.
         float_io: Whether an int8 or int16x8 file takes and gives float32.
+        form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
+            `fr_keras.bake`.
         labels: Names of the classes of a single output, stored in the file.
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
         command: What made the file, stored in it; `None` stores this call.
@@ -112,12 +116,13 @@ def convert(
     """
     if quantize not in MODES:
         raise ValueError(f"`quantize` must be one of {MODES}. Received: {quantize!r}")
+    chooser(form)
     _check_model(model, quantize)
     if path is not None:
         check_target(path, overwrite)
     _check_labels(model, labels)
     calibrating, checking, rows_from = _split(calibration, model, quantize)
-    content = flatbuffer(_deployable(model), quantize, calibrating, float_io)
+    content = flatbuffer(_deployable(model, form), quantize, calibrating, float_io)
     entry = _entry(model.name, quantize, labels, normalization, command)
     content = metadata.attach(content, entry)
     agreements = _agreements(model, Runner(content), checking, rows_from, BOUNDS[quantize])
@@ -230,10 +235,10 @@ def _in_half(layer: keras.layers.Layer) -> bool:
     return layer.compute_dtype in ("float16", "bfloat16")
 
 
-def _deployable(model: keras.Model) -> keras.Model:
+def _deployable(model: keras.Model, form: str) -> keras.Model:
     """Baked, and in float32: TFLite has no kernels for half-precision policies."""
     if frequency_layers(model):
-        model = bake(model)
+        model = bake(model, form)
     if not any(map(_in_half, all_layers(model))):
         return model
 
