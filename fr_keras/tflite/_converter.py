@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.tools import flatbuffer_utils
 
+from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.endpoints import input_names, output_names, packed
 
 #: The modes that need representative data.
 CALIBRATED = ("int8", "int16x8")
 
 
-def flatbuffer(
+def converted(
     model: keras.Model, quantize: str, rows: list[np.ndarray] | None, float_io: bool
 ) -> bytes:
     """Returns the file for batch 1, its inputs and outputs in the model's flat order.
@@ -58,11 +58,12 @@ def _named(content: bytes, inputs: list[str], outputs: list[str]) -> bytes:
 
     The converter orders them as it likes and calls them `input_0` and `output_0`, by number.
     """
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = flatbuffer.read(content)
     (signature,), graph = model.signatureDefs, model.subgraphs[0]
     graph.inputs = _rename(signature.inputs, "input", inputs)
     graph.outputs = _rename(signature.outputs, "output", outputs)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    flatbuffer.shorten_names(model)
+    return flatbuffer.write(model)
 
 
 def _rename(maps: list, prefix: str, names: list[str]) -> list[int]:

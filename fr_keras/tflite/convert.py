@@ -13,7 +13,7 @@ from fr_keras.files import check_target, write_bytes
 from fr_keras.forms import chooser
 from fr_keras.rebuild import all_layers, check_graph, frequency_layers, rebuild
 from fr_keras.tflite import metadata
-from fr_keras.tflite._converter import CALIBRATED, flatbuffer, float32_for
+from fr_keras.tflite._converter import CALIBRATED, converted, float32_for
 from fr_keras.tflite.agreement import BOUNDS, Agreement, compare
 from fr_keras.tflite.endpoints import by_input, input_names, output_names, predict
 from fr_keras.tflite.rows import representative_rows
@@ -122,7 +122,7 @@ def convert(
         check_target(path, overwrite)
     _check_labels(model, labels)
     calibrating, checking, rows_from = _split(calibration, model, quantize)
-    content = flatbuffer(_deployable(model, form), quantize, calibrating, float_io)
+    content = converted(_deployable(model, form), quantize, calibrating, float_io)
     entry = _entry(model.name, quantize, labels, normalization, command)
     content = metadata.attach(content, entry)
     agreements = _agreements(model, Runner(content), checking, rows_from, BOUNDS[quantize])

@@ -6,11 +6,10 @@ import os
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
 from rich.markup import escape
 from rich.table import Table
 
-from fr_keras.tflite import metadata
+from fr_keras.tflite import flatbuffer, metadata
 from fr_keras.tflite.run import interpreter, read
 
 _TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -96,7 +95,7 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
     """
     name, content = read(file)
     interpreter(name, content)  # LiteRT verifies every offset; the Python reader below trusts them
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = flatbuffer.read(content)
     graph = model.subgraphs[0]
     ops = collections.Counter(
         _op_name(model.operatorCodes[op.opcodeIndex])
@@ -105,7 +104,7 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
     )
     tensors = [tensor for one in model.subgraphs for tensor in one.tensors]
     weights = sum(_length(model.buffers[b].data) for b in {tensor.buffer for tensor in tensors})
-    scales = sum(_scale_bytes(tensor.quantization) for tensor in tensors)
+    scales = _scale_bytes(content)
     return Inspection(
         bytes=len(content),
         inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
@@ -129,10 +128,20 @@ def _length(data) -> int:
     return 0 if data is None else len(data)
 
 
-def _scale_bytes(quantization) -> int:
-    if quantization is None:
-        return 0
-    return 4 * _length(quantization.scale) + 8 * _length(quantization.zeroPoint)
+def _scale_bytes(content: bytes) -> int:
+    """Bytes of all scales and zero points; a vector that several tensors share counts once."""
+    model, sizes = schema.Model.GetRootAs(content, 0), {}
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            quantization = tensor.Quantization()
+            for vector in (
+                ()
+                if quantization is None
+                else (quantization.ScaleAsNumpy(), quantization.ZeroPointAsNumpy())
+            ):
+                if isinstance(vector, np.ndarray):
+                    sizes[vector.ctypes.data] = vector.nbytes
+    return sum(sizes.values())
 
 
 def _tensor(tensor: schema.TensorT) -> Tensor:

@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
+
+from fr_keras.tflite import flatbuffer
 
 #: Name of the entry in the flatbuffer's metadata table.
 NAME = "fr_keras"
@@ -12,16 +14,16 @@ VERSION = 1
 
 def attach(content: bytes, entry: dict) -> bytes:
     """Returns the flatbuffer with `entry` stored under `NAME`, as JSON."""
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = flatbuffer.read(content)
     buffer = schema.BufferT()
     text = json.dumps({"version": VERSION, **entry}, sort_keys=True, separators=(",", ":"))
-    buffer.data = list(text.encode())
+    buffer.data = np.frombuffer(text.encode(), np.uint8)
     model.buffers.append(buffer)
     row = schema.MetadataT()
     row.name = NAME
     row.buffer = len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), row]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return flatbuffer.write(model)
 
 
 def read(model: schema.ModelT) -> dict:

@@ -1,0 +1,66 @@
+"""Reading and writing flatbuffers: equal vectors once, weights aligned, names short."""
+
+import re
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+# The schema demands it of buffers, and the generated Python code does not do it.
+_ALIGNMENT = 16
+# What TensorFlow appends to a name to make it unique, and what it says of the op inside a layer.
+_UNIQUE = re.compile(r"_\d+$")
+
+
+def read(content: bytes) -> schema.ModelT:
+    """Parses a flatbuffer; LiteRT must have verified it before."""
+    return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+
+
+def write(model: schema.ModelT) -> bytes:
+    """Returns the flatbuffer of a parsed model."""
+    builder = _SharingBuilder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def shorten_names(model: schema.ModelT) -> None:
+    """Names each tensor after the layers it came from, without the ops inside them.
+
+    `unet/down0_conv1_1/down0_conv1_core_1/convolution` becomes `down0_conv1_core`; in a file of
+    small kernels names are otherwise a tenth of all bytes.
+    """
+    for graph in model.subgraphs:
+        ends = {*graph.inputs, *graph.outputs}
+        for number, tensor in enumerate(graph.tensors):
+            if number not in ends:
+                tensor.name = _short(tensor.name.decode(errors="replace"))
+
+
+def _short(name: str) -> str:
+    # A fused op lists the names of its parts: the last is where its kernel is.
+    *path, _ = name.split(";")[0].split("/")
+    return _UNIQUE.sub("", path[-1]) if path else name
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes a vector or string that was written before as a reference to it."""
+
+    def __init__(self, size: int):
+        super().__init__(size)
+        self._written: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
+        key = x.dtype.str, x.tobytes()
+        if key not in self._written:
+            if x.dtype == np.uint8:
+                self.Prep(_ALIGNMENT, x.size)
+            self._written[key] = super().CreateNumpyVector(x)
+        return self._written[key]
+
+    def CreateString(self, s: str | bytes, encoding: str = "utf-8", errors: str = "strict") -> int:
+        key = "string", s.encode(encoding, errors) if isinstance(s, str) else s
+        if key not in self._written:
+            self._written[key] = super().CreateString(s, encoding, errors)
+        return self._written[key]
