@@ -2,7 +2,8 @@
 
     python benchmarks/digits.py
 
-Seed 0 is what `make demo` runs; its table and plot are those of the README.
+Seed 0 is what `make demo` runs; its table and plot are those of the README, its files those of
+`tflite_models`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fr_keras import data, demo
+from fr_keras.compare import Output, table
 from fr_keras.report import plots
 from fr_keras.training import Recipe
 
@@ -27,13 +29,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE / "results")
     parser.add_argument("--picture", type=Path, default=HERE.parent / "docs" / "digits.png")
+    parser.add_argument("--files", type=Path, help="keep the files of seed 0 in this folder")
     arguments = parser.parse_args()
     digits = data.load("digits")
     rows = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder, Progress() as progress:
-            results = demo.run(digits, Recipe(floors="frereg", seed=seed), Path(folder), progress)
-        Console().print(demo.table(results))
+            kept = arguments.files if arguments.files and seed == 0 else Path(folder)
+            output = Output(kept, f"fr-keras demo --seed {seed}", overwrite=True)
+            results = demo.run(digits, Recipe(seed=seed), output, progress)
+        Console().print(table(demo.title(results), results["forms"]))
         rows.append({"seed": seed, "kept": results["network"]["kept"], "forms": results["forms"]})
         if seed == 0:
             picture = plots.accuracy_curve(results["histories"]).partition(",")[2]

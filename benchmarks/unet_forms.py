@@ -1,0 +1,141 @@
+"""The paper's U-Net, 33 random coefficients a layer, 640x960: bytes, latency and memory by form.
+
+    python benchmarks/unet_forms.py
+
+Each file runs in processes of its own on LiteRT, the files in turn, so that a ratio compares
+what ran side by side. Memory is the process' peak resident set above that of one that only
+imports LiteRT. Accuracy is not the subject: the coefficients are random.
+"""
+
+import argparse
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SHAPE = (640, 960, 3)
+KEPT = 33
+THREADS = 2
+# (form, mode) -> inferences a round
+FILES = {
+    ("dense", "float32"): 1,
+    ("dense", "int8"): 3,
+    ("factored", "float32"): 5,
+    ("factored", "float16"): 5,
+    ("factored", "int8"): 10,
+}
+
+
+def network():
+    import keras
+
+    from fr_keras import interop, regularize, zoo
+    from fr_keras.rebuild import frequency_layers
+
+    keras.utils.set_random_seed(0)
+    plain = zoo.unet(SHAPE)
+    kernels = [layer.name for layer in plain.layers if hasattr(layer, "kernel")]
+    model = regularize(plain, start=dict.fromkeys(kernels, KEPT))
+    rng = np.random.default_rng(0)
+    for layer in frequency_layers(model):
+        layer.set_coefficients(rng.normal(size=layer.coefficients.shape))
+    interop.calibrate_batch_norm(model, (images(1, seed) for seed in range(2)))
+    return model
+
+
+def images(rows: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).random((rows, *SHAPE), np.float32)
+
+
+def convert_all(folder: Path) -> dict[tuple[str, str], Path]:
+    from fr_keras import tflite
+
+    model, paths = network(), {}
+    for form, mode in FILES:
+        paths[form, mode] = folder / f"{form}_{mode}.tflite"
+        done = tflite.convert(
+            model, paths[form, mode], quantize=mode, calibration=images(4, 9), form=form
+        )
+        print(f"{form} {done}", flush=True)
+    return paths
+
+
+def worker(path: str, runs: int) -> dict:
+    """Seconds of each inference and peak megabytes of this process."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    baseline = peak_megabytes()
+    interpreter = Interpreter(model_path=path, num_threads=THREADS)
+    interpreter.allocate_tensors()
+    times = []
+    for run in range(1 + runs):
+        begin = time.perf_counter()
+        interpreter.invoke()
+        if run:
+            times.append(time.perf_counter() - begin)
+    return {"seconds": times, "peak_megabytes": peak_megabytes() - baseline}
+
+
+def peak_megabytes() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+
+
+def measure(paths: dict, rounds: int) -> list[dict]:
+    found = {key: [] for key in paths}
+    for _ in range(rounds):
+        for key, path in paths.items():
+            command = [sys.executable, __file__, "--worker", str(path), str(FILES[key])]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[key].append(json.loads(done.stdout.splitlines()[-1]))
+    rows = []
+    for (form, mode), parts in found.items():
+        content = paths[form, mode].read_bytes()
+        row = {
+            "form": form,
+            "mode": mode,
+            "bytes": len(content),
+            "gzip_bytes": len(gzip.compress(content, mtime=0)),
+            "seconds": float(np.median([s for one in parts for s in one["seconds"]])),
+            "peak_megabytes": float(np.median([one["peak_megabytes"] for one in parts])),
+        }
+        same = [one for one in rows if (one["form"], one["mode"]) == ("dense", mode)]
+        if same:
+            row["times_faster_than_dense"] = round(same[0]["seconds"] / row["seconds"], 1)
+        print(row, flush=True)
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--worker", nargs=2, metavar=("FILE", "RUNS"), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(worker(arguments.worker[0], int(arguments.worker[1]))))
+        return
+    from environment import environment
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = measure(convert_all(Path(folder)), arguments.rounds)
+    result = {
+        "benchmark": "unet_forms",
+        "environment": environment(),
+        "input": SHAPE,
+        "kept_per_layer": KEPT,
+        "threads": THREADS,
+        "rows": rows,
+    }
+    (arguments.out / "unet_forms.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
