@@ -1,6 +1,6 @@
 """ResNet-20 on CIFAR-10: plain, and FR at 10 %, 3 % and 1 % kept, with accuracy curves.
 
-    python benchmarks/cifar10_resnet20.py --data cifar10_jpeg.npz --epochs 6
+    python benchmarks/cifar10_resnet20.py --data cifar10_jpeg.npz --epochs 12
 
 One fixed seed, the same recipe for each network: images flipped and shifted by up to 4 pixels,
 Adam with a cosine, a total shared by bandwidth. The test split is looked at once per network, at
@@ -92,7 +92,7 @@ def plot(rows: list[dict], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="CIFAR-10 as a .npz of JPEG files")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     path = arguments.out / "cifar10_resnet20.json"
