@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 
 import keras
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
 from rich.table import Table
 
 from fr_keras.forms import WHOLE, chooser
@@ -112,8 +113,13 @@ class Summary:
             "passed_through": list(self.passed_through),
         }
 
-    def __rich__(self) -> Table:
-        table = Table(title=self.model, show_footer=True)
+    def __rich__(self) -> Group:
+        tables = [self._numbers()]
+        if any(row.form for row in self.rows):
+            tables.append(self._forms())
+        return Group(*tables)
+
+    def _numbers(self) -> Table:
         sums = self.to_dict()
         columns = [
             ("layer", "in all"),
@@ -124,13 +130,8 @@ class Summary:
             ("other numbers", f"{sums['other']:,}"),
             ("multiply-adds", f"{sums['multiply_adds']:,}"),
             ("bytes", f"{sums['bytes']:,}"),
-            ("form", "auto"),
-            ("its weights", f"{sums['form_weights']:,}"),
-            ("its multiply-adds", f"{sums['form_multiply_adds']:,}"),
         ]
-        for name, footer in columns:
-            left = name in ("layer", "type", "corner", "form")
-            table.add_column(name, footer, justify="left" if left else "right")
+        table = _table(self.model, columns, ("layer", "type", "corner"))
         for row in self.rows:
             table.add_row(
                 row.name,
@@ -141,17 +142,38 @@ class Summary:
                 f"{row.other:,}",
                 _shown(row.multiply_adds),
                 f"{row.bytes:,}",
-                row.form or "",
-                _shown(row.form_weights) if row.form else "",
-                _shown(row.form_multiply_adds) if row.form else "",
             )
         return table
 
+    def _forms(self) -> Table:
+        sums = self.to_dict()
+        columns = [
+            ("layer", "in all, with the others"),
+            ("form", ""),
+            ("weights", f"{sums['form_weights']:,}"),
+            ("multiply-adds", f"{sums['form_multiply_adds']:,}"),
+        ]
+        table = _table("baked with form='auto'", columns, ("layer", "form"))
+        for row in self.rows:
+            if row.form:
+                numbers = _shown(row.form_weights), _shown(row.form_multiply_adds)
+                table.add_row(row.name, row.form, *numbers)
+        return table
+
     def __str__(self) -> str:
-        console = Console(width=160, color_system=None)
+        console = Console(width=120, color_system=None)
         with console.capture() as capture:
             console.print(self)
         return capture.get()
+
+
+def _table(title: str, columns: list[tuple[str, str]], left: tuple[str, ...]) -> Table:
+    """An empty table with its columns and their footers."""
+    # Without edges and padding eight columns fit a plain terminal.
+    table = Table(title=title, show_footer=True, box=box.SIMPLE, padding=0, show_edge=False)
+    for name, footer in columns:
+        table.add_column(name, footer, justify="left" if name in left else "right")
+    return table
 
 
 def _shown(number: int | None) -> str:

@@ -12,18 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import tensorflow_model_optimization as tfmot
-import tf_keras
+if __name__ == "__main__":  # what merely imports this module must not be switched to Keras 2
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
 
 _PROBED = 8
-
-
-class _Report(tf_keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        print(json.dumps({name: float(value) for name, value in logs.items()}), flush=True)
 
 
 def main(folder: Path) -> None:
@@ -81,10 +76,17 @@ def fit(model, data: dict, task: dict) -> dict:
         batch_size=task["batch_size"],
         epochs=task["epochs"],
         validation_data=(data["x_validation"], data["y_validation"]),
-        callbacks=[tfmot.sparsity.keras.UpdatePruningStep(), _Report()],
+        callbacks=[
+            tfmot.sparsity.keras.UpdatePruningStep(),
+            tf_keras.callbacks.LambdaCallback(on_epoch_end=report),
+        ],
         verbose=0,
     ).history
     return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def report(epoch: int, logs: dict) -> None:
+    print(json.dumps({name: float(value) for name, value in logs.items()}), flush=True)
 
 
 def weights(model) -> dict:

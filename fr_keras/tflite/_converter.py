@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ def converted(
 
     Raises:
         RuntimeError: If the converter refuses the model, with the ops it refuses.
+        OSError: If it cannot write its temporary files.
     """
     trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
@@ -59,6 +61,12 @@ def _named(content: bytes, inputs: list[str], outputs: list[str]) -> bytes:
     The converter orders them as it likes and calls them `input_0` and `output_0`, by number.
     """
     model = flatbuffer.read(content)
+    if not model.signatureDefs:
+        # The converter goes on without a signature when it cannot write its temporary folder.
+        raise OSError(
+            "the converter could not write its temporary files and is not to be trusted then: "
+            f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
+        )
     (signature,), graph = model.signatureDefs, model.subgraphs[0]
     graph.inputs = _rename(signature.inputs, "input", inputs)
     graph.outputs = _rename(signature.outputs, "output", outputs)
