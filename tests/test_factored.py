@@ -346,7 +346,7 @@ def test_batch_norm_folds_into_the_last_stage():
     assert ops["TRANSPOSE_CONV"] == transposed == 4
     assert ops["CONV_2D"] + ops["TRANSPOSE_CONV"] == stages + dense
     assert relative_difference(twin.predict(x, verbose=0), tflite.run(done.content, x)) < 1e-4
-    assert len(done.content) < 0.5 * len(tflite.convert(twin, calibration=x).content)
+    assert len(done.content) < 0.5 * len(tflite.convert(twin, form="dense").content)
 
 
 def test_dense_chains_convert_to_fully_connected():
