@@ -62,7 +62,7 @@ def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
+@pytest.mark.parametrize("name", ["lenet5", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_pruning_keeps_the_budget_and_leaves_the_model(small, name):
     model = training.network(small, seed=3, name=name)
     before = model.get_weights()
