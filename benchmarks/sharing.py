@@ -17,9 +17,9 @@ import numpy as np
 from environment import environment
 
 from fr_keras import TailTruncation, data, regularize, zoo
-from fr_keras.sharing import SHARINGS
 
 SEEDS = (0, 1, 2)
+SHARINGS = ("proportional", "bandwidth")
 
 
 @dataclasses.dataclass(frozen=True)

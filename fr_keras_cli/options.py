@@ -89,7 +89,7 @@ def load(source: str, image_size):
 def load_classes(source: str, image_size):
     dataset = load(source, image_size)
     if dataset.train.y.ndim != 1:
-        raise click.UsageError(f"data must have one class an image, Received: {source}")
+        raise click.UsageError(f"data must have one class an image. Received: {source}")
     return dataset
 
 

@@ -120,6 +120,7 @@ class FactoredKernel(FrequencyKernel):
         "activation",
         "use_bias",
         "bias_regularizer",
+        "bias_constraint",
         "activity_regularizer",
     )
 

@@ -34,8 +34,8 @@ class Runner:
             raise ValueError(
                 f"`file` must have ops that LiteRT can run: {error}. Received: {name}"
             ) from error
-        self._inputs = self._named("inputs", self._interpreter.get_input_details())
-        self._outputs = self._named("outputs", self._interpreter.get_output_details())
+        self._inputs = self._named("input", self._interpreter.get_input_details())
+        self._outputs = self._named("output", self._interpreter.get_output_details())
         self.output_steps = {
             name: float(one["quantization"][0]) or None for name, one in self._outputs.items()
         }
@@ -46,7 +46,7 @@ class Runner:
         if len(signatures) != 1:
             return {one["name"]: one for one in details}
         runner = self._interpreter.get_signature_runner(signatures[0])
-        found = getattr(runner, f"get_{'input' if end == 'inputs' else 'output'}_details")()
+        found = getattr(runner, f"get_{end}_details")()
         # Two names may stand for one tensor; the signature itself is sorted by name.
         order = [one["index"] for one in details]
         return dict(sorted(found.items(), key=lambda item: order.index(item[1]["index"])))
