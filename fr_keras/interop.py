@@ -1,6 +1,5 @@
 """Networks that other packages trained: checkpoints of `frereg`, and batch-norm statistics."""
 
-import bisect
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -93,8 +92,7 @@ def _kept(layer: FrequencyKernel, spectrum: np.ndarray, name: str) -> int:
     strides = zigzag.key_strides(shape, weights)
     used = np.argwhere(spectrum)
     last = int((used * strides).sum(-1).max()) if len(used) else 0
-    counts = range(1, layer.kept + 1)
-    kept = 1 + bisect.bisect_left(counts, last, key=lambda k: zigzag.boundary(shape, k, weights))
+    kept = 1 + zigzag.count_before(shape, last, weights)
     if kept > layer.kept:
         raise ValueError(
             f"`state['{name}']` must be zero beyond the {layer.kept} coefficients that layer "

@@ -167,8 +167,19 @@ def count_within(
     size = math.prod(shape)
     if not beyond:
         return size
-    counts = range(1, size + 1)
-    return bisect.bisect_left(counts, min(beyond), key=lambda kept: boundary(shape, kept, weights))
+    return count_before(shape, min(beyond), weights)
+
+
+def count_before(shape: Sequence[int], key: int, weights: Sequence[float] | None = None) -> int:
+    """Returns how many coefficients have a key below `key`, which is that of one of them.
+
+    Example:
+
+    >>> count_before((2, 3), int(keys((2, 3))[1, 1]))
+    3
+    """
+    counts = range(1, math.prod(shape) + 1)
+    return bisect.bisect_left(counts, key, key=lambda kept: boundary(shape, kept, weights))
 
 
 def _tie_axes(rank: int) -> list[int]:
