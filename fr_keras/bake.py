@@ -3,6 +3,7 @@
 import keras
 
 from fr_keras.forms import WHOLE, chooser
+from fr_keras.joins import joined
 from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
 from fr_keras.rebuild import rebuild
 
@@ -17,6 +18,8 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     A chain is a `keras.Sequential` of the layer's name. Its stages `<layer>_in` and `<layer>_out`
     are 1x1 convolutions (or dense layers) whose kernels are cosines, `<layer>_core` between them
     holds the kept coefficients. An end is left out where it is cheaper in one with the core.
+    A chain that reads a `Concatenate` is a `keras.Model` of that name, with `<layer>_in_0`,
+    `<layer>_in_1` and so on for the parts and `<layer>_sum` for their sum: nothing is concatenated.
     Layers that have no input and output channels to factor, such as depthwise convolutions and
     embeddings, are baked dense.
 
@@ -52,7 +55,8 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
         roles = choose(layer).roles if isinstance(layer, FactoredKernel) else WHOLE
         return _chain(layer, roles) if roles != WHOLE else _dense(layer)
 
-    return rebuild(model, exchange, _fill)
+    baked = rebuild(model, exchange, _fill)
+    return baked if form == "dense" else joined(baked)
 
 
 def _dense(layer: FrequencyTwin) -> keras.layers.Layer:

@@ -19,7 +19,10 @@ Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
 
 
 def rebuild(
-    model: keras.Model, exchange: Exchange, fill: Fill = FrequencyTwin.fill_plain
+    model: keras.Model,
+    exchange: Exchange,
+    fill: Fill = FrequencyTwin.fill_plain,
+    call: Callable | None = None,
 ) -> keras.Model:
     """Returns a copy of `model` with some layers exchanged and every weight carried across.
 
@@ -29,6 +32,8 @@ def rebuild(
         model: A built functional or sequential model.
         exchange: Says which layer takes a layer's place.
         fill: Gives the weights of an FR layer to the plain one that takes its place.
+        call: Calls a new layer in the graph of a functional model, as `clone_model` has it;
+            `None` just calls it.
 
     Raises:
         ValueError: If the model has no functional graph, is not built, or holds a weight that
@@ -36,14 +41,16 @@ def rebuild(
     """
     check_graph(model)
     twins: dict[int, keras.layers.Layer] = {}
-    copy = _clone(model, exchange, twins)
+    copy = _clone(model, exchange, twins, call)
     for layer in all_layers(model):
         if not isinstance(layer, keras.layers.InputLayer):  # Keras clones these itself
             _carry(layer, twins[id(layer)], fill)
     return copy
 
 
-def _clone(model: keras.Model, exchange: Exchange, twins: dict) -> keras.Model:
+def _clone(
+    model: keras.Model, exchange: Exchange, twins: dict, call: Callable | None = None
+) -> keras.Model:
     """Clones the graph; `twins` keeps a layer one layer wherever it is shared."""
 
     def clone(operation):
@@ -68,7 +75,7 @@ def _clone(model: keras.Model, exchange: Exchange, twins: dict) -> keras.Model:
         trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
         return twin or type(operation).from_config(operation.get_config(), **trusted)
 
-    return keras.models.clone_model(model, clone_function=clone)
+    return keras.models.clone_model(model, clone_function=clone, call_function=call)
 
 
 def check_graph(model: keras.Model) -> None:
