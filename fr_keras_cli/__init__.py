@@ -14,7 +14,7 @@ import warnings
 
 import click
 
-from fr_keras_cli.files import convert, inspect
+from fr_keras_cli.files import convert, inspect, sensitivity
 from fr_keras_cli.networks import compare, demo, train
 
 
@@ -41,5 +41,5 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     click.secho(f"Warning: {message}", fg="yellow", bold=True, err=True)
 
 
-for _command in (demo, train, compare, convert, inspect):
+for _command in (demo, train, compare, convert, sensitivity, inspect):
     main.add_command(_command)

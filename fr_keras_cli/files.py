@@ -1,4 +1,4 @@
-"""The sub-commands on files: convert, inspect."""
+"""The sub-commands on files: convert, sensitivity, inspect."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,20 @@ from fr_keras_cli.options import (
     load_model,
 )
 
+model_argument = click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+form_option = click.option(
+    "--form",
+    type=click.Choice(["auto", "factored", "dense"]),
+    default="auto",
+    show_default=True,
+    help="How kernels of an FR model are written: whole, or as chains of small ones.",
+)
+
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--quantize",
@@ -31,18 +42,19 @@ from fr_keras_cli.options import (
     help="Representative data, needed for int8 and int16x8: a data set as for `train`.",
 )
 @image_size_option
-@click.option(
-    "--form",
-    type=click.Choice(["auto", "factored", "dense"]),
-    default="auto",
-    show_default=True,
-    help="How kernels of an FR model are written: whole, or as chains of small ones.",
-)
+@form_option
 @click.option("--float-io", is_flag=True, help="Float input and output on an integer file.")
+@click.option(
+    "--float-layer",
+    "float_layers",
+    multiple=True,
+    metavar="NAME",
+    help="A layer that stays in float32 in an int8 file. May be given again.",
+)
 @force_option
 @json_option
 def convert(
-    model, output, quantize, calibration, image_size, form, float_io, force, as_json
+    model, output, quantize, calibration, image_size, form, float_io, float_layers, force, as_json
 ) -> None:
     """Convert a .keras MODEL to a .tflite file and check it against the model."""
     if quantize in ("int8", "int16x8") and calibration is None:
@@ -60,6 +72,7 @@ def convert(
             calibration=None if dataset is None else dataset.train.x,
             float_io=float_io,
             form=form,
+            float_layers=float_layers,
             labels=None if dataset is None else dataset.labels,
             normalization=None if dataset is None else dataset.normalization,
             command=command(),
@@ -69,6 +82,39 @@ def convert(
             click.echo(json.dumps({"file": str(output), **conversion.to_dict()}))
         else:
             click.echo(f"{output}: {conversion}")
+
+
+@click.command()
+@model_argument
+@click.option(
+    "--calibration",
+    required=True,
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Representative data: a data set as for `train`.",
+)
+@image_size_option
+@form_option
+@json_option
+def sensitivity(model, calibration, image_size, form, as_json) -> None:
+    """Show which layers of a .keras MODEL lose most in int8, each measured alone."""
+    with failure():
+        from rich.console import Console
+        from rich.table import Table
+
+        from fr_keras import tflite
+
+        dataset = load(calibration, image_size)
+        found = tflite.sensitivity(
+            load_model(model), dataset.train.x, form=form, verbose=0 if as_json else 1
+        )
+        if as_json:
+            click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))
+            return
+        table = Table("layer alone in int8", "mean difference / range", "equal arg-max")
+        for name, one in found.items():
+            argmax = "" if one.argmax is None else f"{one.argmax:.1%}"
+            table.add_row(name, f"{one.relative:.2e}", argmax)
+        Console().print(table)
 
 
 @click.command()

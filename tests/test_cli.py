@@ -103,6 +103,20 @@ def test_convert_takes_the_form(trained, tmp_path):
     assert sizes["auto"] < 0.2 * sizes["dense"]
 
 
+def test_sensitivity(trained, npz, tmp_path):
+    done = call("sensitivity", trained[0], "--calibration", npz, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {*found} >= {"conv1", "classifier"}
+    parts = [one["mean"] / one["range"] for one in found.values()]
+    assert parts == sorted(parts, reverse=True)
+    assert "conv1" in call("sensitivity", trained[0], "--calibration", npz).output
+    options = ("--quantize", "int8", "--calibration", npz, "--float-layer", "conv1")
+    out = tmp_path / "mixed.tflite"
+    assert call("convert", trained[0], out, *options).exit_code == 0
+    assert "QUANTIZE" in call("inspect", out).output
+
+
 def test_inspect_a_keras_file(trained):
     done = call("inspect", trained[0], "--json")
     assert json.loads(done.stdout) == trained[1]["summary"]

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -12,13 +12,17 @@ import tensorflow as tf
 
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.endpoints import input_names, output_names, packed
-
-#: The modes that need representative data.
-CALIBRATED = ("int8", "int16x8")
+from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
+from fr_keras.tflite.rows import float32_for
 
 
 def converted(
-    model: keras.Model, quantize: str, rows: list[np.ndarray] | None, float_io: bool
+    model: keras.Model,
+    quantize: str,
+    rows: list[np.ndarray] | None,
+    float_io: bool,
+    float_layers: Sequence[str] = (),
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> bytes:
     """Returns the file for batch 1, its inputs and outputs in the model's flat order.
 
@@ -26,6 +30,17 @@ def converted(
         RuntimeError: If the converter refuses the model, with the ops it refuses.
         OSError: If it cannot write its temporary files.
     """
+    content = raw(model, quantize, rows, float_io)
+    if quantize == "int8":
+        content = calibrated(content, rows, ranges)
+        content = quantized(content, float_io, outputs_of_ops(content, float_layers))
+    return named(content, model)
+
+
+def raw(
+    model: keras.Model, quantize: str, rows: list[np.ndarray] | None = None, float_io: bool = False
+) -> bytes:
+    """Returns what TensorFlow's converter makes of a model; for int8, the float32 file."""
     trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
 
@@ -52,26 +67,26 @@ def converted(
                 f"'{model.name}' cannot be converted to quantize='{quantize}': "
                 f"{(reasons or [str(error)])[0][:500]}"
             ) from error
-    return _named(content, input_names(model), output_names(model))
-
-
-def _named(content: bytes, inputs: list[str], outputs: list[str]) -> bytes:
-    """The flatbuffer with its ends in the given order, by these names in its signature.
-
-    The converter orders them as it likes and calls them `input_0` and `output_0`, by number.
-    """
-    model = flatbuffer.read(content)
-    if not model.signatureDefs:
+    if not flatbuffer.read(content).signatureDefs:
         # The converter goes on without a signature when it cannot write its temporary folder.
         raise OSError(
             "the converter could not write its temporary files and is not to be trusted then: "
             f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
         )
-    (signature,), graph = model.signatureDefs, model.subgraphs[0]
-    graph.inputs = _rename(signature.inputs, "input", inputs)
-    graph.outputs = _rename(signature.outputs, "output", outputs)
-    flatbuffer.shorten_names(model)
-    return flatbuffer.write(model)
+    return content
+
+
+def named(content: bytes, model: keras.Model) -> bytes:
+    """The flatbuffer with its ends in the model's order, by their names in its signature.
+
+    The converter orders them as it likes and calls them `input_0` and `output_0`, by number.
+    """
+    parsed = flatbuffer.read(content)
+    (signature,), graph = parsed.signatureDefs, parsed.subgraphs[0]
+    graph.inputs = _rename(signature.inputs, "input", input_names(model))
+    graph.outputs = _rename(signature.outputs, "output", output_names(model))
+    flatbuffer.shorten_names(parsed)
+    return flatbuffer.write(parsed)
 
 
 def _rename(maps: list, prefix: str, names: list[str]) -> list[int]:
@@ -82,38 +97,31 @@ def _rename(maps: list, prefix: str, names: list[str]) -> list[int]:
     return [one.tensorIndex for one in ordered]
 
 
-def float32_for(dtype: str) -> str:
-    """The type a file takes for a model's: float32 for every float."""
-    return "float32" if "float" in dtype else dtype
-
-
 def _configure(
     converter: tf.lite.TFLiteConverter,
     quantize: str,
     rows: list[np.ndarray] | None,
     float_io: bool,
 ) -> None:
-    if quantize != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize in ("float32", "int8"):  # int8 is made from float32
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize not in CALIBRATED:
+    if quantize != "int16x8":
         return
     converter.representative_dataset = lambda: (
         {f"input_{number}": part[None] for number, part in enumerate(parts)}
         for parts in zip(*rows, strict=True)
     )
-    sets = tf.lite.OpsSet
-    wide = sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     converter.target_spec.supported_ops = [
-        sets.TFLITE_BUILTINS_INT8 if quantize == "int8" else wide
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     ]
     if not float_io:
-        kind = tf.int8 if quantize == "int8" else tf.int16
-        converter.inference_output_type = kind
+        converter.inference_output_type = tf.int16
         if all(part.dtype == np.float32 for part in rows):
             # Integers, such as token ids, stay what they are.
-            converter.inference_input_type = kind
+            converter.inference_input_type = tf.int16
 
 
 @contextlib.contextmanager

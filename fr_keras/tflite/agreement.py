@@ -2,7 +2,13 @@
 
 import dataclasses
 
+import keras
 import numpy as np
+
+from fr_keras.rebuild import all_layers
+from fr_keras.tflite.deployable import in_half
+from fr_keras.tflite.endpoints import output_names, predict
+from fr_keras.tflite.run import Runner
 
 #: The largest mean difference, as a fraction of the Keras outputs' range, that is no warning.
 BOUNDS = {"float32": 1e-4, "float16": 1e-2, "dynamic": 2e-2, "int8": 5e-2, "int16x8": 2e-2}
@@ -76,3 +82,21 @@ def compare(outputs: np.ndarray, expected: np.ndarray, **fields: object) -> Agre
         argmax_bound=argmax_bound,
         **fields,
     )
+
+
+def agreements(
+    model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, quantize: str
+) -> dict[str, Agreement]:
+    """How far a file in that quantization mode is from the model, by name of the output."""
+    half = any(map(in_half, all_layers(model)))
+    outputs = runner.run_all(rows)
+    return {
+        name: compare(
+            outputs[name],
+            expected,
+            rows_from=rows_from,
+            step=runner.output_steps[name],
+            bound=max(BOUNDS[quantize], BOUNDS["float16"] if half else 0),
+        )
+        for name, expected in zip(output_names(model), predict(model, rows), strict=True)
+    }

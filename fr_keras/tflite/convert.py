@@ -6,24 +6,20 @@ import warnings
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
-from fr_keras.bake import bake
 from fr_keras.files import check_target, write_bytes
 from fr_keras.forms import chooser
-from fr_keras.rebuild import all_layers, check_graph, frequency_layers, rebuild
+from fr_keras.rebuild import all_layers, check_graph
 from fr_keras.tflite import metadata
-from fr_keras.tflite._converter import CALIBRATED, converted, float32_for
-from fr_keras.tflite.agreement import BOUNDS, Agreement, compare
-from fr_keras.tflite.endpoints import by_input, input_names, output_names, predict
-from fr_keras.tflite.rows import representative_rows
+from fr_keras.tflite._converter import converted
+from fr_keras.tflite.agreement import BOUNDS, Agreement, agreements
+from fr_keras.tflite.aware import exact, ranges
+from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.rows import CALIBRATED, split_rows
 from fr_keras.tflite.run import Runner
 
 #: The quantization modes, by the name that `convert` and the command line take.
 MODES = tuple(BOUNDS)
-# Representative rows that are used at the most, and which of them only the check sees.
-_ROWS = 600
-_HELD_OUT = slice(None, None, 5)
 
 
 class ConversionWarning(UserWarning):
@@ -69,6 +65,7 @@ def convert(
     calibration=None,
     float_io: bool = False,
     form: str = "auto",
+    float_layers: Sequence[str] = (),
     labels: Sequence[str] | None = None,
     normalization: tuple[float, float] | None = None,
     command: str | None = None,
@@ -94,6 +91,9 @@ def convert(
         float_io: Whether an int8 or int16x8 file takes and gives float32.
         form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
             `fr_keras.bake`.
+        float_layers: Names of layers of which the ops stay in float32 in an int8 file, those that
+            `fr_keras.tflite.sensitivity` finds at fault; float32 and int8 ops are joined by
+            QUANTIZE and DEQUANTIZE.
         labels: Names of the classes of a single output, stored in the file.
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
         command: What made the file, stored in it; `None` stores this call.
@@ -117,38 +117,24 @@ def convert(
     if quantize not in MODES:
         raise ValueError(f"`quantize` must be one of {MODES}. Received: {quantize!r}")
     chooser(form)
-    _check_model(model, quantize)
+    check_convertible(model, quantize)
+    _check_float_layers(model, quantize, float_layers)
     if path is not None:
         check_target(path, overwrite)
     _check_labels(model, labels)
-    calibrating, checking, rows_from = _split(calibration, model, quantize)
-    content = converted(_deployable(model, form), quantize, calibrating, float_io)
+    if quantize != "int8":
+        model = exact(model)  # only int8 rounds as a quantization-aware model does
+    calibrating, checking, rows_from = split_rows(calibration, model, quantize)
+    plain = deployable(exact(model), form)
+    content = converted(plain, quantize, calibrating, float_io, float_layers, ranges(model))
     entry = _entry(model.name, quantize, labels, normalization, command)
     content = metadata.attach(content, entry)
-    agreements = _agreements(model, Runner(content), checking, rows_from, BOUNDS[quantize])
-    for name, agreement in agreements.items():
+    found = agreements(model, Runner(content), checking, rows_from, quantize)
+    for name, agreement in found.items():
         _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
     if path is not None:
         write_bytes(path, content, overwrite)
-    return Conversion(content, quantize, agreements)
-
-
-def _agreements(
-    model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, bound: float
-) -> dict[str, Agreement]:
-    """How far the file is from the model, by name of the output."""
-    half = any(map(_in_half, all_layers(model)))
-    outputs = runner.run_all(rows)
-    return {
-        name: compare(
-            outputs[name],
-            expected,
-            rows_from=rows_from,
-            step=runner.output_steps[name],
-            bound=max(bound, BOUNDS["float16"] if half else 0),
-        )
-        for name, expected in zip(output_names(model), predict(model, rows), strict=True)
-    }
+    return Conversion(content, quantize, found)
 
 
 def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> None:
@@ -163,7 +149,8 @@ def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> Non
         )
 
 
-def _check_model(model: keras.Model, quantize: str) -> None:
+def check_convertible(model: keras.Model, quantize: str) -> None:
+    """Raises a ValueError if a .tflite file in that mode cannot be made of `model`."""
     check_graph(model)
     for entry in model.inputs:
         if None in entry.shape[1:]:
@@ -183,6 +170,20 @@ def _check_model(model: keras.Model, quantize: str) -> None:
         )
 
 
+def _check_float_layers(model: keras.Model, quantize: str, names: Sequence[str]) -> None:
+    if names and quantize != "int8":
+        raise ValueError(
+            "`float_layers` must be left out unless quantize='int8'. "
+            f"Received: {list(names)} with quantize={quantize!r}"
+        )
+    known = {layer.name for layer in all_layers(model)}
+    if isinstance(names, str) or not {*names} <= known:
+        raise ValueError(
+            f"`float_layers` must be a list of layers of the model: {sorted(known)}. "
+            f"Received: {names!r}"
+        )
+
+
 def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
     if labels is None:
         return
@@ -196,57 +197,6 @@ def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
         raise ValueError(
             f"`labels` must name the {classes} classes of the output. Received: {len(labels)} names"
         )
-
-
-def _split(
-    calibration, model: keras.Model, quantize: str
-) -> tuple[list[np.ndarray] | None, list[np.ndarray], str]:
-    """Rows for calibration, rows for the check, each an array an input; where these are from."""
-    shapes = [tuple(entry.shape[1:]) for entry in model.inputs]
-    types = [entry.dtype for entry in model.inputs]
-    if calibration is None:
-        integers = [dtype for dtype in types if "float" not in dtype]
-        if quantize in CALIBRATED or integers:
-            raise ValueError(
-                f"`calibration` must be given for quantize='{quantize}' and inputs of type "
-                f"{types}: a few hundred typical input rows. Received: None"
-            )
-        rng = np.random.default_rng(0)
-        return None, [rng.random((32, *shape), np.float32) for shape in shapes], "random"
-    parts = by_input(calibration, input_names(model), "calibration")
-    rows = [
-        representative_rows(part, shape, _ROWS, float32_for(dtype))
-        for part, shape, dtype in zip(parts, shapes, types, strict=True)
-    ]
-    counts = {len(part) for part in rows}
-    if len(counts) > 1:
-        raise ValueError(
-            "`calibration` must have as many rows for each input. "
-            f"Received: {[len(part) for part in rows]}"
-        )
-    if counts == {1}:
-        return rows, rows, "calibration"
-    held_out = np.zeros(*counts, bool)
-    held_out[_HELD_OUT] = True
-    return [part[~held_out] for part in rows], [part[held_out] for part in rows], "held out"
-
-
-def _in_half(layer: keras.layers.Layer) -> bool:
-    return layer.compute_dtype in ("float16", "bfloat16")
-
-
-def _deployable(model: keras.Model, form: str) -> keras.Model:
-    """Baked, and in float32: TFLite has no kernels for half-precision policies."""
-    if frequency_layers(model):
-        model = bake(model, form)
-    if not any(map(_in_half, all_layers(model))):
-        return model
-
-    def in_float32(layer):
-        config = {**layer.get_config(), "dtype": "float32"}
-        return type(layer).from_config(config) if _in_half(layer) else None
-
-    return rebuild(model, in_float32)
 
 
 def _entry(name, quantize, labels, normalization, command) -> dict:

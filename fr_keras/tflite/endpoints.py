@@ -50,8 +50,11 @@ def by_input(data, names: Sequence[str], argument: str) -> list:
 
 
 def predict(model: keras.Model, rows: list[np.ndarray]) -> list[np.ndarray]:
-    """The model's flat outputs as float32."""
-    outputs = keras.tree.flatten(model.predict(packed(model, rows), verbose=0))
+    """The model's flat outputs as float32, in batches of about a million input numbers."""
+    size = sum(part[0].size for part in rows)
+    outputs = keras.tree.flatten(
+        model.predict(packed(model, rows), batch_size=min(32, 1 + 2**20 // size), verbose=0)
+    )
     return [np.asarray(output, np.float32) for output in outputs]
 
 

@@ -38,6 +38,12 @@ def shorten_names(model: schema.ModelT) -> None:
                 tensor.name = _short(tensor.name.decode(errors="replace"))
 
 
+def layers_of(name: str) -> list[str]:
+    """The Keras layers, outer and inner, whose ops put out the tensor of that name."""
+    scopes = [part.split("/")[:-1] for part in name.split(";")]
+    return [_UNIQUE.sub("", scope) for path in scopes for scope in path]
+
+
 def _short(name: str) -> str:
     # A fused op lists the names of its parts: the last is where its kernel is.
     *path, _ = name.split(";")[0].split("/")

@@ -3,7 +3,58 @@
 import itertools
 from collections.abc import Iterable
 
+import keras
 import numpy as np
+
+from fr_keras.tflite.endpoints import by_input, input_names
+
+#: The modes that need representative data.
+CALIBRATED = ("int8", "int16x8")
+# Representative rows that are used at the most, and which of them only the check sees.
+_ROWS = 600
+_HELD_OUT = slice(None, None, 5)
+
+
+def float32_for(dtype: str) -> str:
+    """The type a file takes for a model's: float32 for every float."""
+    return "float32" if "float" in dtype else dtype
+
+
+def split_rows(
+    calibration, model: keras.Model, quantize: str
+) -> tuple[list[np.ndarray] | None, list[np.ndarray], str]:
+    """Returns rows for calibration, rows for the check, and where these are from.
+
+    Both are lists of an array for each input. Without `calibration` there are none for
+    calibration and random ones for the check, an error where the mode needs representative data.
+    """
+    shapes = [tuple(entry.shape[1:]) for entry in model.inputs]
+    types = [entry.dtype for entry in model.inputs]
+    if calibration is None:
+        integers = [dtype for dtype in types if "float" not in dtype]
+        if quantize in CALIBRATED or integers:
+            raise ValueError(
+                f"`calibration` must be given for quantize='{quantize}' and inputs of type "
+                f"{types}: a few hundred typical input rows. Received: None"
+            )
+        rng = np.random.default_rng(0)
+        return None, [rng.random((32, *shape), np.float32) for shape in shapes], "random"
+    parts = by_input(calibration, input_names(model), "calibration")
+    rows = [
+        representative_rows(part, shape, _ROWS, float32_for(dtype))
+        for part, shape, dtype in zip(parts, shapes, types, strict=True)
+    ]
+    counts = {len(part) for part in rows}
+    if len(counts) > 1:
+        raise ValueError(
+            "`calibration` must have as many rows for each input. "
+            f"Received: {[len(part) for part in rows]}"
+        )
+    if counts == {1}:
+        return rows, rows, "calibration"
+    held_out = np.zeros(*counts, bool)
+    held_out[_HELD_OUT] = True
+    return [part[~held_out] for part in rows], [part[held_out] for part in rows], "held out"
 
 
 def representative_rows(data, shape: tuple[int, ...], limit: int, dtype="float32") -> np.ndarray:

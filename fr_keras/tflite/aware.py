@@ -1,0 +1,275 @@
+"""Quantization-aware fine-tuning: a model that computes what its int8 file will."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from fr_keras.rebuild import all_layers, check_graph, rebuild
+from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.quantize import Samples, clipped_range
+from fr_keras.tflite.rows import split_rows
+
+_LEVELS = 255
+_BATCH = 8
+
+
+@keras.saving.register_keras_serializable(package="fr_keras")
+class FakeQuantize(keras.layers.Layer):
+    """Rounds its input to the 256 values that int8 has for a range, 0 among them.
+
+    The gradient passes where the input lies in the range.
+
+    Args:
+        source: Name of the layer whose output it rounds.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Shapes:
+        Input and output of any shape, the same.
+
+    Example:
+
+    >>> layer = FakeQuantize("relu")
+    >>> layer.set_range(0.0, 25.5)
+    >>> layer(keras.ops.array([0.06, 30.0])).numpy().round(3).tolist()
+    [0.1, 25.5]
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018.
+    """
+
+    def __init__(self, source: str, **kwargs):
+        super().__init__(**kwargs)
+        self.source = source
+        self._range = self.add_weight(
+            name="range", shape=(2,), initializer="zeros", trainable=False, dtype="float32"
+        )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest value that are not clipped; equal ones round nothing."""
+        low, high = ops.convert_to_numpy(self._range)
+        return float(low), float(high)
+
+    def set_range(self, low: float, high: float) -> None:
+        """Sets the range; it is widened to include 0."""
+        self._range.assign([min(low, 0.0), max(high, 0.0)])
+
+    def call(self, inputs):
+        low, high = self._range[0], self._range[1]
+        step = ops.maximum(high - low, 1e-12) / _LEVELS
+        lowest = ops.round(low / step)
+        clipped = ops.clip(inputs, lowest * step, (lowest + _LEVELS) * step)
+        rounded = clipped + ops.stop_gradient(ops.round(clipped / step) * step - clipped)
+        return ops.where(high > low, rounded, inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "source": self.source}
+
+
+class RoundedKernel:
+    """Joined to a Keras layer: computes with its kernel rounded to int8, each output by itself."""
+
+    def add_weight(self, *args, name=None, **kwargs):
+        weight = super().add_weight(*args, name=name, **kwargs)
+        if name == "kernel":
+            self._exact = weight
+        return weight
+
+    @property
+    def kernel(self):
+        """The kernel with 255 values for each output channel."""
+        if not hasattr(self, "_exact"):
+            raise AttributeError("You must build the layer before accessing `kernel`.")
+        kernel = ops.convert_to_tensor(self._exact)
+        output = len(kernel.shape) - (2 if isinstance(self, _TRANSPOSED) else 1)
+        axes = [axis for axis in range(len(kernel.shape)) if axis != output]
+        step = ops.maximum(ops.max(ops.abs(kernel), axes, keepdims=True), 1e-12) / (_LEVELS // 2)
+        return kernel + ops.stop_gradient(ops.round(kernel / step) * step - kernel)
+
+    @kernel.setter
+    def kernel(self, value):
+        # Transposed layers assign what `add_weight` returned.
+        self._exact = value
+
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
+
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+_PLAIN = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    *_TRANSPOSED,
+)
+_ROUNDED = {
+    plain: keras.saving.register_keras_serializable(package="fr_keras")(
+        type(f"Rounded{plain.__name__}", (RoundedKernel, plain), {"__doc__": RoundedKernel.__doc__})
+    )
+    for plain in _PLAIN
+}
+# What the converter fuses into the op before it, and what keeps the scale of its input.
+_FUSED = (keras.layers.BatchNormalization, keras.layers.ReLU)
+_SAME_SCALE = (
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Dropout,
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling3D,
+)
+
+
+def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> keras.Model:
+    """Returns the deployed form of a model, rounding as its int8 file will, ready for `fit`.
+
+    FR layers are baked. Every activation that int8 stores and every kernel is rounded in the
+    forward pass, with the ranges that `convert` would choose; the gradient passes by. What trains
+    is what holds the coefficients: the cores of chains, whole kernels and biases. The cosines at
+    the ends of chains stay what they are, and so do batch normalizations, by their moving
+    statistics. A few epochs with a hundredth of the learning rate of the training are typical.
+    Then `convert(aware, quantize="int8", calibration=...)` writes the file with the same ranges.
+
+    The result no longer has coefficients: keep `model` for what needs them.
+
+    Args:
+        model: A built functional or sequential model, with FR layers or without.
+        calibration: Representative data, as for `convert`.
+        form: The form in which an FR model is baked; see `fr_keras.bake`.
+
+    Returns:
+        A new functional model, not compiled.
+
+    Raises:
+        ValueError: If an argument breaks these rules.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="logits")])
+    >>> x = np.random.default_rng(0).normal(size=(50, 8)).astype("float32")
+    >>> aware = quantization_aware(model, x)
+    >>> bool(abs(aware(x) - model(x)).numpy().max() < 0.1)
+    True
+    """
+    check_graph(model)
+    rows = split_rows(calibration, model, "int8")[0]
+    plain = deployable(model, form)
+    copy = rebuild(plain, _rounded)
+    graph = _Graph()
+    if isinstance(copy, keras.Sequential):
+        inputs = keras.Input(copy.inputs[0].shape[1:], dtype=copy.inputs[0].dtype)
+        aware = keras.Model(inputs, graph(copy, inputs), name=copy.name)
+    else:
+        aware = keras.models.clone_model(copy, clone_function=_same, call_function=graph)
+    _set_ranges(aware, rows)
+    return aware
+
+
+def ranges(model: keras.Model) -> dict[str, tuple[float, float]]:
+    """The ranges of a quantization-aware model, by name of the layer that they are for."""
+    rounding = [layer for layer in all_layers(model) if isinstance(layer, FakeQuantize)]
+    return {layer.source: layer.range for layer in rounding}
+
+
+def exact(model: keras.Model) -> keras.Model:
+    """A quantization-aware model without rounding; another model as it is."""
+
+    def plain(layer):
+        if not isinstance(layer, RoundedKernel):
+            return None
+        kind = next(kind for kind in _PLAIN if isinstance(layer, kind))
+        return kind.from_config(layer.get_config())
+
+    def call(layer, *args, **kwargs):
+        return args[0] if isinstance(layer, FakeQuantize) else layer(*args, **kwargs)
+
+    return rebuild(model, plain, call=call) if ranges(model) else model
+
+
+def _rounded(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    kind = _ROUNDED.get(type(layer))
+    return kind and kind.from_config(layer.get_config())
+
+
+def _same(layer):
+    return layer
+
+
+class _Graph:
+    """Calls the layers of a graph, nested ones one by one, and rounds what int8 would store.
+
+    A batch normalization or rectifier is one op with the linear layer before it: what lies
+    between them is never stored.
+    """
+
+    def __init__(self):
+        # By the identity of a tensor: the tensor, and the layer that made it or what rounds it.
+        self._owed: dict[int, tuple] = {}
+        self._settled: dict[int, tuple] = {}
+
+    def __call__(self, layer, *args, **kwargs):
+        if isinstance(layer, keras.Model):
+            return self._nested(layer, args[0])
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+        if not self._is_fused(layer, args):
+            args, kwargs = keras.tree.map_structure(self._rounded, (args, kwargs))
+        outputs = layer(*args, **kwargs)
+        for tensor in keras.tree.flatten(outputs):
+            done = isinstance(layer, _SAME_SCALE)
+            (self._settled if done else self._owed)[id(tensor)] = (
+                tensor,
+                tensor if done else layer,
+            )
+        return outputs
+
+    def _nested(self, model: keras.Model, inputs):
+        for layer in model.layers:
+            role = layer.name.removeprefix(f"{model.name}_")
+            if role != layer.name and role.split("_")[0] in ("in", "out"):
+                layer.trainable = False  # cosines
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
+                inputs = self(layer, inputs)
+            return inputs
+        # What `clone_model` does, but inside another graph.
+        return model._run_through_graph(inputs, call_fn=self)
+
+    def _is_fused(self, layer, args) -> bool:
+        if not isinstance(layer, _FUSED) or id(args[0]) not in self._owed:
+            return False
+        before = self._owed[id(args[0])][1]
+        linear = isinstance(before, _PLAIN) and before.activation is keras.activations.linear
+        behind = isinstance(before, (keras.layers.BatchNormalization, keras.layers.Add))
+        return linear or (behind and isinstance(layer, keras.layers.ReLU))
+
+    def _rounded(self, tensor):
+        if not isinstance(tensor, keras.KerasTensor) or "float" not in tensor.dtype:
+            return tensor
+        if id(tensor) not in self._settled:
+            source = tensor._keras_history.operation.name
+            rounded = FakeQuantize(source, name=f"{source}_range")(tensor)
+            self._settled[id(tensor)] = (tensor, rounded)
+            self._settled[id(rounded)] = (rounded, rounded)
+        return self._settled[id(tensor)][1]
+
+
+def _set_ranges(aware: keras.Model, rows: list[np.ndarray]) -> None:
+    rounding = [layer for layer in aware.layers if isinstance(layer, FakeQuantize)]
+    probe = keras.Model(aware.inputs, [layer.input for layer in rounding])
+    samples = [Samples(len(rows[0])) for _ in rounding]
+    for start in range(0, len(rows[0]), _BATCH):
+        outputs = probe.predict_on_batch([part[start : start + _BATCH] for part in rows])
+        for sample, output in zip(samples, keras.tree.flatten(outputs), strict=True):
+            for row in output:
+                sample.add(row)
+    for layer, sample in zip(rounding, samples, strict=True):
+        layer.set_range(*clipped_range(sample.values))

@@ -1,0 +1,157 @@
+"""int8 quantization of a float flatbuffer, with ranges that are chosen, not just seen."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from tensorflow.compiler.mlir.lite import types_pb2
+
+# What `tf.lite.experimental.QuantizationDebugger` runs on; it takes no ranges of one's own.
+from tensorflow.lite.python.convert import mlir_quantize
+
+from fr_keras.tflite import flatbuffer
+
+_SAMPLES = 2**17  # of each tensor, over all rows
+_SHRINK = np.geomspace(1, 0.05, 40)
+
+
+class Samples:
+    """Some of the values of a tensor on a number of rows, its extremes among them."""
+
+    def __init__(self, rows: int):
+        self._share = max(64, _SAMPLES // rows)
+        self._rng = np.random.default_rng(0)
+        self._parts: list[np.ndarray] = []
+
+    def add(self, row: np.ndarray) -> None:
+        """Takes values of a row."""
+        values = row.ravel()
+        if values.size > self._share:
+            some = values[self._rng.integers(0, values.size, self._share)]
+            values = np.append(some, [values.min(), values.max()])
+        self._parts.append(values)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The sample, one-dimensional."""
+        return np.concatenate(self._parts)
+
+
+def calibrated(
+    content: bytes,
+    rows: list[np.ndarray],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> bytes:
+    """Returns a float flatbuffer with the range that int8 should cover on every activation.
+
+    It is not the smallest and the largest value on the representative rows: a few values far out
+    would cost all others their precision. It is the range with the least mean squared error of
+    clipping and rounding together. Inputs and outputs are not clipped.
+
+    Args:
+        content: A float32 file, as the converter wrote it.
+        rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
+        ranges: Ranges that are known already, by name of the last Keras layer of an op.
+    """
+    model = flatbuffer.read(content)
+    graph = model.subgraphs[0]
+    ends = {*graph.inputs, *graph.outputs}
+    for number, values in _observed(content, model, rows).items():
+        low, high = (values.min(), values.max()) if number in ends else clipped_range(values)
+        layers = flatbuffer.layers_of(graph.tensors[number].name.decode())
+        known = [(ranges or {})[name] for name in layers if name in (ranges or {})]
+        low, high = known[0] if known else (low, high)
+        parameters = schema.QuantizationParametersT()
+        parameters.min, parameters.max = [float(low)], [float(high)]
+        graph.tensors[number].quantization = parameters
+    return flatbuffer.write(model)
+
+
+def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[str] = ()) -> bytes:
+    """Returns a calibrated flatbuffer with int8 kernels and activations.
+
+    Args:
+        content: A float32 file with ranges, from `calibrated`.
+        float_io: Whether the file takes and gives float32.
+        float_tensors: Names of tensors of which the ops stay in float32.
+    """
+    graph = flatbuffer.read(content).subgraphs[0]
+    integers = [graph.tensors[number].type != schema.TensorType.FLOAT32 for number in graph.inputs]
+    return mlir_quantize(
+        content,
+        fully_quantize=not (float_io or float_tensors),
+        inference_type=types_pb2.QUANTIZED_INT8,
+        input_data_type=tf.float32 if float_io or any(integers) else tf.int8,
+        output_data_type=tf.float32 if float_io else tf.int8,
+        denylisted_nodes=list(float_tensors) or None,
+    )
+
+
+def outputs_of_ops(content: bytes, layers: Sequence[str] | None = None) -> list[str]:
+    """Names of what every op puts out; with `layers`, of the ops that come from these Keras layers.
+
+    An op is known by the names of its output and of its constants: an output of the model has a
+    name of its own.
+    """
+    model = flatbuffer.read(content)
+    graph, found = model.subgraphs[0], []
+    for op in graph.operators:
+        tensors = [graph.tensors[number] for number in op.outputs]
+        names = [tensor.name.decode() for tensor in tensors]
+        constants = [graph.tensors[n] for n in op.inputs if n >= 0]
+        tensors += [one for one in constants if model.buffers[one.buffer].data is not None]
+        origin = {name for one in tensors for name in flatbuffer.layers_of(one.name.decode())}
+        if layers is None or origin & {*layers}:
+            found += names
+    return found
+
+
+def clipped_range(values: np.ndarray) -> tuple[float, float]:
+    """The range that int8 should cover: the least mean squared error of clipping and rounding.
+
+    Rounding is taken as noise of a twelfth of the squared step on every value but 0, which is
+    always exact.
+
+    Args:
+        values: A sample of the tensor's values, one-dimensional.
+    """
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    rounded = np.count_nonzero(values) / len(values) / 12
+
+    def error(low: float, high: float) -> float:
+        beyond = values - np.clip(values, low, high)
+        return np.mean(beyond * beyond) + rounded * ((high - low) / 255) ** 2
+
+    for _ in range(2):
+        tries = [(low * a, high * b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))]
+        low, high = min(tries, key=lambda ends: error(*ends))
+    return float(low), float(high)
+
+
+def _observed(content: bytes, model, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
+    """A sample of each activation's values on the rows, its extremes among them."""
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_preserve_all_tensors=True,
+        # A delegate keeps tensors to itself.
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    (signature,) = model.signatureDefs
+    inputs = {one.name.decode(): one.tensorIndex for one in signature.inputs}
+    graph = model.subgraphs[0]
+    made = [number for op in graph.operators for number in op.outputs]
+    seen = {
+        number: Samples(len(rows[0]))
+        for number in dict.fromkeys([*graph.inputs, *made])
+        if graph.tensors[number].type == schema.TensorType.FLOAT32
+    }
+    for parts in zip(*rows, strict=True):
+        for order, part in enumerate(parts):
+            interpreter.set_tensor(inputs[f"input_{order}"], part[None])
+        interpreter.invoke()
+        for number, samples in seen.items():
+            samples.add(interpreter.get_tensor(number))
+    return {number: samples.values for number, samples in seen.items()}
