@@ -1,27 +1,29 @@
-"""One training step, FR with the full transform against plain Keras: time and peak memory.
+"""One training step against plain Keras, FR on whole kernels and on corners: time and memory.
 
     python benchmarks/train_step.py
 
-Each measurement is a process of its own; plain and FR take turns. Memory is the process' peak
-resident set, TensorFlow included.
+Each measurement is a process of its own, and they take turns. `fr` rebuilds whole kernels, `corner`
+begins with `regularize(model, start=...)`. Memory is the process' peak resident set, TensorFlow
+included.
 """
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from unet_forms import peak_megabytes
 
-# network -> (input shape, batch, steps measured)
+# network -> (input shape, batch, steps measured, coefficients that `corner` starts with)
 NETWORKS = {
-    "lenet5": ((28, 28, 1), 128, 30),
-    "resnet20": ((32, 32, 3), 128, 10),
-    "unet": ((128, 128, 3), 4, 4),
+    "lenet5": ((28, 28, 1), 128, 30, 4305),
+    "resnet20": ((32, 32, 3), 128, 10, 8127),
+    "unet": ((128, 128, 3), 4, 4, 2000),
 }
+KINDS = ("plain", "fr", "corner")
 WARMUP = 2
 
 
@@ -36,8 +38,10 @@ def worker(name: str, kind: str) -> dict:
     """Measures in this process: seconds of each step, peak megabytes."""
     from fr_keras import regularize
 
-    shape, batch, steps = NETWORKS[name]
-    model = network(name) if kind == "plain" else regularize(network(name))
+    shape, batch, steps, start = NETWORKS[name]
+    model = network(name)
+    if kind != "plain":
+        model = regularize(model, start=start if kind == "corner" else None)
     model.compile("adam", "sparse_categorical_crossentropy")
     rng = np.random.default_rng(0)
     x = rng.random((batch, *shape), np.float32)
@@ -48,23 +52,24 @@ def worker(name: str, kind: str) -> dict:
         model.train_on_batch(x, y)
         if step >= WARMUP:
             times.append(time.perf_counter() - begin)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    return {"seconds": times, "peak_megabytes": peak}
+    return {"seconds": times, "peak_megabytes": peak_megabytes()}
 
 
 def measure(name: str, rounds: int) -> dict:
-    found = {"plain": [], "fr": []}
+    found = {kind: [] for kind in KINDS}
     for _ in range(rounds):
         for kind, rows in found.items():
             command = [sys.executable, __file__, "--worker", name, kind]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
-    row = {"network": name, "input": NETWORKS[name][0], "batch": NETWORKS[name][1]}
+    keys = ("input", "batch", "steps", "start")
+    row = {"network": name, **dict(zip(keys, NETWORKS[name], strict=True))}
     for kind, rows in found.items():
         row[f"{kind}_seconds"] = float(np.median([s for one in rows for s in one["seconds"]]))
         row[f"{kind}_peak_megabytes"] = float(np.median([one["peak_megabytes"] for one in rows]))
-    row["time_ratio"] = round(row["fr_seconds"] / row["plain_seconds"], 3)
-    row["memory_ratio"] = round(row["fr_peak_megabytes"] / row["plain_peak_megabytes"], 3)
+    for kind in KINDS[1:]:
+        for what in ("seconds", "peak_megabytes"):
+            row[f"{kind}_{what}_ratio"] = round(row[f"{kind}_{what}"] / row[f"plain_{what}"], 3)
     print(row, flush=True)
     return row
 

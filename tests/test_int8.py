@@ -195,3 +195,19 @@ def test_aware_of_a_sequential_model_trains():
     losses = aware.fit(x, x[:, :1], epochs=10, verbose=0).history["loss"]
     assert losses[-1] < losses[0] / 2
     assert aware.count_params() > net.count_params()  # and the ranges
+
+
+def test_aware_of_shared_depthwise_and_nested_layers():
+    keras.utils.set_random_seed(0)
+    shared = layers.Conv2D(4, 3, padding="same", activation="relu", name="shared")
+    inner = keras.Sequential([keras.Input((8, 8, 4)), layers.DepthwiseConv2D(3, name="deep")])
+    inputs = keras.Input((8, 8, 4))
+    net = keras.Model(inputs, layers.Flatten()(inner(shared(shared(inputs)))))
+    x = np.random.default_rng(0).normal(size=(40, 8, 8, 4)).astype("float32")
+    aware = tflite.quantization_aware(net, x)
+    expected = net.predict(x, verbose=0)
+    assert np.abs(aware.predict(x, verbose=0) - expected).mean() < 0.02 * np.ptp(expected)
+    kernel = np.array(aware.get_layer("deep").kernel)[..., 0]
+    steps = np.abs(kernel).max((0, 1)) / 127
+    np.testing.assert_allclose(kernel / steps, np.round(kernel / steps), atol=1e-3)
+    assert tflite.convert(aware, quantize="int8", calibration=x).agreement.holds

@@ -1,5 +1,7 @@
 """Quantization-aware fine-tuning: a model that computes what its int8 file will."""
 
+import collections
+
 import keras
 import numpy as np
 from keras import ops
@@ -67,7 +69,11 @@ class FakeQuantize(keras.layers.Layer):
 
 
 class RoundedKernel:
-    """Joined to a Keras layer: computes with its kernel rounded to int8, each output by itself."""
+    """Joined to a Keras layer: computes with its kernel rounded to int8.
+
+    Each output channel has a step of its own, so that a batch normalization behind the layer,
+    which the converter multiplies into the kernel, changes nothing about the rounding.
+    """
 
     def add_weight(self, *args, name=None, **kwargs):
         weight = super().add_weight(*args, name=name, **kwargs)
@@ -81,8 +87,10 @@ class RoundedKernel:
         if not hasattr(self, "_exact"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
         kernel = ops.convert_to_tensor(self._exact)
-        output = len(kernel.shape) - (2 if isinstance(self, _TRANSPOSED) else 1)
-        axes = [axis for axis in range(len(kernel.shape)) if axis != output]
+        outputs = {-2} if isinstance(self, _TRANSPOSED) else {-1}
+        if isinstance(self, _DEPTHWISE):
+            outputs = {-2, -1}
+        axes = [axis for axis in range(-len(kernel.shape), 0) if axis not in outputs]
         step = ops.maximum(ops.max(ops.abs(kernel), axes, keepdims=True), 1e-12) / (_LEVELS // 2)
         return kernel + ops.stop_gradient(ops.round(kernel / step) * step - kernel)
 
@@ -103,12 +111,14 @@ _TRANSPOSED = (
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _PLAIN = (
     keras.layers.Dense,
     keras.layers.Conv1D,
     keras.layers.Conv2D,
     keras.layers.Conv3D,
     *_TRANSPOSED,
+    *_DEPTHWISE,
 )
 _ROUNDED = {
     plain: keras.saving.register_keras_serializable(package="fr_keras")(
@@ -135,8 +145,8 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     forward pass, with the ranges that `convert` would choose; the gradient passes by. What trains
     is what holds the coefficients: the cores of chains, whole kernels and biases. The cosines at
     the ends of chains stay what they are, and so do batch normalizations, by their moving
-    statistics. A few epochs with a hundredth of the learning rate of the training are typical.
-    Then `convert(aware, quantize="int8", calibration=...)` writes the file with the same ranges.
+    statistics. Train for a few epochs, with less than the learning rate of the training. Then
+    `convert(aware, quantize="int8", calibration=...)` writes the file with the same ranges.
 
     The result no longer has coefficients: keep `model` for what needs them.
 
@@ -174,9 +184,13 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
 
 
 def ranges(model: keras.Model) -> dict[str, tuple[float, float]]:
-    """The ranges of a quantization-aware model, by name of the layer that they are for."""
+    """The ranges of a quantization-aware model, by name of the layer that they are for.
+
+    A layer that is called several times has several, and is left out.
+    """
     rounding = [layer for layer in all_layers(model) if isinstance(layer, FakeQuantize)]
-    return {layer.source: layer.range for layer in rounding}
+    times = collections.Counter(layer.source for layer in rounding)
+    return {layer.source: layer.range for layer in rounding if times[layer.source] == 1}
 
 
 def exact(model: keras.Model) -> keras.Model:
@@ -214,9 +228,10 @@ class _Graph:
         # By the identity of a tensor: the tensor, and the layer that made it or what rounds it.
         self._owed: dict[int, tuple] = {}
         self._settled: dict[int, tuple] = {}
+        self._sources: list[str] = []
 
     def __call__(self, layer, *args, **kwargs):
-        if isinstance(layer, keras.Model):
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
             return self._nested(layer, args[0])
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
@@ -224,11 +239,10 @@ class _Graph:
             args, kwargs = keras.tree.map_structure(self._rounded, (args, kwargs))
         outputs = layer(*args, **kwargs)
         for tensor in keras.tree.flatten(outputs):
-            done = isinstance(layer, _SAME_SCALE)
-            (self._settled if done else self._owed)[id(tensor)] = (
-                tensor,
-                tensor if done else layer,
-            )
+            if isinstance(layer, _SAME_SCALE):
+                self._settled[id(tensor)] = (tensor, tensor)
+            else:
+                self._owed[id(tensor)] = (tensor, layer)
         return outputs
 
     def _nested(self, model: keras.Model, inputs):
@@ -256,7 +270,10 @@ class _Graph:
             return tensor
         if id(tensor) not in self._settled:
             source = tensor._keras_history.operation.name
-            rounded = FakeQuantize(source, name=f"{source}_range")(tensor)
+            number = self._sources.count(source)  # a shared layer puts out several tensors
+            self._sources.append(source)
+            name = f"{source}_range_{number}" if number else f"{source}_range"
+            rounded = FakeQuantize(source, name=name)(tensor)
             self._settled[id(tensor)] = (tensor, rounded)
             self._settled[id(rounded)] = (rounded, rounded)
         return self._settled[id(tensor)][1]
