@@ -65,6 +65,7 @@ class _Join:
             name
             for name, found in readers.items()
             if isinstance(self._layers.get(name), keras.layers.Concatenate)
+            and len(self._layers[name]._inbound_nodes) == 1
             and all(_takes_parts(reader, self._layers[name]) for reader in found)
         }
         self._unfinished = {

@@ -129,3 +129,7 @@ def test_what_is_read_otherwise_stays_concatenated():
     shared = layers.Dense(40)
     other = layers.Concatenate()(branches(inputs))
     assert read_otherwise(keras.Model(inputs, [shared(both), shared(other)])) == "Concatenate"
+    # A shared concatenation.
+    join = layers.Concatenate()
+    pair = [layers.Dense(40)(join(branches(inputs))) for _ in range(2)]
+    assert read_otherwise(keras.Model(inputs, pair)) == "Concatenate"
