@@ -32,8 +32,8 @@ class FakeQuantize(keras.layers.Layer):
 
     >>> layer = FakeQuantize("relu")
     >>> layer.set_range(0.0, 25.5)
-    >>> layer(keras.ops.array([0.06, 30.0])).numpy().round(3).tolist()
-    [0.1, 25.5]
+    >>> layer(keras.ops.array([0.06, 30.0])).numpy().round(3)
+    array([ 0.1, 25.5], dtype=float32)
 
     Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
     Integer-Arithmetic-Only Inference", CVPR 2018.

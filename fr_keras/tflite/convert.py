@@ -109,6 +109,7 @@ def convert(
 
     Example:
 
+    >>> import numpy as np
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> x = np.random.default_rng(0).normal(size=(50, 8))
     >>> convert(model, quantize="int8", calibration=x).agreement.holds
