@@ -55,13 +55,13 @@ def calibrated(
         rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
         ranges: Ranges that are known already, by name of the last Keras layer of an op.
     """
-    model = flatbuffer.read(content)
+    model, ranges = flatbuffer.read(content), ranges or {}
     graph = model.subgraphs[0]
     ends = {*graph.inputs, *graph.outputs}
     for number, values in _observed(content, model, rows).items():
         low, high = (values.min(), values.max()) if number in ends else clipped_range(values)
         layers = flatbuffer.layers_of(graph.tensors[number].name.decode())
-        known = [(ranges or {})[name] for name in layers if name in (ranges or {})]
+        known = [ranges[name] for name in layers if name in ranges]
         low, high = known[0] if known else (low, high)
         parameters = schema.QuantizationParametersT()
         parameters.min, parameters.max = [float(low)], [float(high)]
