@@ -59,13 +59,15 @@ def _held(
     content: bytes, rows: list[np.ndarray], finished: Callable[[bytes], bytes], exact: bytes
 ) -> bytes:
     """The int8 file with the fewest bottlenecks in segments whose outputs are close enough."""
-    some = [part[np.linspace(0, len(part) - 1, _JUDGED).astype(int)] for part in rows]
+    count = len(rows[0])
+    chosen = np.linspace(0, count - 1, min(_JUDGED, count)).astype(int)
+    some = [part[chosen] for part in rows]
     expected = Runner(exact).run_all(some)
-    reach, tried, split = reaches(content, rows), [], -1
+    reach, tried, most = reaches(content, rows), [], -1
     for share in _SHARES:
         candidate, count = segmented(content, reach, share)
-        if count > split:
-            split, file = count, finished(candidate)
+        if count > most:
+            most, file = count, finished(candidate)
             tried.append((_noise(Runner(file).run_all(some), expected), file))
         if tried[-1][0] <= _NOISE:
             return tried[-1][1]

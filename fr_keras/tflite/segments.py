@@ -31,7 +31,7 @@ _LINEAR = {
 }
 _FACTOR = 4  # channels for each one: 2 more bits where all have the same range
 _TOP = 6.0
-_SILENT = 1e-30  # no row excites it, and its inverse is no float32
+_SILENT = 1e-5  # TensorFlow's narrowest range is 2e-6: below, its steps are not the data's
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int32): schema.TensorType.INT32,
