@@ -9,6 +9,7 @@ of one network run in turn, so that a ratio compares what ran side by side.
 import argparse
 import functools
 import json
+import warnings
 from pathlib import Path
 
 import keras
@@ -56,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", category=tflite.ConversionWarning)
     rows = [row for name in NETWORKS for row in measure(name)]
     result = {"benchmark": "forms", "environment": environment(), "keep": KEEP, "rows": rows}
     (arguments.out / "forms.json").write_text(json.dumps(result, indent=1) + "\n")

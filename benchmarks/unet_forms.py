@@ -4,7 +4,9 @@
 
 Each file runs in processes of its own on LiteRT, the files in turn, so that a ratio compares
 what ran side by side. Memory is the process' peak resident set above that of one that only
-imports LiteRT. Accuracy is not the subject: the coefficients are random.
+imports LiteRT. Accuracy is not the subject: the coefficients are random. A factored network is
+bound by memory: `traffic_megabytes` is what its ops read and write of activations, and the time
+beside it is what copying as much takes.
 """
 
 import argparse
@@ -81,6 +83,37 @@ def worker(path: str, runs: int) -> dict:
     return {"seconds": times, "peak_megabytes": peak_megabytes() - baseline}
 
 
+def traffic(content: bytes) -> float:
+    """Megabytes of activations that the ops of a file read and write."""
+    from fr_keras.tflite import flatbuffer
+
+    model, total = flatbuffer.read(content), 0
+    graph = model.subgraphs[0]
+    widths = {0: 4, 1: 2, 2: 4, 9: 1}  # float32, float16, int32, int8
+    for op in graph.operators:
+        for tensor in (
+            graph.tensors[number] for number in (*op.inputs, *op.outputs) if number >= 0
+        ):
+            if model.buffers[tensor.buffer].data is None:
+                total += int(np.prod(tensor.shape)) * widths[tensor.type]
+    return total / 1e6
+
+
+def copy_seconds(megabytes: float) -> float:
+    """Seconds to read and write as much in all: each thread copies blocks larger than a cache."""
+    import concurrent.futures
+
+    block = np.ones(16_000_000, np.uint8)
+    targets = [np.empty_like(block) for _ in range(THREADS)]
+    times = []
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(20):
+            begin = time.perf_counter()
+            list(pool.map(lambda target: np.copyto(target, block), targets))
+            times.append(time.perf_counter() - begin)
+    return float(np.median(times)) * megabytes / (THREADS * 32)
+
+
 def peak_megabytes() -> float:
     # Not getrusage: its peak is that of the parent where the parent was larger.
     status = Path("/proc/self/status").read_text()
@@ -104,7 +137,9 @@ def measure(paths: dict, rounds: int) -> list[dict]:
             "gzip_bytes": len(gzip.compress(content, mtime=0)),
             "seconds": float(np.median([s for one in parts for s in one["seconds"]])),
             "peak_megabytes": float(np.median([one["peak_megabytes"] for one in parts])),
+            "traffic_megabytes": round(traffic(content)),
         }
+        row["copy_seconds"] = copy_seconds(row["traffic_megabytes"])
         same = [one for one in rows if (one["form"], one["mode"]) == ("dense", mode)]
         if same:
             row["times_faster_than_dense"] = round(same[0]["seconds"] / row["seconds"], 1)
