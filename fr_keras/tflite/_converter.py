@@ -4,7 +4,7 @@ import contextlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -50,24 +50,29 @@ def converted(
         in_float = outputs_of_ops(content, float_layers)
         return named(quantized(content, float_io, in_float), model)
 
-    if ranges:  # a quantization-aware model has learnt to live with the steps that these give
+    # A quantization-aware model has learnt to live with the steps that its ranges give.
+    reach = {} if ranges else reaches(content, rows)
+    if not reach:
         return finished(content)
-    return _held(content, rows, finished, named(content, model))
+    tries = (segmented(content, reach, share) for share in _SHARES)
+    return _held(tries, finished, rows, named(content, model))
 
 
 def _held(
-    content: bytes, rows: list[np.ndarray], finished: Callable[[bytes], bytes], exact: bytes
+    tries: Iterable[tuple[bytes, int]],
+    finished: Callable[[bytes], bytes],
+    rows: list[np.ndarray],
+    exact: bytes,
 ) -> bytes:
     """The int8 file with the fewest bottlenecks in segments whose outputs are close enough."""
     count = len(rows[0])
     chosen = np.linspace(0, count - 1, min(_JUDGED, count)).astype(int)
     some = [part[chosen] for part in rows]
     expected = Runner(exact).run_all(some)
-    reach, tried, most = reaches(content, rows), [], -1
-    for share in _SHARES:
-        candidate, count = segmented(content, reach, share)
-        if count > most:
-            most, file = count, finished(candidate)
+    tried, most = [], -1
+    for content, split in tries:
+        if split > most:
+            most, file = split, finished(content)
             tried.append((_noise(Runner(file).run_all(some), expected), file))
         if tried[-1][0] <= _NOISE:
             return tried[-1][1]

@@ -74,6 +74,8 @@ def reaches(content: bytes, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
     """
     graph = _Graph(content)
     parts = [part for one in graph.bottlenecks() for part in one.parts]
+    if not parts:
+        return {}
     seen = {part: _Channels(len(rows[0]), graph.channels(part)) for part in parts}
     observe(content, rows, seen)
     return {part: channels.reach for part, channels in seen.items()}
