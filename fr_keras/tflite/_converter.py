@@ -16,6 +16,7 @@ from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
 from fr_keras.tflite.rows import float32_for
 from fr_keras.tflite.run import Runner
 from fr_keras.tflite.segments import reaches, segmented
+from fr_keras.tflite.transposed import depth_to_space
 
 # The largest noise of int8 outputs, as a part of their own spread, that asks for nothing more.
 _NOISE = 0.05
@@ -47,6 +48,7 @@ def converted(
     content = calibrated(content, rows, ranges)
 
     def finished(content: bytes) -> bytes:
+        content = depth_to_space(content)
         in_float = outputs_of_ops(content, float_layers)
         return named(quantized(content, float_io, in_float), model)
 

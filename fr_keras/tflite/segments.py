@@ -18,6 +18,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.graph import Graph
 from fr_keras.tflite.observe import observe
 from fr_keras.tflite.quantize import Samples, clipped_range
 
@@ -32,10 +33,6 @@ _LINEAR = {
 _FACTOR = 4  # channels for each one: 2 more bits where all have the same range
 _TOP = 6.0
 _SILENT = 1e-5  # TensorFlow's narrowest range is 2e-6: below, its steps are not the data's
-_TYPES = {
-    np.dtype(np.float32): schema.TensorType.FLOAT32,
-    np.dtype(np.int32): schema.TensorType.INT32,
-}
 # The first version of TRANSPOSE_CONV with an activation; those before ignore it.
 _VERSION_WITH_ACTIVATION = 4
 
@@ -100,12 +97,11 @@ def segmented(content: bytes, reach: dict[int, np.ndarray], share: float) -> tup
     return flatbuffer.write(graph.model), len(chosen)
 
 
-class _Graph:
+class _Graph(Graph):
     """A parsed file, with who writes and who reads each tensor."""
 
     def __init__(self, content: bytes):
-        self.model = flatbuffer.read(content)
-        self.graph = self.model.subgraphs[0]
+        super().__init__(content)
         self.writer, self.readers = {}, {}
         for op in self.graph.operators:
             self.writer |= dict.fromkeys(op.outputs, op)
@@ -150,36 +146,31 @@ class _Graph:
         for reader in one.readers:
             kernel = self._kernel(reader)
             columns = [kernel[..., s.channels] * (s.signs * s.width / _TOP) for s in parts]
-            self._set(reader, _LINEAR[self._kind(reader)][1], np.concatenate(columns, -1))
+            self.set_constant(reader, _LINEAR[self.kind(reader)][1], np.concatenate(columns, -1))
         return True
 
     def _widen_writer(self, number: int, segments: "_Segments") -> None:
         op = self.writer[number]
-        kind, (_, kernel, bias) = self._kind(op), _LINEAR[self._kind(op)]
+        kind, (_, kernel, bias) = self.kind(op), _LINEAR[self.kind(op)]
         factors = segments.signs * _TOP / segments.width
         rows = self._kernel(op)
-        offsets = self._constant(op.inputs[bias]) if self._has_bias(op) else np.zeros(len(rows))
+        offsets = self.constant(op.inputs[bias]) if self._has_bias(op) else np.zeros(len(rows))
         rows = rows[segments.channels] * factors.reshape(-1, *[1] * (rows.ndim - 1))
-        self._set(op, kernel, rows)
-        self._set(op, bias, offsets[segments.channels] * factors - _TOP * segments.starts)
+        self.set_constant(op, kernel, rows)
+        self.set_constant(op, bias, offsets[segments.channels] * factors - _TOP * segments.starts)
         op.builtinOptions.fusedActivationFunction = _ACTIVATIONS.RELU6
         if kind == _OPS.TRANSPOSE_CONV:
             *shape, _ = self.graph.tensors[number].shape
-            self._set(op, 0, np.array([*shape, len(factors)]), np.int32)
+            self.set_constant(op, 0, np.array([*shape, len(factors)]), np.int32)
             code = self.model.operatorCodes[op.opcodeIndex]
             code.version = max(code.version, _VERSION_WITH_ACTIVATION)
         self._reshape(number, len(factors))
 
     def _concatenate(self, op: schema.OperatorT, channels: int) -> None:
         """Makes a concatenation of a sum: what reads it adds up anyway."""
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = _OPS.CONCATENATION
-        code.version = 1
-        self.model.operatorCodes.append(code)
-        op.opcodeIndex = len(self.model.operatorCodes) - 1
-        op.builtinOptions = schema.ConcatenationOptionsT()
-        op.builtinOptions.axis = len(self.graph.tensors[op.outputs[0]].shape) - 1
-        op.builtinOptionsType = schema.BuiltinOptions.ConcatenationOptions
+        options = schema.ConcatenationOptionsT()
+        options.axis = len(self.graph.tensors[op.outputs[0]].shape) - 1
+        self.become(op, _OPS.CONCATENATION, options)
         self._reshape(op.outputs[0], channels)
 
     def _reshape(self, number: int, channels: int) -> None:
@@ -189,67 +180,40 @@ class _Graph:
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.min, tensor.quantization.max = [0.0], [_TOP]
 
-    def _kind(self, op: schema.OperatorT) -> int:
-        return self.model.operatorCodes[op.opcodeIndex].builtinCode
-
     def _is(self, op: schema.OperatorT | None, kind: int) -> bool:
         none = _ACTIVATIONS.NONE
         return (
             op is not None
-            and self._kind(op) == kind
+            and self.kind(op) == kind
             and getattr(op.builtinOptions, "fusedActivationFunction", none) == none
         )
 
     def _reads(self, op: schema.OperatorT, number: int) -> bool:
         """Whether a linear op reads the tensor as its activation, with a kernel for all of it."""
-        if self._kind(op) not in _LINEAR:
+        if self.kind(op) not in _LINEAR:
             return False
-        activation, kernel, bias = _LINEAR[self._kind(op)]
+        activation, kernel, bias = _LINEAR[self.kind(op)]
         constants = [kernel, bias] if self._has_bias(op) else [kernel]
         return (
             op.inputs[activation] == number
-            and all(self._is_constant(op.inputs[position]) for position in constants)
+            and all(self.is_constant(op.inputs[position]) for position in constants)
             and self._kernel(op).shape[-1] == self.channels(number)
         )
 
     def _writes(self, op: schema.OperatorT | None, number: int) -> bool:
         linear = any(self._is(op, kind) for kind in _LINEAR)
-        return linear and self._reads(op, op.inputs[_LINEAR[self._kind(op)][0]])
+        return linear and self._reads(op, op.inputs[_LINEAR[self.kind(op)][0]])
 
     def _only_for(self, number: int, op: schema.OperatorT) -> bool:
         """Whether a linear op writes the tensor for one op alone."""
         return self._writes(self.writer.get(number), number) and self.readers[number] == [op]
 
     def _has_bias(self, op: schema.OperatorT) -> bool:
-        bias = _LINEAR[self._kind(op)][2]
+        bias = _LINEAR[self.kind(op)][2]
         return len(op.inputs) > bias and op.inputs[bias] >= 0
 
-    def _is_constant(self, number: int) -> bool:
-        tensor = self.graph.tensors[number]
-        held = self.model.buffers[tensor.buffer].data is not None
-        return held and tensor.type == schema.TensorType.FLOAT32
-
     def _kernel(self, op: schema.OperatorT) -> np.ndarray:
-        return self._constant(op.inputs[_LINEAR[self._kind(op)][1]])
-
-    def _constant(self, number: int) -> np.ndarray:
-        tensor = self.graph.tensors[number]
-        data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
-        return data.view(np.float32).reshape(tensor.shape).astype(np.float64)
-
-    def _set(self, op: schema.OperatorT, position: int, values, dtype=np.float32) -> None:
-        """Gives an op a constant of its own: it may have none, or share it with others."""
-        tensor, buffer = schema.TensorT(), schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values, dtype).tobytes(), np.uint8)
-        self.model.buffers.append(buffer)
-        tensor.buffer = len(self.model.buffers) - 1
-        named = op.inputs[position] if position < len(op.inputs) else op.outputs[0]
-        tensor.name = self.graph.tensors[named].name
-        tensor.type = _TYPES[np.dtype(dtype)]
-        tensor.shape = np.array(np.shape(values), np.int32)
-        self.graph.tensors.append(tensor)
-        op.inputs = np.array([*op.inputs, *[-1] * (position + 1 - len(op.inputs))], np.int32)
-        op.inputs[position] = len(self.graph.tensors) - 1
+        return self.constant(op.inputs[_LINEAR[self.kind(op)][1]])
 
 
 @dataclasses.dataclass(frozen=True)
