@@ -33,16 +33,20 @@ class FRBatchNormalization(keras.layers.BatchNormalization):
         last = self.axis in (-1, len(inputs.shape) - 1)
         if stage is None or mask is not None or self.synchronized or self.renorm or not last:
             return super().call(inputs, training=training, mask=mask)
-        mean, variance = self.moving_mean, self.moving_variance
+        weights = (self.moving_mean, self.moving_variance, self.gamma, self.beta)
+        mean, variance, gamma, beta = (
+            None if weight is None else ops.cast(weight, "float32") for weight in weights
+        )
         if training and self.trainable:
-            mean, variance = stage.moments()
-            for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+            before, (mean, variance) = (mean, variance), stage.moments()
+            for moving, old, new in zip(weights[:2], before, (mean, variance), strict=True):
+                moving.assign(old * self.momentum + new * (1.0 - self.momentum))
         scale = ops.rsqrt(variance + self.epsilon)
-        if self.scale:
-            scale = scale * self.gamma
-        offset = (0.0 if stage.bias is None else stage.bias) - mean
-        offset = offset * scale + (self.beta if self.center else 0.0)
+        if gamma is not None:
+            scale = scale * gamma
+        offset = ((0.0 if stage.bias is None else stage.bias) - mean) * scale
+        if beta is not None:
+            offset = offset + beta
         return ops.cast(stage.scaled(scale, offset), self.compute_dtype)
 
     def plain(self) -> keras.layers.BatchNormalization:
