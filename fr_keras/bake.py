@@ -4,7 +4,7 @@ import keras
 
 from fr_keras.forms import WHOLE, chooser
 from fr_keras.joins import joined
-from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
+from fr_keras.layers import TWINS, FactoredKernel, FRBatchNormalization, FrequencyTwin
 from fr_keras.rebuild import rebuild
 
 _PLAIN = {twin: plain for plain, twin in TWINS.items()}
@@ -50,6 +50,8 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     choose = chooser(form)
 
     def exchange(layer):
+        if isinstance(layer, FRBatchNormalization):
+            return layer.plain()
         if not isinstance(layer, FrequencyTwin):
             return None
         roles = choose(layer).roles if isinstance(layer, FactoredKernel) else WHOLE

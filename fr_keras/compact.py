@@ -2,7 +2,7 @@
 
 import keras
 
-from fr_keras.layers import FrequencyKernel
+from fr_keras.layers import FRBatchNormalization, FrequencyKernel
 from fr_keras.rebuild import rebuild
 
 
@@ -35,6 +35,8 @@ def compact(model: keras.Model) -> keras.Model:
     """
 
     def exchange(layer):
+        if type(layer) is keras.layers.BatchNormalization:
+            return FRBatchNormalization.from_config(layer.get_config())
         if not isinstance(layer, FrequencyKernel):
             return None
         return type(layer).from_config({**layer.get_config(), "stored": layer.corner})

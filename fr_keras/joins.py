@@ -7,12 +7,13 @@ import numpy as np
 
 from fr_keras.rebuild import rebuild
 
-_TRANSPOSED = (
+#: Plain layers with a kernel `(..., out, in)`, and those with one `(..., in, out)`.
+TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
-_FORWARD = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+FORWARD = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
 def joined(model: keras.Model) -> keras.Model:
@@ -45,7 +46,7 @@ class _Parts:
 
 @dataclasses.dataclass(frozen=True)
 class _Unfinished:
-    """What a chain computes before its last stage, which is linear and still owed."""
+    """A chain that is not called yet, for its end depends on what reads it; and its input."""
 
     tensor: keras.KerasTensor
     chain: keras.Sequential
@@ -108,7 +109,7 @@ def _takes_parts(reader, concatenation: keras.layers.Concatenate) -> bool:
     first, rank = reader.layers[0], len(concatenation.output.shape)
     channels = 1 if getattr(first, "data_format", None) == "channels_first" else rank - 1
     return (
-        isinstance(first, _FORWARD)
+        isinstance(first, FORWARD)
         and {1} == {*getattr(first, "kernel_size", (1,)), *getattr(first, "strides", (1,))}
         and getattr(first, "groups", 1) == 1
         and concatenation.axis % rank == channels
@@ -121,7 +122,7 @@ def _ends_linear(layer) -> bool:
         return False
     last = layer.layers[-1]
     return (
-        isinstance(last, _FORWARD + _TRANSPOSED)
+        isinstance(last, FORWARD + TRANSPOSED)
         and getattr(last, "groups", 1) == 1
         and last.activation is keras.activations.linear
     )
@@ -209,7 +210,7 @@ def _like(stage: keras.layers.Layer, name: str, kernel: np.ndarray, bias) -> ker
 
 
 def _is_transposed(stage: keras.layers.Layer) -> bool:
-    return isinstance(stage, _TRANSPOSED)
+    return isinstance(stage, TRANSPOSED)
 
 
 def _squeezed(kernel: np.ndarray) -> np.ndarray:

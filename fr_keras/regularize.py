@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 
 from fr_keras import zigzag
-from fr_keras.layers import TWINS, FRDense, FrequencyKernel, FrequencyTwin, refusal
+from fr_keras.layers import (
+    TWINS,
+    FRBatchNormalization,
+    FRDense,
+    FrequencyKernel,
+    FrequencyTwin,
+    refusal,
+)
 from fr_keras.rebuild import all_layers, check_graph, rebuild
 from fr_keras.sharing import Keep, targets
 
@@ -42,7 +49,8 @@ def regularize(
 
     The twin computes the same function, for nothing is cut yet: train it with
     `TailTruncation`. With `start` it begins with the low frequencies alone and stores no others:
-    training then takes less memory, and less time where their corners are small.
+    training then takes less memory, and less time where their corners are small; batch
+    normalizations become `layers.FRBatchNormalization`, which computes the same from less.
 
     Layers keep their names. Layer types without a twin, such as normalization, are copied as they
     are; `summary` names them. Nested models and `TimeDistributed` are opened, other layers that
@@ -91,6 +99,8 @@ def regularize(
     twins: dict[int, FrequencyTwin] = {}
 
     def exchange(layer):
+        if start is not None and type(layer) is keras.layers.BatchNormalization:
+            return FRBatchNormalization.from_config(layer.get_config())
         if id(layer) not in configs:
             return None
         twins[id(layer)] = TWINS[type(layer)].from_config(configs[id(layer)])

@@ -5,6 +5,7 @@ import keras
 from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin, refusal
 from fr_keras.layers.attention import FRMultiHeadAttention
+from fr_keras.layers.batch_norm import FRBatchNormalization
 from fr_keras.layers.conv import (
     FRConv1D,
     FRConv1DTranspose,
@@ -41,6 +42,7 @@ TWINS: dict[type[keras.layers.Layer], type[FrequencyTwin]] = {
 __all__ = [
     "TWINS",
     "Chain",
+    "FRBatchNormalization",
     "FRConv1D",
     "FRConv1DTranspose",
     "FRConv2D",

@@ -34,6 +34,51 @@ class Chain:
     weights: int
 
 
+@dataclasses.dataclass(frozen=True)
+class LastStage:
+    """How a tensor was computed: `inputs @ matrix + bias` along its last axis.
+
+    It rides on the tensor, as Keras' masks do, for a layer that can do better from here than from
+    the tensor itself; what nobody reads is then pruned from the graph.
+
+    Attributes:
+        inputs: The bottleneck `(..., r)`.
+        matrix: `(r, channels)` in float32.
+        bias: `(channels,)` in float32, or `None`.
+    """
+
+    inputs: object
+    matrix: object
+    bias: object
+
+    @staticmethod
+    def of(tensor) -> "LastStage | None":
+        """What rides on a tensor."""
+        return getattr(tensor, "_fr_keras_last_stage", None)
+
+    def ride_on(self, tensor) -> None:
+        tensor._fr_keras_last_stage = self
+
+    def moments(self):
+        """Mean and variance of each channel over all positions, in float32."""
+        z = ops.cast(ops.reshape(self.inputs, (-1, self.inputs.shape[-1])), "float32")
+        mean = ops.mean(z, axis=0)
+        centred = z - mean
+        covariance = ops.matmul(ops.transpose(centred), centred)
+        covariance /= ops.cast(ops.shape(z)[0], "float32")
+        variance = ops.sum(ops.matmul(covariance, self.matrix) * self.matrix, axis=0)
+        mean = ops.squeeze(ops.matmul(mean[None], self.matrix), 0)
+        # Of a constant channel the variance is a rounding error, of either sign.
+        return mean if self.bias is None else mean + self.bias, ops.maximum(variance, 0.0)
+
+    def scaled(self, scale, offset):
+        """`inputs @ (matrix * scale) + offset`, in the dtype of the inputs."""
+        matrix = ops.cast(self.matrix * scale, self.inputs.dtype)
+        kernel = ops.reshape(matrix, (1,) * (len(self.inputs.shape) - 2) + tuple(matrix.shape))
+        outputs = ops.conv(self.inputs, kernel, data_format="channels_last")
+        return ops.add(outputs, ops.cast(offset, outputs.dtype))
+
+
 class FactoredKernel(FrequencyKernel):
     """A `FrequencyKernel` that can be applied as a chain of an input, a core and an output stage.
 
@@ -130,10 +175,20 @@ class FactoredKernel(FrequencyKernel):
             return super().call(inputs)
         x, kernels = inputs, self.stage_kernels(roles, self._masked(self.coefficients))
         for role, kernel in kernels.items():
-            x = self._apply(role, x, ops.cast(kernel, self.compute_dtype))
+            before, x = x, self._apply(role, x, ops.cast(kernel, self.compute_dtype))
         if self.bias is not None:
             x = ops.add(x, self._shaped_bias())
-        return x if self.activation is None else self.activation(x)
+        if self.activation not in (None, keras.activations.linear):
+            return self.activation(x)
+        if roles[-1] == "out" and self._ends_in_matrix():
+            matrix = ops.reshape(kernels["out"], kernels["out"].shape[-2:])
+            bias = None if self.bias is None else ops.cast(self.bias, "float32")
+            LastStage(before, matrix, bias).ride_on(x)
+        return x
+
+    def _ends_in_matrix(self) -> bool:
+        """Whether the output stage is one matrix along the last axis."""
+        return False
 
     def _roles_of_stored_corner(self) -> tuple[str, ...]:
         """The chain with the fewest multiply-adds; `min` takes the one of fewer stages in a tie."""

@@ -29,6 +29,9 @@ class _Convolution(FactoredKernel):
             return self._core_layer(shape, options)
         return _CONVOLUTIONS[self.rank](shape[-1], 1, groups=self.groups, **options)
 
+    def _ends_in_matrix(self):
+        return self.groups == 1 and self.data_format == "channels_last"
+
     def _shaped_bias(self):
         first = self.data_format == "channels_first"
         return ops.reshape(

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fr_keras.joins import FORWARD, TRANSPOSED
 from fr_keras.rebuild import all_layers, check_graph, rebuild
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.quantize import Samples, clipped_range
@@ -87,7 +88,7 @@ class RoundedKernel:
         if not hasattr(self, "_exact"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
         kernel = ops.convert_to_tensor(self._exact)
-        outputs = {-2} if isinstance(self, _TRANSPOSED) else {-1}
+        outputs = {-2} if isinstance(self, TRANSPOSED) else {-1}
         if isinstance(self, _DEPTHWISE):
             outputs = {-2, -1}
         axes = [axis for axis in range(-len(kernel.shape), 0) if axis not in outputs]
@@ -106,20 +107,8 @@ class RoundedKernel:
         keras.layers.Layer.load_own_variables(self, store)
 
 
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-_PLAIN = (
-    keras.layers.Dense,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    *_TRANSPOSED,
-    *_DEPTHWISE,
-)
+_PLAIN = (*FORWARD, *TRANSPOSED, *_DEPTHWISE)
 _ROUNDED = {
     plain: keras.saving.register_keras_serializable(package="fr_keras")(
         type(f"Rounded{plain.__name__}", (RoundedKernel, plain), {"__doc__": RoundedKernel.__doc__})

@@ -5,22 +5,27 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tensorflow.compiler.mlir.lite import types_pb2
 
 # What `tf.lite.experimental.QuantizationDebugger` runs on; it takes no ranges of one's own.
 from tensorflow.lite.python.convert import mlir_quantize
 
 from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.observe import observe
 
 _SAMPLES = 2**17  # of each tensor, over all rows
 _SHRINK = np.geomspace(1, 0.05, 40)
 
 
 class Samples:
-    """Some of the values of a tensor on a number of rows, its extremes among them."""
+    """A random sample of the values of a tensor on a number of rows, and its extremes.
+
+    Attributes:
+        ends: The smallest and the largest value, in the sample or not.
+    """
 
     def __init__(self, rows: int):
+        self.ends = (np.inf, -np.inf)
         self._share = max(64, _SAMPLES // rows)
         self._rng = np.random.default_rng(0)
         self._parts: list[np.ndarray] = []
@@ -28,9 +33,9 @@ class Samples:
     def add(self, row: np.ndarray) -> None:
         """Takes values of a row."""
         values = row.ravel()
+        self.ends = min(self.ends[0], values.min()), max(self.ends[1], values.max())
         if values.size > self._share:
-            some = values[self._rng.integers(0, values.size, self._share)]
-            values = np.append(some, [values.min(), values.max()])
+            values = values[self._rng.integers(0, values.size, self._share)]
         self._parts.append(values)
 
     @property
@@ -55,13 +60,13 @@ def calibrated(
         rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
         ranges: Ranges that are known already, by name of the last Keras layer of an op.
     """
-    model = flatbuffer.read(content)
+    model, ranges = flatbuffer.read(content), ranges or {}
     graph = model.subgraphs[0]
     ends = {*graph.inputs, *graph.outputs}
-    for number, values in _observed(content, model, rows).items():
-        low, high = (values.min(), values.max()) if number in ends else clipped_range(values)
+    for number, seen in _observed(content, model, rows).items():
+        low, high = seen.ends if number in ends else clipped_range(seen.values)
         layers = flatbuffer.layers_of(graph.tensors[number].name.decode())
-        known = [(ranges or {})[name] for name in layers if name in (ranges or {})]
+        known = [ranges[name] for name in layers if name in ranges]
         low, high = known[0] if known else (low, high)
         parameters = schema.QuantizationParametersT()
         parameters.min, parameters.max = [float(low)], [float(high)]
@@ -108,7 +113,7 @@ def outputs_of_ops(content: bytes, layers: Sequence[str] | None = None) -> list[
     return found
 
 
-def clipped_range(values: np.ndarray) -> tuple[float, float]:
+def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:
     """The range that int8 should cover: the least mean squared error of clipping and rounding.
 
     Rounding is taken as noise of a twelfth of the squared step on every value but 0, which is
@@ -116,13 +121,14 @@ def clipped_range(values: np.ndarray) -> tuple[float, float]:
 
     Args:
         values: A sample of the tensor's values, one-dimensional.
+        steps: Number of steps in the range.
     """
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
     rounded = np.count_nonzero(values) / len(values) / 12
 
     def error(low: float, high: float) -> float:
         beyond = values - np.clip(values, low, high)
-        return np.mean(beyond * beyond) + rounded * ((high - low) / 255) ** 2
+        return np.mean(beyond * beyond) + rounded * ((high - low) / steps) ** 2
 
     for _ in range(2):
         tries = [(low * a, high * b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))]
@@ -130,17 +136,8 @@ def clipped_range(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _observed(content: bytes, model, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
-    """A sample of each activation's values on the rows, its extremes among them."""
-    interpreter = Interpreter(
-        model_content=content,
-        experimental_preserve_all_tensors=True,
-        # A delegate keeps tensors to itself.
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
-    interpreter.allocate_tensors()
-    (signature,) = model.signatureDefs
-    inputs = {one.name.decode(): one.tensorIndex for one in signature.inputs}
+def _observed(content: bytes, model, rows: list[np.ndarray]) -> dict[int, Samples]:
+    """A sample of each activation's values on the rows."""
     graph = model.subgraphs[0]
     made = [number for op in graph.operators for number in op.outputs]
     seen = {
@@ -148,10 +145,5 @@ def _observed(content: bytes, model, rows: list[np.ndarray]) -> dict[int, np.nda
         for number in dict.fromkeys([*graph.inputs, *made])
         if graph.tensors[number].type == schema.TensorType.FLOAT32
     }
-    for parts in zip(*rows, strict=True):
-        for order, part in enumerate(parts):
-            interpreter.set_tensor(inputs[f"input_{order}"], part[None])
-        interpreter.invoke()
-        for number, samples in seen.items():
-            samples.add(interpreter.get_tensor(number))
-    return {number: samples.values for number, samples in seen.items()}
+    observe(content, rows, seen)
+    return seen

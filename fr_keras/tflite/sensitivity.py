@@ -7,6 +7,7 @@ from fr_keras.forms import chooser
 from fr_keras.rebuild import all_layers
 from fr_keras.tflite._converter import named, raw
 from fr_keras.tflite.agreement import Agreement, agreements
+from fr_keras.tflite.aware import exact
 from fr_keras.tflite.convert import check_convertible
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
@@ -46,6 +47,7 @@ def sensitivity(
     """
     chooser(form)
     check_convertible(model, "int8")
+    model = exact(model)
     calibrating, checking, rows_from = split_rows(calibration, model, "int8")
     plain = deployable(model, form)
     content = calibrated(raw(plain, "int8"), calibrating)

@@ -1,0 +1,50 @@
+"""Batch normalization behind a factored layer, from its bottleneck."""
+
+import keras
+from keras import ops
+
+from fr_keras.layers._factored import LastStage
+
+
+@keras.saving.register_keras_serializable(package="fr_keras")
+class FRBatchNormalization(keras.layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` that never reads the wide tensor it normalizes.
+
+    The channels `y = z B + b` that a factored layer gives are mixtures of its few bottleneck
+    channels `z`. Their statistics follow from those of `z`,
+
+        mean(y) = mean(z) B + b,    var(y)_o = (B^T cov(z) B)_oo,
+
+    and the normalization is a scaling of the columns of `B`. So statistics cost next to nothing,
+    and the wide tensor is written once, normalized already, instead of being read and written
+    for each step of the formula.
+
+    Same arguments in the same order, same weights, same numbers but for rounding. Behind any
+    other layer, with a mask, synchronized or with renormalization, it is the plain layer.
+
+    Example:
+
+    >>> FRBatchNormalization()(keras.ops.ones((2, 9, 9, 4))).shape
+    TensorShape([2, 9, 9, 4])
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        stage = LastStage.of(inputs)
+        last = self.axis in (-1, len(inputs.shape) - 1)
+        if stage is None or mask is not None or self.synchronized or self.renorm or not last:
+            return super().call(inputs, training=training, mask=mask)
+        mean, variance = self.moving_mean, self.moving_variance
+        if training and self.trainable:
+            mean, variance = stage.moments()
+            for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                moving.assign(moving * self.momentum + new * (1.0 - self.momentum))
+        scale = ops.rsqrt(variance + self.epsilon)
+        if self.scale:
+            scale = scale * self.gamma
+        offset = (0.0 if stage.bias is None else stage.bias) - mean
+        offset = offset * scale + (self.beta if self.center else 0.0)
+        return ops.cast(stage.scaled(scale, offset), self.compute_dtype)
+
+    def plain(self) -> keras.layers.BatchNormalization:
+        """Returns the plain layer, not built."""
+        return keras.layers.BatchNormalization.from_config(self.get_config())
