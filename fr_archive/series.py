@@ -18,8 +18,10 @@ from fr_archive.steps import HIGHEST, LOWEST, Quantized
 
 MOST_SERIES = 1 << 12
 MOST_NUMBERS = 1 << 22
-# A number takes 1/44 of a bit or more (`rangecoder`), and the stream may be a byte short.
-MOST_NUMBERS_A_BYTE = 1 << 9
+# Zeros are nearly free, and time is not: beyond the first ones, numbers have to take some space.
+# Networks have a handful a byte.
+FREE_NUMBERS = 1 << 16
+MOST_NUMBERS_A_BYTE = 1 << 6
 
 # What the first series of a table is compared with.
 _BEFORE = Quantized((), 0)
@@ -72,7 +74,7 @@ def write(series: Sequence[Quantized], order: Order) -> bytes:
     """Returns the payload of a section.
 
     Raises:
-        ArchiveError: If there are too many series or numbers.
+        ArchiveError: If there are too many series or numbers, or nearly all of many are 0.
     """
     counts = [len(one.values) for one in series]
     if len(counts) > MOST_SERIES or sum(counts) > MOST_NUMBERS:
@@ -91,7 +93,13 @@ def write(series: Sequence[Quantized], order: Order) -> bytes:
     for owner in order(counts).tolist():
         state = states[owner]
         coefficients.code(encoder, state, series[owner].values[state.count])
-    return encoder.finish()
+    payload = encoder.finish()
+    if sum(counts) > _most_numbers(len(payload)):
+        raise ArchiveError(
+            f"{len(payload)} bytes hold at most {_most_numbers(len(payload))} numbers: nearly all "
+            f"of these are 0, keep fewer. Received: {sum(counts)}"
+        )
+    return payload
 
 
 def read(decoder: Decoder, size: int, order: Order, capacity: Fraction | None = None) -> Read:
@@ -135,6 +143,10 @@ class _Table:
         self.step = Numbers()
 
 
+def _most_numbers(size: int) -> int:
+    return min(MOST_NUMBERS, FREE_NUMBERS + MOST_NUMBERS_A_BYTE * size)
+
+
 def _owners(counts: Sequence[int]) -> np.ndarray:
     return np.repeat(np.arange(len(counts)), counts)
 
@@ -147,7 +159,7 @@ def _read_table(decoder: Decoder, size: int) -> tuple[list[int], list[int]]:
             f"A section holds at most {MOST_SERIES} tensors or vectors, not {number}",
             decoder.position,
         )
-    most = min(MOST_NUMBERS, MOST_NUMBERS_A_BYTE * (size + 1))
+    most = _most_numbers(size)
     counts, steps = [], []
     count = step = total = 0
     for _ in range(number):

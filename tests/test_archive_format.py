@@ -67,7 +67,7 @@ def test_numbers_of_the_page():
     ):
         assert fact in " ".join(page.split()), fact
     assert series.MOST_NUMBERS == 2**22
-    assert series.MOST_NUMBERS_A_BYTE == 2**9
+    assert (series.FREE_NUMBERS, series.MOST_NUMBERS_A_BYTE) == (2**16, 2**6)
     assert container.MOST_SECTION_BYTES == 2**25 - 1
     assert integers.LARGEST == 2**31 - 2
 
