@@ -18,7 +18,8 @@ except ImportError as error:  # a backend that is chosen but not installed fails
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_BACKEND_RULE}backend '{_keras.backend.backend()}'")
 
-from fr_keras import interop, layers, metrics, schedules, spectral, tflite, zigzag, zoo
+from fr_keras import archive, interop, layers, metrics, schedules, spectral, tflite, zigzag, zoo
+from fr_keras.archive import load_archive, save_archive
 from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
 from fr_keras.compact import compact
@@ -31,12 +32,15 @@ __version__ = "0.1.0"
 __all__ = [
     "BandEnergy",
     "TailTruncation",
+    "archive",
     "bake",
     "compact",
     "interop",
     "layers",
+    "load_archive",
     "metrics",
     "regularize",
+    "save_archive",
     "schedules",
     "spectral",
     "summary",

@@ -34,18 +34,22 @@ def compact(model: keras.Model) -> keras.Model:
     (4, 4)
     """
 
-    def exchange(layer):
-        if type(layer) is keras.layers.BatchNormalization:
-            return FRBatchNormalization.from_config(layer.get_config())
-        if not isinstance(layer, FrequencyKernel):
-            return None
-        return type(layer).from_config({**layer.get_config(), "stored": layer.corner})
-
-    copy = rebuild(model, exchange)
+    copy = rebuild(model, to_corner)
     if model.compiled:
         copy.compile_from_config(model.get_compile_config())
         _carry_optimizer(model, copy)
     return copy
+
+
+def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    """The exchange of `rebuild` that makes a model compact."""
+    if type(layer) is keras.layers.BatchNormalization:
+        return FRBatchNormalization.from_config(layer.get_config())
+    if not isinstance(layer, FrequencyKernel):
+        return None
+    twin = type(layer).from_config({**layer.get_config(), "stored": layer.corner})
+    twin.starts_empty = True
+    return twin
 
 
 def _carry_optimizer(model: keras.Model, copy: keras.Model) -> None:

@@ -128,7 +128,7 @@ def _has_graph(layer: keras.layers.Layer) -> bool:
 
 def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> None:
     """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
-    _check_finite(layer)
+    check_finite(layer)
     converted = isinstance(twin, FrequencyTwin)
     if isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel):
         # The twin may store a smaller corner.
@@ -153,7 +153,8 @@ def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -
         twin.finalize_state()
 
 
-def _check_finite(layer: keras.layers.Layer) -> None:
+def check_finite(layer: keras.layers.Layer) -> None:
+    """Raises a ValueError if a weight of `layer` holds NaN or infinite values."""
     for weight in layer.weights:
         if "float" not in weight.dtype:
             continue

@@ -94,7 +94,7 @@ def regularize(
     _check_names("exclude", _names(exclude), layers)
     _check_names("axis_weights", axis_weights, weighable)
     chosen = _chosen(layers, include, exclude)
-    configs = {id(layer): _config(layer, axis_weights) for layer in chosen}
+    configs = {id(layer): twin_config(layer, axis_weights) for layer in chosen}
     counts = {} if start is None else _starts(chosen, configs, start)
     twins: dict[int, FrequencyTwin] = {}
 
@@ -112,7 +112,8 @@ def regularize(
     return twin
 
 
-def _config(layer: keras.layers.Layer, axis_weights: Mapping[str, Sequence[float]]) -> dict:
+def twin_config(layer: keras.layers.Layer, axis_weights: Mapping[str, Sequence[float]]) -> dict:
+    """Returns the config of the FR layer that takes the place of a plain one in its graph."""
     config = layer.get_config()
     if layer.name in axis_weights:
         config["axis_weights"] = axis_weights[layer.name]

@@ -50,12 +50,7 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
 
 def keys(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.ndarray:
     """Returns the int64 zigzag key of each coefficient, of shape `shape`; all are different."""
-    total = np.zeros((), np.int64)
-    strides = key_strides(shape, weights)
-    for axis, (n, stride) in enumerate(zip(shape, strides, strict=True)):
-        line = np.arange(n, dtype=np.int64) * stride
-        total = total + line.reshape((-1,) + (1,) * (len(shape) - axis - 1))
-    return total
+    return _keys_within(shape, key_strides(shape, weights))
 
 
 def order(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.ndarray:
@@ -67,6 +62,21 @@ def order(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.nd
     [0, 3, 1, 4, 2, 5]
     """
     return np.argsort(keys(shape, weights), axis=None)
+
+
+def order_within(
+    shape: Sequence[int], box: Sequence[int], weights: Sequence[float] | None = None
+) -> np.ndarray:
+    """Returns the flat (C order) indices into `box` of its coefficients, in zigzag order.
+
+    The first `count_within(shape, box, weights)` of them are the first of all coefficients.
+
+    Example:
+
+    >>> order_within((4, 4), (2, 3)).tolist()
+    [0, 3, 1, 4, 2, 5]
+    """
+    return np.argsort(_keys_within(box, key_strides(shape, weights)), axis=None)
 
 
 def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> int:
@@ -180,6 +190,14 @@ def count_before(shape: Sequence[int], key: int, weights: Sequence[float] | None
     """
     counts = range(1, math.prod(shape) + 1)
     return bisect.bisect_left(counts, key, key=lambda kept: boundary(shape, kept, weights))
+
+
+def _keys_within(box: Sequence[int], strides: Sequence[int]) -> np.ndarray:
+    total = np.zeros((), np.int64)
+    for axis, (n, stride) in enumerate(zip(box, strides, strict=True)):
+        line = np.arange(n, dtype=np.int64) * stride
+        total = total + line.reshape((-1,) + (1,) * (len(box) - axis - 1))
+    return total
 
 
 def _tie_axes(rank: int) -> list[int]:

@@ -14,6 +14,7 @@ import warnings
 
 import click
 
+from fr_keras_cli.archives import pack, unpack
 from fr_keras_cli.files import convert, inspect, sensitivity
 from fr_keras_cli.networks import compare, demo, train
 
@@ -41,5 +42,5 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     click.secho(f"Warning: {message}", fg="yellow", bold=True, err=True)
 
 
-for _command in (demo, train, compare, convert, sensitivity, inspect):
+for _command in (demo, train, compare, convert, sensitivity, pack, unpack, inspect):
     main.add_command(_command)

@@ -121,13 +121,16 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def inspect(file, as_json) -> None:
-    """Show what a .tflite or .keras FILE holds."""
+    """Show what a .tflite, .keras or .fr FILE holds."""
     with failure():
         from rich.console import Console
 
-        from fr_keras import summary, tflite
+        from fr_keras import archive, summary, tflite
 
-        shown = summary(load_model(file)) if file.suffix == ".keras" else tflite.inspect(file)
+        if file.suffix == ".keras":
+            shown = summary(load_model(file))
+        else:
+            shown = (archive if file.suffix == ".fr" else tflite).inspect(file)
         if as_json:
             click.echo(json.dumps(shown.to_dict()))
         else:

@@ -1,4 +1,4 @@
-"""Writes the golden models that are missing: one per public layer, with its inputs and outputs.
+"""Writes the goldens that are missing: a model per public layer, and archives.
 
 A golden is never rewritten: it is what an older version saved, and must load forever.
 """
@@ -8,6 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from layer_cases import CASES
+from networks import images, live, small_convnet, truncated_twin
+
+from fr_keras import load_archive, regularize, save_archive, zoo
 
 FOLDER = Path(__file__).parent / "goldens"
 
@@ -26,6 +29,21 @@ def make(case) -> None:
     np.savez(path.with_suffix(".npz"), x=x, y=keras.ops.convert_to_numpy(model(x)))
 
 
+def make_archives() -> None:
+    """A network that is described, and one that goes by name."""
+    keras.utils.set_random_seed(0)
+    networks = {"described": truncated_twin(live(small_convnet(), images()), 0.2)}
+    networks["by_name"] = regularize(zoo.resnet20((16, 16, 3), classes=4), start=0.01)
+    for name, model in networks.items():
+        path = FOLDER / f"archive_{name}_v1.fr"
+        if not path.exists():
+            save_archive(model, path)
+            x = images(4, model.input_shape[1:])
+            y = keras.ops.convert_to_numpy(load_archive(path)(x))
+            np.savez(path.with_suffix(".npz"), x=x, y=y)
+
+
 if __name__ == "__main__":
     for one in CASES:
         make(one)
+    make_archives()

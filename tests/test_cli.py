@@ -103,6 +103,44 @@ def test_convert_takes_the_form(trained, tmp_path):
     assert sizes["auto"] < 0.2 * sizes["dense"]
 
 
+def test_pack_inspect_and_unpack(trained, npz, tmp_path):
+    out, back = tmp_path / "m.fr", tmp_path / "back.keras"
+    done = call("pack", trained[0], out, "--calibration", npz, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["bytes"] == out.stat().st_size < 0.01 * trained[0].stat().st_size
+    assert found["by_reference"]
+    seen = json.loads(call("inspect", out, "--json").stdout)
+    assert seen["sections"] == found["sections"]
+    assert "conv1_bn" in call("inspect", out).output
+    done = call("unpack", out, back, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["kept"] == trained[1]["summary"]["kept"]
+    assert call("pack", back, tmp_path / "again.fr").exit_code == 0
+    assert (tmp_path / "again.fr").read_bytes() == out.read_bytes()
+    done = call("unpack", out, back, "--capacity", "0.5", "--force")
+    assert done.exit_code == 0, done.output
+    assert "coefficients kept" in done.output
+    coarse = json.loads(call("pack", trained[0], out, "--step", 0.1, "--force", "--json").stdout)
+    assert coarse["bytes"] < found["bytes"]
+
+
+def test_pack_and_unpack_refuse_what_they_cannot_do(trained, tmp_path):
+    out = tmp_path / "m.fr"
+    out.write_bytes(b"mine")
+    for arguments, code, message in (
+        (("pack", trained[0], out), 2, "--force"),
+        (("pack", trained[0], tmp_path / "m.zip"), 2, "must end in .fr"),
+        (("unpack", out, tmp_path / "m.tflite"), 2, "must end in .keras"),
+        (("unpack", out, tmp_path / "m.keras"), 1, "no .fr archive"),
+        (("inspect", out), 1, "no .fr archive"),
+    ):
+        done = call(*arguments)
+        assert done.exit_code == code
+        assert message in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["m.fr"]
+
+
 def test_sensitivity(trained, npz, tmp_path):
     done = call("sensitivity", trained[0], "--calibration", npz, "--json")
     assert done.exit_code == 0, done.output

@@ -23,6 +23,10 @@ class FrequencyTwin:
         """Returns the config of the plain Keras layer that this one is the twin of."""
         return super().get_config()
 
+    def plain_kernels(self, plain: keras.layers.Layer) -> list[keras.Variable]:
+        """Returns the weights of the plain twin that `parts()` hold, in their order."""
+        raise NotImplementedError
+
     def load_plain(self, plain: keras.layers.Layer) -> None:
         """Sets this layer's weights to those of its plain twin."""
         raise NotImplementedError
@@ -64,6 +68,9 @@ class FrequencyKernel(FrequencyTwin):
 
     #: Name of the weight that is held as coefficients.
     weight_name = "kernel"
+    #: Whether coefficients begin as zeros, whatever the initializer: set it before the layer is
+    #: built where values follow anyway, for the initializer makes a tensor of the kernel's size.
+    starts_empty = False
 
     def __init__(
         self,
@@ -98,7 +105,7 @@ class FrequencyKernel(FrequencyTwin):
         self.coefficients = super().add_weight(
             name="coefficients",
             shape=shape,
-            initializer=transformed,
+            initializer="zeros" if self.starts_empty else transformed,
             # Half precision, by policy or by autocasting, would round before the transform.
             dtype="float32",
             autocast=False,
@@ -254,6 +261,9 @@ class FrequencyKernel(FrequencyTwin):
 
     def parts(self) -> list["FrequencyKernel"]:
         return [self]
+
+    def plain_kernels(self, plain):
+        return [getattr(plain, self.weight_name)]
 
     def load_plain(self, plain):
         kernel = ops.cast(getattr(plain, self.weight_name), "float32")

@@ -45,11 +45,11 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
     def parts(self):
         return [layer for layer in self._flatten_layers() if isinstance(layer, FREinsumDense)]
 
+    def plain_kernels(self, plain):
+        return [projection.kernel for projection in _projections(plain)]
+
     def _pairs_with(self, plain):
-        projections = [
-            layer for layer in plain._flatten_layers() if type(layer) is keras.layers.EinsumDense
-        ]
-        return zip(self.parts(), projections, strict=True)
+        return zip(self.parts(), _projections(plain), strict=True)
 
     def load_plain(self, plain):
         for part, projection in self._pairs_with(plain):
@@ -58,3 +58,7 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
     def fill_plain(self, plain):
         for part, projection in self._pairs_with(plain):
             part.fill_plain(projection)
+
+
+def _projections(plain: keras.layers.MultiHeadAttention) -> list[keras.layers.EinsumDense]:
+    return [layer for layer in plain._flatten_layers() if type(layer) is keras.layers.EinsumDense]

@@ -58,16 +58,18 @@ class _FrequencySeparable(FrequencyTwin):
     def parts(self):
         return [self.frequency_depthwise_kernel, self.frequency_pointwise_kernel]
 
+    def plain_kernels(self, plain):
+        return [getattr(plain, name) for name in _KERNELS]
+
     def load_plain(self, plain):
-        for name, part in zip(_KERNELS, self.parts(), strict=True):
-            kernel = keras.ops.cast(getattr(plain, name), "float32")
-            part.set_kernel(keras.ops.convert_to_numpy(kernel))
+        for kernel, part in zip(self.plain_kernels(plain), self.parts(), strict=True):
+            part.set_kernel(keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32")))
         if plain.bias is not None:
             self.bias.assign(plain.bias)
 
     def fill_plain(self, plain):
-        for name, part in zip(_KERNELS, self.parts(), strict=True):
-            getattr(plain, name).assign(part.kernel)
+        for kernel, part in zip(self.plain_kernels(plain), self.parts(), strict=True):
+            kernel.assign(part.kernel)
         if plain.bias is not None:
             plain.bias.assign(self.bias)
 

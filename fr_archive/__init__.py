@@ -1,0 +1,39 @@
+"""The `.fr` archive: a network as a download of kilobytes.
+
+Needs numpy alone, so that a file can be read where TensorFlow is not installed. The format is
+specified in `docs/archive-format.md`.
+
+Example:
+
+>>> import fr_archive
+>>> tensor = fr_archive.quantize([0.75, -0.25, 0.1], step=fr_archive.nearest_step(0.25))
+>>> data = fr_archive.encode(fr_archive.Archive(fr_archive.Reference("lenet5"), [tensor]))
+>>> fr_archive.decode(data).tensors[0].reals()
+array([ 0.75, -0.25,  0.  ], dtype=float32)
+"""
+
+from fr_archive.architecture import Config, Reference
+from fr_archive.archive import Archive, Sizes, decode, decode_prefix, encode, sizes
+from fr_archive.cosines import cosines, rebuild
+from fr_archive.errors import ArchiveError
+from fr_archive.steps import Quantized, quantize
+from fr_archive.steps import nearest as nearest_step
+from fr_archive.steps import value as step_value
+
+__all__ = [
+    "Archive",
+    "ArchiveError",
+    "Config",
+    "Quantized",
+    "Reference",
+    "Sizes",
+    "cosines",
+    "decode",
+    "decode_prefix",
+    "encode",
+    "nearest_step",
+    "quantize",
+    "rebuild",
+    "sizes",
+    "step_value",
+]

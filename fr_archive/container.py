@@ -1,0 +1,131 @@
+"""The frame of the file: magic, version, checksum, and sections, each with its kind and length.
+
+    F7 46 52 version  crc32 (4 bytes, big-endian, of all that follows)  section ...  coefficients
+    section = varint(8 * length + kind), then so many bytes
+
+Each rule leaves one way to write the same sections.
+"""
+
+import enum
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fr_archive.errors import ArchiveError
+
+MAGIC = b"\xf7FR"
+VERSION = 1
+HEADER_BYTES = 8
+_LONGEST_VARINT = 4
+MOST_SECTION_BYTES = (1 << 7 * _LONGEST_VARINT - 3) - 1
+
+
+class Kind(enum.IntEnum):
+    """What a section holds. Sections come in this order; 3 is refused, 4 to 6 are skipped."""
+
+    ARCHITECTURE = 0
+    VECTORS = 1
+    SKELETON = 2
+    COEFFICIENTS = 7
+
+
+_SKIPPED = (4, 5, 6)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Where a section and its payload begin, and the payload's length by what the file says."""
+
+    begin: int
+    start: int
+    size: int
+
+
+def write(payloads: Mapping[Kind, bytes]) -> bytes:
+    """Returns the file with these sections.
+
+    Raises:
+        ArchiveError: If a payload is too long.
+    """
+    body = bytearray()
+    for kind in sorted(payloads):
+        payload = payloads[kind]
+        if len(payload) > MOST_SECTION_BYTES:
+            raise ArchiveError(
+                f"A section holds at most {MOST_SECTION_BYTES} bytes. Received: {len(payload)} "
+                f"for {kind.name.lower()}"
+            )
+        body += _varint(len(payload) << 3 | kind) + payload
+    return MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "big") + body
+
+
+def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
+    """Returns the sections of a file, by kind.
+
+    Args:
+        data: The file.
+        cut: Accepts a file that ends within its last section, whose checksum is then not tested.
+
+    Raises:
+        ArchiveError: If the frame breaks a rule of the format.
+    """
+    if data[:3] != MAGIC[: len(data)] or (len(data) < HEADER_BYTES and not cut):
+        raise ArchiveError("This is no .fr archive: it must begin with F7 46 52 and 5 bytes", 0)
+    if data[3:4] and data[3] != VERSION:
+        raise ArchiveError(f"Only version {VERSION} of the format is known, not {data[3]}", 3)
+    sections, position = {}, HEADER_BYTES
+    last = -1
+    if not cut:
+        _check_sum(data)
+    while last != Kind.COEFFICIENTS:
+        begin = position
+        head, position = _read_varint(data, begin)
+        kind, section = head & 7, Section(begin, position, head >> 3)
+        if kind <= last:
+            raise ArchiveError(f"Section {kind} must not follow section {last}", begin)
+        last = kind
+        position += section.size
+        if position > len(data) and not (cut and kind == Kind.COEFFICIENTS):
+            raise ArchiveError(
+                f"Section {kind} ends at byte {position}: the file is cut", len(data)
+            )
+        if kind in list(Kind):
+            sections[Kind(kind)] = section
+        elif kind not in _SKIPPED:
+            raise ArchiveError(f"Section {kind} is unknown and must not be skipped", begin)
+    if position < len(data):
+        raise ArchiveError("Nothing may follow the coefficients", position)
+    if cut and position == len(data):
+        _check_sum(data)
+    if Kind.ARCHITECTURE not in sections:
+        raise ArchiveError("The architecture must come first", HEADER_BYTES)
+    return sections
+
+
+def _check_sum(data: bytes) -> None:
+    if zlib.crc32(data[HEADER_BYTES:]) != int.from_bytes(data[4:HEADER_BYTES], "big"):
+        raise ArchiveError("The checksum is wrong: the file is damaged", 4)
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, start: int) -> tuple[int, int]:
+    number = 0
+    for place in range(_LONGEST_VARINT):
+        if start + place >= len(data):
+            raise ArchiveError("The file is cut before the coefficients", len(data))
+        byte = data[start + place]
+        number |= (byte & 127) << 7 * place
+        if byte < 128:
+            if place and not byte:
+                break
+            return number, start + place + 1
+    raise ArchiveError("A section must begin with its kind and length in fewest bytes", start)

@@ -1,0 +1,160 @@
+"""How integers become bits, and which probability each bit has.
+
+An integer is written as its magnitude and its sign; a magnitude `m` as the exponent `e` of
+`m + 1` in unary, then the `e` binary digits behind its leading 1 (an exp-Golomb code whose bits
+have adaptive probabilities). Every magnitude has one such code, and none is above `LARGEST`.
+
+The functions run over an `Encoder`, which is given the value, or a `Decoder`, which ignores it.
+"""
+
+import collections
+
+from fr_archive.rangecoder import HALF, Chance, Decoder, Encoder
+
+_MOST_DIGITS = 30
+LARGEST = (1 << (_MOST_DIGITS + 1)) - 2
+
+# Of m + 1, this many digits behind the leading 1 are modelled; the others are as good as random.
+_MODELLED_DIGITS = 2
+_DIGIT = 27500  # the density falls, so the lower half of a range is likelier
+
+# Per scale: the chance that a magnitude is not 0, in 1/65536. It is c / (c + 0.75) for the means
+# c = 0.12, 0.36, 0.7, 1.4, 2.8, 5.6, 11, 24, which are typical of the classes in `Scale`.
+_NOT_ZERO = (9039, 21254, 31638, 42672, 51686, 57792, 61353, 63549)
+_UNKNOWN_SCALE = 4
+_PRIOR_WEIGHT = 4
+_LEAST_PRIOR = 4096
+
+
+def _exponent_priors(not_zero: int) -> list[int]:
+    """The chances that the exponent goes on: in a geometric distribution each is a square."""
+    row = [not_zero]
+    while len(row) < _MOST_DIGITS:
+        row.append(max(row[-1] * row[-1] >> 16, _LEAST_PRIOR))
+    return row
+
+
+_PRIORS = [_exponent_priors(one) for one in _NOT_ZERO]
+
+
+class Digits:
+    """The digits of `m + 1` behind its leading 1; the first ones learn."""
+
+    def __init__(self):
+        self._chances = collections.defaultdict(lambda: Chance(_DIGIT, _PRIOR_WEIGHT))
+
+    def code(self, coder: Encoder | Decoder, exponent: int, magnitude: int) -> int:
+        """Returns the magnitude, whose exponent is known."""
+        value = 1
+        for place in range(exponent - 1, -1, -1):
+            bit = (magnitude + 1) >> place & 1
+            if exponent - place <= _MODELLED_DIGITS:
+                chance = self._chances[exponent, value]
+                bit = coder.bit(chance.one, bit)
+                chance.learn(bit)
+            else:
+                bit = coder.bit(HALF, bit)
+            value = value << 1 | bit
+        return value - 1
+
+
+class Numbers:
+    """Whole numbers of one kind that say how the rest is laid out: counts, steps, lengths.
+
+    Args:
+        one: The chance that the exponent goes on, before anything was learned.
+    """
+
+    def __init__(self, one: int = HALF):
+        self._goes_on = [Chance(one, 1) for _ in range(_MOST_DIGITS)]
+        self._negative = Chance()
+        self._digits = Digits()
+
+    def magnitude(self, coder: Encoder | Decoder, value: int = 0) -> int:
+        """Codes a number from 0 to `LARGEST`."""
+        wanted = (value + 1).bit_length() - 1
+        exponent = 0
+        while exponent < _MOST_DIGITS:
+            chance = self._goes_on[exponent]
+            bit = coder.bit(chance.one, int(wanted > exponent))
+            chance.learn(bit)
+            if not bit:
+                break
+            exponent += 1
+        return self._digits.code(coder, exponent, value)
+
+    def signed(self, coder: Encoder | Decoder, value: int = 0) -> int:
+        """Codes a number from `-LARGEST` to `LARGEST`."""
+        magnitude = self.magnitude(coder, abs(value))
+        if not magnitude:
+            return 0
+        negative = coder.bit(self._negative.one, int(value < 0))
+        self._negative.learn(negative)
+        return -magnitude if negative else magnitude
+
+
+class Scale:
+    """The mean magnitude of the last few coefficients of one tensor, in 1/256."""
+
+    __slots__ = ("_mean", "count", "length")
+
+    def __init__(self, length: int):
+        self.length = length
+        self.count = 0
+        self._mean = 0
+
+    def scale(self) -> int:
+        """Class of the mean: below 1/4, 1/2, 1, 2, 4, 8, 16, and above."""
+        return min(7, (self._mean >> 6).bit_length()) if self.count else _UNKNOWN_SCALE
+
+    def zone(self) -> int:
+        """Class of the place: the first two, the first tenth, the first third, and the others."""
+        if self.count < 2:
+            return 0
+        if 10 * self.count < self.length:
+            return 1
+        return 2 if 3 * self.count < self.length else 3
+
+    def add(self, magnitude: int) -> None:
+        self._mean += ((magnitude << 8) - self._mean) // (min(self.count, 8) + 1)
+        self.count += 1
+
+
+class Coefficients:
+    """Quantized coefficients whose scale changes slowly along each tensor.
+
+    The exponent of a magnitude is predicted from the scale of its tensor so far and from its
+    place, each with probabilities of its own that all tensors share; the coder takes their mean.
+    """
+
+    def __init__(self):
+        self._by_scale = [[Chance(one, _PRIOR_WEIGHT) for one in row] for row in _PRIORS]
+        self._by_zone = [[Chance(one) for one in _PRIORS[_UNKNOWN_SCALE]] for _ in range(4)]
+        self._digits = Digits()
+        self._first_negative = Chance()
+
+    def code(self, coder: Encoder | Decoder, tensor: Scale, value: int = 0) -> int:
+        """Codes the next coefficient of `tensor`."""
+        magnitude = self._magnitude(coder, tensor, abs(value))
+        negative = 0
+        if magnitude and tensor.count:
+            negative = coder.bit(HALF, int(value < 0))
+        elif magnitude:
+            # The first coefficient is the mean, and variances have a positive one.
+            negative = coder.bit(self._first_negative.one, int(value < 0))
+            self._first_negative.learn(negative)
+        tensor.add(magnitude)
+        return -magnitude if negative else magnitude
+
+    def _magnitude(self, coder: Encoder | Decoder, tensor: Scale, magnitude: int) -> int:
+        wanted = (magnitude + 1).bit_length() - 1
+        exponent = 0
+        rows = zip(self._by_scale[tensor.scale()], self._by_zone[tensor.zone()], strict=True)
+        for scale, zone in rows:
+            bit = coder.bit((scale.one + zone.one) >> 1, int(wanted > exponent))
+            scale.learn(bit)
+            zone.learn(bit)
+            if not bit:
+                break
+            exponent += 1
+        return self._digits.code(coder, exponent, magnitude)

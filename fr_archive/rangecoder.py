@@ -1,0 +1,161 @@
+"""An adaptive binary range coder: integers only, and one encoding for each sequence of bits.
+
+`Encoder` and `Decoder` have the same method `bit`, so that a syntax is written once, as a function
+that runs over either: the encoder writes the bit that it is given, the decoder ignores that one
+and returns the one it reads.
+
+Source: G. N. N. Martin, "Range encoding", 1979; the carry is settled in the bytes already written.
+"""
+
+import math
+
+from fr_archive.errors import ArchiveError
+
+HALF = 1 << 15
+_FULL = 1 << 32
+_LEAST = 1 << 24
+# Bounds of a probability, in 1/65536: the cheapest bit costs about 1/44 of a bit, so that a byte of
+# a hostile file buys no more than 360 steps of the decoder.
+_FLOOR = 1 << 10
+_CEILING = (1 << 16) - _FLOOR
+# A probability that has seen n bits moves by the fraction 1 / (n + 1.5), of 64 bits and more by
+# 1 / 65.5: fast at first, for streams are short.
+_RATES = [(2 << 16) // (2 * seen + 3) for seen in range(65)]
+
+
+class Chance:
+    """The probability that the next bit is 1, in 1/65536, and how many bits it has learned."""
+
+    __slots__ = ("one", "seen")
+
+    def __init__(self, one: int = HALF, seen: int = 0):
+        self.one = one
+        self.seen = seen
+
+    def learn(self, bit: int) -> None:
+        self.one += ((bit << 16) - self.one) * _RATES[self.seen] >> 16
+        if self.seen < 64:
+            self.seen += 1
+
+
+class Encoder:
+    """Writes bits of given probabilities."""
+
+    def __init__(self):
+        self._low = 0
+        self._range = _FULL
+        self._out = bytearray()
+
+    def bit(self, one: int, bit: int) -> int:
+        """Writes `bit`, which is 1 with probability `one` / 65536, and returns it."""
+        bound = (self._range >> 16) * min(max(one, _FLOOR), _CEILING)
+        if bit:
+            self._range = bound
+        else:
+            self._low += bound
+            self._range -= bound
+            if self._low >= _FULL:
+                self._carry()
+        while self._range < _LEAST:
+            self._out.append(self._low >> 24)
+            self._low = (self._low << 8) & (_FULL - 1)
+            self._range <<= 8
+        return bit
+
+    def finish(self) -> bytes:
+        """Returns the stream: the shortest number in the interval that is left, zeros cut off."""
+        if self._low + self._range > _FULL:
+            self._carry()
+        elif self._low:
+            self._out.append((self._low + _LEAST - 1) >> 24)
+        return bytes(self._out)
+
+    def _carry(self) -> None:
+        self._low -= _FULL
+        last = len(self._out) - 1
+        while self._out[last] == 255:
+            self._out[last] = 0
+            last -= 1
+        self._out[last] += 1
+
+
+class Undecided(Exception):
+    """The bytes that are there do not decide the next bit."""
+
+
+class Decoder:
+    """Reads the bits of the stream `data[start:end]`.
+
+    Args:
+        data: The file.
+        start: Where the stream begins.
+        end: Where it ends. Behind it come zeros.
+        cut: Whether the bytes from `end` on are unknown instead: `bit` then raises `Undecided`
+            where they matter.
+    """
+
+    def __init__(self, data: bytes, start: int, end: int, cut: bool = False):
+        self.cut = cut
+        self._data, self._start, self._end = data, start, end
+        self._range = _FULL
+        # The stream, seen from the lower end of the interval, lies in code ... code + slack.
+        self._code = self._slack = 0
+        self._position = start
+        for _ in range(4):
+            self._read()
+
+    @property
+    def position(self) -> int:
+        """The byte of the file that is read next."""
+        return min(self._position, self._end)
+
+    def bit(self, one: int, bit: int = 0) -> int:
+        """Returns the next bit, which is 1 with probability `one` / 65536; `bit` is ignored.
+
+        Raises:
+            ArchiveError: If the stream has ended.
+            Undecided: If it was cut before the bytes that decide this bit.
+        """
+        bound = (self._range >> 16) * min(max(one, _FLOOR), _CEILING)
+        if self._code >= bound:
+            self._code -= bound
+            self._range -= bound
+            bit = 0
+        elif self._code + self._slack < bound:
+            self._range = bound
+            bit = 1
+        else:
+            raise Undecided
+        while self._range < _LEAST:
+            self._range <<= 8
+            self._read()
+        return bit
+
+    def spent(self) -> float:
+        """Returns the bits of information read so far. For reports only: floating point."""
+        return 8 * (self._position - self._start) - math.log2(self._range)
+
+    def finish(self) -> None:
+        """Checks that the stream is exactly what `Encoder` writes for the bits that were read.
+
+        Raises:
+            ArchiveError: If it is longer, shorter, or another number in the same interval.
+        """
+        written = self._position - 4
+        if self._end == written:
+            return
+        if self._end != written + 1:
+            raise ArchiveError(f"The coded stream must end here, not at byte {self._end}", written)
+        low = ((self._data[self._end - 1] << 24) - self._code) % _FULL
+        if not low or low + self._range > _FULL or self._code >= _LEAST:
+            raise ArchiveError(
+                "The last byte of the coded stream is not the canonical one", written
+            )
+
+    def _read(self) -> None:
+        inside = self._position < self._end
+        self._code = self._code << 8 | (self._data[self._position] if inside else 0)
+        self._slack = self._slack << 8 | (255 if self.cut and not inside else 0)
+        self._position += 1
+        if not self.cut and self._position > self._end + 4:
+            raise ArchiveError("The coded stream ends too early", self._end)

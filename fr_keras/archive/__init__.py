@@ -1,0 +1,10 @@
+"""The `.fr` archive: a network as a download of kilobytes.
+
+The format is `fr_archive`'s, which needs numpy alone; here is what makes a Keras model of it.
+"""
+
+from fr_keras.archive.load import inspect, load_archive
+from fr_keras.archive.report import LayerRow, Packing
+from fr_keras.archive.save import save_archive
+
+__all__ = ["LayerRow", "Packing", "inspect", "load_archive", "save_archive"]

@@ -1,0 +1,199 @@
+"""Which whole numbers, in which steps, stand for a tensor's coefficients or for a vector.
+
+Nothing here depends on the machine: sums are in a stated order, and roots are IEEE's.
+
+What lies on a grid of steps already is taken as it is. So the numbers that came from an archive go
+back into one unchanged, and packing a loaded model again gives the same bytes.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from fr_archive import Quantized, cosines, nearest_step, quantize, rebuild, step_value
+
+_FINEST, _COARSEST = -512, 511
+# How much finer than what is asked for a grid that is there already may be. Of a tensor it is half
+# an octave, so that a larger step still makes a smaller file. The steps of a vector depend on how
+# much of the error its tail has used up, which is nothing the second time; those of a variance also
+# on how far it had to be lifted above 0.
+_TENSOR_SLACK = 4
+_VECTOR_SLACK = 24
+_VARIANCE_SLACK = 80
+# The search for a vector's steps ends when so many in a row were worse than the best.
+_PATIENCE = 8
+# No variance that is read is below this, whoever wrote the file.
+LEAST_VARIANCE = np.float32(1e-12)
+
+
+def root_of_squares(values: np.ndarray) -> float:
+    """Returns the Euclidean norm, rounded the same way everywhere."""
+    return math.sqrt(math.fsum(np.square(values, dtype=np.float64).ravel().tolist()))
+
+
+def quantize_tensor(coefficients: np.ndarray, step: float) -> Quantized:
+    """Returns coefficients in whole steps.
+
+    Args:
+        coefficients: Finite float32 numbers in zigzag order.
+        step: The step, relative to their Euclidean norm.
+
+    Example:
+
+    >>> quantize_tensor(np.float32([4, -3, 0.1]), step=0.1).values
+    (4, -3, 0)
+    """
+    kind = _Tensor(len(coefficients))
+    wanted = _nearest(step * root_of_squares(coefficients))
+    found = _on_grid(kind, coefficients, wanted - _TENSOR_SLACK)
+    while found is None:
+        restored = kind.restore(quantize(coefficients, wanted))
+        # Rounding up may have made the norm, and so the next time the steps, too large.
+        finest = _nearest(step * root_of_squares(restored)) - _TENSOR_SLACK
+        found = _on_grid(kind, restored, finest)
+        wanted += 1
+    return found
+
+
+def quantize_vector(values: np.ndarray, error: float, variance: bool = False) -> Quantized:
+    """Returns the DCT coefficients of a vector, as few and as coarse as an error allows.
+
+    Args:
+        values: Finite float32 numbers.
+        error: Root mean square of the error that may be made.
+        variance: Whether the vector must be above 0 when it is read.
+
+    Example:
+
+    >>> quantize_vector(np.full(64, 3, np.float32), error=0.1).values
+    (3,)
+    """
+    kind = _Vector(len(values), variance)
+    chosen = _search(kind.coefficients(values), error)
+    slack = _VARIANCE_SLACK if variance else _VECTOR_SLACK
+    found = _on_grid(kind, values, chosen.step - slack)
+    if found is not None:
+        return found
+    if variance:
+        chosen = _above_zero(kind, values, error)
+    return _on_grid(kind, kind.restore(chosen), chosen.step)
+
+
+def restore_vector(vector: Quantized, length: int, variance: bool = False) -> np.ndarray:
+    """Returns the float32 vector that an archive holds."""
+    return _Vector(length, variance).restore(vector)
+
+
+class _Tensor:
+    """Coefficients as they are."""
+
+    def __init__(self, length: int):
+        self._length = length
+
+    def coefficients(self, values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float64)
+
+    def restore(self, found: Quantized) -> np.ndarray:
+        return found.reals()
+
+    def quantized(self, whole: np.ndarray, step: int) -> Quantized:
+        return Quantized(whole.astype(np.int64), step)
+
+    def nothing(self) -> Quantized:
+        return Quantized((0,) * self._length, 0)
+
+
+class _Vector:
+    """A vector, by its DCT-II coefficients up to the last that is not 0."""
+
+    def __init__(self, length: int, variance: bool):
+        self._length, self._variance = length, variance
+
+    def coefficients(self, values: np.ndarray) -> np.ndarray:
+        # No product of matrices: its sums have an order of the machine's own.
+        matrix = _matrix(len(values))
+        total = np.zeros(len(values))
+        for place, value in enumerate(values.astype(np.float64)):
+            total = total + value * matrix[:, place]
+        return total
+
+    def restore(self, found: Quantized) -> np.ndarray:
+        values = rebuild(found, self._length)
+        return np.maximum(values, LEAST_VARIANCE) if self._variance else values
+
+    def quantized(self, whole: np.ndarray, step: int) -> Quantized:
+        return Quantized(np.trim_zeros(whole, "b").astype(np.int64), step)
+
+    def nothing(self) -> Quantized:
+        return Quantized((), 0)
+
+
+# Vectors of one length follow one another, and a matrix may have 128 MiB.
+@functools.lru_cache(maxsize=1)
+def _matrix(length: int) -> np.ndarray:
+    return cosines(length, length)
+
+
+def _nearest(step: float) -> int:
+    return nearest_step(min(max(step, step_value(_FINEST)), step_value(_COARSEST)))
+
+
+def _search(coefficients: np.ndarray, error: float) -> Quantized:
+    """The first few coefficients in the steps that take the fewest bits."""
+    budget = len(coefficients) * error * error
+    squares = coefficients * coefficients
+    left = np.cumsum(squares)[-1]
+    # One coefficient alone may make the whole error: half of its step.
+    step = _nearest(2 * math.sqrt(budget))
+    if left <= budget:
+        return Quantized((), step)
+    best, cost, worse = None, math.inf, 0
+    while worse < _PATIENCE and step >= _FINEST:
+        whole = np.rint(coefficients / step_value(step))
+        gains = squares - np.square(coefficients - whole * step_value(step))
+        enough = np.flatnonzero(left - np.cumsum(gains) <= budget)
+        if len(enough):
+            whole = whole[: enough[0] + 1]
+            bits = int((2 * np.frexp(np.abs(whole))[1] + 1).sum())
+            worse += 1
+            if bits < cost:
+                best, cost, worse = Quantized(whole.astype(np.int64), step), bits, 0
+        step -= 1
+    return best or Quantized((), _FINEST)  # whose numbers are all below the finest step
+
+
+def _above_zero(kind: _Vector, values: np.ndarray, error: float) -> Quantized:
+    """As `_search`, with a first coefficient, the mean, that lifts the vector above 0.
+
+    What lies on a grid stays on it, which setting single numbers would not.
+    """
+    coefficients, part = kind.coefficients(values), error
+    while True:
+        found = _search(coefficients, part)
+        lowest = float(rebuild(found, len(values)).min())
+        if lowest > 0 or not found.values:
+            return found
+        unit = step_value(found.step) / math.sqrt(len(values))
+        lift = math.floor(-lowest / unit) + 2
+        found = Quantized((found.values[0] + lift, *found.values[1:]), found.step)
+        difference = kind.restore(found) - values
+        if root_of_squares(difference) <= error * math.sqrt(len(values)) or part < error / 64:
+            return found
+        part /= 2
+
+
+def _on_grid(kind: _Tensor | _Vector, values: np.ndarray, finest: int) -> Quantized | None:
+    """The coarsest steps of which the values are whole numbers, exactly as they are restored."""
+    if np.array_equal(kind.restore(kind.nothing()), values):
+        return kind.nothing()
+    coefficients = kind.coefficients(values)
+    for step in range(_nearest(2 * np.abs(coefficients).max()), max(finest, _FINEST) - 1, -1):
+        parts = coefficients / step_value(step)
+        whole = np.rint(parts)
+        # The coefficients of a vector have rounding errors.
+        if whole.any() and np.abs(parts - whole).max() < 0.25:
+            found = kind.quantized(whole, step)
+            if np.array_equal(kind.restore(found), values):
+                return found
+    return None

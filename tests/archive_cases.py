@@ -1,0 +1,33 @@
+"""Random archives for the tests."""
+
+from hypothesis import strategies as st
+
+from fr_archive import Archive, Config, Quantized, Reference
+from fr_archive.integers import LARGEST
+from fr_archive.steps import HIGHEST, LOWEST
+
+numbers = st.one_of(
+    st.integers(-3, 3), st.integers(-40, 40), st.integers(-LARGEST, LARGEST), st.just(0)
+)
+steps = st.one_of(st.integers(-40, 0), st.integers(LOWEST, HIGHEST))
+quantized = st.builds(Quantized, st.lists(numbers, max_size=30), steps)
+series = st.lists(quantized, max_size=6)
+
+_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+_leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    _text,
+)
+_json = st.recursive(
+    _leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_text, inner, max_size=4),
+    max_leaves=12,
+)
+objects = st.dictionaries(_text, _json, max_size=5)
+architectures = st.one_of(
+    st.builds(Reference, _text.filter(len), objects), st.builds(Config, objects)
+)
+archives = st.builds(Archive, architectures, series, series, st.none() | st.binary(max_size=40))

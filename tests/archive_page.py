@@ -1,0 +1,167 @@
+"""A reader of archives written from `docs/archive-format.md` alone, as another language would.
+
+It shares no code with `fr_archive`, checks nothing, and is as plain as the page.
+"""
+
+import collections
+import json
+from fractions import Fraction
+
+RATE = [131072 // (2 * n + 3) for n in range(65)]
+P = [[c] for c in (9039, 21254, 31638, 42672, 51686, 57792, 61353, 63549)]
+for row in P:
+    while len(row) < 30:
+        row.append(max(row[-1] * row[-1] >> 16, 4096))
+
+
+class Stream:
+    def __init__(self, payload: bytes):
+        self.rest = iter(payload + bytes(8))
+        self.range, self.code = 1 << 32, 0
+        for _ in range(4):
+            self.code = self.code * 256 + next(self.rest)
+
+    def bit(self, one: int) -> int:
+        bound = (self.range >> 16) * min(max(one, 1024), 64512)
+        if self.code < bound:
+            result, self.range = 1, bound
+        else:
+            result, self.code, self.range = 0, self.code - bound, self.range - bound
+        while self.range < 1 << 24:
+            self.range *= 256
+            self.code = self.code * 256 + next(self.rest)
+        return result
+
+    def learned(self, chance: list[int]) -> int:
+        bit = self.bit(chance[0])
+        learn(chance, bit)
+        return bit
+
+
+def learn(chance: list[int], bit: int) -> None:
+    one, seen = chance
+    chance[:] = one + (((bit << 16) - one) * RATE[seen] >> 16), min(seen + 1, 64)
+
+
+def new_digits() -> dict:
+    return collections.defaultdict(lambda: [27500, 4])
+
+
+def read_digits(stream: Stream, digits: dict, e: int) -> int:
+    v = 1
+    for number in range(e):
+        v = 2 * v + (stream.learned(digits[e, v]) if number < 2 else stream.bit(32768))
+    return v - 1
+
+
+class Numbers:
+    def __init__(self, p: int):
+        self.unary = [[p, 1] for _ in range(30)]
+        self.digits, self.negative = new_digits(), [32768, 0]
+
+    def magnitude(self, stream: Stream) -> int:
+        e = 0
+        while e < 30 and stream.learned(self.unary[e]):
+            e += 1
+        return read_digits(stream, self.digits, e)
+
+    def signed(self, stream: Stream) -> int:
+        magnitude = self.magnitude(stream)
+        return -magnitude if magnitude and stream.learned(self.negative) else magnitude
+
+
+class Coefficients:
+    def __init__(self):
+        self.by_scale = [[[one, 4] for one in P[scale]] for scale in range(8)]
+        self.by_zone = [[[one, 0] for one in P[4]] for _ in range(4)]
+        self.digits, self.negative = new_digits(), [32768, 0]
+
+    def read(self, stream: Stream, state: dict) -> int:
+        n, count, mean = state["n"], state["count"], state["mean"]
+        scale = min(7, (mean >> 6).bit_length()) if count else 4
+        zone = 0 if count < 2 else 1 if 10 * count < n else 2 if 3 * count < n else 3
+        e = 0
+        while e < 30:
+            a, b = self.by_scale[scale][e], self.by_zone[zone][e]
+            bit = stream.bit(a[0] + b[0] >> 1)
+            learn(a, bit)
+            learn(b, bit)
+            if not bit:
+                break
+            e += 1
+        m = read_digits(stream, self.digits, e)
+        negative = 0
+        if m:
+            negative = stream.bit(32768) if count else stream.learned(self.negative)
+        state["mean"] = mean + (256 * m - mean) // (min(count, 8) + 1)
+        state["count"] = count + 1
+        return -m if negative else m
+
+
+def read_series(payload: bytes, interleaved: bool) -> list[tuple[tuple[int, ...], int]]:
+    stream = Stream(payload)
+    counts, steps = [0], [0]
+    count, step = Numbers(49152), Numbers(32768)
+    for _ in range(Numbers(32768).magnitude(stream)):
+        counts.append(counts[-1] + count.signed(stream))
+        steps.append(steps[-1] + step.signed(stream))
+    counts, steps = counts[1:], steps[1:]
+    order = [(Fraction(2 * j + 1, 2 * n), t) for t, n in enumerate(counts) for j in range(n)]
+    if interleaved:
+        order.sort()
+    states = [{"n": n, "count": 0, "mean": 0} for n in counts]
+    values = [[] for _ in counts]
+    coefficients = Coefficients()
+    for _, tensor in order:
+        values[tensor].append(coefficients.read(stream, states[tensor]))
+    return list(zip(map(tuple, values), steps, strict=True))
+
+
+def read_text(payload: bytes, dictionary: bytes) -> object:
+    stream, window = Stream(payload), bytearray(dictionary)
+    end = len(window) + Numbers(49152).magnitude(stream)
+    matches, again = [[32768, 0] for _ in range(4)], [32768, 0]
+    bytes_seen = collections.defaultdict(lambda: [32768, 0])
+    distances, lengths = Numbers(49152), [Numbers(32768), Numbers(32768)]
+    before, distance = 0, 1
+    while len(window) < end:
+        match = stream.learned(matches[before])
+        before = (2 * before + match) % 4
+        if match:
+            same = stream.learned(again)
+            if not same:
+                distance = 1 + distances.magnitude(stream)
+            for _ in range(3 + lengths[same].magnitude(stream)):
+                window.append(window[-distance])
+            continue
+        node, p = 1, len(window)
+        while node < 256:
+            keys = node, (window[p - 1], node), (p % 4, window[p - 4], node)
+            chances = [bytes_seen[key] for key in keys]
+            w = [(seen + 1) * trust for (_, seen), trust in zip(chances, (1, 3, 6), strict=True)]
+            one = sum(a * b[0] for a, b in zip(w, chances, strict=True)) // sum(w)
+            bit = stream.bit(one)
+            for chance in chances:
+                learn(chance, bit)
+            node = 2 * node + bit
+        window.append(node - 256)
+    return json.loads(window[len(dictionary) :].decode())
+
+
+def read(data: bytes, dictionary: bytes) -> dict[str, object]:
+    payloads, place = {}, 8
+    while place < len(data):
+        head = shift = 0
+        while True:
+            head |= (data[place] & 127) << shift
+            shift, place = shift + 7, place + 1
+            if data[place - 1] < 128:
+                break
+        payloads[head % 8] = data[place : place + head // 8]
+        place += head // 8
+    return {
+        "architecture": read_text(payloads[0], dictionary),
+        "vectors": read_series(payloads[1], interleaved=False) if 1 in payloads else [],
+        "skeleton": payloads.get(2),
+        "tensors": read_series(payloads[7], interleaved=True),
+    }
