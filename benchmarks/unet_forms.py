@@ -4,9 +4,9 @@
 
 Each file runs in processes of its own on LiteRT, the files in turn, so that a ratio compares
 what ran side by side. Memory is the process' peak resident set above that of one that only
-imports LiteRT. Accuracy is not the subject: the coefficients are random. A factored network is
-bound by memory: `traffic_megabytes` is what its ops read and write of activations, and the time
-beside it is what copying as much takes.
+imports LiteRT. Accuracy is not the subject: the coefficients are random. `traffic_megabytes` is
+what the ops read and write of activations, and `copy_seconds` what copying as much takes in blocks
+of 16 MB, which a large cache may hold.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def traffic(content: bytes) -> float:
 
 
 def copy_seconds(megabytes: float) -> float:
-    """Seconds to read and write as much in all: each thread copies blocks larger than a cache."""
+    """Seconds to read and write as much in all: each thread copies a block."""
     import concurrent.futures
 
     block = np.ones(16_000_000, np.uint8)

@@ -1,4 +1,4 @@
-"""Transposed convolutions whose windows do not overlap, as ops that int8 has fast kernels for."""
+"""Transposed convolutions whose windows do not overlap, as 1x1 convolutions."""
 
 import copy
 
