@@ -13,7 +13,7 @@ array([ 0.75, -0.25,  0.  ], dtype=float32)
 """
 
 from fr_archive.architecture import Config, Reference
-from fr_archive.archive import Archive, Sizes, decode, decode_prefix, encode, sizes
+from fr_archive.archive import Archive, Sizes, decode, decode_prefix, encode, expand, sizes
 from fr_archive.cosines import cosines, rebuild
 from fr_archive.errors import ArchiveError
 from fr_archive.steps import Quantized, quantize
@@ -31,6 +31,7 @@ __all__ = [
     "decode",
     "decode_prefix",
     "encode",
+    "expand",
     "nearest_step",
     "quantize",
     "rebuild",

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from fr_archive import architecture as architectures
-from fr_archive import container, series
+from fr_archive import container, series, skeletons
 from fr_archive.architecture import Config, Reference
 from fr_archive.container import Kind, Section
+from fr_archive.cosines import rebuild
 from fr_archive.errors import ArchiveError
 from fr_archive.rangecoder import Decoder
+from fr_archive.recipes import Source
 from fr_archive.steps import Quantized
 
 
@@ -22,7 +24,7 @@ class Archive:
             which tensors there are, and their shapes.
         vectors: The first DCT-II coefficients of each vector. Similar ones should follow one
             another, for a count and a step are written as differences.
-        skeleton: The bytes of a flatbuffer without its numbers, or `None`.
+        skeleton: A flatbuffer without its numbers, from `skeletons.write`, or `None`.
 
     Example:
 
@@ -106,6 +108,31 @@ def decode_prefix(data: bytes) -> Archive:
         ArchiveError: If `data` does not reach the first coefficient, or is no archive.
     """
     return _File(data, cut=True).archive()
+
+
+def expand(archive: Archive) -> bytes:
+    """Returns the .tflite file that the skeleton of an archive makes, the same on every machine.
+
+    Args:
+        archive: One that was decoded whole.
+
+    Raises:
+        ArchiveError: If it has no skeleton, or one that does not fit.
+    """
+    if archive.skeleton is None:
+        raise ArchiveError(
+            "`archive` must have a skeleton to make a .tflite file: pack it with one. "
+            "Received: an archive without"
+        )
+    return skeletons.expand(archive.skeleton, source(archive))
+
+
+def source(archive: Archive) -> Source:
+    """Returns what the recipes of a skeleton take from an archive."""
+    return Source(
+        lambda number: archive.tensors[number].reals(),
+        lambda number, length: rebuild(archive.vectors[number], length),
+    )
 
 
 def sizes(data: bytes) -> Sizes:

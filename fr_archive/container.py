@@ -7,9 +7,11 @@ Each rule leaves one way to write the same sections.
 """
 
 import enum
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from fr_archive.errors import ArchiveError
 
@@ -18,6 +20,7 @@ VERSION = 1
 HEADER_BYTES = 8
 _LONGEST_VARINT = 4
 MOST_SECTION_BYTES = (1 << 7 * _LONGEST_VARINT - 3) - 1
+_MOST_BYTES = 4 << 7 * _LONGEST_VARINT - 3
 
 
 class Kind(enum.IntEnum):
@@ -39,6 +42,19 @@ class Section:
     begin: int
     start: int
     size: int
+
+
+def load(path: str | os.PathLike) -> bytes:
+    """Returns the bytes of a file on disk, which are not looked at yet.
+
+    Raises:
+        ArchiveError: If it is longer than any archive.
+        OSError: If it cannot be read.
+    """
+    size = Path(path).stat().st_size
+    if size > _MOST_BYTES:
+        raise ArchiveError(f"'{path}' has {size} bytes: no archive has more than {_MOST_BYTES}")
+    return Path(path).read_bytes()
 
 
 def write(payloads: Mapping[Kind, bytes]) -> bytes:

@@ -12,9 +12,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 import fr_keras.report as report
+from fr_archive.files import check_target, write_bytes
 from fr_keras.baselines import METHODS, Trained
 from fr_keras.data import Dataset
-from fr_keras.files import check_target, write_bytes
 from fr_keras.tflite import Runner, convert
 from fr_keras.training import Recipe
 

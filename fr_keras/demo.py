@@ -8,11 +8,11 @@ import numpy as np
 from rich.progress import Progress
 
 import fr_keras.report as report
+from fr_archive.files import replacing
 from fr_keras.bands import band_energy
 from fr_keras.baselines import METHODS
 from fr_keras.compare import Form, Output, write_forms
 from fr_keras.data import Dataset
-from fr_keras.files import replacing
 from fr_keras.layers import TWINS
 from fr_keras.rebuild import all_layers, frequency_layers
 from fr_keras.regularize import regularize

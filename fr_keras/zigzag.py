@@ -36,7 +36,7 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
     """
     shape = _checked_shape(shape)
     size = tie = math.prod(shape)
-    strides = [w * size for w in _integer_weights(shape, weights)[0]]
+    strides = [w * size for w in integer_weights(shape, weights)[0]]
     for axis in _tie_axes(len(shape)):
         tie //= shape[axis]
         strides[axis] += tie
@@ -95,7 +95,7 @@ def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = 
             f"{tuple(shape)}. Received: kept={kept!r}"
         )
     axes = _tie_axes(len(shape))
-    steps = _integer_weights(shape, weights)[0]
+    steps = integer_weights(shape, weights)[0]
     # counts[k][s]: coefficients over the axes axes[k:] alone whose weighted sum is s.
     counts = [np.ones(1, np.int64)]
     for axis in reversed(axes):
@@ -126,7 +126,7 @@ def levels(
     [[0.0, 1.0, 2.0, 3.0], [1, 2, 2, 1]]
     """
     shape = _checked_shape(shape)
-    steps, unit = _integer_weights(shape, weights)
+    steps, unit = integer_weights(shape, weights)
     counts = np.ones(1, np.int64)
     for length, step in zip(shape, steps, strict=True):
         counts = _with_axis(counts, length, step)
@@ -216,7 +216,7 @@ def _with_axis(counts: np.ndarray, length: int, step: int) -> np.ndarray:
     return columns.ravel()[: len(total)]
 
 
-def _integer_weights(
+def integer_weights(
     shape: tuple[int, ...], weights: Sequence[float] | None
 ) -> tuple[list[int], float]:
     """The weights as the smallest whole numbers in the same proportion, and their unit."""

@@ -60,8 +60,8 @@ def convert(
     if quantize in ("int8", "int16x8") and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration")
     with failure():
+        from fr_archive.files import check_target
         from fr_keras import tflite
-        from fr_keras.files import check_target
 
         check_target(output, overwrite=force)
         dataset = None if calibration is None else load(calibration, image_size)

@@ -112,8 +112,8 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
     with failure():
         from rich.console import Console
 
+        from fr_archive.files import check_target, replacing
         from fr_keras import regularize, summary, training
-        from fr_keras.files import check_target, replacing
 
         recipe = _recipe(options)
         check_target(output, overwrite=force)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from fr_keras.files import check_target, replacing, write_bytes
+from fr_archive.files import check_target, replacing, write_bytes
 
 
 def test_write_is_whole(tmp_path):
@@ -49,7 +49,7 @@ def test_a_disk_that_fills_is_an_error_and_nothing_is_lost(tmp_path):
     """A real write that the system stops half-way: the file size limit of the process."""
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    code = "from fr_keras.files import write_bytes; write_bytes('a.bin', bytes(100_000), True)"
+    code = "from fr_archive.files import write_bytes; write_bytes('a.bin', bytes(100_000), True)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,

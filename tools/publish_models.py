@@ -11,8 +11,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from fr_archive.files import write_bytes
 from fr_keras import tflite
-from fr_keras.files import write_bytes
 
 MODELS = Path(__file__).parents[1] / "tflite_models"
 _MARK = "<!-- the table below is written by tools/publish_models.py -->\n"

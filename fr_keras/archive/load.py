@@ -2,26 +2,23 @@
 
 import os
 from fractions import Fraction
-from pathlib import Path
 
 import keras
 import numpy as np
 
 import fr_archive
 from fr_archive import ArchiveError
+from fr_archive.container import load
 from fr_keras.archive import limits
-from fr_keras.archive.coefficients import keep_series
 from fr_keras.archive.description import build, make_layer, settings
 from fr_keras.archive.quantization import restore_vector
 from fr_keras.archive.reference import describe_reference
 from fr_keras.archive.report import Packing, packing
 from fr_keras.archive.skeleton import Skeleton, guarded, skeleton
-from fr_keras.archive.weights import Weight, weights
 from fr_keras.layers import FRBatchNormalization, FrequencyKernel, FrequencyTwin
 from fr_keras.rebuild import all_layers, frequency_layers
-
-# Four sections of 2 ** 25 bytes.
-_MOST_BYTES = 1 << 27
+from fr_keras.series import keep_series
+from fr_keras.vectors import Weight, weights
 
 
 def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = None) -> keras.Model:
@@ -52,7 +49,7 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
     >>> loaded.get_layer("hidden").kept == model.get_layer("hidden").kept
     True
     """
-    return loaded(fr_archive.decode(_read(path), capacity))
+    return loaded(fr_archive.decode(load(path), capacity))
 
 
 def inspect(path: str | os.PathLike) -> Packing:
@@ -62,7 +59,7 @@ def inspect(path: str | os.PathLike) -> Packing:
         ValueError: As `load_archive`.
         OSError: If it cannot be read.
     """
-    data = _read(path)
+    data = load(path)
     archive = fr_archive.decode(data)
     model = loaded(archive)
     return packing(data, archive, model, weights(model))
@@ -92,13 +89,6 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return model
-
-
-def _read(path: str | os.PathLike) -> bytes:
-    size = Path(path).stat().st_size
-    if size > _MOST_BYTES:
-        raise ArchiveError(f"'{path}' has {size} bytes: no archive has more than {_MOST_BYTES}")
-    return Path(path).read_bytes()
 
 
 def _maker(bones: Skeleton, counts: list[int]):

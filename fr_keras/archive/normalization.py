@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from fr_keras.archive.quantization import root_of_squares
-from fr_keras.archive.weights import Weight
 from fr_keras.rebuild import all_layers
+from fr_keras.vectors import Weight
 
 
 def move_biases(model: keras.Model, weights: list[Weight], values: list[np.ndarray]) -> None:

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 import fr_archive
-from fr_keras.archive.weights import Weight
 from fr_keras.layers import FrequencyTwin
 from fr_keras.rebuild import all_layers
+from fr_keras.vectors import Weight
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """`save_archive`: a model to a file of kilobytes."""
 
+import dataclasses
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
 
 import fr_archive
-from fr_archive import Archive, Config, Quantized
+from fr_archive import Archive, Config, Quantized, skeletons
+from fr_archive.archive import source
+from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import reference
-from fr_keras.archive.coefficients import keep_series, kept_series
 from fr_keras.archive.description import describe
 from fr_keras.archive.load import loaded
 from fr_keras.archive.normalization import move_biases, scales
@@ -21,17 +23,28 @@ from fr_keras.archive.quantization import (
     root_of_squares,
 )
 from fr_keras.archive.report import Packing, packing
-from fr_keras.archive.weights import Weight, weights
 from fr_keras.compact import to_corner
-from fr_keras.files import check_target, write_bytes
 from fr_keras.interop import calibrate_batch_norm
 from fr_keras.rebuild import all_layers, check_finite, check_graph, frequency_layers, rebuild
+from fr_keras.series import keep_series, kept_series
+from fr_keras.tflite import convert
+from fr_keras.tflite.gaps import sites_and_gaps
+from fr_keras.vectors import Weight, weights
 
 # Steps relative to the norm spend the same error on every kernel. On trained networks that took
 # fewer bytes at the same error of the output than steps relative to the root mean square.
 STEP = 0.005
 ERROR = 0.01
 _LEAST = 1e-6
+_CONVERSION = (
+    "calibration",
+    "float_io",
+    "form",
+    "float_layers",
+    "labels",
+    "normalization",
+    "command",
+)
 
 
 def save_archive(
@@ -40,6 +53,7 @@ def save_archive(
     step: float = STEP,
     error: float = ERROR,
     calibration: Iterable | None = None,
+    skeleton: Mapping | None = None,
     overwrite: bool = False,
 ) -> Packing:
     """Writes an FR model to a `.fr` file, the same bytes for the same model on every machine.
@@ -62,6 +76,10 @@ def save_archive(
             anew after the coefficients were quantized. Behind FR layers they then take few
             numbers; moving averages lag behind the weights and take more. The statistics, and so
             the bytes, depend on the machine.
+        skeleton: Arguments of `tflite.convert` for an int8 file that the archive is to make by
+            itself, with `calibration` as representative data unless there is one among them; an
+            empty dict is enough. `fr_archive.expand` and `fr-keras unpack` then write, without
+            TensorFlow, the file that `convert` writes for the model that `load_archive` returns.
         overwrite: Whether a file that exists is replaced.
 
     Returns:
@@ -70,7 +88,8 @@ def save_archive(
     Raises:
         ValueError: If `model` is unbuilt or subclassed, has no FR layer, holds a weight that is not
             finite, or a layer that an archive cannot hold; if `step` or `error` is out of range,
-            or the numbers are too many.
+            or the numbers are too many; if `skeleton` has arguments that are not `convert`'s for
+            int8, or too much of the file follows no recipe.
         OSError: If the file exists or cannot be written.
 
     Example:
@@ -90,13 +109,39 @@ def save_archive(
                 f"Received: {name}={value}"
             )
     check_target(path, overwrite)
+    _check_skeleton(skeleton, calibration)
     archive, residuals = packed(model, step, error, calibration)
-    data = fr_archive.encode(archive)
     # That it loads is proven before anything is written.
-    found = loaded(fr_archive.decode(data))
+    found = loaded(fr_archive.decode(fr_archive.encode(archive)))
+    if skeleton is not None:
+        arguments = {"calibration": calibration, **skeleton}
+        archive = dataclasses.replace(archive, skeleton=_skeleton(archive, found, arguments))
+    data = fr_archive.encode(archive)
     report = packing(data, archive, found, weights(found), residuals)
     write_bytes(path, data, overwrite)
     return report
+
+
+def _check_skeleton(skeleton: Mapping | None, calibration: Iterable | None) -> None:
+    if skeleton is None:
+        return
+    if not isinstance(skeleton, Mapping) or not {*skeleton} <= {*_CONVERSION}:
+        raise ValueError(
+            f"`skeleton` must be a dict of arguments of `tflite.convert` from {_CONVERSION}. "
+            f"Received: {skeleton!r:.200}"
+        )
+    if skeleton.get("calibration", calibration) is None:
+        raise ValueError(
+            "`calibration` must be given with `skeleton`, for int8 ranges come from representative "
+            "data. Received: calibration=None"
+        )
+
+
+def _skeleton(archive: Archive, model: keras.Model, arguments: dict) -> bytes:
+    """The int8 file of a model without what the archive of the model says of it already."""
+    done = convert(model, quantize="int8", **arguments)
+    sites, gaps = sites_and_gaps(done.content, done.recipes)
+    return skeletons.write(done.content, sites, gaps, source(archive))
 
 
 def packed(

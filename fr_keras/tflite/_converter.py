@@ -12,10 +12,14 @@ import tensorflow as tf
 
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.endpoints import input_names, output_names, packed
+from fr_keras.tflite.filled import filled
+from fr_keras.tflite.graph import Recipes
 from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
+from fr_keras.tflite.recipes import recipes_of
 from fr_keras.tflite.rows import float32_for
 from fr_keras.tflite.run import Runner
 from fr_keras.tflite.segments import reaches, segmented
+from fr_keras.tflite.stages import Stages
 from fr_keras.tflite.transposed import depth_to_space
 
 # The largest noise of int8 outputs, as a part of their own spread, that asks for nothing more.
@@ -35,8 +39,11 @@ def converted(
     float_io: bool,
     float_layers: Sequence[str] = (),
     ranges: Mapping[str, tuple[float, float]] | None = None,
-) -> bytes:
+    stages: Stages | None = None,
+) -> tuple[bytes, Recipes]:
     """Returns the file for batch 1, its inputs and outputs in the model's flat order.
+
+    With `stages` the constants of an int8 file follow from recipes, by number of the op.
 
     Raises:
         RuntimeError: If the converter refuses the model, with the ops it refuses.
@@ -44,38 +51,41 @@ def converted(
     """
     content = raw(model, quantize, rows, float_io)
     if quantize != "int8":
-        return named(content, model)
+        return named(content, model), {}
     content = calibrated(content, rows, ranges)
+    recipes = {} if stages is None else recipes_of(content, stages)
 
-    def finished(content: bytes) -> bytes:
-        content = depth_to_space(content)
-        in_float = outputs_of_ops(content, float_layers)
-        return named(quantized(content, float_io, in_float), model)
+    def finished(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
+        content, recipes = depth_to_space(content, recipes)
+        file = quantized(content, float_io, outputs_of_ops(content, float_layers))
+        if recipes:
+            file, recipes = filled(file, content, recipes, stages.source)
+        return named(file, model), recipes
 
     # A quantization-aware model has learnt to live with the steps that its ranges give.
     reach = {} if ranges else reaches(content, rows)
     if not reach:
-        return finished(content)
-    tries = (segmented(content, reach, share) for share in _SHARES)
+        return finished(content, recipes)
+    tries = (segmented(content, reach, share, recipes) for share in _SHARES)
     return _held(tries, finished, rows, named(content, model))
 
 
 def _held(
-    tries: Iterable[tuple[bytes, int]],
-    finished: Callable[[bytes], bytes],
+    tries: Iterable[tuple[bytes, int, Recipes]],
+    finished: Callable[[bytes, Recipes], tuple[bytes, Recipes]],
     rows: list[np.ndarray],
     exact: bytes,
-) -> bytes:
+) -> tuple[bytes, Recipes]:
     """The int8 file with the fewest bottlenecks in segments whose outputs are close enough."""
     count = len(rows[0])
     chosen = np.linspace(0, count - 1, min(_JUDGED, count)).astype(int)
     some = [part[chosen] for part in rows]
     expected = Runner(exact).run_all(some)
     tried, most = [], -1
-    for content, split in tries:
+    for content, split, recipes in tries:
         if split > most:
-            most, file = split, finished(content)
-            tried.append((_noise(Runner(file).run_all(some), expected), file))
+            most, file = split, finished(content, recipes)
+            tried.append((_noise(Runner(file[0]).run_all(some), expected), file))
         if tried[-1][0] <= _NOISE:
             return tried[-1][1]
     least = min(noise for noise, _ in tried)

@@ -3,20 +3,22 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
-from fr_keras.files import check_target, write_bytes
+from fr_archive.files import check_target, write_bytes
 from fr_keras.forms import chooser
-from fr_keras.rebuild import all_layers, check_graph
+from fr_keras.rebuild import all_layers, check_graph, frequency_layers
 from fr_keras.tflite import metadata
 from fr_keras.tflite._converter import converted
 from fr_keras.tflite.agreement import BOUNDS, Agreement, agreements
 from fr_keras.tflite.aware import exact, ranges
 from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.graph import Recipe
 from fr_keras.tflite.rows import CALIBRATED, split_rows
 from fr_keras.tflite.run import Runner
+from fr_keras.tflite.stages import Stages
 
 #: The quantization modes, by the name that `convert` and the command line take.
 MODES = tuple(BOUNDS)
@@ -34,11 +36,14 @@ class Conversion:
         content: The flatbuffer.
         quantize: The mode.
         agreements: How far each output is from the model's, by name of the output.
+        recipes: How the constants of an int8 file follow from the coefficients of an FR model, by
+            number of the op: what the skeleton of an archive is made of.
     """
 
     content: bytes
     quantize: str
     agreements: dict[str, Agreement]
+    recipes: Mapping[int, Recipe] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def agreement(self) -> Agreement:
@@ -127,7 +132,12 @@ def convert(
         model = exact(model)  # only int8 rounds as a quantization-aware model does
     calibrating, checking, rows_from = split_rows(calibration, model, quantize)
     plain = deployable(exact(model), form)
-    content = converted(plain, quantize, calibrating, float_io, float_layers, ranges(model))
+    stages = None
+    if quantize == "int8" and frequency_layers(model):
+        stages = Stages(model, plain, form)
+    content, recipes = converted(
+        plain, quantize, calibrating, float_io, float_layers, ranges(model), stages
+    )
     entry = _entry(model.name, quantize, labels, normalization, command)
     content = metadata.attach(content, entry)
     found = agreements(model, Runner(content), checking, rows_from, quantize)
@@ -135,7 +145,7 @@ def convert(
         _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
     if path is not None:
         write_bytes(path, content, overwrite)
-    return Conversion(content, quantize, found)
+    return Conversion(content, quantize, found, recipes)
 
 
 def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> None:

@@ -1,27 +1,61 @@
 """A parsed flatbuffer that can be rewritten: the ops' kinds, and constants of their own."""
 
+import dataclasses
+from collections.abc import Mapping
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from fr_archive.recipes import Node
 from fr_keras.tflite import flatbuffer
 
+_OPS = schema.BuiltinOperator
+#: Positions of the activation, the kernel `(out, ..., in)` and the bias among an op's inputs.
+LINEAR = {
+    _OPS.CONV_2D: (0, 1, 2),
+    _OPS.FULLY_CONNECTED: (0, 1, 2),
+    _OPS.TRANSPOSE_CONV: (2, 1, 3),
+}
 _TYPES = {
     np.dtype(np.float32): schema.TensorType.FLOAT32,
     np.dtype(np.int32): schema.TensorType.INT32,
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How the constants of an op follow from what an archive holds.
+
+    Attributes:
+        kernel: Of its kernel `(out, ...)`.
+        bias: Of its bias; `None` for zeros.
+    """
+
+    kernel: Node
+    bias: Node | None
+
+
+#: Recipes of ops, by number of what they put out.
+Recipes = Mapping[int, Recipe]
+
+
 class Graph:
     """The one subgraph of a float file.
+
+    Args:
+        content: The file.
+        recipes: Those of its ops that are known.
 
     Attributes:
         model: What `flatbuffer.write` takes.
         graph: Its subgraph.
+        recipes: Those of its ops as they are now.
     """
 
-    def __init__(self, content: bytes):
+    def __init__(self, content: bytes, recipes: Recipes | None = None):
         self.model = flatbuffer.read(content)
         self.graph = self.model.subgraphs[0]
+        self.recipes = dict(recipes or {})
 
     def kind(self, op: schema.OperatorT) -> int:
         """Which builtin operator it is."""
@@ -37,6 +71,29 @@ class Graph:
         op.builtinOptions = options
         name = type(options).__name__.removesuffix("T")
         op.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+
+    def is_linear(self, op: schema.OperatorT) -> bool:
+        """Whether it is a linear op with a constant kernel, and a constant bias if any."""
+        if self.kind(op) not in LINEAR:
+            return False
+        _, kernel, bias = LINEAR[self.kind(op)]
+        positions = [kernel, bias] if self.has_bias(op) else [kernel]
+        return all(self.is_constant(op.inputs[position]) for position in positions)
+
+    def has_bias(self, op: schema.OperatorT) -> bool:
+        """Whether a linear op has a bias."""
+        bias = LINEAR[self.kind(op)][2]
+        return len(op.inputs) > bias and op.inputs[bias] >= 0
+
+    def kernel(self, op: schema.OperatorT) -> np.ndarray:
+        """The kernel `(out, ..., in)` of a linear op."""
+        return self.constant(op.inputs[LINEAR[self.kind(op)][1]])
+
+    def bias(self, op: schema.OperatorT) -> np.ndarray:
+        """The bias of a linear op, zeros if it has none."""
+        if not self.has_bias(op):
+            return np.zeros(len(self.kernel(op)))
+        return self.constant(op.inputs[LINEAR[self.kind(op)][2]])
 
     def is_constant(self, number: int) -> bool:
         """Whether a tensor is a float32 constant."""

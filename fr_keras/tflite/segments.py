@@ -17,19 +17,14 @@ import dataclasses
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from fr_archive.recipes import Node, Op, scalar
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.graph import Graph
+from fr_keras.tflite.graph import LINEAR, Graph, Recipe, Recipes
 from fr_keras.tflite.observe import observe
 from fr_keras.tflite.quantize import Samples, clipped_range
 
 _OPS = schema.BuiltinOperator
 _ACTIVATIONS = schema.ActivationFunctionType
-# Positions of the activation, the kernel `(out, ..., in)` and the bias among an op's inputs.
-_LINEAR = {
-    _OPS.CONV_2D: (0, 1, 2),
-    _OPS.FULLY_CONNECTED: (0, 1, 2),
-    _OPS.TRANSPOSE_CONV: (2, 1, 3),
-}
 _FACTOR = 4  # channels for each one: 2 more bits where all have the same range
 _TOP = 6.0
 _SILENT = 1e-5  # TensorFlow's narrowest range is 2e-6: below, its steps are not the data's
@@ -78,15 +73,18 @@ def reaches(content: bytes, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
     return {part: channels.reach for part, channels in seen.items()}
 
 
-def segmented(content: bytes, reach: dict[int, np.ndarray], share: float) -> tuple[bytes, int]:
-    """Returns a calibrated float file with bottlenecks in segments, and how many there are.
+def segmented(
+    content: bytes, reach: dict[int, np.ndarray], share: float, recipes: Recipes
+) -> tuple[bytes, int, Recipes]:
+    """Returns a calibrated float file with bottlenecks in segments, how many, and its recipes.
 
     Args:
         content: A float32 file with ranges, from `calibrated`.
         reach: What `reaches` found.
         share: Bottlenecks of at least this share of the positions of the largest one.
+        recipes: Those of the file.
     """
-    graph = _Graph(content)
+    graph = _Graph(content, recipes)
     found = graph.bottlenecks()
     positions = [graph.positions(one.parts[0]) for one in found]
     chosen = [
@@ -94,14 +92,14 @@ def segmented(content: bytes, reach: dict[int, np.ndarray], share: float) -> tup
         for one, count in zip(found, positions, strict=True)
         if count >= share * max(positions) and graph.split(one, reach)
     ]
-    return flatbuffer.write(graph.model), len(chosen)
+    return flatbuffer.write(graph.model), len(chosen), graph.recipes
 
 
 class _Graph(Graph):
     """A parsed file, with who writes and who reads each tensor."""
 
-    def __init__(self, content: bytes):
-        super().__init__(content)
+    def __init__(self, content: bytes, recipes: Recipes | None = None):
+        super().__init__(content, recipes)
         self.writer, self.readers = {}, {}
         for op in self.graph.operators:
             self.writer |= dict.fromkeys(op.outputs, op)
@@ -124,8 +122,8 @@ class _Graph(Graph):
 
     def _between(self, one: _Bottleneck) -> int:
         """Channels of the widest tensor before or behind."""
-        before = [self._kernel(self.writer[part]).shape[-1] for part in one.parts]
-        return max(*before, *(self._kernel(reader).shape[0] for reader in one.readers))
+        before = [self.kernel(self.writer[part]).shape[-1] for part in one.parts]
+        return max(*before, *(self.kernel(reader).shape[0] for reader in one.readers))
 
     def positions(self, number: int) -> int:
         return int(np.prod(self.graph.tensors[number].shape[:-1]))
@@ -144,20 +142,38 @@ class _Graph(Graph):
         if one.sum is not None:
             self._concatenate(one.sum, sum(len(segments.channels) for segments in parts))
         for reader in one.readers:
-            kernel = self._kernel(reader)
+            kernel = self.kernel(reader)
             columns = [kernel[..., s.channels] * (s.signs * s.width / _TOP) for s in parts]
-            self.set_constant(reader, _LINEAR[self.kind(reader)][1], np.concatenate(columns, -1))
+            self.set_constant(reader, LINEAR[self.kind(reader)][1], np.concatenate(columns, -1))
+            self._widen_recipe(reader, parts)
         return True
+
+    def _widen_recipe(self, reader: schema.OperatorT, parts: list["_Segments"]) -> None:
+        """The recipe of what reads a bottleneck: more columns."""
+        recipe = self.recipes.get(reader.outputs[0])
+        if recipe is None:
+            return
+        last = self.kernel(reader).ndim - 1
+        columns = []
+        for one in parts:
+            gathered = Node(Op.GATHER, (recipe.kernel, one.node), (last,))
+            columns.append(Node(Op.MULTIPLY, (gathered, scalar(one.width / _TOP))))
+        kernel = columns[0]
+        for one in columns[1:]:
+            kernel = Node(Op.CONCATENATE, (kernel, one), (last,))
+        self.recipes[reader.outputs[0]] = Recipe(kernel, recipe.bias)
 
     def _widen_writer(self, number: int, segments: "_Segments") -> None:
         op = self.writer[number]
-        kind, (_, kernel, bias) = self.kind(op), _LINEAR[self.kind(op)]
+        kind, (_, kernel, bias) = self.kind(op), LINEAR[self.kind(op)]
         factors = segments.signs * _TOP / segments.width
-        rows = self._kernel(op)
-        offsets = self.constant(op.inputs[bias]) if self._has_bias(op) else np.zeros(len(rows))
+        rows = self.kernel(op)
+        offsets = self.bias(op)
         rows = rows[segments.channels] * factors.reshape(-1, *[1] * (rows.ndim - 1))
         self.set_constant(op, kernel, rows)
         self.set_constant(op, bias, offsets[segments.channels] * factors - _TOP * segments.starts)
+        if number in self.recipes:
+            self.recipes[number] = segments.of_writer(self.recipes[number])
         op.builtinOptions.fusedActivationFunction = _ACTIVATIONS.RELU6
         if kind == _OPS.TRANSPOSE_CONV:
             *shape, _ = self.graph.tensors[number].shape
@@ -190,40 +206,45 @@ class _Graph(Graph):
 
     def _reads(self, op: schema.OperatorT, number: int) -> bool:
         """Whether a linear op reads the tensor as its activation, with a kernel for all of it."""
-        if self.kind(op) not in _LINEAR:
+        if self.kind(op) not in LINEAR:
             return False
-        activation, kernel, bias = _LINEAR[self.kind(op)]
-        constants = [kernel, bias] if self._has_bias(op) else [kernel]
         return (
-            op.inputs[activation] == number
-            and all(self.is_constant(op.inputs[position]) for position in constants)
-            and self._kernel(op).shape[-1] == self.channels(number)
+            op.inputs[LINEAR[self.kind(op)][0]] == number
+            and self.is_linear(op)
+            and self.kernel(op).shape[-1] == self.channels(number)
         )
 
     def _writes(self, op: schema.OperatorT | None, number: int) -> bool:
-        linear = any(self._is(op, kind) for kind in _LINEAR)
-        return linear and self._reads(op, op.inputs[_LINEAR[self.kind(op)][0]])
+        linear = any(self._is(op, kind) for kind in LINEAR)
+        return linear and self._reads(op, op.inputs[LINEAR[self.kind(op)][0]])
 
     def _only_for(self, number: int, op: schema.OperatorT) -> bool:
         """Whether a linear op writes the tensor for one op alone."""
         return self._writes(self.writer.get(number), number) and self.readers[number] == [op]
 
-    def _has_bias(self, op: schema.OperatorT) -> bool:
-        bias = _LINEAR[self.kind(op)][2]
-        return len(op.inputs) > bias and op.inputs[bias] >= 0
-
-    def _kernel(self, op: schema.OperatorT) -> np.ndarray:
-        return self.constant(op.inputs[_LINEAR[self.kind(op)][1]])
-
 
 @dataclasses.dataclass(frozen=True)
 class _Segments:
-    """Of which channel each segment is, on which side of 0, and where it begins, in widths."""
+    """Of which channel each segment is, on which side of 0, and where it begins, in widths.
+
+    `node` is the same for recipes.
+    """
 
     width: float
     channels: np.ndarray
     signs: np.ndarray
     starts: np.ndarray
+    node: Node
+
+    def of_writer(self, recipe: Recipe) -> Recipe:
+        """The recipe of what writes a bottleneck: more rows, which differ in the bias."""
+        factor = scalar(_TOP / self.width)
+        kernel = Node(Op.MULTIPLY, (Node(Op.GATHER, (recipe.kernel, self.node), (0,)), factor))
+        starts = Node(Op.MULTIPLY, (Node(Op.STARTS, (self.node,)), scalar(_TOP)))
+        bias = scalar(0)
+        if recipe.bias is not None:
+            bias = Node(Op.MULTIPLY, (Node(Op.GATHER, (recipe.bias, self.node), (0,)), factor))
+        return Recipe(kernel, Node(Op.SUBTRACT, (bias, starts)))
 
 
 def _segments(reach: np.ndarray, count: int) -> _Segments | None:
@@ -241,4 +262,5 @@ def _segments(reach: np.ndarray, count: int) -> _Segments | None:
     sides = np.repeat(np.arange(len(reach)), numbers)
     starts = np.concatenate([np.arange(n) for n in numbers])
     signs = np.where(sides < channels, 1, -1)
-    return _Segments(fitting[0], sides % channels, signs, starts)
+    node = Node(Op.SEGMENTS, (), tuple(numbers.tolist()))
+    return _Segments(fitting[0], sides % channels, signs, starts, node)

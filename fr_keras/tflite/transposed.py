@@ -5,13 +5,14 @@ import copy
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from fr_archive.recipes import Node, Op
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.graph import Graph
+from fr_keras.tflite.graph import Graph, Recipe, Recipes
 
 _OPS = schema.BuiltinOperator
 
 
-def depth_to_space(content: bytes) -> bytes:
+def depth_to_space(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
     """Returns a float file with transposed convolutions as 1x1 convolutions and DEPTH_TO_SPACE.
 
     Where the kernel is as large as the stride, each input position gives a block of the output by
@@ -20,15 +21,16 @@ def depth_to_space(content: bytes) -> bytes:
 
     Args:
         content: A float32 file, with ranges or without.
+        recipes: Those of the file; the new file's come with it.
     """
-    graph = Graph(content)
+    graph = Graph(content, recipes)
     operators = []
     for op in graph.graph.operators:
         if _falls_apart(graph, op):
             operators.append(_to_blocks(graph, op))
         operators.append(op)
     graph.graph.operators = operators
-    return flatbuffer.write(graph.model)
+    return flatbuffer.write(graph.model), graph.recipes
 
 
 def _falls_apart(graph: Graph, op: schema.OperatorT) -> bool:
@@ -64,6 +66,13 @@ def _to_blocks(graph: Graph, op: schema.OperatorT) -> schema.OperatorT:
     rows = kernel.transpose(1, 2, 0, 3).reshape(-1, 1, 1, inputs)
     graph.set_constant(convolution, 1, rows)
     graph.set_constant(convolution, 2, np.tile(bias, side * side))
+    recipe = graph.recipes.pop(op.outputs[0], None)
+    if recipe is not None:
+        turned = Node(Op.TRANSPOSE, (recipe.kernel,), (1, 2, 0, 3))
+        graph.recipes[blocks] = Recipe(
+            Node(Op.RESHAPE, (turned,), rows.shape),
+            recipe.bias and Node(Op.TILE, (recipe.bias,), (int(side * side),)),
+        )
     options = schema.DepthToSpaceOptionsT()
     options.blockSize = int(side)
     graph.become(op, _OPS.DEPTH_TO_SPACE, options)

@@ -1,0 +1,293 @@
+"""Recipes: how a kernel or a bias of a flatbuffer follows from what an archive holds.
+
+A recipe is a small graph of `Node`. Its leaves are coefficients, vectors and cosines, the others
+are contractions, permutations and arithmetic in IEEE double precision: only + - * / and sqrt, each
+rounded by itself, sums from the first term to the last.
+"""
+
+import enum
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fr_archive.cosines import cosines
+from fr_archive.errors import ArchiveError
+
+#: Numbers of one array and of all arrays together, and operations in all.
+MOST_ELEMENTS = 1 << 23
+MOST_HELD = 1 << 25
+MOST_WORK = 1 << 31
+
+
+class Op(enum.IntEnum):
+    """What a node does; the number is its code in a file."""
+
+    COEFFICIENTS = 0
+    VECTORS = 1
+    VARIANCES = 2
+    COSINES = 3
+    SCALAR = 4
+    SEGMENTS = 5
+    CONTRACT = 6
+    TRANSPOSE = 7
+    RESHAPE = 8
+    KRON = 9
+    ADD = 10
+    SUBTRACT = 11
+    MULTIPLY = 12
+    DIVIDE = 13
+    SQRT = 14
+    GATHER = 15
+    STARTS = 16
+    TILE = 17
+    CONCATENATE = 18
+
+
+#: How many nodes an operation takes.
+INPUTS = {
+    **dict.fromkeys(list(Op)[:6], 0),
+    Op.CONTRACT: 2,
+    Op.TRANSPOSE: 1,
+    Op.RESHAPE: 1,
+    Op.KRON: 2,
+    Op.ADD: 2,
+    Op.SUBTRACT: 2,
+    Op.MULTIPLY: 2,
+    Op.DIVIDE: 2,
+    Op.SQRT: 1,
+    Op.GATHER: 2,
+    Op.STARTS: 1,
+    Op.TILE: 1,
+    Op.CONCATENATE: 2,
+}
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation on other nodes, with whole numbers of its own.
+
+    | op | nodes | numbers | gives |
+    |---|---|---|---|
+    | COEFFICIENTS | | tensor, corner, weights of the axes | the corner of a tensor |
+    | VECTORS, VARIANCES | | first vector, length of each, total | vectors, one behind the other |
+    | COSINES | | length, rows, from, to | columns of the first rows of a DCT-II matrix |
+    | SCALAR | | bits of a float32 | one number |
+    | SEGMENTS | | segments of each channel above 0, then below | `(3, n)`: channel, sign, start |
+    | CONTRACT | A, M | axis | `sum over u of A[..., u, ...] * M[u, x]` |
+    | TRANSPOSE | A | permutation | |
+    | RESHAPE | A | shape | |
+    | KRON | A, B | | the Kronecker product of two matrices |
+    | ADD, SUBTRACT, MULTIPLY, DIVIDE | A, B | | elementwise, the last axes aligned |
+    | SQRT | A | | |
+    | GATHER | A, S | axis | `A[channel] * sign` along an axis, by segments |
+    | STARTS | S | | the starts of segments |
+    | TILE | A | count | a vector, so many times |
+    | CONCATENATE | A, B | axis | |
+    """
+
+    op: Op
+    nodes: tuple["Node", ...] = ()
+    numbers: tuple[int, ...] = ()
+
+
+def scalar(value: float) -> Node:
+    """Returns the node of a number, rounded to float32."""
+    return Node(Op.SCALAR, (), (int(np.float32(value).view(np.uint32)),))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an archive holds, by number.
+
+    Attributes:
+        coefficients: The kept coefficients of a tensor, in zigzag order, as float32.
+        vector: Vector of that number and length, as float32.
+    """
+
+    coefficients: Callable[[int], np.ndarray]
+    vector: Callable[[int, int], np.ndarray]
+
+
+class Kitchen:
+    """Follows recipes; a node that several share is computed once.
+
+    Args:
+        source: What the leaves take.
+
+    Raises:
+        ArchiveError: From `array`, if a recipe makes no sense or takes too much.
+    """
+
+    def __init__(self, source: Source):
+        self._source = source
+        self._done: dict[int, tuple[Node, np.ndarray]] = {}
+        self._work = self._held = 0
+
+    def array(self, node: Node) -> np.ndarray:
+        """Returns what a node gives, in float64."""
+        if id(node) not in self._done:
+            arrays = [self.array(one) for one in node.nodes]
+            try:
+                result = _OPERATIONS[node.op](self, node.numbers, *arrays)
+            except (ValueError, IndexError, TypeError) as error:
+                raise ArchiveError(f"No recipe: {node.op.name} on these: {error}") from None
+            self._held += result.size
+            if self._held > MOST_HELD:
+                raise ArchiveError(f"Recipes hold at most {MOST_HELD} numbers at a time")
+            self._done[id(node)] = node, result
+        return self._done[id(node)][1]
+
+    def _spend(self, shape: Sequence[int], terms: int = 1) -> None:
+        """Refuses an array that is too large, and work beyond the limit, before it is done."""
+        size = math.prod(shape)
+        self._work += size * terms
+        if size > MOST_ELEMENTS or self._work > MOST_WORK:
+            raise ArchiveError(
+                f"Recipes make arrays of at most {MOST_ELEMENTS} numbers in at most {MOST_WORK} "
+                f"operations. Received: an array of shape {tuple(shape)}"
+            )
+
+    def _coefficients(self, numbers):
+        tensor, *rest = numbers
+        rank = len(rest) // 2
+        corner, weights = rest[:rank], rest[rank:]
+        if not rank or len(rest) % 2 or min(rest) < 1 or max(weights) > 1 << 20:
+            raise ValueError("a corner has one length and one weight an axis")
+        self._spend(corner, rank)
+        series = self._source.coefficients(tensor)
+        if len(series) > math.prod(corner):
+            raise ValueError(f"{len(series)} coefficients do not fit into a corner of {corner}")
+        values = np.zeros(corner)
+        values.flat[_order(corner, weights)[: len(series)]] = series
+        return values
+
+    def _vectors(self, numbers, least=None):
+        first, length, total = numbers
+        if length < 1:
+            raise ValueError("a vector has at least one number")
+        self._spend([total], 64)
+        parts = [
+            self._source.vector(first + place, min(length, total - place * length))
+            for place in range(-(-total // length))
+        ]
+        values = np.concatenate([*parts, []])
+        return values if least is None else np.maximum(values, least)
+
+    def _variances(self, numbers):
+        return self._vectors(numbers, np.float32(1e-12))
+
+    def _cosines(self, numbers):
+        length, rows, start, stop = numbers
+        if not (0 <= start < stop <= length and 1 <= rows <= length):
+            raise ValueError(f"a matrix of {rows} rows of {length} has no columns {start}:{stop}")
+        self._spend([rows, length])
+        return cosines(length, rows)[:, start:stop]
+
+    def _scalar(self, numbers):
+        (bits,) = numbers
+        value = np.array(bits, np.uint32).view(np.float32).astype(np.float64)
+        if not np.isfinite(value):
+            raise ValueError("a number is finite")
+        return value
+
+    def _segments(self, numbers):
+        if not numbers or len(numbers) % 2:
+            raise ValueError("there are two numbers a channel")
+        self._spend([3, sum(numbers)])
+        channels = len(numbers) // 2
+        sides = np.repeat(np.arange(len(numbers)), numbers)
+        starts = np.concatenate([np.arange(n) for n in numbers])
+        signs = np.where(sides < channels, 1, -1)
+        return np.stack([sides % channels, signs, starts]).astype(np.float64)
+
+    def _contract(self, numbers, array, matrix):
+        (axis,) = numbers
+        terms, length = matrix.shape
+        array = np.moveaxis(array, axis, -1)
+        if array.shape[-1] != terms:
+            raise ValueError(f"an axis of {array.shape[-1]} and a matrix of {terms} rows")
+        self._spend([*array.shape[:-1], length], max(1, terms))
+        total = np.zeros((*array.shape[:-1], length))
+        for u in range(terms):
+            total = total + array[..., u : u + 1] * matrix[u]
+        return np.moveaxis(total, -1, axis)
+
+    def _transpose(self, numbers, array):
+        return array.transpose(numbers)
+
+    def _reshape(self, numbers, array):
+        return np.ascontiguousarray(array).reshape(numbers)
+
+    def _kron(self, numbers, a, b):
+        (n, m), (k, p) = a.shape, b.shape
+        self._spend([n * k, m * p])
+        return (a[:, None, :, None] * b[None, :, None, :]).reshape(n * k, m * p)
+
+    def _binary(self, function, a, b):
+        self._spend(np.broadcast_shapes(a.shape, b.shape))
+        return function(a, b)
+
+    def _sqrt(self, numbers, array):
+        if array.size and array.min() < 0:
+            raise ValueError("the root of a number below 0")
+        return np.sqrt(array)
+
+    def _gather(self, numbers, array, segments):
+        (axis,) = numbers
+        channels, signs = segments[0].astype(np.int64), segments[1]
+        array = np.moveaxis(array, axis, -1)
+        self._spend([*array.shape[:-1], len(channels)])
+        return np.moveaxis(array[..., channels] * signs, -1, axis)
+
+    def _starts(self, numbers, segments):
+        return segments[2]
+
+    def _tile(self, numbers, array):
+        (count,) = numbers
+        self._spend([len(array), count])
+        return np.tile(array, count)
+
+    def _concatenate(self, numbers, a, b):
+        (axis,) = numbers
+        self._spend([a.size + b.size])
+        return np.concatenate([a, b], axis)
+
+
+_OPERATIONS = {
+    Op.COEFFICIENTS: Kitchen._coefficients,
+    Op.VECTORS: Kitchen._vectors,
+    Op.VARIANCES: Kitchen._variances,
+    Op.COSINES: Kitchen._cosines,
+    Op.SCALAR: Kitchen._scalar,
+    Op.SEGMENTS: Kitchen._segments,
+    Op.CONTRACT: Kitchen._contract,
+    Op.TRANSPOSE: Kitchen._transpose,
+    Op.RESHAPE: Kitchen._reshape,
+    Op.KRON: Kitchen._kron,
+    Op.ADD: lambda kitchen, numbers, a, b: kitchen._binary(np.add, a, b),
+    Op.SUBTRACT: lambda kitchen, numbers, a, b: kitchen._binary(np.subtract, a, b),
+    Op.MULTIPLY: lambda kitchen, numbers, a, b: kitchen._binary(np.multiply, a, b),
+    Op.DIVIDE: lambda kitchen, numbers, a, b: kitchen._binary(_divide, a, b),
+    Op.SQRT: Kitchen._sqrt,
+    Op.GATHER: Kitchen._gather,
+    Op.STARTS: Kitchen._starts,
+    Op.TILE: Kitchen._tile,
+    Op.CONCATENATE: Kitchen._concatenate,
+}
+
+
+def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    if not np.all(b):
+        raise ValueError("a division by 0")
+    return np.divide(a, b)
+
+
+def _order(corner: Sequence[int], weights: Sequence[int]) -> np.ndarray:
+    """The flat indices of a corner in zigzag order: weighted sum, then the axes of the tie rule."""
+    indices = np.indices(corner).reshape(len(corner), -1)
+    total = sum(w * index for w, index in zip(weights, indices, strict=True))
+    last = len(corner) - 1
+    ties = [axis for axis in (last, last - 1) if axis >= 0] + list(range(last - 1))
+    return np.lexsort([*(indices[axis] for axis in reversed(ties)), total])

@@ -1,0 +1,151 @@
+"""The skeleton: a flatbuffer without its numbers, and the recipes that fill it.
+
+    text = words of the file, as a varint, program, zeros up to a whole word, words in no gap
+
+All of it is compressed as one text. A word that is negative, and not below minus the length of the
+file, is one by which a table of a flatbuffer points to its layout; as a place instead of a distance
+it is the same for all tables of a layout, and costs nothing.
+"""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from fr_archive import lz
+from fr_archive.errors import ArchiveError
+from fr_archive.filling import Filled, Part, fill
+from fr_archive.programs import Gap, Reader, Site, Writer, varint
+from fr_archive.rangecoder import Decoder
+from fr_archive.recipes import Kitchen, Source
+
+MOST_TEXT = 1 << 22
+MOST_BYTES = 1 << 26
+_IDENTIFIER = b"TFL3"
+
+
+def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: Source) -> bytes:
+    """Returns the payload of the section from which `expand` makes `content` again.
+
+    Args:
+        content: The flatbuffer, whole words.
+        sites: The ops of which constants follow from recipes.
+        gaps: Where these constants are, in the order of the file.
+        source: What the recipes take.
+
+    Raises:
+        ArchiveError: If the recipes do not give these bytes, or the rest is too long.
+    """
+    filled = _filled(sites, [_scale(content, site) for site in sites], Kitchen(source))
+    data = [_padded(filled[gap.site].data(gap.part)) for gap in gaps]
+    for gap, one in zip(gaps, data, strict=True):
+        if content[gap.start : gap.start + len(one)] != one:
+            raise ArchiveError(f"The recipe of site {gap.site} does not give its {gap.part.name}")
+    lengths = [len(one) for one in data]
+    kept = _kept([gap.start for gap in gaps], lengths, len(content))
+    words = np.frombuffer(content, "<i4")[kept].astype(np.int64)
+    head = varint(len(content) // 4) + Writer().program(sites, gaps, lengths)
+    text = head + bytes(-len(head) % 4) + _turned(words, kept, len(content)).tobytes()
+    if len(text) > MOST_TEXT or len(content) > MOST_BYTES:
+        raise ArchiveError(
+            f"A skeleton has at most {MOST_TEXT} bytes that follow no recipe, of a file of at most "
+            f"{MOST_BYTES}: keep fewer coefficients, or have more layers in the DCT domain. "
+            f"Received: {len(text)} of {len(content)}"
+        )
+    return lz.compress(text)
+
+
+def expand(payload: bytes, source: Source) -> bytes:
+    """Returns the flatbuffer of a skeleton, the same bytes on every machine.
+
+    Raises:
+        ArchiveError: If the payload is not what `write` returns, a recipe makes no sense or takes
+            too much, or the gaps do not fit.
+    """
+    text = lz.decompress(Decoder(payload, 0, len(payload)), MOST_TEXT)
+    reader = Reader(text)
+    size = 4 * reader.number(MOST_BYTES // 4)
+    reader.steps()
+    gaps = reader.gaps()
+    if any(text[reader.position : reader.position + -reader.position % 4]):
+        raise ArchiveError("Zeros must follow the program of a skeleton up to a whole word")
+    template = text[reader.position + -reader.position % 4 :]
+    kitchen = Kitchen(source)
+    for node in reader.nodes:  # in their order, so that none waits for a long line of others
+        kitchen.array(node)
+    lengths = [
+        _length(kitchen.array(reader.sites[site].kernel), part, reader.sites[site].by_channel)
+        for _, site, part in gaps
+    ]
+    starts = (4 * np.cumsum([skipped for skipped, _, _ in gaps], dtype=np.int64)).tolist()
+    before = np.cumsum([0, *lengths]).tolist()
+    starts = [start + more for start, more in zip(starts, before, strict=False)]
+    kept = _kept(starts, lengths, size)
+    if len(template) != 4 * len(kept):
+        raise ArchiveError(
+            f"A skeleton of {size} bytes with these gaps has {len(kept)} words outside of them, "
+            f"not {len(template) / 4}"
+        )
+    words = np.zeros(size // 4, "<i4")
+    words[kept] = _turned(np.frombuffer(template, "<i4").astype(np.int64), kept, size)
+    content = bytearray(words.tobytes())
+    filled = _filled(reader.sites, [_scale(content, site) for site in reader.sites], kitchen)
+    for start, (_, site, part) in zip(starts, gaps, strict=True):
+        data = filled[site].data(part)
+        content[start : start + len(data)] = data
+    if content[4:8] != _IDENTIFIER:
+        raise ArchiveError("What a skeleton makes is no TFLite flatbuffer")
+    return bytes(content)
+
+
+def _filled(sites: Sequence[Site], scales: Sequence[float], kitchen: Kitchen) -> list[Filled]:
+    return [
+        fill(
+            kitchen.array(site.kernel),
+            None if site.bias is None else kitchen.array(site.bias),
+            scale,
+            site.by_channel,
+        )
+        for site, scale in zip(sites, scales, strict=True)
+    ]
+
+
+def _scale(content: bytes, site: Site) -> float:
+    """The scale of the input of an op, or of what a gap has in its place, which is 0 then."""
+    if not 0 <= site.scale_at <= len(content) - 4:
+        raise ArchiveError(f"The scale of a site is outside of the file, at {site.scale_at}")
+    return struct.unpack_from("<f", content, site.scale_at)[0]
+
+
+def _length(kernel: np.ndarray, part: Part, by_channel: bool) -> int:
+    """The bytes of a gap."""
+    channels = len(kernel) if kernel.ndim else 0
+    scales = channels if by_channel else 1
+    sizes = {Part.KERNEL: kernel.size, Part.SCALES: 4 * scales}
+    sizes |= {Part.BIAS: 4 * channels, Part.BIAS_SCALES: 4 * scales}
+    return sizes[part] + -sizes[part] % 4
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _kept(starts: Sequence[int], lengths: Sequence[int], size: int) -> np.ndarray:
+    """The numbers of the words of a file that lie in no gap."""
+    end = 0
+    inside = np.zeros(size // 4, bool)
+    for start, length in zip(starts, lengths, strict=True):
+        if start % 4 or start < end or start + length > size or size % 4:
+            raise ArchiveError(
+                f"Gaps follow one another inside of the {size} bytes of the file, in whole words: "
+                f"not {length} bytes at {start} behind one up to {end}"
+            )
+        end = start + length
+        inside[start // 4 : end // 4] = True
+    return np.flatnonzero(~inside)
+
+
+def _turned(words: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
+    """Words with those from `-size` to -1 as places instead of distances; twice is the way back."""
+    inside = (words >= -size) & (words < 0)
+    return np.where(inside, -1 - (1 + words - 4 * places) % size, words).astype("<i4")

@@ -1,0 +1,46 @@
+"""Where in a .tflite file the constants are that follow from recipes."""
+
+from ai_edge_litert import schema_py_generated as schema
+
+from fr_archive.filling import Part
+from fr_archive.programs import Gap, Site
+from fr_keras.tflite.graph import LINEAR, Recipes
+
+# Slots of the tables in the schema's virtual tables, in bytes.
+_BUFFER_DATA = 4
+_SCALE = 8
+
+
+def sites_and_gaps(content: bytes, recipes: Recipes) -> tuple[list[Site], list[Gap]]:
+    """Returns the ops with recipes and the bytes that these give, in the order of the file.
+
+    Args:
+        content: An int8 file that `convert` made.
+        recipes: Those of its ops, by number of the op.
+    """
+    model = schema.Model.GetRootAs(content, 0)
+    graph = model.Subgraphs(0)
+    sites, starts = [], {}
+    for place, recipe in sorted(recipes.items()):
+        op = graph.Operators(place)
+        kind = model.OperatorCodes(op.OpcodeIndex()).BuiltinCode()
+        activation, kernel, bias = (graph.Tensors(op.Inputs(n)) for n in LINEAR[kind])
+        by_channel = kernel.Quantization().ScaleLength() > 1
+        scale_at = _vector(activation.Quantization(), _SCALE)
+        sites.append(Site(recipe.kernel, recipe.bias, scale_at, by_channel))
+        for start, part in (
+            (_vector(model.Buffers(kernel.Buffer()), _BUFFER_DATA), Part.KERNEL),
+            (_vector(kernel.Quantization(), _SCALE), Part.SCALES),
+            (_vector(model.Buffers(bias.Buffer()), _BUFFER_DATA), Part.BIAS),
+            (_vector(bias.Quantization(), _SCALE), Part.BIAS_SCALES),
+        ):
+            # Equal vectors are written once: the first op that has one gives it.
+            starts.setdefault(start, Gap(start, len(sites) - 1, part))
+    read = {site.scale_at for site in sites}
+    gaps = [gap for start, gap in sorted(starts.items()) if start not in read]
+    return sites, gaps
+
+
+def _vector(table, slot: int) -> int:
+    """The byte at which the vector in a table begins, behind its length."""
+    return table._tab.Vector(table._tab.Offset(slot))

@@ -1,0 +1,110 @@
+"""Which recipe gives the constants of an op: from the float file that the converter wrote."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from fr_archive.recipes import Node, Op, scalar
+from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.graph import LINEAR, Graph, Recipe
+from fr_keras.tflite.stages import Normalization, Stage, Stages
+
+_CLOSE = 1e-3
+
+
+def recipes_of(content: bytes, stages: Stages) -> dict[int, Recipe]:
+    """Returns the recipes of the ops of a float file, by number of what they put out.
+
+    An op is known by the names of its tensors, and a recipe by its numbers: what the converter
+    folded into the constants has to be a batch normalization, or the op has no recipe.
+
+    Args:
+        content: A float32 file, as the converter wrote it.
+        stages: Of the model that was converted.
+    """
+    graph, found = Graph(content), {}
+    for op in graph.graph.operators:
+        if not graph.is_linear(op):
+            continue
+        names = _names(graph, op)
+        stage = next((stages.by_name[name] for name in names if name in stages.by_name), None)
+        if stage is not None:
+            recipe = _recipe(graph, op, stage, stages, names)
+            if recipe is not None:
+                found[op.outputs[0]] = recipe
+    return found
+
+
+def _names(graph: Graph, op: schema.OperatorT) -> list[str]:
+    """The layers that an op may come from, the innermost of its kernel's name first."""
+    _, kernel, bias = LINEAR[graph.kind(op)]
+    numbers = [op.inputs[kernel], *op.inputs[bias : bias + 1], op.outputs[0]]
+    names = [graph.graph.tensors[n].name.decode() for n in numbers if n >= 0]
+    return [one for name in names for one in reversed(flatbuffer.layers_of(name))]
+
+
+def _recipe(
+    graph: Graph, op: schema.OperatorT, stage: Stage, stages: Stages, names: list[str]
+) -> Recipe | None:
+    kernel, bias = graph.kernel(op), graph.bias(op)
+    node, value = _output_last(stage, stages)
+    flat = kernel.reshape(len(kernel), -1)
+    rows = np.moveaxis(value, -1, 0)
+    if len(rows) != len(flat) or rows.size != flat.size:
+        return None
+    rows = rows.reshape(flat.shape)
+    weights = np.sum(rows * rows, 1)
+    ratio = np.where(weights > 0, np.sum(rows * flat, 1) / np.maximum(weights, 1e-300), 1.0)
+    if not _close(rows * ratio[:, None], flat):
+        return None
+    for scale, offset in _foldings(stage, stages, ratio, names):
+        if _is(stages, offset, bias):
+            if scale is not None:
+                node = Node(Op.MULTIPLY, (node, scale))
+            last = value.ndim - 1
+            node = Node(Op.TRANSPOSE, (node,), (last, *range(last)))
+            if kernel.shape != (len(rows), *value.shape[:-1]):
+                node = Node(Op.RESHAPE, (node,), tuple(kernel.shape))
+            return Recipe(node, offset)
+    return None
+
+
+def _output_last(stage: Stage, stages: Stages) -> tuple[Node, np.ndarray]:
+    """The kernel of a stage with the output channels as its last axis."""
+    node = stage.kernel
+    if stage.transposed:
+        rank = stages.value(node).ndim
+        node = Node(Op.TRANSPOSE, (node,), (*range(rank - 2), rank - 1, rank - 2))
+    return node, stages.value(node)
+
+
+def _foldings(
+    stage: Stage, stages: Stages, ratio: np.ndarray, names: list[str]
+) -> Iterator[tuple[Node | None, Node | None]]:
+    """Recipes of the scale of a kernel and of a bias that may be folded into an op."""
+    if _close(ratio, np.ones_like(ratio)):
+        yield None, stage.bias
+    likely = sorted(stages.normalizations, key=lambda name: name not in names)
+    for normalization in map(stages.normalizations.get, likely):
+        scale = stages.value(normalization.scale)
+        if scale is not None and scale.shape == ratio.shape and _close(scale, ratio):
+            yield normalization.scale, _offset(stage, normalization)
+
+
+def _offset(stage: Stage, normalization: Normalization) -> Node:
+    """`offset + (bias - mean) * scale`."""
+    shift = normalization.mean
+    if stage.bias is not None:
+        shift = Node(Op.SUBTRACT, (shift, stage.bias))
+    product = Node(Op.MULTIPLY, (shift, normalization.scale))
+    return Node(Op.SUBTRACT, (normalization.offset or scalar(0), product))
+
+
+def _is(stages: Stages, node: Node | None, bias: np.ndarray) -> bool:
+    value = np.zeros_like(bias) if node is None else stages.value(node)
+    return value is not None and value.shape == bias.shape and _close(value, bias)
+
+
+def _close(values: np.ndarray, others: np.ndarray) -> bool:
+    return np.abs(values - others).max() <= _CLOSE * np.abs(others).max()
