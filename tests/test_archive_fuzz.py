@@ -41,14 +41,14 @@ class Mutator:
         if draw < 0.02:
             return self._random.randbytes(self._random.randrange(40))
         if draw < 0.04:
-            return self._mutated(self._random.choice(self._seeds))
+            return self.mutated(self._random.choice(self._seeds))
         if draw < 0.05:
             payloads = self._payloads(self._random.choice(self._seeds))
-            text = self._mutated(self._random.choice(self._texts))
+            text = self.mutated(self._random.choice(self._texts))
             payloads[Kind.ARCHITECTURE] = lz.compress(text, _DICTIONARY)
             return container.write(payloads)
         if draw < 0.25:
-            body = self._mutated(self._random.choice(self._seeds)[HEADER_BYTES:])
+            body = self.mutated(self._random.choice(self._seeds)[HEADER_BYTES:])
             checksum = zlib.crc32(body).to_bytes(4, "big")
             return container.MAGIC + bytes([container.VERSION]) + checksum + body
         return container.write(self._mutated_payloads())
@@ -61,7 +61,7 @@ class Mutator:
         if self._random.random() < 0.2:
             payloads[kind] = self._random.randbytes(self._random.randrange(24))
         else:
-            payloads[kind] = self._mutated(payloads.get(kind, b"\x80"))
+            payloads[kind] = self.mutated(payloads.get(kind, b"\x80"))
         return payloads
 
     def _payloads(self, data: bytes) -> dict[Kind, bytes]:
@@ -70,7 +70,7 @@ class Mutator:
             for kind, section in container.read(data).items()
         }
 
-    def _mutated(self, data: bytes) -> bytes:
+    def mutated(self, data: bytes) -> bytes:
         data, draw = bytearray(data), self._random
         for _ in range(draw.choice((1, 1, 1, 2, 4))):
             place = draw.randrange(len(data) + 1)

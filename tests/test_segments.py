@@ -89,12 +89,12 @@ def test_the_float_file_computes_the_same(float_file):
     for part in reach.values():
         part *= 3  # rows that calibration did not see stay inside, too
     before = tflite.run(float_file, rows)
-    content, count = segmented(float_file, reach, 0)
+    content, count, _ = segmented(float_file, reach, 0)
     assert count >= 8
     assert activations(content) >= count
     assert np.abs(tflite.run(content, rows) - before).max() < 1e-4 * np.ptp(before)
     assert {*ops(content)} == {*ops(float_file)} - {"ADD"} | {"CONCATENATION"}
-    unchanged, none = segmented(float_file, reach, np.inf)
+    unchanged, none, _ = segmented(float_file, reach, np.inf)
     assert none == 0
     np.testing.assert_array_equal(tflite.run(unchanged, rows), before)
 
@@ -151,7 +151,7 @@ def test_dense_chains_have_bottlenecks_too():
     x = np.random.default_rng(0).normal(3, 1, (60, 64)).astype("float32")
     content = calibrated(raw(deployable(model, "factored"), "int8"), [x])
     reach = reaches(content, [x])
-    split, count = segmented(content, reach, 0)
+    split, count, _ = segmented(content, reach, 0)
     assert count == len(reach) == 1
     np.testing.assert_allclose(
         tflite.run(split, x), tflite.run(content, x), atol=1e-2 * np.abs(x).max()
@@ -163,7 +163,7 @@ def test_channels_that_no_row_excites_divide_by_nothing(net):
     content = calibrated(raw(deployable(net, "factored"), "int8"), [black])
     reach = reaches(content, [black])
     assert any(not one.any() for one in reach.values())
-    split, _ = segmented(content, reach, 0)
+    split, _, _ = segmented(content, reach, 0)
     assert np.isfinite(Runner(split).run(black)).all()
     done = tflite.convert(net, quantize="int8", calibration=black, form="factored")
     assert np.isfinite(tflite.run(done.content, images(2))).all()

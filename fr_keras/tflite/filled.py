@@ -9,7 +9,7 @@ from fr_archive import ArchiveError
 from fr_archive.filling import Filled, fill
 from fr_archive.recipes import Kitchen, Source
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.graph import LINEAR, Recipes
+from fr_keras.tflite.graph import LINEAR, Recipe, Recipes
 
 _TYPES = schema.TensorType
 
@@ -40,7 +40,7 @@ def filled(
     constants, kitchen, found = _Constants(model), Kitchen(source), {}
     for place, original in zip(places, linear, strict=True):
         recipe = recipes.get(original.outputs[0])
-        if recipe is None or not constants.fits(ops[place]):
+        if recipe is None or not constants.fits(ops[place], recipe):
             continue
         try:
             bias = None if recipe.bias is None else kitchen.array(recipe.bias)
@@ -69,19 +69,21 @@ class _Constants:
         self._model, self._graph = model, model.subgraphs[0]
         self._set: dict[int, tuple] = {}
 
-    def fits(self, op: schema.OperatorT) -> bool:
-        """Whether an op has an int8 kernel and an int32 bias with scales, both constant."""
-        if len(op.inputs) <= self._position(op, 2) or min(op.inputs) < 0:
+    def fits(self, op: schema.OperatorT, recipe: Recipe) -> bool:
+        """Whether an op has an int8 kernel with scales, and an int32 bias if it needs one."""
+        activation, kernel = self._tensor(op, 0), self._tensor(op, 1)
+        if (activation.type, kernel.type) != (_TYPES.INT8, _TYPES.INT8):
             return False
-        activation, kernel, bias = (self._tensor(op, part) for part in range(3))
-        scales = kernel.quantization.scale if kernel.quantization else None
+        scales = kernel.quantization.scale
+        if not self._has_bias(op):
+            fits = recipe.bias is None
+        else:
+            bias = self._tensor(op, 2)
+            fits = bias.type == _TYPES.INT32 and len(bias.quantization.scale) == len(scales)
         return (
-            (activation.type, kernel.type, bias.type) == (_TYPES.INT8, _TYPES.INT8, _TYPES.INT32)
-            and scales is not None
+            fits
             and len(scales) in (1, kernel.shape[0])
-            and len(scales) == len(bias.quantization.scale)
             and kernel.quantization.quantizedDimension == 0
-            and all(self._data(one) is not None for one in (kernel, bias))
         )
 
     def scale(self, op: schema.OperatorT) -> float:
@@ -93,7 +95,7 @@ class _Constants:
 
     def near(self, op: schema.OperatorT, numbers: Filled) -> bool:
         """Whether the real numbers are those that the file holds now, but for a step."""
-        kernel, bias = self._tensor(op, 1), self._tensor(op, 2)
+        kernel = self._tensor(op, 1)
         scales = np.asarray(kernel.quantization.scale, np.float64)
         old = np.asarray(self._data(kernel), np.uint8).view(np.int8).reshape(kernel.shape)
         if old.shape != numbers.kernel.shape:
@@ -103,6 +105,9 @@ class _Constants:
         step = 1.01 * np.maximum(scales, numbers.scales)[:, None]
         if (np.abs(new - old.reshape(rows) * scales[:, None]) > step).any():
             return False
+        if not self._has_bias(op):
+            return True
+        bias = self._tensor(op, 2)
         scales = np.asarray(bias.quantization.scale, np.float64)
         old = np.asarray(self._data(bias), np.uint8).view(np.int32) * scales
         new = numbers.bias * numbers.bias_scales.astype(np.float64)
@@ -111,10 +116,10 @@ class _Constants:
 
     def set(self, op: schema.OperatorT, numbers: Filled) -> None:
         """Gives an op its constants; what another op has set already and otherwise is copied."""
-        for part, data, scales in (
-            (1, numbers.kernel, numbers.scales),
-            (2, numbers.bias, numbers.bias_scales),
-        ):
+        parts = [(1, numbers.kernel, numbers.scales)]
+        if self._has_bias(op):
+            parts.append((2, numbers.bias, numbers.bias_scales))
+        for part, data, scales in parts:
             position = self._position(op, part)
             number, content = op.inputs[position], (data.tobytes(), scales.tobytes())
             if self._set.get(number, content) != content:
@@ -137,6 +142,10 @@ class _Constants:
     def _copied(self, number: int) -> int:
         self._graph.tensors.append(copy.deepcopy(self._graph.tensors[number]))
         return len(self._graph.tensors) - 1
+
+    def _has_bias(self, op: schema.OperatorT) -> bool:
+        position = self._position(op, 2)
+        return len(op.inputs) > position and op.inputs[position] >= 0
 
     def _position(self, op: schema.OperatorT, part: int) -> int:
         return LINEAR[self._model.operatorCodes[op.opcodeIndex].builtinCode][part]

@@ -24,18 +24,21 @@ def sites_and_gaps(content: bytes, recipes: Recipes) -> tuple[list[Site], list[G
     for place, recipe in sorted(recipes.items()):
         op = graph.Operators(place)
         kind = model.OperatorCodes(op.OpcodeIndex()).BuiltinCode()
-        activation, kernel, bias = (graph.Tensors(op.Inputs(n)) for n in LINEAR[kind])
+        inputs = [op.Inputs(n) if n < op.InputsLength() else -1 for n in LINEAR[kind]]
+        activation, kernel = (graph.Tensors(number) for number in inputs[:2])
         by_channel = kernel.Quantization().ScaleLength() > 1
         scale_at = _vector(activation.Quantization(), _SCALE)
         sites.append(Site(recipe.kernel, recipe.bias, scale_at, by_channel))
-        for start, part in (
-            (_vector(model.Buffers(kernel.Buffer()), _BUFFER_DATA), Part.KERNEL),
-            (_vector(kernel.Quantization(), _SCALE), Part.SCALES),
-            (_vector(model.Buffers(bias.Buffer()), _BUFFER_DATA), Part.BIAS),
-            (_vector(bias.Quantization(), _SCALE), Part.BIAS_SCALES),
-        ):
-            # Equal vectors are written once: the first op that has one gives it.
-            starts.setdefault(start, Gap(start, len(sites) - 1, part))
+        parts = [(kernel, Part.KERNEL, Part.SCALES)]
+        if inputs[2] >= 0:
+            parts.append((graph.Tensors(inputs[2]), Part.BIAS, Part.BIAS_SCALES))
+        for tensor, numbers, scales in parts:
+            for start, part in (
+                (_vector(model.Buffers(tensor.Buffer()), _BUFFER_DATA), numbers),
+                (_vector(tensor.Quantization(), _SCALE), scales),
+            ):
+                # Equal vectors are written once: the first op that has one gives it.
+                starts.setdefault(start, Gap(start, len(sites) - 1, part))
     read = {site.scale_at for site in sites}
     gaps = [gap for start, gap in sorted(starts.items()) if start not in read]
     return sites, gaps

@@ -66,7 +66,8 @@ def _recipe(
             node = Node(Op.TRANSPOSE, (node,), (last, *range(last)))
             if kernel.shape != (len(rows), *value.shape[:-1]):
                 node = Node(Op.RESHAPE, (node,), tuple(kernel.shape))
-            return Recipe(node, offset)
+            # Of a bias of zeros the converter leaves nothing.
+            return Recipe(node, offset if bias.any() else None)
     return None
 
 

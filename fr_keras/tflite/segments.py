@@ -74,7 +74,7 @@ def reaches(content: bytes, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
 
 
 def segmented(
-    content: bytes, reach: dict[int, np.ndarray], share: float, recipes: Recipes
+    content: bytes, reach: dict[int, np.ndarray], share: float, recipes: Recipes | None = None
 ) -> tuple[bytes, int, Recipes]:
     """Returns a calibrated float file with bottlenecks in segments, how many, and its recipes.
 
@@ -82,7 +82,7 @@ def segmented(
         content: A float32 file with ranges, from `calibrated`.
         reach: What `reaches` found.
         share: Bottlenecks of at least this share of the positions of the largest one.
-        recipes: Those of the file.
+        recipes: Those of the file, if any.
     """
     graph = _Graph(content, recipes)
     found = graph.bottlenecks()

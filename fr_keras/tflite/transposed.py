@@ -12,7 +12,7 @@ from fr_keras.tflite.graph import Graph, Recipe, Recipes
 _OPS = schema.BuiltinOperator
 
 
-def depth_to_space(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
+def depth_to_space(content: bytes, recipes: Recipes | None = None) -> tuple[bytes, Recipes]:
     """Returns a float file with transposed convolutions as 1x1 convolutions and DEPTH_TO_SPACE.
 
     Where the kernel is as large as the stride, each input position gives a block of the output by
@@ -21,7 +21,7 @@ def depth_to_space(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
 
     Args:
         content: A float32 file, with ranges or without.
-        recipes: Those of the file; the new file's come with it.
+        recipes: Those of the file, if any; the new file's come with it.
     """
     graph = Graph(content, recipes)
     operators = []

@@ -1,0 +1,274 @@
+"""Archives that make their own .tflite file: recipes, gaps, and hostile skeletons."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras import layers
+from networks import live
+from test_archive_fuzz import Mutator
+
+import fr_archive
+import fr_keras
+from fr_archive import ArchiveError, lz, skeletons
+from fr_archive.archive import source
+from fr_archive.programs import varint
+from fr_archive.rangecoder import Decoder
+from fr_archive.recipes import Op
+from fr_keras import regularize, tflite, zoo
+from fr_keras.rebuild import frequency_layers
+from fr_keras_cli import main as cli
+
+# The networks are not trained: int8 may be far from them, and that is not the subject.
+pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
+ROWS = 24
+
+
+def rows(model, seed=0):
+    shape = (ROWS, *model.inputs[0].shape[1:])
+    return np.random.default_rng(seed).random(shape, np.float32)
+
+
+def kept(model, fraction=0.1, **options):
+    """The FR twin with few coefficients, of a size that lets signals through."""
+    twin = regularize(live(model, rows(model)), **options)
+    rng = np.random.default_rng(2)
+    for part in frequency_layers(twin):
+        part.truncate(max(1, min(part.kept, round(fraction * part.kept))))
+        shape = tuple(part.coefficients.shape)
+        gain = np.sqrt(2 * shape[-1] / part.kept)
+        part.set_coefficients(rng.normal(0, gain, shape))
+    return twin
+
+
+def lenet5(**arguments):
+    return kept(zoo.lenet5(classifier_activation=None, **arguments), 0.01)
+
+
+def unet():
+    return kept(zoo.unet((32, 32, 3), filters=8, classifier_activation=None), 0.02)
+
+
+def biased():
+    """Biases in front of normalizations with gamma and beta, one-dimensional and dense stages."""
+    inputs = x = keras.Input((24, 6))
+    x = layers.Conv1D(16, 3, padding="same", name="conv")(x)
+    x = layers.BatchNormalization(name="conv_bn")(x)
+    x = layers.ReLU(name="conv_relu")(x)
+    x = layers.Conv1D(32, 3, strides=2, activation="relu", name="strided")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(40, activation="relu", name="hidden")(x)
+    return kept(keras.Model(inputs, layers.Dense(5, name="logits")(x), name="biased"))
+
+
+def mixed():
+    """A plain convolution and a depthwise one beside those in the DCT domain."""
+    inputs = x = keras.Input((16, 16, 3))
+    x = layers.Conv2D(8, 3, activation="relu", name="plain")(x)
+    x = layers.DepthwiseConv2D(3, name="depthwise")(x)
+    x = layers.Conv2D(40, 3, activation="relu", name="conv")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    model = keras.Model(inputs, layers.Dense(4, name="logits")(x), name="mixed")
+    return kept(model, exclude=["plain"])
+
+
+def saved(model, path, **skeleton):
+    """The packing, the loaded model and what the archive holds."""
+    packing = fr_keras.save_archive(model, path, calibration=rows(model), skeleton=skeleton)
+    return packing, fr_keras.load_archive(path), fr_archive.decode(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "make",
+    # A depthwise op is no linear op: its constants stay in the template.
+    [lenet5, lambda: lenet5(batch_norm=True), unet, biased, mixed],
+    ids=["lenet5", "lenet5-bn", "unet", "biased", "mixed"],
+)
+def test_the_file_that_convert_writes_is_the_file_that_the_archive_makes(make, tmp_path):
+    model = make()
+    packing, loaded, archive = saved(model, tmp_path / "m.fr")
+    expanded = fr_archive.expand(archive)
+    done = tflite.convert(loaded, quantize="int8", calibration=rows(model))
+    assert expanded == done.content
+    assert tflite.inspect(expanded).ops
+    linear = {"CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+    count = sum(number for op, number in tflite.inspect(expanded).ops.items() if op in linear)
+    assert len(done.recipes) == count
+    assert packing.sections["skeleton"] < len(expanded) / 4
+    # Packed again it is the same file, and without its skeleton it loads the same.
+    again = fr_keras.save_archive(
+        loaded, tmp_path / "again.fr", calibration=rows(model), skeleton={}
+    )
+    assert again.sections["skeleton"] == packing.sections["skeleton"]
+
+
+def test_the_constants_agree_with_those_of_the_quantizer(tmp_path):
+    model = lenet5(batch_norm=True)
+    x = rows(model, seed=1)
+    done = tflite.convert(model, quantize="int8", calibration=rows(model))
+    assert done.recipes
+    assert done.agreement.holds
+    # A plain model has no recipes; its file differs by roundings alone.
+    plain = tflite.convert(
+        fr_keras.bake(model, form="auto"), quantize="int8", calibration=rows(model)
+    )
+    assert not plain.recipes
+    difference = np.abs(tflite.run(done.content, x) - tflite.run(plain.content, x))
+    assert difference.max() <= 4 * done.agreement.step
+
+
+def test_segments_have_recipes(tmp_path):
+    model = unet()
+    _, loaded, archive = saved(model, tmp_path / "m.fr", form="factored")
+    done = tflite.convert(loaded, quantize="int8", calibration=rows(model), form="factored")
+    assert fr_archive.expand(archive) == done.content
+
+    def uses(node):
+        return node.op == Op.SEGMENTS or any(map(uses, node.nodes))
+
+    assert any(uses(recipe.kernel) for recipe in done.recipes.values())
+
+
+def test_options_of_convert(tmp_path):
+    model = lenet5(batch_norm=True)
+    options = {"float_io": True, "labels": [str(n) for n in range(10)], "normalization": (1, 0)}
+    _, loaded, archive = saved(model, tmp_path / "m.fr", **options)
+    content = fr_archive.expand(archive)
+    done = tflite.convert(loaded, quantize="int8", calibration=rows(model), **options)
+    assert content == done.content
+    in_float = {"float_layers": ["conv2"]}
+    _, loaded, archive = saved(model, tmp_path / "float.fr", **in_float)
+    done = tflite.convert(loaded, quantize="int8", calibration=rows(model), **in_float)
+    assert fr_archive.expand(archive) == done.content
+
+
+def test_bad_arguments(tmp_path):
+    model = lenet5()
+    with pytest.raises(ValueError, match="`skeleton` must be a dict of arguments"):
+        fr_keras.save_archive(
+            model, tmp_path / "m.fr", calibration=rows(model), skeleton={"quantize": "int8"}
+        )
+    with pytest.raises(ValueError, match="`calibration` must be given with `skeleton`"):
+        fr_keras.save_archive(model, tmp_path / "m.fr", skeleton={})
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_line(tmp_path):
+    model = lenet5(batch_norm=True)
+    path, output = tmp_path / "m.fr", tmp_path / "m.tflite"
+    saved(model, path)
+    run = CliRunner().invoke(cli, ["unpack", str(path), str(output), "--json"])
+    assert run.exit_code == 0
+    content = output.read_bytes()
+    assert json.loads(run.output) == {"file": str(output), "bytes": len(content)}
+    assert content == fr_archive.expand(fr_archive.decode(path.read_bytes()))
+    assert np.isfinite(tflite.run(output, rows(model))).all()
+    refused = CliRunner().invoke(cli, ["unpack", str(path), str(output), "--capacity", "0.5"])
+    assert refused.exit_code == 2
+    fr_keras.save_archive(model, tmp_path / "bare.fr")
+    bare = CliRunner().invoke(
+        cli, ["unpack", str(tmp_path / "bare.fr"), str(tmp_path / "b.tflite")]
+    )
+    assert bare.exit_code == 1
+    assert "skeleton" in bare.output
+    assert not (tmp_path / "b.tflite").exists()
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("skeleton") / "m.fr"
+    return saved(lenet5(batch_norm=True), path)[2]
+
+
+def test_what_is_no_flatbuffer_is_refused_and_not_written(packed, tmp_path):
+    text = bytearray(lz.decompress(Decoder(packed.skeleton, 0, len(packed.skeleton)), 1 << 22))
+    place = text.index(b"TFL3")
+    wrong = bytes(text[:place] + b"TFL9" + text[place + 4 :])
+    with pytest.raises(ArchiveError, match="no TFLite flatbuffer"):
+        skeletons.expand(lz.compress(wrong), source(packed))
+    # The identifier is right, the root table is elsewhere.
+    text[place - 4 : place] = (1 << 30).to_bytes(4, "little")
+    damaged = fr_archive.Archive(
+        packed.architecture, packed.tensors, packed.vectors, lz.compress(bytes(text))
+    )
+    path, output = tmp_path / "damaged.fr", tmp_path / "m.tflite"
+    path.write_bytes(fr_archive.encode(damaged))
+    run = CliRunner().invoke(cli, ["unpack", str(path), str(output)])
+    assert run.exit_code == 1
+    assert "no valid TFLite flatbuffer" in run.output
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mutated_skeletons_are_refused_or_files_of_their_size(packed, seed):
+    text = lz.decompress(Decoder(packed.skeleton, 0, len(packed.skeleton)), 1 << 22)
+    mutator, refused = Mutator(seed), 0
+    for number in range(50):
+        # Most of the text is template: half of the mutations are of the program in front of it.
+        head = 400 if number % 2 else len(text)
+        wrong = mutator.mutated(text[:head]) + text[head:]
+        try:
+            content = skeletons.expand(lz.compress(wrong), source(packed))
+        except ArchiveError:
+            refused += 1
+        else:
+            assert content[4:8] == b"TFL3"
+    assert refused > 5
+
+
+def test_mutated_payloads_of_skeletons_are_refused(packed):
+    mutator = Mutator(9)
+    for _ in range(50):
+        wrong = mutator.mutated(packed.skeleton)
+        if wrong != packed.skeleton:
+            try:
+                content = skeletons.expand(wrong, source(packed))
+            except ArchiveError:
+                continue
+            assert content[4:8] == b"TFL3"
+
+
+def program(*steps, gaps=(), size=8, words=b""):
+    """The payload of a skeleton, from numbers."""
+    text = b"".join(varint(n) for n in (size, len(steps), *(n for step in steps for n in step)))
+    text += b"".join(varint(n) for n in (len(gaps), *(n for gap in gaps for n in gap)))
+    return lz.compress(text + bytes(-len(text) % 4) + words)
+
+
+ONE = (4, 1, 0x3F800000)  # SCALAR
+SITE = (31, 1, 0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (program((19, 0)), "no operation 19"),
+        (program((6, 1, 1, 1, 0)), "points 1 back"),
+        (program(ONE, (6, 1, 3, 1, 0)), "points 3 back"),
+        (program((0, 3, 99, 3, 1)), "COEFFICIENTS"),
+        (program((0, 3, 0, 1 << 24, 1)), "at most"),
+        (program((1, 3, 99, 5, 5)), "VECTORS"),
+        (program((1, 3, 0, 1, 1 << 30)), "at most"),
+        (program((3, 4, 1 << 20, 1 << 20, 0, 1)), "at most"),
+        (program((3, 4, 8, 9, 0, 1)), "COSINES"),
+        (program((4, 1, 0x7F800000)), "finite"),
+        (program(ONE, (8, 1, 1, 3)), "RESHAPE"),
+        (program(ONE, (13, 1, 2, 0), (11, 1, 1, 0), (13, 3, 1, 0)), "division by 0"),
+        (program((5, 2, 1 << 30, 0)), "at most"),
+        (program(ONE, SITE), "output channel"),
+        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(0, 2, 0)]), "belongs to no op"),
+        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(9, 0, 0)]), "Gaps follow one another"),
+        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(0, 0, 4)]), "no number up to 3"),
+        (program(ONE, (8, 1, 1, 1), SITE, words=bytes(4)), "words outside"),
+        (program(ONE, (8, 1, 1, 1), SITE, words=bytes(32)), "above 0"),
+        (program(ONE, (8, 1, 1, 1), (31, 1, 0, 2000, 1), words=bytes(32)), "outside of the file"),
+        (program(size=1 << 30), "no number up to"),
+        (program(words=bytes(32)), "no TFLite flatbuffer"),
+        (b"", "ends too early|no number"),
+    ],
+)
+def test_hostile_skeletons(packed, payload, message):
+    with pytest.raises(ArchiveError, match=message):
+        skeletons.expand(payload, source(packed))
