@@ -1,0 +1,245 @@
+"""Which steps, errors and counts of an archive a measured accuracy allows."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+
+import keras
+import numpy as np
+
+import fr_archive
+from fr_keras.archive.candidates import Levels, Measure, Network, Place
+from fr_keras.archive.load import loaded
+
+_FINEST, _COARSEST = -8, 12
+_SHORTEST = 24
+# All layers alike are tried at every second level.
+_STRIDE = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One archive that was tried.
+
+    Attributes:
+        number: How many were tried before.
+        bytes: Its size.
+        accuracy: Of the model that it loads to; `None` where the size alone ruled it out.
+    """
+
+    number: int
+    bytes: int
+    accuracy: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What was found: the arguments of `save_archive`.
+
+    Attributes:
+        model: The model that the archive loads to.
+        step: The relative step of each FR layer.
+        error: The relative error of each layer with other weights.
+        bytes: The size of `save_archive(model, path, step=step, error=error)`.
+        accuracy: Of `model`.
+        reference_accuracy: Of the model that was given.
+        trials: How many archives were tried.
+    """
+
+    model: keras.Model
+    step: dict[str, float]
+    error: dict[str, float]
+    bytes: int
+    accuracy: float
+    reference_accuracy: float
+    trials: int
+
+
+def search(
+    model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    max_drop: float | None = None,
+    max_bytes: int | None = None,
+    calibration: Iterable | None = None,
+    search_kept: bool = False,
+    batch_size: int = 128,
+    progress: Callable[[Trial], None] | None = None,
+) -> SearchResult:
+    """Finds the smallest archive at an accuracy, or the most accurate one at a size.
+
+    First all steps and errors change by one factor, then those of one layer after the other, by
+    half an octave at a time, as long as that helps. Each archive is measured as the model that it
+    loads to. The search draws nothing at random.
+
+    Args:
+        model: A model as for `save_archive`, with one output of a score for each class. It stays
+            as it is.
+        x: Validation inputs. What they choose they cannot measure: never give test data.
+        y: The class of each row, or of each pixel, `(rows, height, width)`.
+        max_drop: The accuracy that may be lost, such as 0.002; bytes are made few.
+        max_bytes: The bytes that may be used; accuracy is made high.
+        calibration: Training inputs as for `save_archive`. Each trial reads them all.
+        search_kept: Whether tensors may also be cut to fewer coefficients.
+        batch_size: Rows at a time.
+        progress: Called after each trial.
+
+    Returns:
+        The arguments of `save_archive`.
+
+    Raises:
+        ValueError: If not just one of `max_drop` and `max_bytes` is given or it cannot be had, if
+            `y` does not fit the outputs, or as `save_archive`.
+
+    Example:
+
+    >>> from fr_keras import regularize, zoo
+    >>> model = regularize(zoo.lenet5(), start=200)
+    >>> x, y = np.random.default_rng(0).random((8, 28, 28, 1)), np.arange(8)
+    >>> found = search(model, x, y, max_bytes=400)
+    >>> found.bytes <= 400
+    True
+    """
+    _check_goal(max_drop, max_bytes)
+    network = Network(model, calibration, search_kept)
+    measure = Measure(x, y, batch_size)
+    reference = measure(model)
+    goal = _SmallAt(reference - max_drop) if max_bytes is None else _AccurateWithin(max_bytes)
+    run = _Run(network, measure, goal, progress)
+    levels, best = run.best()
+    archive = network.archive(levels)
+    found = loaded(archive)
+    return SearchResult(
+        model=found,
+        step=network.numbers("step", levels),
+        error=network.numbers("error", levels),
+        bytes=best.bytes,
+        accuracy=measure(found),
+        reference_accuracy=reference,
+        trials=run.trials,
+    )
+
+
+def _check_goal(max_drop: float | None, max_bytes: int | None) -> None:
+    if (max_drop is None) == (max_bytes is None):
+        raise ValueError(
+            "One of `max_drop` and `max_bytes` must be given. Received: "
+            f"max_drop={max_drop}, max_bytes={max_bytes}"
+        )
+    if max_drop is not None and not 0 <= max_drop < 1:
+        raise ValueError(
+            f"`max_drop` must be a fraction of the rows, such as 0.002. Received: {max_drop}"
+        )
+    if max_bytes is not None and not max_bytes >= 1:
+        raise ValueError(f"`max_bytes` must be at least 1. Received: {max_bytes}")
+
+
+class _SmallAt:
+    """Few bytes at an accuracy."""
+
+    # Finer is never smaller.
+    directions = (1,)
+
+    def __init__(self, least: float):
+        self._least = least - 1e-9  # a row more or less is far above that
+
+    def most_bytes(self, best: Trial | None) -> float:
+        return math.inf if best is None else best.bytes - 1
+
+    def rank(self, trial: Trial) -> tuple | None:
+        if trial.accuracy is None or trial.accuracy < self._least:
+            return None
+        return (-trial.bytes, trial.accuracy)
+
+    def impossible(self, trials: list[Trial]) -> str:
+        best = max(one.accuracy for one in trials)
+        return (
+            f"`max_drop` must leave an accuracy of at most {best:.4f}, the best of the archives "
+            f"tried: allow more, or give `calibration`. Received: one that leaves "
+            f"{self._least:.4f}"
+        )
+
+
+class _AccurateWithin:
+    """A high accuracy within some bytes."""
+
+    directions = (1, -1)
+
+    def __init__(self, most: int):
+        self._most = most
+
+    def most_bytes(self, best: Trial | None) -> float:
+        return self._most
+
+    def rank(self, trial: Trial) -> tuple | None:
+        return None if trial.accuracy is None else (trial.accuracy, -trial.bytes)
+
+    def impossible(self, trials: list[Trial]) -> str:
+        smallest = min(one.bytes for one in trials)
+        return (
+            f"`max_bytes` must be at least {smallest}, the smallest archive that was found: allow "
+            f"`search_kept`, or train with fewer coefficients. Received: {self._most}"
+        )
+
+
+class _Run:
+    """One search."""
+
+    def __init__(self, network: Network, measure: Measure, goal, progress):
+        self._network, self._measure, self._goal = network, measure, goal
+        self._progress = progress or (lambda trial: None)
+        self._seen: dict[tuple[int, ...], Trial] = {}
+        self._accuracies: dict[bytes, float] = {}
+        self._levels: Levels = {}
+        self._best: Trial | None = None
+
+    @property
+    def trials(self) -> int:
+        return len(self._seen)
+
+    def best(self) -> tuple[Levels, Trial]:
+        """The levels of the best archive, and what it is."""
+        for shorter in range(0, _SHORTEST + 1, _STRIDE):
+            improved = [
+                self._is_better({**dict.fromkeys(self._network.places, n), **self._cut(shorter)})
+                for n in range(_FINEST, _COARSEST + 1, _STRIDE)
+            ]
+            if not self._cut(0) or (self._best and not any(improved)):
+                break
+        if self._best is None:
+            raise ValueError(self._goal.impossible(list(self._seen.values())))
+        moves = [(one, way) for way in self._goal.directions for one in self._network.places]
+        while sum(self._is_better(self._moved(*move)) for move in moves):
+            pass  # each round is a sum: it tries every move
+        return self._levels, self._best
+
+    def _cut(self, level: int) -> Levels:
+        return {place: level for place in self._network.places if place[0] == "kept"}
+
+    def _moved(self, place: Place, way: int) -> Levels:
+        lowest, highest = (0, _SHORTEST) if place[0] == "kept" else (_FINEST, _COARSEST)
+        level = min(max(self._levels[place] + way, lowest), highest)
+        return {**self._levels, place: level}
+
+    def _is_better(self, levels: Levels) -> bool:
+        """Tries an archive, and remembers it if it is the best."""
+        key = tuple(levels[place] for place in self._network.places)
+        if key in self._seen:
+            return False
+        self._seen[key] = trial = self._trial(levels)
+        self._progress(trial)
+        rank = self._goal.rank(trial)
+        if rank is None or (self._best and rank <= self._goal.rank(self._best)):
+            return False
+        self._levels, self._best = levels, trial
+        return True
+
+    def _trial(self, levels: Levels) -> Trial:
+        archive = self._network.archive(levels)
+        data = fr_archive.encode(archive)
+        if len(data) > self._goal.most_bytes(self._best):
+            return Trial(self.trials, len(data), None)
+        if data not in self._accuracies:
+            self._accuracies[data] = self._measure(self._network.become(archive))
+        return Trial(self.trials, len(data), self._accuracies[data])
