@@ -60,11 +60,7 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
     if output.suffix != ".fr":
         raise click.BadParameter("must end in .fr", param_hint="OUTPUT")
     searches = _searches(data, options)
-    calibration = calibration or data
-    if skeleton and calibration is None:
-        raise click.UsageError("--skeleton needs --calibration")
-    if skeleton and options["max_bytes"]:
-        raise click.UsageError("--max-bytes does not count a --skeleton: use --max-drop")
+    _check_skeleton(skeleton, calibration or data, options)
     with failure():
         from rich.console import Console
 
@@ -72,15 +68,13 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         from fr_keras import save_archive
 
         check_target(output, overwrite=force)
-        rows = None if calibration is None else load(calibration, image_size)
-        network, found = load_model(model), {}
+        source = calibration or data
+        rows = source and load(source, image_size)
+        network, chosen, report = load_model(model), {"calibration": rows and rows.train.x}, {}
+        chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
-            validation = (rows if calibration == data else load(data, image_size)).validation
-            network, report, chosen = _search(network, validation, rows.train.x, options)
-            found = {"search": report}
-        else:
-            chosen = {name: options[name] for name in ("step", "error") if options[name]}
-            chosen["calibration"] = None if rows is None else rows.train.x
+            validation = (rows if source == data else load(data, image_size)).validation
+            network, chosen, report = _search(network, validation, rows.train.x, options)
         if skeleton:
             chosen["skeleton"] = {
                 "labels": rows.labels,
@@ -89,14 +83,19 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
             }
         packing = save_archive(network, output, **chosen, overwrite=force)
         if as_json:
-            click.echo(json.dumps({"file": str(output), **packing.to_dict(), **found}))
+            click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
             return
         Console().print(packing)
-        if found:
-            click.echo(
-                "accuracy on validation data: {reference_accuracy:.2%} before, {accuracy:.2%} now; "
-                "{trials} archives tried".format(**report)
-            )
+        if report:
+            text = "validation accuracy {reference_accuracy:.2%} before, {accuracy:.2%} after"
+            click.echo(text.format(**report["search"]))
+
+
+def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:
+    if skeleton and calibration is None:
+        raise click.UsageError("--skeleton needs --calibration")
+    if skeleton and options["max_bytes"]:
+        raise click.UsageError("--max-bytes does not count a --skeleton: use --max-drop")
 
 
 def _searches(data: str | None, options: dict) -> bool:
@@ -114,7 +113,7 @@ def _searches(data: str | None, options: dict) -> bool:
 
 
 def _search(model, validation, calibration, options: dict) -> tuple:
-    """The model that was found, a report, and the arguments of `save_archive`."""
+    """The model that was found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
 
     rows = calibration[:_CALIBRATION_ROWS]
@@ -122,7 +121,7 @@ def _search(model, validation, calibration, options: dict) -> tuple:
         task = progress.add_task("search", total=None)
 
         def show(trial: archive.Trial) -> None:
-            accuracy = "too many" if trial.accuracy is None else f"{trial.accuracy:.2%}"
+            accuracy = "too large" if trial.accuracy is None else f"{trial.accuracy:.2%}"
             text = f"archive {trial.number + 1}: {trial.bytes:,} bytes, {accuracy}"
             progress.update(task, description=text)
 
@@ -137,7 +136,7 @@ def _search(model, validation, calibration, options: dict) -> tuple:
             progress=show,
         )
     report = {name: getattr(found, name) for name in ("accuracy", "reference_accuracy", "trials")}
-    return found.model, report, {"step": found.step, "error": found.error}
+    return found.model, {"step": found.step, "error": found.error}, {"search": report}
 
 
 @click.command()

@@ -200,22 +200,33 @@ class _Run:
 
     def best(self) -> tuple[Levels, Trial]:
         """The levels of the best archive, and what it is."""
-        for shorter in range(0, _SHORTEST + 1, _STRIDE):
-            improved = [
-                self._is_better({**dict.fromkeys(self._network.places, n), **self._cut(shorter)})
-                for n in range(_FINEST, _COARSEST + 1, _STRIDE)
-            ]
-            if not self._cut(0) or (self._best and not any(improved)):
-                break
+        self._all_alike(shorter=0)
+        self._one_by_one("step", "error")
+        if any(kind == "kept" for kind, _ in self._network.places):
+            for shorter in range(_STRIDE, _SHORTEST + 1, _STRIDE):
+                if not self._all_alike(shorter) and self._best:
+                    break
+            self._one_by_one("kept", "step", "error")
         if self._best is None:
             raise ValueError(self._goal.impossible(list(self._seen.values())))
-        moves = [(one, way) for way in self._goal.directions for one in self._network.places]
-        while sum(self._is_better(self._moved(*move)) for move in moves):
-            pass  # each round is a sum: it tries every move
         return self._levels, self._best
 
-    def _cut(self, level: int) -> Levels:
-        return {place: level for place in self._network.places if place[0] == "kept"}
+    def _all_alike(self, shorter: int) -> int:
+        """Tries one factor for all steps and errors; returns how often that was the best."""
+        found = 0
+        for level in range(_FINEST, _COARSEST + 1, _STRIDE):
+            levels = {
+                place: shorter if place[0] == "kept" else level for place in self._network.places
+            }
+            found += self._is_better(levels)
+        return found
+
+    def _one_by_one(self, *kinds: str) -> None:
+        """Moves one number at a time, as long as a round finds anything better."""
+        places = [place for place in self._network.places if place[0] in kinds]
+        moves = [(place, way) for way in self._goal.directions for place in places]
+        while self._best and sum(self._is_better(self._moved(*move)) for move in moves):
+            pass  # a sum, not `any`: a round tries every move
 
     def _moved(self, place: Place, way: int) -> Levels:
         lowest, highest = (0, _SHORTEST) if place[0] == "kept" else (_FINEST, _COARSEST)
