@@ -60,13 +60,14 @@ def in_float16(model: keras.Model) -> keras.Model:
 
 
 def integers(file: Path) -> bytes:
-    """Counts, steps and whole numbers of an archive, in the smallest types that hold them all."""
+    """Counts, steps and whole numbers of an archive, each series in the smallest type it fits."""
     held = fr_archive.decode(file.read_bytes())
-    series = [*held.tensors, *held.vectors]
-    table = [(len(one.values), one.step) for one in series]
-    values = [value for one in series for value in one.values]
-    width = np.min_scalar_type(-max(map(abs, values)) - 1)
-    return np.array(table, np.int16).tobytes() + np.array(values, width).tobytes()
+    table, content = [], b""
+    for one in (*held.tensors, *held.vectors):
+        width = np.min_scalar_type(-max([*map(abs, one.values), 0]) - 1)
+        table.append((len(one.values), one.step, width.itemsize))
+        content += np.array(one.values, width).tobytes()
+    return np.array(table, np.int16).T.tobytes() + content
 
 
 def sizes(model: keras.Model, folder: Path, calibration) -> tuple[dict[str, int], keras.Model]:

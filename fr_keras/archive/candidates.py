@@ -21,7 +21,7 @@ from fr_keras.vectors import weights
 
 #: What one number of a search is for: `("step" | "error" | "kept", layer name)`.
 Place = tuple[str, str]
-#: A level of a step or an error is half an octave, one of a count a quarter.
+#: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
 
 
@@ -73,7 +73,7 @@ class Network:
         steps, errors = self.numbers("step", levels), self.numbers("error", levels)
         tensors = []
         for part, series in zip(self._parts, self._series, strict=True):
-            shorter = 2 ** (-levels.get(("kept", part.name), 0) / 4)
+            shorter = 2 ** (-levels.get(("kept", part.name), 0) / 8)
             count = math.ceil(shorter * len(series))
             tensors.append(quantize_tensor(series[:count], steps[part.name]))
         self._set_coefficients(tensors)

@@ -12,8 +12,8 @@ from fr_keras.archive.candidates import Levels, Measure, Network, Place
 from fr_keras.archive.load import loaded
 
 _FINEST, _COARSEST = -8, 12
-_SHORTEST = 24
-# All layers alike are tried at every second level.
+_SHORTEST = 48
+# To begin with, all layers alike are tried at every second level.
 _STRIDE = 2
 
 
