@@ -19,6 +19,7 @@ from fr_keras_cli.options import (
 _above_zero = click.FloatRange(0, min_open=True)
 # Of the data that calibrate, what each trial of a search reads, and how many rows at a time.
 _CALIBRATION_ROWS, _BATCH = 2048, 256
+_FINE_TUNING_RATE = 1e-3
 
 
 @click.command()
@@ -44,6 +45,12 @@ _CALIBRATION_ROWS, _BATCH = 2048, 256
 )
 @click.option("--max-bytes", type=positive, help="Search the most accurate archive of this size.")
 @click.option("--search-kept", is_flag=True, help="Let a search also keep fewer coefficients.")
+@click.option(
+    "--fine-tune",
+    type=positive,
+    metavar="EPOCHS",
+    help="Let a search train on with rounded coefficients, on the training rows of --data.",
+)
 @image_size_option
 @click.option(
     "--skeleton",
@@ -73,8 +80,8 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         network, chosen, report = load_model(model), {"calibration": rows and rows.train.x}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
-            validation = (rows if source == data else load(data, image_size)).validation
-            network, chosen, report = _search(network, validation, rows.train.x, options)
+            dataset = rows if source == data else load(data, image_size)
+            network, chosen, report = _search(network, dataset, rows.train.x, options)
         if skeleton:
             chosen["skeleton"] = {
                 "labels": rows.labels,
@@ -107,12 +114,14 @@ def _searches(data: str | None, options: dict) -> bool:
         raise click.UsageError("--max-drop and --max-bytes need --data to measure accuracy on")
     if goals and (options["step"] or options["error"]):
         raise click.UsageError("--step and --error are what a search chooses: leave them out")
-    if not goals and (data is not None or options["search_kept"]):
-        raise click.UsageError("--data and --search-kept need --max-drop or --max-bytes")
+    if not goals and (data is not None or options["search_kept"] or options["fine_tune"]):
+        raise click.UsageError(
+            "--data, --search-kept and --fine-tune need --max-drop or --max-bytes"
+        )
     return bool(goals)
 
 
-def _search(model, validation, calibration, options: dict) -> tuple:
+def _search(model, dataset, calibration, options: dict) -> tuple:
     """The model that was found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
 
@@ -127,16 +136,33 @@ def _search(model, validation, calibration, options: dict) -> tuple:
 
         found = archive.search(
             model,
-            validation.x,
-            validation.y,
+            dataset.validation.x,
+            dataset.validation.y,
             max_drop=options["max_drop"],
             max_bytes=options["max_bytes"],
             calibration=[rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)],
             search_kept=options["search_kept"],
+            fine_tune=options["fine_tune"] and _fine_tuning(dataset.train, options["fine_tune"]),
             progress=show,
         )
     report = {name: getattr(found, name) for name in ("accuracy", "reference_accuracy", "trials")}
     return found.model, {"step": found.step, "error": found.error}, {"search": report}
+
+
+def _fine_tuning(train, epochs: int):
+    """What `archive.search` takes as `fine_tune`."""
+    import keras
+
+    from fr_keras import ArchiveRounding
+
+    def fine_tune(model: keras.Model, step: float) -> None:
+        rate = keras.optimizers.Adam(_FINE_TUNING_RATE)
+        model.compile(rate, "sparse_categorical_crossentropy")
+        keras.utils.set_random_seed(0)
+        callbacks = [ArchiveRounding(step)]
+        model.fit(train.x, train.y, epochs=epochs, verbose=0, callbacks=callbacks)
+
+    return fine_tune
 
 
 @click.command()

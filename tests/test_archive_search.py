@@ -82,7 +82,8 @@ def test_kept_counts_are_cut_if_asked_and_the_model_stays(network, digits):
     model = fr_keras.compact(network)
     logits = frequency_layers(model)[1]
     series = kept_series(logits)
-    series[250:] = 0  # what comes later takes some bytes and does nothing
+    # What comes later is noise, which takes bytes for nothing.
+    series[250:] = np.random.default_rng(0).normal(size=250) * series[:250].std() / 2
     keep_series(logits, series)
     before = model.get_weights()
     whole, shorter = (
@@ -94,6 +95,29 @@ def test_kept_counts_are_cut_if_asked_and_the_model_stays(network, digits):
     assert frequency_layers(shorter.model)[1].kept < 500
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_fine_tuning_starts_from_what_was_found(network, digits):
+    given = []
+
+    def fine_tune(model, step):
+        given.append((model, step))
+        model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+        callbacks = [fr_keras.ArchiveRounding(step)]
+        model.fit(digits.train.x, digits.train.y, verbose=0, callbacks=callbacks)
+
+    before = network.get_weights()
+    trials = []
+    tuned = run(network, digits, max_bytes=220, fine_tune=fine_tune, progress=trials.append)
+    ((model, step),) = given
+    assert model is not network
+    assert 1e-3 < step < 0.5
+    for one, other in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # A small archive of so few steps is bad without training.
+    assert tuned.accuracy > run(network, digits, max_bytes=220).accuracy
+    assert tuned.bytes <= 220
+    assert [one.number for one in trials] == list(range(tuned.trials))
 
 
 def test_the_most_accurate_archive_at_a_size_and_its_trials(network, digits):

@@ -54,10 +54,10 @@ class Network:
         self.model = loaded(start)
         self._parts = frequency_layers(self.model)
         self._weights = weights(self.model)
-        self._batches = None
+        self.calibration = None
         if calibration is not None and normalizes(model):
             whole = isinstance(calibration, np.ndarray)
-            self._batches = [calibration] if whole else list(calibration)
+            self.calibration = [calibration] if whole else list(calibration)
         kinds = ("step", "kept") if search_kept else ("step",)
         self.places: list[Place] = [(kind, part.name) for kind in kinds for part in self._parts]
         self.places += [("error", weight.layer.name) for weight in self._weights]
@@ -79,8 +79,8 @@ class Network:
         self._set_coefficients(tensors)
         for weight, values in zip(self._weights, self._values, strict=True):
             weight.assign(values)
-        if self._batches is not None:
-            calibrate_batch_norm(self.model, self._batches)
+        if self.calibration is not None:
+            calibrate_batch_norm(self.model, self.calibration)
         vectors, _ = quantized_vectors(self.model, self._weights, errors)
         return Archive(self._architecture, tensors, vectors)
 

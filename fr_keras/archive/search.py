@@ -10,6 +10,7 @@ import numpy as np
 import fr_archive
 from fr_keras.archive.candidates import Levels, Measure, Network, Place
 from fr_keras.archive.load import loaded
+from fr_keras.compact import compact
 
 _FINEST, _COARSEST = -8, 12
 _SHORTEST = 48
@@ -64,6 +65,7 @@ def search(
     max_bytes: int | None = None,
     calibration: Iterable | None = None,
     search_kept: bool = False,
+    fine_tune: Callable[[keras.Model, float], None] | None = None,
     batch_size: int = 128,
     progress: Callable[[Trial], None] | None = None,
 ) -> SearchResult:
@@ -82,6 +84,9 @@ def search(
         max_bytes: The bytes that may be used; accuracy is made high.
         calibration: Training inputs as for `save_archive`. Each trial reads them all.
         search_kept: Whether tensors may also be cut to fewer coefficients.
+        fine_tune: Given a copy of `model` and the middle one of the relative steps that were found,
+            trains the copy, on training data, with `ArchiveRounding(step)`. The search then goes on
+            with it from where it was, and takes it if it is better.
         batch_size: Rows at a time.
         progress: Called after each trial.
 
@@ -107,17 +112,21 @@ def search(
     reference = measure(model)
     goal = _SmallAt(reference - max_drop) if max_bytes is None else _AccurateWithin(max_bytes)
     run = _Run(network, measure, goal, progress)
-    levels, best = run.best()
-    archive = network.archive(levels)
-    found = loaded(archive)
+    run.search()
+    if fine_tune is not None:
+        tuned = compact(model)
+        fine_tune(tuned, float(np.median([*network.numbers("step", run.levels).values()])))
+        run.go_on(Network(tuned, network.calibration, search_kept))
+    network, levels = run.network, run.levels
+    found = loaded(network.archive(levels))
     return SearchResult(
         model=found,
         step=network.numbers("step", levels),
         error=network.numbers("error", levels),
-        bytes=best.bytes,
+        bytes=run.best.bytes,
         accuracy=measure(found),
         reference_accuracy=reference,
-        trials=run.trials,
+        trials=len(run.trials),
     )
 
 
@@ -187,70 +196,77 @@ class _Run:
     """One search."""
 
     def __init__(self, network: Network, measure: Measure, goal, progress):
-        self._network, self._measure, self._goal = network, measure, goal
+        self._measure, self._goal = measure, goal
         self._progress = progress or (lambda trial: None)
-        self._seen: dict[tuple[int, ...], Trial] = {}
+        self._trying = network
+        self._seen: set[tuple[int, ...]] = set()
         self._accuracies: dict[bytes, float] = {}
-        self._levels: Levels = {}
-        self._best: Trial | None = None
+        #: The best archive, and the network and the levels that give it.
+        self.best: Trial | None = None
+        self.network, self.levels = network, {}
+        self.trials: list[Trial] = []
 
-    @property
-    def trials(self) -> int:
-        return len(self._seen)
-
-    def best(self) -> tuple[Levels, Trial]:
-        """The levels of the best archive, and what it is."""
+    def search(self) -> None:
+        """Searches from all layers alike to each by itself."""
         self._all_alike(shorter=0)
         self._one_by_one("step", "error")
-        if any(kind == "kept" for kind, _ in self._network.places):
+        if any(kind == "kept" for kind, _ in self._trying.places):
             for shorter in range(_STRIDE, _SHORTEST + 1, _STRIDE):
-                if not self._all_alike(shorter) and self._best:
+                if not self._all_alike(shorter) and self.best:
                     break
             self._one_by_one("kept", "step", "error")
-        if self._best is None:
-            raise ValueError(self._goal.impossible(list(self._seen.values())))
-        return self._levels, self._best
+        if self.best is None:
+            raise ValueError(self._goal.impossible(self.trials))
+
+    def go_on(self, network: Network) -> None:
+        """Searches among archives of another network, from the levels of the best."""
+        self._trying, self._seen = network, set()
+        self._is_better(self.levels)
+        self._one_by_one("kept", "step", "error")
 
     def _all_alike(self, shorter: int) -> int:
         """Tries one factor for all steps and errors; returns how often that was the best."""
         found = 0
         for level in range(_FINEST, _COARSEST + 1, _STRIDE):
             levels = {
-                place: shorter if place[0] == "kept" else level for place in self._network.places
+                place: shorter if place[0] == "kept" else level for place in self._trying.places
             }
             found += self._is_better(levels)
         return found
 
     def _one_by_one(self, *kinds: str) -> None:
         """Moves one number at a time, as long as a round finds anything better."""
-        places = [place for place in self._network.places if place[0] in kinds]
+        places = [place for place in self._trying.places if place[0] in kinds]
         moves = [(place, way) for way in self._goal.directions for place in places]
-        while self._best and sum(self._is_better(self._moved(*move)) for move in moves):
+        while self.best and sum(self._is_better(self._moved(*move)) for move in moves):
             pass  # a sum, not `any`: a round tries every move
 
     def _moved(self, place: Place, way: int) -> Levels:
         lowest, highest = (0, _SHORTEST) if place[0] == "kept" else (_FINEST, _COARSEST)
-        level = min(max(self._levels[place] + way, lowest), highest)
-        return {**self._levels, place: level}
+        level = min(max(self.levels[place] + way, lowest), highest)
+        return {**self.levels, place: level}
 
     def _is_better(self, levels: Levels) -> bool:
         """Tries an archive, and remembers it if it is the best."""
-        key = tuple(levels[place] for place in self._network.places)
+        key = tuple(levels[place] for place in self._trying.places)
         if key in self._seen:
             return False
-        self._seen[key] = trial = self._trial(levels)
+        self._seen.add(key)
+        trial = self._trial(levels)
+        self.trials.append(trial)
         self._progress(trial)
         rank = self._goal.rank(trial)
-        if rank is None or (self._best and rank <= self._goal.rank(self._best)):
+        if rank is None or (self.best and rank <= self._goal.rank(self.best)):
             return False
-        self._levels, self._best = levels, trial
+        self.network, self.levels, self.best = self._trying, levels, trial
         return True
 
     def _trial(self, levels: Levels) -> Trial:
-        archive = self._network.archive(levels)
+        archive = self._trying.archive(levels)
         data = fr_archive.encode(archive)
-        if len(data) > self._goal.most_bytes(self._best):
-            return Trial(self.trials, len(data), None)
+        number = len(self.trials)
+        if len(data) > self._goal.most_bytes(self.best):
+            return Trial(number, len(data), None)
         if data not in self._accuracies:
-            self._accuracies[data] = self._measure(self._network.become(archive))
-        return Trial(self.trials, len(data), self._accuracies[data])
+            self._accuracies[data] = self._measure(self._trying.become(archive))
+        return Trial(number, len(data), self._accuracies[data])
