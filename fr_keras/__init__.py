@@ -24,12 +24,14 @@ from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
 from fr_keras.compact import compact
 from fr_keras.regularize import regularize
+from fr_keras.rounding import ArchiveRounding
 from fr_keras.summary import summary
 from fr_keras.truncation import TailTruncation
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveRounding",
     "BandEnergy",
     "TailTruncation",
     "archive",

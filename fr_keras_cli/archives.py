@@ -12,9 +12,14 @@ from fr_keras_cli.options import (
     json_option,
     load,
     load_model,
+    positive,
+    progress_bars,
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
+# Of the data that calibrate, what each trial of a search reads, and how many rows at a time.
+_CALIBRATION_ROWS, _BATCH = 2048, 256
+_FINE_TUNING_RATE = 1e-3
 
 
 @click.command()
@@ -27,6 +32,25 @@ _above_zero = click.FloatRange(0, min_open=True)
     metavar="NAME|FILE.npz|FOLDER",
     help="Data to set the statistics of batch normalizations anew: a data set as for `train`.",
 )
+@click.option(
+    "--data",
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Data whose validation rows a search measures accuracy on; its training rows calibrate "
+    "unless --calibration is given.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Search the smallest archive that loses at most this fraction of accuracy.",
+)
+@click.option("--max-bytes", type=positive, help="Search the most accurate archive of this size.")
+@click.option("--search-kept", is_flag=True, help="Let a search also keep fewer coefficients.")
+@click.option(
+    "--fine-tune",
+    type=positive,
+    metavar="EPOCHS",
+    help="Let a search train on with rounded coefficients, on the training rows of --data.",
+)
 @image_size_option
 @click.option(
     "--skeleton",
@@ -35,12 +59,15 @@ _above_zero = click.FloatRange(0, min_open=True)
 )
 @force_option
 @json_option
-def pack(model, output, step, error, calibration, image_size, skeleton, force, as_json) -> None:
-    """Pack a .keras MODEL in the DCT domain into an archive, OUTPUT (.fr)."""
+def pack(model, output, calibration, data, image_size, skeleton, force, as_json, **options) -> None:
+    """Pack a .keras MODEL in the DCT domain into an archive, OUTPUT (.fr).
+
+    With --max-drop or --max-bytes, a search chooses the steps and errors of each layer.
+    """
     if output.suffix != ".fr":
         raise click.BadParameter("must end in .fr", param_hint="OUTPUT")
-    if skeleton and calibration is None:
-        raise click.UsageError("--skeleton needs --calibration")
+    searches = _searches(data, options)
+    _check_skeleton(skeleton, calibration or data, options)
     with failure():
         from rich.console import Console
 
@@ -48,23 +75,94 @@ def pack(model, output, step, error, calibration, image_size, skeleton, force, a
         from fr_keras import save_archive
 
         check_target(output, overwrite=force)
-        data = None if calibration is None else load(calibration, image_size)
-        conversion = None
+        source = calibration or data
+        rows = source and load(source, image_size)
+        network, chosen, report = load_model(model), {"calibration": rows and rows.train.x}, {}
+        chosen |= {name: options[name] for name in ("step", "error") if options[name]}
+        if searches:
+            dataset = rows if source == data else load(data, image_size)
+            network, chosen, report = _search(network, dataset, rows.train.x, options)
         if skeleton:
-            conversion = {"labels": data.labels, "normalization": data.normalization}
-        chosen = {"step": step, "error": error}
-        packing = save_archive(
-            load_model(model),
-            output,
-            **{name: value for name, value in chosen.items() if value is not None},
-            calibration=None if data is None else data.train.x,
-            skeleton=conversion,
-            overwrite=force,
-        )
+            chosen["skeleton"] = {
+                "labels": rows.labels,
+                "normalization": rows.normalization,
+                "calibration": rows.train.x,
+            }
+        packing = save_archive(network, output, **chosen, overwrite=force)
         if as_json:
-            click.echo(json.dumps({"file": str(output), **packing.to_dict()}))
-        else:
-            Console().print(packing)
+            click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
+            return
+        Console().print(packing)
+        if report:
+            text = "validation accuracy {reference_accuracy:.2%} before, {accuracy:.2%} after"
+            click.echo(text.format(**report["search"]))
+
+
+def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:
+    if skeleton and calibration is None:
+        raise click.UsageError("--skeleton needs --calibration")
+    if skeleton and options["max_bytes"]:
+        raise click.UsageError("--max-bytes does not count a --skeleton: use --max-drop")
+
+
+def _searches(data: str | None, options: dict) -> bool:
+    """Whether a search is asked for; options that do not go together are wrong usage."""
+    goals = [name for name in ("max_drop", "max_bytes") if options[name] is not None]
+    if len(goals) > 1:
+        raise click.UsageError("--max-drop and --max-bytes are two goals: give one")
+    if goals and data is None:
+        raise click.UsageError("--max-drop and --max-bytes need --data to measure accuracy on")
+    if goals and (options["step"] or options["error"]):
+        raise click.UsageError("--step and --error are what a search chooses: leave them out")
+    if not goals and (data is not None or options["search_kept"] or options["fine_tune"]):
+        raise click.UsageError(
+            "--data, --search-kept and --fine-tune need --max-drop or --max-bytes"
+        )
+    return bool(goals)
+
+
+def _search(model, dataset, calibration, options: dict) -> tuple:
+    """The model that was found, the arguments of `save_archive`, and a report."""
+    from fr_keras import archive
+
+    rows = calibration[:_CALIBRATION_ROWS]
+    with progress_bars() as progress:
+        task = progress.add_task("search", total=None)
+
+        def show(trial: archive.Trial) -> None:
+            accuracy = "too large" if trial.accuracy is None else f"{trial.accuracy:.2%}"
+            text = f"archive {trial.number + 1}: {trial.bytes:,} bytes, {accuracy}"
+            progress.update(task, description=text)
+
+        found = archive.search(
+            model,
+            dataset.validation.x,
+            dataset.validation.y,
+            max_drop=options["max_drop"],
+            max_bytes=options["max_bytes"],
+            calibration=[rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)],
+            search_kept=options["search_kept"],
+            fine_tune=options["fine_tune"] and _fine_tuning(dataset.train, options["fine_tune"]),
+            progress=show,
+        )
+    report = {name: getattr(found, name) for name in ("accuracy", "reference_accuracy", "trials")}
+    return found.model, {"step": found.step, "error": found.error}, {"search": report}
+
+
+def _fine_tuning(train, epochs: int):
+    """What `archive.search` takes as `fine_tune`."""
+    import keras
+
+    from fr_keras import ArchiveRounding
+
+    def fine_tune(model: keras.Model, step: float) -> None:
+        rate = keras.optimizers.Adam(_FINE_TUNING_RATE)
+        model.compile(rate, "sparse_categorical_crossentropy")
+        keras.utils.set_random_seed(0)
+        callbacks = [ArchiveRounding(step)]
+        model.fit(train.x, train.y, epochs=epochs, verbose=0, callbacks=callbacks)
+
+    return fine_tune
 
 
 @click.command()

@@ -1,4 +1,5 @@
 import json
+import re
 import resource
 import shlex
 import subprocess
@@ -139,6 +140,44 @@ def test_pack_and_unpack_refuse_what_they_cannot_do(trained, tmp_path):
         assert done.exit_code == code
         assert message in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["m.fr"]
+
+
+def test_pack_searches_within_a_budget(trained, npz, tmp_path):
+    out = tmp_path / "m.fr"
+    done = call("pack", trained[0], out, "--data", npz, "--max-bytes", 30)
+    assert done.exit_code == 1
+    least = re.search(r"at least (\d+), the smallest archive", done.stderr)[1]
+    assert not out.exists()
+    goal = ("--max-bytes", least, "--fine-tune", 1)
+    done = call("pack", trained[0], out, "--data", npz, *goal, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["bytes"] == out.stat().st_size <= int(least)
+    assert found["sections"]["coefficients"] < found["bytes"]
+    assert {"conv1", "conv1_bn", "hidden"} <= {row["name"] for row in found["layers"]}
+    assert found["search"]["trials"] > 11
+    assert call("pack", trained[0], out, "--max-bytes", 700, "--force").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--max-drop", 0.1), "need --data"),
+        (("--max-drop", 0.1, "--max-bytes", 700, "--data", "digits"), "give one"),
+        (("--max-drop", 0.1, "--step", 0.1, "--data", "digits"), "leave them out"),
+        (("--data", "digits"), "need --max-drop or --max-bytes"),
+        (("--search-kept",), "need --max-drop or --max-bytes"),
+        (("--fine-tune", 1), "need --max-drop or --max-bytes"),
+        (("--max-bytes", 700, "--skeleton", "--data", "digits"), "does not count a --skeleton"),
+        (("--max-drop", 1.5, "--data", "digits"), "--max-drop"),
+        (("--max-bytes", 0, "--data", "digits"), "--max-bytes"),
+    ],
+)
+def test_pack_refuses_options_that_do_not_go_together(trained, tmp_path, options, message):
+    done = call("pack", trained[0], tmp_path / "m.fr", *options)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_sensitivity(trained, npz, tmp_path):

@@ -6,5 +6,15 @@ The format is `fr_archive`'s, which needs numpy alone; here is what makes a Kera
 from fr_keras.archive.load import inspect, load_archive
 from fr_keras.archive.report import LayerRow, Packing
 from fr_keras.archive.save import save_archive
+from fr_keras.archive.search import SearchResult, Trial, search
 
-__all__ = ["LayerRow", "Packing", "inspect", "load_archive", "save_archive"]
+__all__ = [
+    "LayerRow",
+    "Packing",
+    "SearchResult",
+    "Trial",
+    "inspect",
+    "load_archive",
+    "save_archive",
+    "search",
+]

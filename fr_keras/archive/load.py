@@ -84,7 +84,7 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
         model = guarded(lambda: build(description, _maker(bones, counts)))
     for part, tensor in zip(frequency_layers(model), archive.tensors, strict=True):
         keep_series(part, tensor.reals())
-    _fill_weights(weights(model), archive)
+    fill_weights(weights(model), archive)
     for layer in all_layers(model):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
@@ -110,7 +110,8 @@ def _maker(bones: Skeleton, counts: list[int]):
     return make
 
 
-def _fill_weights(found: list[Weight], archive: fr_archive.Archive) -> None:
+def fill_weights(found: list[Weight], archive: fr_archive.Archive) -> None:
+    """Sets the weights of a model to the vectors of an archive."""
     lengths = [length for weight in found for length in weight.lengths]
     if len(lengths) != len(archive.vectors):
         raise ArchiveError(

@@ -16,6 +16,7 @@ from fr_keras.archive import reference
 from fr_keras.archive.description import describe
 from fr_keras.archive.load import loaded
 from fr_keras.archive.normalization import move_biases, scales
+from fr_keras.archive.precision import ERROR, STEP, Precision, by_layer
 from fr_keras.archive.quantization import (
     quantize_tensor,
     quantize_vector,
@@ -31,11 +32,6 @@ from fr_keras.tflite import convert
 from fr_keras.tflite.gaps import sites_and_gaps
 from fr_keras.vectors import Weight, weights
 
-# Steps relative to the norm spend the same error on every kernel. On trained networks that took
-# fewer bytes at the same error of the output than steps relative to the root mean square.
-STEP = 0.005
-ERROR = 0.01
-_LEAST = 1e-6
 _CONVERSION = (
     "calibration",
     "float_io",
@@ -50,8 +46,8 @@ _CONVERSION = (
 def save_archive(
     model: keras.Model,
     path: str | os.PathLike,
-    step: float = STEP,
-    error: float = ERROR,
+    step: Precision = STEP,
+    error: Precision = ERROR,
     calibration: Iterable | None = None,
     skeleton: Mapping | None = None,
     overwrite: bool = False,
@@ -68,10 +64,12 @@ def save_archive(
         model: A built functional or sequential FR model, made of layers of Keras and fr_keras.
             It stays as it is.
         path: The file, `.fr` by convention.
-        step: The steps of each tensor of coefficients, relative to its Euclidean norm, up to 1.
+        step: The steps of each tensor of coefficients, relative to its Euclidean norm, up to 1; or
+            a dict from the name of a layer to its step. `archive.search` finds one.
         error: The root mean square error of each other weight: of means, variances, gammas and
             betas of batch normalizations relative to what the normalization divides by or
-            multiplies with, of any other weight relative to its root mean square.
+            multiplies with, of any other weight relative to its root mean square. Or a dict from
+            the name of a layer to the error of its weights.
         calibration: Data as for `interop.calibrate_batch_norm`, to set the statistics of a copy
             anew after the coefficients were quantized. Behind FR layers they then take few
             numbers; moving averages lag behind the weights and take more. The statistics, and so
@@ -102,12 +100,6 @@ def save_archive(
     >>> packing.by_reference, packing.bytes < 1500
     (True, True)
     """
-    for name, value in (("step", step), ("error", error)):
-        if not _LEAST <= value <= 1:
-            raise ValueError(
-                f"`{name}` is relative: from {_LEAST}, what float32 resolves, to 1. "
-                f"Received: {name}={value}"
-            )
     check_target(path, overwrite)
     _check_skeleton(skeleton, calibration)
     archive, residuals = packed(model, step, error, calibration)
@@ -145,7 +137,7 @@ def _skeleton(archive: Archive, model: keras.Model, arguments: dict) -> bytes:
 
 
 def packed(
-    model: keras.Model, step: float, error: float, calibration: Iterable | None
+    model: keras.Model, step: Precision, error: Precision, calibration: Iterable | None
 ) -> tuple[Archive, dict[str, float]]:
     """Returns the archive of a model, and the error of each weight by its name."""
     check_graph(model)
@@ -158,16 +150,19 @@ def packed(
             f"'{model.name}' with none"
         )
     description = describe(model)
-    tensors = [quantize_tensor(kept_series(part), step) for part in parts]
-    if calibration is not None and _normalizes(model):
+    steps = by_layer("step", step, [part.name for part in parts], STEP)
+    tensors = [quantize_tensor(kept_series(part), steps[part.name]) for part in parts]
+    if calibration is not None and normalizes(model):
         model = _calibrated(model, tensors, calibration)
     found = weights(model)
-    vectors, residuals = _vectors(model, found, error)
+    errors = by_layer("error", error, dict.fromkeys(one.layer.name for one in found), ERROR)
+    vectors, residuals = quantized_vectors(model, found, errors)
     network = reference.find(model, description) or Config(description)
     return Archive(network, tensors, vectors), residuals
 
 
-def _normalizes(model: keras.Model) -> bool:
+def normalizes(model: keras.Model) -> bool:
+    """Whether there are statistics to calibrate."""
     return any(isinstance(one, keras.layers.BatchNormalization) for one in all_layers(model))
 
 
@@ -180,10 +175,16 @@ def _calibrated(model: keras.Model, tensors: list[Quantized], calibration: Itera
     return copy
 
 
-def _vectors(
-    model: keras.Model, found: list[Weight], error: float
+def quantized_vectors(
+    model: keras.Model, found: list[Weight], errors: Mapping[str, float]
 ) -> tuple[list[Quantized], dict[str, float]]:
-    """The vectors of all weights, and the error of each weight by its name."""
+    """Returns the vectors of all weights, and the error of each weight by its name.
+
+    Args:
+        model: The model.
+        found: Its weights.
+        errors: By the name of the layer.
+    """
     values = [weight.values() for weight in found]
     move_biases(model, found, values)
     vectors, residuals = [], {}
@@ -191,7 +192,7 @@ def _vectors(
         variance = weight.is_statistic("variance")
         restored = []
         for part in weight.cut(numbers):
-            vectors.append(quantize_vector(part, error * scale, variance))
+            vectors.append(quantize_vector(part, errors[weight.layer.name] * scale, variance))
             restored.append(restore_vector(vectors[-1], len(part), variance))
         difference = np.concatenate([*restored, []]) - numbers
         norm = root_of_squares(difference) / math.sqrt(max(1, len(numbers)))

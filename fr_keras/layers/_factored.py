@@ -173,7 +173,7 @@ class FactoredKernel(FrequencyKernel):
         roles = self._roles_of_stored_corner()
         if roles == ("core",):
             return super().call(inputs)
-        x, kernels = inputs, self.stage_kernels(roles, self._masked(self.coefficients))
+        x, kernels = inputs, self.stage_kernels(roles, self._used_coefficients())
         for role, kernel in kernels.items():
             before, x = x, self._apply(role, x, ops.cast(kernel, self.compute_dtype))
         if self.bias is not None:

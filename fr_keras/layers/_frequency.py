@@ -71,6 +71,9 @@ class FrequencyKernel(FrequencyTwin):
     #: Whether coefficients begin as zeros, whatever the initializer: set it before the layer is
     #: built where values follow anyway, for the initializer makes a tensor of the kernel's size.
     starts_empty = False
+    #: What `ArchiveRounding` sets while a model trains: takes the coefficients to those that the
+    #: layer computes with.
+    rounding = None
 
     def __init__(
         self,
@@ -145,7 +148,7 @@ class FrequencyKernel(FrequencyTwin):
         """The spatial kernel, rebuilt from the kept coefficients in the compute dtype."""
         if not hasattr(self, "coefficients"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
-        kernel = spectral.idct_nd(self._masked(self.coefficients), shape=self.spectrum_shape)
+        kernel = spectral.idct_nd(self._used_coefficients(), shape=self.spectrum_shape)
         return ops.cast(ops.reshape(kernel, self._kernel_shape), self.compute_dtype)
 
     @kernel.setter
@@ -173,6 +176,10 @@ class FrequencyKernel(FrequencyTwin):
 
     def _masked(self, coefficients):
         return ops.where(self._mask(), coefficients, 0.0)
+
+    def _used_coefficients(self):
+        kept = self._masked(self.coefficients)
+        return kept if self.rounding is None else self.rounding(kept)
 
     @property
     def truncation(self) -> dict[str, int]:

@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+import fr_archive
+from fr_keras import ArchiveRounding, load_archive, regularize, save_archive
+from fr_keras.rebuild import frequency_layers
+
+X = np.random.default_rng(0).normal(size=(64, 6, 6, 2)).astype(np.float32)
+Y = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
+STEP = 0.1
+
+
+def twin(start=120, **options) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    plain = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            kl.Conv2D(8, 3, use_bias=False, name="conv", **options),
+            kl.Activation("relu"),
+            kl.Flatten(),
+            kl.Dense(3, use_bias=False, name="dense"),
+        ]
+    )
+    model = regularize(plain, start=start)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    return model
+
+
+def fit(model, *callbacks, epochs=2, **kwargs):
+    return model.fit(X, Y, epochs=epochs, verbose=0, callbacks=list(callbacks), **kwargs).history
+
+
+def coefficients(model):
+    return [layer.kept_coefficients() for layer in frequency_layers(model)]
+
+
+@pytest.mark.parametrize("start", [None, 120])
+@pytest.mark.parametrize("step", [0.02, 0.1, 0.3])
+def test_an_archive_holds_exactly_what_was_trained(tmp_path, start, step):
+    model = twin(start)
+    fit(model, ArchiveRounding(step, rate=1e-4))
+    save_archive(model, tmp_path / "model.fr", step)
+    loaded = load_archive(tmp_path / "model.fr")
+    for layer, again in zip(frequency_layers(model), frequency_layers(loaded), strict=True):
+        held = layer.kept_coefficients()
+        corner = tuple(slice(n) for n in layer.corner)
+        box = tuple(slice(n) for n in again.corner)
+        np.testing.assert_array_equal(held[corner], again.kept_coefficients()[box])
+    np.testing.assert_allclose(model.predict(X, verbose=0), loaded.predict(X, verbose=0), atol=1e-5)
+
+
+def test_coefficients_are_whole_steps_of_the_format():
+    model = twin()
+    fit(model, ArchiveRounding(STEP))
+    for values in coefficients(model):
+        size = np.min(np.abs(values[values != 0]))
+        candidates = [fr_archive.step_value(k) for k in range(-120, 20)]
+        whole = [np.abs(values / one - np.rint(values / one)).max() < 1e-4 for one in candidates]
+        steps = [one for one, fits in zip(candidates, whole, strict=True) if fits and one <= size]
+        # Steps relative to a norm that the rounding has changed a little.
+        assert any(abs(one / (STEP * np.linalg.norm(values)) - 1) < 0.2 for one in steps)
+
+
+def test_the_loss_is_that_of_the_rounded_network():
+    model = twin()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    history = fit(model, ArchiveRounding(0.5), epochs=1, validation_data=(X, Y))
+    rounded = model.evaluate(X, Y, verbose=0)
+    assert history["loss"][-1] == pytest.approx(rounded, rel=1e-5)
+    assert history["val_loss"][-1] == pytest.approx(rounded, rel=1e-5)
+
+
+def test_the_gradient_passes_the_rounding():
+    model = twin()
+    before = coefficients(model)
+    losses = fit(model, ArchiveRounding(STEP), epochs=30)["loss"]
+    assert losses[-1] < losses[0]
+    assert all(np.any(a != b) for a, b in zip(before, coefficients(model), strict=True))
+
+
+def test_a_price_for_bits_makes_smaller_numbers(tmp_path):
+    sizes = []
+    for rate in (0.0, 0.01):
+        model = twin()
+        fit(model, ArchiveRounding(STEP, rate), epochs=30)
+        sizes.append(save_archive(model, tmp_path / f"{rate}.fr", STEP).bytes)
+    assert sizes[1] < sizes[0]
+
+
+def test_fit_without_it_is_plain_again():
+    once, other = twin(kernel_regularizer="l2"), twin(kernel_regularizer="l2")
+    regularizers = [layer.coefficients.regularizer for layer in frequency_layers(once)]
+    fit(once, ArchiveRounding(STEP, rate=0.1))
+    assert [one.coefficients.regularizer for one in frequency_layers(once)] == regularizers
+    for layer, values in zip(frequency_layers(other), coefficients(once), strict=True):
+        layer.set_coefficients(values)
+    histories = [fit(model, epochs=3, shuffle=False) for model in (once, other)]
+    assert histories[0]["loss"] == pytest.approx(histories[1]["loss"], rel=1e-5)
+    for left, right in zip(coefficients(once), coefficients(other), strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-6)
+
+
+def test_a_regularizer_of_the_kernel_still_counts():
+    model = twin(kernel_regularizer=keras.regularizers.L2(1.0))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    plain = model.evaluate(X, Y, verbose=0)
+    norm = np.sum(np.square(frequency_layers(model)[0].kept_coefficients()))
+    priced = fit(model, ArchiveRounding(1e-6, rate=1e-9), epochs=1)["loss"][-1]
+    assert priced == pytest.approx(plain, rel=1e-3)
+    assert plain > norm
+
+
+def test_frozen_layers_stay_as_they_are():
+    model = twin()
+    conv, dense = frequency_layers(model)
+    conv.trainable = False
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    before = conv.kept_coefficients()
+    fit(model, ArchiveRounding(0.5))
+    np.testing.assert_array_equal(conv.kept_coefficients(), before)
+    assert len(np.unique(dense.kept_coefficients())) < 10
+
+
+@pytest.mark.parametrize("step", [0, 1.5, -0.1, "0.1", True, float("nan")])
+def test_a_bad_step_is_named(step):
+    with pytest.raises(ValueError, match=r"`step` must .*Received: step="):
+        ArchiveRounding(step)
+
+
+@pytest.mark.parametrize("rate", [-1, "1", True, float("inf"), float("nan")])
+def test_a_bad_rate_is_named(rate):
+    with pytest.raises(ValueError, match=r"`rate` must .*Received: rate="):
+        ArchiveRounding(0.1, rate)
+
+
+def test_a_model_without_frequency_layers_is_refused():
+    model = keras.Sequential([keras.Input((6, 6, 2)), kl.Flatten(), kl.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="no trainable FR layers"):
+        fit(model, ArchiveRounding(0.1))
