@@ -2,7 +2,9 @@
 
     python benchmarks/archive_formats.py --mnist mnist.npz --membrane membrane.npz --work folder
 
-Every format holds the same numbers: the kept coefficients, in zigzag order, and the other weights.
+Every format but two holds the same numbers: the kept coefficients, in zigzag order, and the other
+weights. `whole kernels` are those of the plain network, and `sparse` is what a checkpoint of frereg
+holds: positions and values of the coefficients that are not 0, without statistics.
 The `.keras` file, of the compact model, and the archive hold the architecture too; the others need
 it from elsewhere. `integers` are the whole numbers that the archive holds, with their steps and
 counts, so that the coders alone are compared. Trainings are short, for formats are the subject:
@@ -24,7 +26,7 @@ import numpy as np
 from environment import environment
 
 import fr_archive
-from fr_keras import compact, data, load_archive, regularize, save_archive, summary, training
+from fr_keras import bake, compact, data, load_archive, regularize, save_archive, summary, training
 from fr_keras.rebuild import frequency_layers
 from fr_keras.series import keep_series, kept_series
 from fr_keras.vectors import weights
@@ -59,6 +61,20 @@ def in_float16(model: keras.Model) -> keras.Model:
     return copy
 
 
+def whole_in_float16(model: keras.Model) -> keras.Model:
+    """The plain network with whole kernels, as float16 holds them."""
+    plain = bake(model, form="dense")
+    plain.set_weights([one.astype("float16").astype("float32") for one in plain.get_weights()])
+    return plain
+
+
+def sparse(model: keras.Model) -> list[np.ndarray]:
+    """Positions and values of the coefficients, as sparse tensors of torch have them."""
+    spectra = [part.kept_coefficients() for part in frequency_layers(model)]
+    positions = [np.stack(np.nonzero(one)).astype(np.int64) for one in spectra]
+    return [*positions, *(one[np.nonzero(one)] for one in spectra)]
+
+
 def integers(file: Path) -> bytes:
     """Counts, steps and whole numbers of an archive, each series in the smallest type it fits."""
     held = fr_archive.decode(file.read_bytes())
@@ -83,6 +99,10 @@ def sizes(model: keras.Model, folder: Path, calibration) -> tuple[dict[str, int]
         content = b"".join(one.tobytes() for one in arrays)
         for name, pack in FORMATS.items():
             found[f"{dtype}, {name}"] = len(pack(content))
+    whole = [one.astype("float16") for one in whole_in_float16(model).get_weights()]
+    found["whole kernels, float16, npz"] = len(npz(whole))
+    found["sparse, npz"] = len(npz(sparse(model)))
+    found["sparse, xz"] = len(FORMATS["xz"](b"".join(one.tobytes() for one in sparse(model))))
     file = folder / "model.fr"
     packing = save_archive(model, file, calibration=calibration, overwrite=True)
     for name, pack in FORMATS.items():
@@ -125,6 +145,7 @@ def row(name: str, trained: str, model: keras.Model, score, calibration, folder:
         "score": {
             "float32": score(model),
             "float16": score(in_float16(model)),
+            "whole kernels, float16": score(whole_in_float16(model)),
             "archive and integers": score(loaded),
         },
     }
