@@ -1,5 +1,6 @@
 """The mixin that puts a Keras layer's kernel into the DCT domain."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -221,6 +222,25 @@ class FrequencyKernel(FrequencyTwin):
         self._assign_state(kept=int(kept), boundary=boundary)
         self.coefficients.assign(self._masked(self.coefficients))
 
+    def limit(self, count: int | None = None) -> None:
+        """Computes with the first `count` of the kept coefficients for now; none is lost.
+
+        Args:
+            count: From 1 to `kept`; `None` ends the limit, as `truncate` does.
+
+        Raises:
+            ValueError: If `count` lies outside that range.
+        """
+        kept = self.kept
+        if count is None:
+            count = kept
+        elif count > kept:
+            raise ValueError(
+                f"`count` must be at most {kept}, what layer '{self.name}' keeps. "
+                f"Received: count={count}"
+            )
+        self._assign_state(boundary=_boundary(self.spectrum_shape, count, self.axis_weights))
+
     def set_coefficients(self, values) -> None:
         """Replaces the coefficients; those beyond `kept` are set to zero.
 
@@ -306,6 +326,12 @@ class FrequencyKernel(FrequencyTwin):
                 f"`{argument}` of layer '{self.name}' must be finite. Received: "
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size}."
             )
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _boundary(shape: tuple[int, ...], kept: int, weights: tuple[float, ...] | None) -> int:
+    """`zigzag.boundary`, for counts that come again with every batch."""
+    return zigzag.boundary(shape, kept, weights)
 
 
 def refusal(layer: keras.layers.Layer) -> str | None:
