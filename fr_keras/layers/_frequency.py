@@ -231,15 +231,16 @@ class FrequencyKernel(FrequencyTwin):
         Raises:
             ValueError: If `count` lies outside that range.
         """
-        kept = self.kept
+        state = self.truncation
         if count is None:
-            count = kept
-        elif count > kept:
+            count = state["kept"]
+        elif count > state["kept"]:
             raise ValueError(
-                f"`count` must be at most {kept}, what layer '{self.name}' keeps. "
+                f"`count` must be at most {state['kept']}, what layer '{self.name}' keeps. "
                 f"Received: count={count}"
             )
-        self._assign_state(boundary=_boundary(self.spectrum_shape, count, self.axis_weights))
+        boundary = _boundary(self.spectrum_shape, count, self.axis_weights)
+        self._store_state({**state, "boundary": boundary})
 
     def set_coefficients(self, values) -> None:
         """Replaces the coefficients; those beyond `kept` are set to zero.
@@ -317,7 +318,9 @@ class FrequencyKernel(FrequencyTwin):
         )
 
     def _assign_state(self, **fields: int) -> None:
-        state = {**self.truncation, **fields}
+        self._store_state({**self.truncation, **fields})
+
+    def _store_state(self, state: dict[str, int]) -> None:
         self._truncation.assign(np.array([state[name] for name in STATE], np.int64))
 
     def _check_finite(self, values: np.ndarray, argument: str) -> None:
@@ -330,7 +333,7 @@ class FrequencyKernel(FrequencyTwin):
 
 @functools.lru_cache(maxsize=1 << 14)
 def _boundary(shape: tuple[int, ...], kept: int, weights: tuple[float, ...] | None) -> int:
-    """`zigzag.boundary`, for counts that come again with every batch."""
+    """`zigzag.boundary`, remembered: with sampled capacities the same counts come again."""
     return zigzag.boundary(shape, kept, weights)
 
 
