@@ -22,6 +22,7 @@ from fr_keras import archive, interop, layers, metrics, schedules, spectral, tfl
 from fr_keras.archive import load_archive, save_archive
 from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
+from fr_keras.capacity import CapacitySampling
 from fr_keras.compact import compact
 from fr_keras.regularize import regularize
 from fr_keras.rounding import ArchiveRounding
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArchiveRounding",
     "BandEnergy",
+    "CapacitySampling",
     "TailTruncation",
     "archive",
     "bake",

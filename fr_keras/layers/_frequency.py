@@ -1,5 +1,6 @@
 """The mixin that puts a Keras layer's kernel into the DCT domain."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -228,6 +229,26 @@ class FrequencyKernel(FrequencyTwin):
         self._assign_state(kept=int(kept), boundary=boundary)
         self.coefficients.assign(self._masked(self.coefficients))
 
+    def limit(self, count: int | None = None) -> None:
+        """Computes with the first `count` of the kept coefficients for now; none is lost.
+
+        Args:
+            count: From 1 to `kept`; `None` ends the limit, as `truncate` does.
+
+        Raises:
+            ValueError: If `count` lies outside that range.
+        """
+        state = self.truncation
+        if count is None:
+            count = state["kept"]
+        elif count > state["kept"]:
+            raise ValueError(
+                f"`count` must be at most {state['kept']}, what layer '{self.name}' keeps. "
+                f"Received: count={count}"
+            )
+        boundary = _boundary(self.spectrum_shape, count, self.axis_weights)
+        self._store_state({**state, "boundary": boundary})
+
     def set_coefficients(self, values) -> None:
         """Replaces the coefficients; those beyond `kept` are set to zero.
 
@@ -304,7 +325,9 @@ class FrequencyKernel(FrequencyTwin):
         )
 
     def _assign_state(self, **fields: int) -> None:
-        state = {**self.truncation, **fields}
+        self._store_state({**self.truncation, **fields})
+
+    def _store_state(self, state: dict[str, int]) -> None:
         self._truncation.assign(np.array([state[name] for name in STATE], np.int64))
 
     def _check_finite(self, values: np.ndarray, argument: str) -> None:
@@ -313,6 +336,12 @@ class FrequencyKernel(FrequencyTwin):
                 f"`{argument}` of layer '{self.name}' must be finite. Received: "
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size}."
             )
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _boundary(shape: tuple[int, ...], kept: int, weights: tuple[float, ...] | None) -> int:
+    """`zigzag.boundary`, remembered: with sampled capacities the same counts come again."""
+    return zigzag.boundary(shape, kept, weights)
 
 
 def refusal(layer: keras.layers.Layer) -> str | None:
