@@ -19,7 +19,7 @@ from fr_keras_cli.options import (
 _above_zero = click.FloatRange(0, min_open=True)
 # Of the data that calibrate, what each trial of a search reads, and how many rows at a time.
 _CALIBRATION_ROWS, _BATCH = 2048, 256
-_FINE_TUNING_RATE = 1e-3
+_FINE_TUNING_RATE = 5e-3  # as `train`
 
 
 @click.command()
