@@ -5,11 +5,16 @@
 The network is trained shortly on cell membranes, as `membrane_unet.py` does at length: 33
 coefficients a layer from the start, random 128x128 crops. The archive takes its statistics from
 training tiles; the Dice of the validation slices is that of the network before and of what the
-file loads to. The test slices are not looked at.
+file loads to. With its skeleton the archive makes an int8 file by itself, in a process without
+TensorFlow, and that file is compared with what `convert` writes. The test slices are not looked at.
 """
 
 import argparse
+import hashlib
 import json
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,11 +24,12 @@ import numpy as np
 from environment import environment
 from membrane_unet import AXIS_WEIGHTS, BATCH, SEED, SIDE, batches, dice, tiles
 
-from fr_keras import interop, load_archive, regularize, save_archive, summary, zoo
+from fr_keras import interop, load_archive, regularize, save_archive, summary, tflite, zoo
 
 KEPT = 33
 LEARNING_RATE = 1e-2
 CALIBRATION_TILES = 48
+UNPACKINGS = 5
 
 
 def network() -> keras.Model:
@@ -42,16 +48,16 @@ def calibration(path: str) -> list[np.ndarray]:
     return [x[start : start + BATCH] for start in range(0, len(x), BATCH)]
 
 
-def train(path: str, steps: int) -> tuple[keras.Model, float]:
-    """The trained network, with statistics of the training tiles, and its last loss."""
+def train(path: str, steps: int) -> keras.Model:
+    """The trained network, with statistics of the training tiles."""
     model = network()
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, int(steps * 0.9), warmup_target=LEARNING_RATE, warmup_steps=int(steps * 0.1)
     )
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-    history = model.fit(batches(path), steps_per_epoch=steps, verbose=2)
+    model.fit(batches(path), steps_per_epoch=steps, verbose=2)
     interop.calibrate_batch_norm(model, calibration(path))
-    return model, history.history["loss"][-1]
+    return model
 
 
 def score(model: keras.Model, path: str) -> float:
@@ -83,21 +89,51 @@ def _again(loaded: keras.Model, file: Path) -> bytes:
     return again.read_bytes()
 
 
+def with_skeleton(model: keras.Model, path: str, file: Path) -> dict:
+    """The archive that makes its int8 file by itself, and whether that is the file of `convert`."""
+    representative = np.concatenate(calibration(path))
+    packing = save_archive(
+        model, file, calibration=calibration(path), skeleton={"calibration": representative}
+    )
+    unpacked = file.with_suffix(".tflite")
+    command = [sys.executable, "-m", "fr_keras_cli", "unpack", str(file), str(unpacked), "--force"]
+    seconds = []
+    for _ in range(UNPACKINGS):
+        begin = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - begin)
+    content = unpacked.read_bytes()
+    loaded = load_archive(file)
+    done = tflite.convert(loaded, quantize="int8", calibration=representative)
+    x, y = tiles(path, "validation")
+    return {
+        "bytes": packing.bytes,
+        "sections": packing.sections,
+        "tflite_bytes": len(content),
+        "tflite_sha256": hashlib.sha256(content).hexdigest(),
+        "same_bytes_as_convert": content == done.content,
+        "unpack_seconds": round(statistics.median(seconds), 2),
+        "validation_dice": dice(y, tflite.run(content, x)),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="the membranes as a .npz with x and y")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--model", type=Path, help="where the trained network is kept")
+    parser.add_argument("--model", type=Path, help="keeps the trained network, to go on from it")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
-    model, loss = train(arguments.data, arguments.steps)
-    if arguments.model:
-        model.save(arguments.model)
+    if arguments.model and arguments.model.exists():
+        model = keras.models.load_model(arguments.model)
+    else:
+        model = train(arguments.data, arguments.steps)
+        if arguments.model:
+            model.save(arguments.model)
     result = {
         "benchmark": "archive_unet",
         "environment": environment(),
         "training": f"{arguments.steps} steps of {BATCH} crops of {SIDE}x{SIDE}, seed {SEED}",
-        "mean_loss": loss,
         "kept_per_layer": KEPT,
         "kept": summary(model).kept,
         "other_numbers": summary(model).total("other"),
@@ -105,6 +141,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         result["archive"] = packed(model, arguments.data, Path(folder) / "unet.fr")
+        result["with_skeleton"] = with_skeleton(model, arguments.data, Path(folder) / "whole.fr")
     print(json.dumps(result, indent=1))
     (arguments.out / "archive_unet.json").write_text(json.dumps(result, indent=1) + "\n")
 

@@ -132,7 +132,7 @@ def test_pack_and_unpack_refuse_what_they_cannot_do(trained, tmp_path):
     for arguments, code, message in (
         (("pack", trained[0], out), 2, "--force"),
         (("pack", trained[0], tmp_path / "m.zip"), 2, "must end in .fr"),
-        (("unpack", out, tmp_path / "m.tflite"), 2, "must end in .keras"),
+        (("unpack", out, tmp_path / "m.h5"), 2, "must end in .keras or .tflite"),
         (("unpack", out, tmp_path / "m.keras"), 1, "no .fr archive"),
         (("inspect", out), 1, "no .fr archive"),
     ):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 
 import keras
@@ -19,6 +20,8 @@ from fr_keras.vectors import weights
 
 # Baking computes in float32, recipes in float64.
 _CLOSE = 1e-4
+# A joined stage ends in a part of another layer's cosines: so many are tried.
+_MOST_TRIED = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +99,8 @@ class Stages:
         transposed = isinstance(plain, TRANSPOSED)
         has_bias = getattr(plain, "bias", None) is not None
         bias = self._vector(layer.bias) if has_bias else None
-        for node, matrix in self._candidates(layer, role, kernel.shape, transposed):
+        candidates = self._candidates(layer, role, kernel.shape, transposed)
+        for node, matrix in itertools.islice(candidates, _MOST_TRIED):
             if self._gives(node, kernel):
                 if bias is not None and matrix is not None:
                     bias = Node(Op.CONTRACT, (bias, matrix), (0,))
