@@ -1,26 +1,66 @@
 """A million random and mutated files: refused with an `ArchiveError`, or accepted with reason."""
 
+import contextlib
+import dataclasses
 import random
+import struct
 import zlib
 from collections.abc import Callable
 
 import pytest
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Config, Quantized, Reference, container, lz, series
+from fr_archive import (
+    Archive,
+    ArchiveError,
+    Config,
+    Quantized,
+    Reference,
+    container,
+    lz,
+    series,
+    skeletons,
+)
 from fr_archive.architecture import _DICTIONARY
 from fr_archive.container import HEADER_BYTES, Kind
+from fr_archive.filling import Part, fill
+from fr_archive.programs import Gap, Site
+from fr_archive.rangecoder import Decoder
+from fr_archive.recipes import Kitchen, Node, Op
+from fr_archive.skeletons import MOST_TEXT
 
 FILES = 1_000_000
+COSINES = Node(Op.COSINES, (), (5, 2, 0, 5))
+
+
+def small_skeleton(archive: Archive) -> bytes:
+    """A file of a few words with one kernel and one bias, which only looks like a flatbuffer."""
+    kernel = Node(Op.CONTRACT, (Node(Op.COEFFICIENTS, (), (0, 2, 2, 1, 1)), COSINES), (1,))
+    site = Site(kernel, Node(Op.VECTORS, (), (1, 2, 2)), scale_at=8, by_channel=True)
+    gaps = [Gap(20, 0, Part.KERNEL), Gap(32, 0, Part.SCALES), Gap(40, 0, Part.BIAS)]
+    source = fr_archive.archive.source(archive)
+    kitchen = Kitchen(source)
+    filled = fill(kitchen.array(kernel), kitchen.array(site.bias), 0.5, True)
+    content = bytearray(struct.pack("<I4sfii", 16, b"TFL3", 0.5, -12, 3) + bytes(36))
+    for gap in gaps:
+        data = filled.data(gap.part)
+        content[gap.start : gap.start + len(data)] = data
+    return skeletons.write(bytes(content), [site], gaps, source)
 
 
 def seeds() -> list[bytes]:
     """Small files, so that a million take minutes, with every section and large numbers."""
+    made = Archive(
+        Reference("net"),
+        [Quantized((3, -1, 0, 2), -20)],
+        [Quantized((1, 0), -24), Quantized((1, 1), 7)],
+    )
     small = [Quantized((3, -1, 0, 2), -20), Quantized((1, 0), -24), Quantized((), 7)]
     return [
         fr_archive.encode(archive)
         for archive in (
             Archive(Reference("net"), []),
+            dataclasses.replace(made, skeleton=small_skeleton(made)),
             Archive(Reference("lenet5", {"batch_norm": True}), small),
             Archive(Reference("unet"), small[:1], small[1:], b"skeleton"),
             Archive(Config({"layers": [1, 2.5, None, "x"]}), [Quantized((0,) * 60, 0)], small),
@@ -46,6 +86,12 @@ class Mutator:
             payloads = self._payloads(self._random.choice(self._seeds))
             text = self.mutated(self._random.choice(self._texts))
             payloads[Kind.ARCHITECTURE] = lz.compress(text, _DICTIONARY)
+            return container.write(payloads)
+        if draw < 0.1:
+            payloads = self._payloads(self._seeds[1])
+            payload = payloads[Kind.SKELETON]
+            text = lz.decompress(Decoder(payload, 0, len(payload)), MOST_TEXT)
+            payloads[Kind.SKELETON] = lz.compress(self.mutated(text))
             return container.write(payloads)
         if draw < 0.25:
             body = self.mutated(self._random.choice(self._seeds)[HEADER_BYTES:])
@@ -114,6 +160,9 @@ def accepted(data: bytes) -> bool:
         if kind in sections:
             start, size = sections[kind].start, sections[kind].size
             assert series.write(found, order) == data[start : start + size]
+    if archive.skeleton is not None:
+        with contextlib.suppress(ArchiveError):
+            assert fr_archive.expand(archive)[4:8] == b"TFL3"
     part = fr_archive.decode(data, capacity=0.5)
     for whole, half in zip(archive.tensors, part.tensors, strict=True):
         assert half.values == whole.values[: (len(whole.values) + 1) // 2]
