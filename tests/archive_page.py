@@ -117,7 +117,7 @@ def read_series(payload: bytes, interleaved: bool) -> list[tuple[tuple[int, ...]
     return list(zip(map(tuple, values), steps, strict=True))
 
 
-def read_text(payload: bytes, dictionary: bytes) -> object:
+def read_text(payload: bytes, dictionary: bytes) -> bytes:
     stream, window = Stream(payload), bytearray(dictionary)
     end = len(window) + Numbers(49152).magnitude(stream)
     matches, again = [[32768, 0] for _ in range(4)], [32768, 0]
@@ -136,7 +136,7 @@ def read_text(payload: bytes, dictionary: bytes) -> object:
             continue
         node, p = 1, len(window)
         while node < 256:
-            keys = node, (window[p - 1], node), (p % 4, window[p - 4], node)
+            keys = node, (window[p - 1], node), (p % 4, window[p - 4] if p > 3 else 0, node)
             chances = [bytes_seen[key] for key in keys]
             w = [(seen + 1) * trust for (_, seen), trust in zip(chances, (1, 3, 6), strict=True)]
             one = sum(a * b[0] for a, b in zip(w, chances, strict=True)) // sum(w)
@@ -145,7 +145,7 @@ def read_text(payload: bytes, dictionary: bytes) -> object:
                 learn(chance, bit)
             node = 2 * node + bit
         window.append(node - 256)
-    return json.loads(window[len(dictionary) :].decode())
+    return bytes(window[len(dictionary) :])
 
 
 def read(data: bytes, dictionary: bytes) -> dict[str, object]:
@@ -160,7 +160,7 @@ def read(data: bytes, dictionary: bytes) -> dict[str, object]:
         payloads[head % 8] = data[place : place + head // 8]
         place += head // 8
     return {
-        "architecture": read_text(payloads[0], dictionary),
+        "architecture": json.loads(read_text(payloads[0], dictionary)),
         "vectors": read_series(payloads[1], interleaved=False) if 1 in payloads else [],
         "skeleton": payloads.get(2),
         "tensors": read_series(payloads[7], interleaved=True),

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import skeleton_page
 from click.testing import CliRunner
 from keras import layers
 from networks import live
@@ -102,6 +103,17 @@ def test_the_file_that_convert_writes_is_the_file_that_the_archive_makes(make, t
         loaded, tmp_path / "again.fr", calibration=rows(model), skeleton={}
     )
     assert again.sections["skeleton"] == packing.sections["skeleton"]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: lenet5(batch_norm=True), unet, biased], ids=["lenet5", "unet", "biased"]
+)
+def test_a_reader_written_from_the_page_makes_the_same_file(make, tmp_path):
+    _, _, archive = saved(make(), tmp_path / "m.fr")
+    numbers = [
+        [(one.values, one.step) for one in part] for part in (archive.tensors, archive.vectors)
+    ]
+    assert skeleton_page.expand(archive.skeleton, *numbers) == fr_archive.expand(archive)
 
 
 def test_the_constants_agree_with_those_of_the_quantizer(tmp_path):
