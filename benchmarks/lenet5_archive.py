@@ -168,7 +168,7 @@ def plot(rows: list[dict], path: Path) -> None:
         ("published", "x", PUBLISHED),
     ):
         axes.scatter(*zip(*points, strict=True), marker=marker, label=label)
-    axes.set(xscale="log", xlabel="bytes", ylabel="test accuracy")
+    axes.set(xlabel="bytes", ylabel="test accuracy")
     axes.legend(frameon=False)
     figure.savefig(path, dpi=110)
 
