@@ -71,7 +71,7 @@ def write(payloads: Mapping[Kind, bytes]) -> bytes:
                 f"A section holds at most {MOST_SECTION_BYTES} bytes. Received: {len(payload)} "
                 f"for {kind.name.lower()}"
             )
-        body += _varint(len(payload) << 3 | kind) + payload
+        body += varint(len(payload) << 3 | kind) + payload
     return MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "big") + body
 
 
@@ -123,8 +123,8 @@ def _check_sum(data: bytes) -> None:
         raise ArchiveError("The checksum is wrong: the file is damaged", 4)
 
 
-def _varint(number: int) -> bytes:
-    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+def varint(number: int) -> bytes:
+    """Returns seven bits a byte, the lowest first; the highest bit says that more follow."""
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)

@@ -12,6 +12,7 @@ A distance counts nodes: 1 is the last one. Differences are zigzag numbers, `2 n
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fr_archive.container import varint
 from fr_archive.errors import ArchiveError
 from fr_archive.filling import Part
 from fr_archive.recipes import INPUTS, Node, Op
@@ -52,16 +53,6 @@ class Gap:
     start: int
     site: int
     part: Part
-
-
-def varint(number: int) -> bytes:
-    """Returns seven bits a byte, the lowest first; the highest bit says that more follow."""
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 class Writer:

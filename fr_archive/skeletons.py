@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from fr_archive import lz
+from fr_archive.container import varint
 from fr_archive.errors import ArchiveError
 from fr_archive.filling import Filled, Part, fill
-from fr_archive.programs import Gap, Reader, Site, Writer, varint
+from fr_archive.programs import Gap, Reader, Site, Writer
 from fr_archive.rangecoder import Decoder
 from fr_archive.recipes import Kitchen, Source
 

@@ -15,7 +15,7 @@ import fr_archive
 import fr_keras
 from fr_archive import ArchiveError, lz, skeletons
 from fr_archive.archive import source
-from fr_archive.programs import varint
+from fr_archive.container import varint
 from fr_archive.rangecoder import Decoder
 from fr_archive.recipes import Op
 from fr_keras import regularize, tflite, zoo
