@@ -19,6 +19,7 @@ from fr_archive.errors import ArchiveError
 MOST_ELEMENTS = 1 << 23
 MOST_HELD = 1 << 25
 MOST_WORK = 1 << 31
+_LONGEST_VECTOR = 1 << 12
 
 
 class Op(enum.IntEnum):
@@ -155,7 +156,7 @@ class Kitchen:
         corner, weights = rest[:rank], rest[rank:]
         if not rank or len(rest) % 2 or min(rest) < 1 or max(weights) > 1 << 20:
             raise ValueError("a corner has one length and one weight an axis")
-        self._spend(corner, rank)
+        self._spend([rank, *corner])  # the indices, from which the order comes
         series = self._source.coefficients(tensor)
         if len(series) > math.prod(corner):
             raise ValueError(f"{len(series)} coefficients do not fit into a corner of {corner}")
@@ -165,9 +166,9 @@ class Kitchen:
 
     def _vectors(self, numbers, least=None):
         first, length, total = numbers
-        if length < 1:
-            raise ValueError("a vector has at least one number")
-        self._spend([total], 64)
+        if not 1 <= length <= _LONGEST_VECTOR:
+            raise ValueError(f"a vector has at most {_LONGEST_VECTOR} numbers, and one at least")
+        self._spend([total], length)
         parts = [
             self._source.vector(first + place, min(length, total - place * length))
             for place in range(-(-total // length))

@@ -263,6 +263,8 @@ SITE = (31, 1, 0, 0, 1)
         (program((0, 3, 0, 1 << 24, 1)), "at most"),
         (program((1, 3, 99, 5, 5)), "VECTORS"),
         (program((1, 3, 0, 1, 1 << 30)), "at most"),
+        (program((1, 3, 0, 1 << 20, 1 << 20)), "at most 4096"),
+        (program((0, 101, 0, 1 << 20, *(99 * (1,)))), "at most"),
         (program((3, 4, 1 << 20, 1 << 20, 0, 1)), "at most"),
         (program((3, 4, 8, 9, 0, 1)), "COSINES"),
         (program((4, 1, 0x7F800000)), "finite"),
