@@ -155,11 +155,11 @@ def _fine_tuning(train, epochs: int):
 
     from fr_keras import ArchiveRounding
 
-    def fine_tune(model: keras.Model, step: float) -> None:
+    def fine_tune(model: keras.Model, steps: dict[str, float]) -> None:
         rate = keras.optimizers.Adam(_FINE_TUNING_RATE)
         model.compile(rate, "sparse_categorical_crossentropy")
         keras.utils.set_random_seed(0)
-        callbacks = [ArchiveRounding(step)]
+        callbacks = [ArchiveRounding(steps)]
         model.fit(train.x, train.y, epochs=epochs, verbose=0, callbacks=callbacks)
 
     return fine_tune

@@ -140,3 +140,14 @@ def test_a_model_without_frequency_layers_is_refused():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no trainable FR layers"):
         fit(model, ArchiveRounding(0.1))
+
+
+def test_each_layer_has_its_own_step():
+    steps = {"conv": 0.3, "dense": 0.02}
+    model = twin()
+    fit(model, ArchiveRounding(steps))
+    for layer, values in zip(frequency_layers(model), coefficients(model), strict=True):
+        least = np.abs(values[values != 0]).min() / np.linalg.norm(values)
+        assert 0.9 * steps[layer.name] <= least < 1.1 * steps[layer.name]
+    with pytest.raises(ValueError, match=r"`step` must name every trainable FR layer.*'dense'"):
+        fit(model, ArchiveRounding({"conv": 0.3}))

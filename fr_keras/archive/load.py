@@ -14,7 +14,7 @@ from fr_keras.archive.description import build, make_layer, settings
 from fr_keras.archive.quantization import restore_vector
 from fr_keras.archive.reference import describe_reference
 from fr_keras.archive.report import Packing, packing
-from fr_keras.archive.skeleton import Skeleton, guarded, skeleton
+from fr_keras.archive.unbuilt import Unbuilt, guarded, unbuilt
 from fr_keras.layers import FRBatchNormalization, FrequencyKernel, FrequencyTwin
 from fr_keras.rebuild import all_layers, frequency_layers
 from fr_keras.series import keep_series
@@ -35,7 +35,7 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
 
     Raises:
         ValueError: If the file is no archive, is damaged, names what is not on the list, or
-            declares more weights than `archive.skeleton` allows. Nothing was built then.
+            declares more weights than `archive.unbuilt` allows. Nothing was built then.
         OSError: If it cannot be read.
 
     Example:
@@ -77,11 +77,11 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
     else:
         description = network.config
     limits.check(description)
-    bones = skeleton(description)
+    shapes = unbuilt(description)
     counts = [len(tensor.values) for tensor in archive.tensors]
-    bones.check_held(counts)
+    shapes.check_held(counts)
     with settings():
-        model = guarded(lambda: build(description, _maker(bones, counts)))
+        model = guarded(lambda: build(description, _maker(shapes, counts)))
     for part, tensor in zip(frequency_layers(model), archive.tensors, strict=True):
         keep_series(part, tensor.reals())
     fill_weights(weights(model), archive)
@@ -91,9 +91,9 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
     return model
 
 
-def _maker(bones: Skeleton, counts: list[int]):
+def _maker(shapes: Unbuilt, counts: list[int]):
     """Makes each layer so that it holds no more than what is kept."""
-    held = iter(bones.held(counts))
+    held = iter(shapes.held(counts))
 
     def make(name, arguments):
         if name == "BatchNormalization":

@@ -1,14 +1,16 @@
 """Which steps, errors and counts of an archive a measured accuracy allows."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 import fr_archive
+from fr_keras.archive import goals
 from fr_keras.archive.candidates import Levels, Measure, Network, Place
+from fr_keras.archive.goals import ROUNDING, Trial
 from fr_keras.archive.load import loaded
 from fr_keras.compact import compact
 
@@ -18,19 +20,12 @@ _SHORTEST = 48
 _STRIDE = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One archive that was tried.
+class _Found(NamedTuple):
+    """A trial that was better than all before, and what makes its archive."""
 
-    Attributes:
-        number: How many were tried before.
-        bytes: Its size.
-        accuracy: Of the model that it loads to; `None` where the size alone ruled it out.
-    """
-
-    number: int
-    bytes: int
-    accuracy: float | None
+    trial: Trial
+    network: Network
+    levels: Levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +37,8 @@ class SearchResult:
         step: The relative step of each FR layer.
         error: The relative error of each layer with other weights.
         bytes: The size of `save_archive(model, path, step=step, error=error)`.
-        accuracy: Of `model`.
-        reference_accuracy: Of the model that was given.
+        accuracy: Of `model`, on the rows that confirm.
+        reference_accuracy: Of the model that was given, on the same rows.
         trials: How many archives were tried.
     """
 
@@ -65,7 +60,7 @@ def search(
     max_bytes: int | None = None,
     calibration: Iterable | None = None,
     search_kept: bool = False,
-    fine_tune: Callable[[keras.Model, float], None] | None = None,
+    fine_tune: Callable[[keras.Model, dict[str, float]], None] | None = None,
     batch_size: int = 128,
     progress: Callable[[Trial], None] | None = None,
 ) -> SearchResult:
@@ -75,18 +70,23 @@ def search(
     half an octave at a time, as long as that helps. Each archive is measured as the model that it
     loads to. The search draws nothing at random.
 
+    Every other row searches; the rows between confirm. Of many archives the best is one that the
+    rows of the search happen to favour. So `max_drop` must hold on the rows that confirm as well:
+    the search goes back to what it had before until it does. The accuracies of the result are
+    theirs.
+
     Args:
         model: A model as for `save_archive`, with one output of a score for each class. It stays
             as it is.
         x: Validation inputs. What they choose they cannot measure: never give test data.
-        y: The class of each row, or of each pixel, `(rows, height, width)`.
+        y: The class of each row, or of each pixel, `(rows, height, width)`; two rows or more.
         max_drop: The accuracy that may be lost, such as 0.002; bytes are made few.
         max_bytes: The bytes that may be used; accuracy is made high.
         calibration: Training inputs as for `save_archive`. Each trial reads them all.
         search_kept: Whether tensors may also be cut to fewer coefficients.
-        fine_tune: Given a copy of `model` and the middle one of the relative steps that were found,
-            trains the copy, on training data, with `ArchiveRounding(step)`. The search then goes on
-            with it from where it was, and takes it if it is better.
+        fine_tune: Given a copy of `model` and the relative steps that were found, by layer, trains
+            the copy, on training data, with `ArchiveRounding(steps)`. The search then goes on with
+            it from where it was, and takes it if it is better.
         batch_size: Rows at a time.
         progress: Called after each trial.
 
@@ -106,89 +106,55 @@ def search(
     >>> found.bytes <= 400
     True
     """
-    _check_goal(max_drop, max_bytes)
+    goals.check(max_drop, max_bytes)
+    _check_rows(x, y)
     network = Network(model, calibration, search_kept)
-    measure = Measure(x, y, batch_size)
-    reference = measure(model)
-    goal = _SmallAt(reference - max_drop) if max_bytes is None else _AccurateWithin(max_bytes)
+    measure = Measure(x[::2], y[::2], batch_size)
+    confirm = Measure(x[1::2], y[1::2], batch_size)
+    reference = confirm(model)
+    if max_drop is None:
+        goal = goals.AccurateWithin(max_bytes)
+    else:
+        goal = goals.SmallAt(measure(model) - max_drop)
     run = _Run(network, measure, goal, progress)
     run.search()
     if fine_tune is not None:
         tuned = compact(model)
-        fine_tune(tuned, float(np.median([*network.numbers("step", run.levels).values()])))
+        fine_tune(tuned, network.numbers("step", run.best.levels))
         run.go_on(Network(tuned, network.calibration, search_kept))
-    network, levels = run.network, run.levels
-    found = loaded(network.archive(levels))
+    least = 0.0 if max_drop is None else reference - max_drop
+    best, found, accuracy = _confirmed(run.found, confirm, least)
     return SearchResult(
         model=found,
-        step=network.numbers("step", levels),
-        error=network.numbers("error", levels),
-        bytes=run.best.bytes,
-        accuracy=measure(found),
+        step=best.network.numbers("step", best.levels),
+        error=best.network.numbers("error", best.levels),
+        bytes=best.trial.bytes,
+        accuracy=accuracy,
         reference_accuracy=reference,
         trials=len(run.trials),
     )
 
 
-def _check_goal(max_drop: float | None, max_bytes: int | None) -> None:
-    if (max_drop is None) == (max_bytes is None):
+def _confirmed(found: list[_Found], confirm: Measure, least: float):
+    """The best archive that is accurate enough on rows that no search has seen."""
+    accuracies = []
+    for best in reversed(found):
+        model = loaded(best.network.archive(best.levels))
+        accuracies.append(confirm(model))
+        if accuracies[-1] >= least - ROUNDING:
+            return best, model, accuracies[-1]
+    raise ValueError(
+        f"`max_drop` must leave an accuracy of at most {max(accuracies):.4f} on the rows that "
+        "confirm, the best of the archives that were found: allow more, or give more rows. "
+        f"Received: one that leaves {least:.4f}"
+    )
+
+
+def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
+    if len(x) != len(y) or len(x) < 2:
         raise ValueError(
-            "One of `max_drop` and `max_bytes` must be given. Received: "
-            f"max_drop={max_drop}, max_bytes={max_bytes}"
-        )
-    if max_drop is not None and not 0 <= max_drop < 1:
-        raise ValueError(
-            f"`max_drop` must be a fraction of the rows, such as 0.002. Received: {max_drop}"
-        )
-    if max_bytes is not None and not max_bytes >= 1:
-        raise ValueError(f"`max_bytes` must be at least 1. Received: {max_bytes}")
-
-
-class _SmallAt:
-    """Few bytes at an accuracy."""
-
-    # Finer is never smaller.
-    directions = (1,)
-
-    def __init__(self, least: float):
-        self._least = least - 1e-9  # a row more or less is far above that
-
-    def most_bytes(self, best: Trial | None) -> float:
-        return math.inf if best is None else best.bytes - 1
-
-    def rank(self, trial: Trial) -> tuple | None:
-        if trial.accuracy is None or trial.accuracy < self._least:
-            return None
-        return (-trial.bytes, trial.accuracy)
-
-    def impossible(self, trials: list[Trial]) -> str:
-        best = max(one.accuracy for one in trials)
-        return (
-            f"`max_drop` must leave an accuracy of at most {best:.4f}, the best of the archives "
-            f"tried: allow more, or give `calibration`. Received: one that leaves "
-            f"{self._least:.4f}"
-        )
-
-
-class _AccurateWithin:
-    """A high accuracy within some bytes."""
-
-    directions = (1, -1)
-
-    def __init__(self, most: int):
-        self._most = most
-
-    def most_bytes(self, best: Trial | None) -> float:
-        return self._most
-
-    def rank(self, trial: Trial) -> tuple | None:
-        return None if trial.accuracy is None else (trial.accuracy, -trial.bytes)
-
-    def impossible(self, trials: list[Trial]) -> str:
-        smallest = min(one.bytes for one in trials)
-        return (
-            f"`max_bytes` must be at least {smallest}, the smallest archive that was found: allow "
-            f"`search_kept`, or train with fewer coefficients. Received: {self._most}"
+            "`y` must hold one class for each row of `x`, two rows or more. Received: "
+            f"{len(y)} for {len(x)} rows"
         )
 
 
@@ -201,10 +167,13 @@ class _Run:
         self._trying = network
         self._seen: set[tuple[int, ...]] = set()
         self._accuracies: dict[bytes, float] = {}
-        #: The best archive, and the network and the levels that give it.
-        self.best: Trial | None = None
-        self.network, self.levels = network, {}
+        #: Each better than those before.
+        self.found: list[_Found] = []
         self.trials: list[Trial] = []
+
+    @property
+    def best(self) -> _Found | None:
+        return self.found[-1] if self.found else None
 
     def search(self) -> None:
         """Searches from all layers alike to each by itself."""
@@ -221,7 +190,7 @@ class _Run:
     def go_on(self, network: Network) -> None:
         """Searches among archives of another network, from the levels of the best."""
         self._trying, self._seen = network, set()
-        self._is_better(self.levels)
+        self._is_better(self.best.levels)
         self._one_by_one("kept", "step", "error")
 
     def _all_alike(self, shorter: int) -> int:
@@ -243,8 +212,8 @@ class _Run:
 
     def _moved(self, place: Place, way: int) -> Levels:
         lowest, highest = (0, _SHORTEST) if place[0] == "kept" else (_FINEST, _COARSEST)
-        level = min(max(self.levels[place] + way, lowest), highest)
-        return {**self.levels, place: level}
+        level = min(max(self.best.levels[place] + way, lowest), highest)
+        return {**self.best.levels, place: level}
 
     def _is_better(self, levels: Levels) -> bool:
         """Tries an archive, and remembers it if it is the best."""
@@ -256,16 +225,16 @@ class _Run:
         self.trials.append(trial)
         self._progress(trial)
         rank = self._goal.rank(trial)
-        if rank is None or (self.best and rank <= self._goal.rank(self.best)):
+        if rank is None or (self.best and rank <= self._goal.rank(self.best.trial)):
             return False
-        self.network, self.levels, self.best = self._trying, levels, trial
+        self.found.append(_Found(trial, self._trying, levels))
         return True
 
     def _trial(self, levels: Levels) -> Trial:
         archive = self._trying.archive(levels)
         data = fr_archive.encode(archive)
         number = len(self.trials)
-        if len(data) > self._goal.most_bytes(self.best):
+        if len(data) > self._goal.most_bytes(self.best and self.best.trial):
             return Trial(number, len(data), None)
         if data not in self._accuracies:
             self._accuracies[data] = self._measure(self._trying.become(archive))

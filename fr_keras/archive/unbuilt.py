@@ -59,8 +59,8 @@ class Spectrum:
 
 
 @dataclasses.dataclass(frozen=True)
-class Skeleton:
-    """A network without its numbers.
+class Unbuilt:
+    """The shapes of a network that nothing has been built of yet.
 
     Attributes:
         plain: The plain twin of the model, whose weights have no values.
@@ -103,7 +103,7 @@ class Skeleton:
             raise ArchiveError(f"A loaded model holds at most {MOST_HELD} numbers, not {held}")
 
 
-def skeleton(description: dict) -> Skeleton:
+def unbuilt(description: dict) -> Unbuilt:
     """Returns the shapes of a description that was checked.
 
     Raises:
@@ -132,7 +132,7 @@ def skeleton(description: dict) -> Skeleton:
         )
     places = {id(layer): place for place, (_, _, layer) in enumerate(made)}
     order = [places[id(layer)] for layer in all_layers(plain) if id(layer) in places]
-    return Skeleton(plain, spectra, order)
+    return Unbuilt(plain, spectra, order)
 
 
 def guarded(work: Callable[[], Any]) -> Any:
