@@ -18,6 +18,7 @@ class Runner:
         threads: CPU threads of the runtime.
 
     Attributes:
+        inputs: Name -> shape of each input, without the axis of rows.
         output_steps: Quantization step of each output, by name; `None` where it is float.
 
     Raises:
@@ -36,6 +37,7 @@ class Runner:
             ) from error
         self._inputs = self._named("input", self._interpreter.get_input_details())
         self._outputs = self._named("output", self._interpreter.get_output_details())
+        self.inputs = {name: tuple(one["shape"][1:]) for name, one in self._inputs.items()}
         self.output_steps = {
             name: float(one["quantization"][0]) or None for name, one in self._outputs.items()
         }
@@ -71,6 +73,18 @@ class Runner:
 
     def run_all(self, parts: list) -> dict[str, np.ndarray]:
         """As `run`, on one array for each input, with every output by name."""
+        checked = self.own(parts)
+        rows = [self._run_row(row) for row in zip(*checked, strict=True)]
+        return self.real(
+            [_joined([row[n] for row in rows], one) for n, one in enumerate(self._outputs.values())]
+        )
+
+    def own(self, parts: list) -> list[np.ndarray]:
+        """Rows for each input in the file's own types, as `run` takes them.
+
+        Raises:
+            ValueError: As `run`.
+        """
         checked = [
             _rows(np.asarray(part), one)
             for part, one in zip(parts, self._inputs.values(), strict=True)
@@ -78,10 +92,13 @@ class Runner:
         counts = [len(part) for part in checked]
         if len(set(counts)) > 1:
             raise ValueError(f"`x` must have as many rows for each input. Received: {counts}")
-        rows = [self._run_row(row) for row in zip(*checked, strict=True)]
+        return checked
+
+    def real(self, outputs: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """The real values of outputs in the file's own types, by name."""
         return {
-            name: _dequantized(_joined([row[n] for row in rows], one), one)
-            for n, (name, one) in enumerate(self._outputs.items())
+            name: _dequantized(part, one)
+            for part, (name, one) in zip(outputs, self._outputs.items(), strict=True)
         }
 
     def latency(self, runs: int = 50, warmup: int = 5) -> float:

@@ -1,0 +1,119 @@
+"""Runs the worker in a process of its own, on this machine's Python or another one."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+WORKER = Path(__file__).with_name("worker.py")
+#: Seconds that a worker may take.
+LIMIT = 600
+
+
+class WorkerError(RuntimeError):
+    """A worker that ended without an answer; says how, with the last that it printed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a worker found.
+
+    Attributes:
+        facts: Its `answer.json`.
+        outputs: Rows of each output, in the file's own types.
+        log: What it wrote on stderr.
+    """
+
+    facts: dict
+    outputs: list[np.ndarray]
+    log: str
+
+
+def work(
+    content: bytes,
+    inputs: Sequence[np.ndarray],
+    delegate: str,
+    *,
+    threads: int = 1,
+    runs: int = 0,
+    warmup: int = 0,
+    command: Sequence[str] = (sys.executable,),
+    environment: Mapping[str, str] | None = None,
+    limit: float = LIMIT,
+) -> Answer:
+    """Runs a flatbuffer on rows.
+
+    Args:
+        content: The flatbuffer.
+        inputs: Rows for each input, in the file's own types.
+        delegate: `none`, `xnnpack` or `gpu`.
+        threads: CPU threads.
+        runs: Inferences to time; 0 for none.
+        warmup: Inferences before them.
+        command: A Python with numpy and LiteRT, perhaps behind an emulator.
+        environment: Variables to set besides this process's.
+        limit: Seconds after which it is ended.
+
+    Raises:
+        WorkerError: If it crashed, failed or took too long.
+    """
+    request = {"delegate": delegate, "threads": threads, "runs": runs, "warmup": warmup}
+    with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
+        folder = Path(name)
+        fill(folder, content, inputs, request)
+        log = _run([*command, str(WORKER), name], environment, limit)
+        return read(folder, log)
+
+
+def fill(folder: Path, content: bytes, inputs: Sequence[np.ndarray], request: dict) -> None:
+    """Writes what a worker reads."""
+    (folder / "model.tflite").write_bytes(content)
+    np.savez(folder / "inputs.npz", **{str(n): part for n, part in enumerate(inputs)})
+    (folder / "request.json").write_text(json.dumps(request))
+
+
+def read(folder: Path, log: str) -> Answer:
+    """Reads what a worker wrote."""
+    facts = json.loads((folder / "answer.json").read_text())
+    with np.load(folder / "outputs.npz") as held:
+        outputs = [held[str(n)] for n in range(len(held.files))]
+    return Answer(facts, outputs, log)
+
+
+def _run(command: list[str], environment: Mapping[str, str] | None, limit: float) -> str:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
+    try:
+        _, log = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise WorkerError(f"it took more than {limit:g} seconds and was ended") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    text = log.decode(errors="replace")
+    if process.returncode:
+        raise WorkerError(f"{_end(process.returncode)}: {_last(text)}")
+    return text
+
+
+def _end(code: int) -> str:
+    return f"it was killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _last(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-3:]) or "it said nothing"
