@@ -14,38 +14,20 @@ import time
 #: How it behaves; `loopback.tool` writes others.
 SETTINGS = {"dialect": "classic", "build": "new", "prefix": "", "delegation": "full", "fault": ""}
 
-COMMON = [
-    "num_runs",
-    "min_secs",
-    "max_secs",
-    "run_delay",
-    "num_threads",
-    "warmup_runs",
-    "warmup_min_secs",
-    "verbose",
-    "dry_run",
-    "report_peak_memory_footprint",
-    "graph",
-    "require_full_delegation",
-]
-CLASSIC = ["use_xnnpack", "use_gpu", "use_nnapi", "nnapi_accelerator_name", "enable_op_profiling"]
-CLASSIC_NEW = [
-    "input_layer",
-    "input_layer_shape",
-    "input_layer_value_range",
-    "input_layer_value_files",
-    "output_filepath",
-    "signature_to_run_for",
-    "gpu_precision_loss_allowed",
-]
-LITERT = ["use_cpu", "use_gpu", "use_npu", "gpu_backend", "allow_fp16", "signature_to_run_for"]
-LITERT_NEW = [
-    "dispatch_library_path",
-    "compiler_plugin_library_path",
-    "use_profiler",
-    "result_file_path",
-    "model_runtime_info_output_file",
-]
+COMMON = (
+    *("graph", "num_runs", "min_secs", "max_secs", "run_delay", "num_threads", "warmup_runs"),
+    *("warmup_min_secs", "verbose", "dry_run", "require_full_delegation"),
+)
+CLASSIC = ("use_xnnpack", "use_gpu", "use_nnapi", "nnapi_accelerator_name", "enable_op_profiling")
+CLASSIC_NEW = (
+    *("input_layer", "input_layer_shape", "input_layer_value_range", "input_layer_value_files"),
+    *("output_filepath", "signature_to_run_for"),
+)
+LITERT = ("use_cpu", "use_gpu", "use_npu", "gpu_backend", "allow_fp16", "signature_to_run_for")
+LITERT_NEW = (
+    *("dispatch_library_path", "compiler_plugin_library_path", "use_profiler"),
+    *("result_file_path", "model_runtime_info_output_file"),
+)
 NAMES = {
     "xnnpack": ("XNNPACK", "TfLiteXNNPackDelegate"),
     "gpu": ("GPU", "TfLiteGpuDelegateV2"),
@@ -64,11 +46,9 @@ def say(text: str, level: str = "INFO", source: str = "") -> None:
     print(text, flush=True)
 
 
-def flags_of() -> list[str]:
-    new = SETTINGS["build"] == "new"
-    if SETTINGS["dialect"] == "litert":
-        return COMMON + LITERT + (LITERT_NEW if new else [])
-    return COMMON + CLASSIC + (CLASSIC_NEW if new else [])
+def flags_of() -> tuple[str, ...]:
+    old, new = (LITERT, LITERT_NEW) if SETTINGS["dialect"] == "litert" else (CLASSIC, CLASSIC_NEW)
+    return COMMON + old + (new if SETTINGS["build"] == "new" else ())
 
 
 def usage() -> None:

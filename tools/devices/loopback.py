@@ -22,6 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import loopback_system as system
+
 from fr_keras.benchmark import devices
 
 _SERVER_PORT, _FIRST_PORT = 5137, 5600
@@ -35,56 +37,6 @@ with socket.socket() as one:
 print("ready", flush=True)
 signal.pause()
 """
-_ROOT = """
-set -e
-mount --make-rprivate /
-mount -t tmpfs tmpfs {root}
-for one in /*; do
-  case $one in /data|/system|/sys) continue;; esac
-  if [ -L $one ]; then cp -P $one {root}$one
-  elif [ -d $one ]; then mkdir {root}$one; mount --rbind $one {root}$one
-  fi
-done
-mkdir -p {root}/data {root}/system {root}/sys/devices {root}/sys/class/power_supply/battery
-mount --rbind /sys/devices {root}/sys/devices
-mount --bind {system} {root}/system
-mount --bind {system}/battery {root}/sys/class/power_supply/battery
-mount -t tmpfs -o size={size}{options} tmpfs {root}/data
-mkdir -p {root}/data/local/tmp
-echo ready
-exec sleep infinity
-"""
-_ARM64 = """#!/bin/sh
-unset LD_LIBRARY_PATH
-export PYTHONDONTWRITEBYTECODE=1 {environment}
-exec {python} "$@"
-"""
-_GETPROP = """#!/bin/sh
-[ $# = 0 ] && exec cat /system/properties
-sed -n "s/^\\[$1\\]: \\[\\(.*\\)\\]$/\\1/p" /system/properties
-"""
-_DUMPSYS = """#!/bin/sh
-[ -f /system/dumpsys/$1 ] || { echo "Can't find service: $1"; exit 0; }
-exec cat /system/dumpsys/$1
-"""
-PROPERTIES = {
-    "ro.product.manufacturer": "Loopback",
-    "ro.product.model": "Loopback One",
-    "ro.product.cpu.abi": "arm64-v8a",
-    "ro.product.cpu.abilist": "arm64-v8a",
-    "ro.build.version.release": "14",
-    "ro.build.version.sdk": "34",
-    "ro.soc.manufacturer": "QEMU",
-    "ro.soc.model": "cortex-a76",
-    "ro.serialno": "SECRET0123",
-}
-BATTERY = {
-    "AC powered": "false",
-    "USB powered": "false",
-    "level": "81",
-    "voltage": "4000",
-    "temperature": "274",
-}
 
 
 class Network:
@@ -101,6 +53,7 @@ class Network:
         self._setup = devices.find("adb")
         self._folder = folder.resolve()
         self._phones: list[Phone] = []
+        self._stranger: subprocess.Popen | None = None
         #: The program to give as `--adb`.
         self.adb = self._folder / "adb"
 
@@ -124,8 +77,9 @@ class Network:
             phone.remove()
         with contextlib.suppress(subprocess.SubprocessError):
             self.run_adb("kill-server")
-        _end(self._holder)
-        self._holder.stdout.close()
+        for process in filter(None, (self._stranger, self._holder)):
+            _end(process)
+            process.stdout.close()
 
     def phone(self, **settings) -> "Phone":
         """Adds a phone, connected; see `Phone`."""
@@ -134,6 +88,17 @@ class Network:
         self._phones.append(phone)
         phone.plug()
         return phone
+
+    def stranger(self) -> str:
+        """Adds a device that asks for authorization and gets none; returns its serial number."""
+        port = _FIRST_PORT - 2
+        words = [*self.inside(), sys.executable, str(Path(__file__).with_name("stranger.py"))]
+        self._stranger = subprocess.Popen(
+            [*words, str(port)], stdout=subprocess.PIPE, start_new_session=True
+        )
+        self._stranger.stdout.readline()
+        self.run_adb("connect", f"127.0.0.1:{port}")
+        return f"127.0.0.1:{port}"
 
     def run_adb(self, *arguments: str) -> str:
         """What `adb` says."""
@@ -175,7 +140,7 @@ class Phone:
         port: Of its daemon.
         size: Of its `/data`.
         options: Mount options of `/data`, such as `noexec`.
-        properties: Besides those of `PROPERTIES`.
+        properties: Besides those of `loopback_system.PROPERTIES`.
     """
 
     def __init__(
@@ -196,11 +161,11 @@ class Phone:
         for name in ("bin", "dumpsys", "battery"):
             (self.system / name).mkdir(parents=True)
         (folder / "root").mkdir()
-        listed = {**PROPERTIES, **(properties or {})}
+        listed = {**system.PROPERTIES, **(properties or {})}
         text = "".join(f"[{name}]: [{value}]\n" for name, value in listed.items())
         (self.system / "properties").write_text(text)
-        self.program("getprop", _GETPROP)
-        self.program("dumpsys", _DUMPSYS)
+        self.program("getprop", system.GETPROP)
+        self.program("dumpsys", system.DUMPSYS)
         self.battery()
         self.service("power", "  mWakefulness=Awake\n")
         self.heat(0)
@@ -221,8 +186,11 @@ class Phone:
         self.service("thermalservice", f"IsStatusOverride: false\nThermal Status: {status}\n")
 
     def battery(self, **changes: str) -> None:
-        """Sets its battery: `BATTERY` but for what is given."""
-        values = {**BATTERY, **{name.replace("_", " "): one for name, one in changes.items()}}
+        """Sets its battery: `loopback_system.BATTERY` but for what is given."""
+        values = {
+            **system.BATTERY,
+            **{name.replace("_", " "): one for name, one in changes.items()},
+        }
         lines = "".join(f"  {name}: {value}\n" for name, value in values.items())
         self.service("battery", f"Current Battery Service state:\n{lines}")
 
@@ -231,7 +199,7 @@ class Phone:
         found = devices.find("arm64")
         self.program(
             "arm64-python",
-            _ARM64.format(
+            system.ARM64.format(
                 environment=shlex.join(f"{k}={v}" for k, v in found.environment.items()),
                 python=shlex.join(found.programs["python"]),
             ),
@@ -280,7 +248,7 @@ class Phone:
         return [one for one in found if one not in own]
 
     def _mounted(self) -> subprocess.Popen:
-        mounts = _ROOT.format(
+        mounts = system.ROOT.format(
             root=self._folder / "root",
             system=self.system,
             size=self._size,
