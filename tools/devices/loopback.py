@@ -7,7 +7,8 @@
 The daemon asks for no authorization and listens on every interface, so it gets a network of its
 own, in which only this `adb` is. (It also listens on a vsock port, which no namespace holds.) Its
 file system is this machine's, but for `/data`, which is small and in memory, and `/system`, with
-the programs of Android that are asked. Needs Linux with user namespaces, and the set-up `adb`.
+the programs of Android that are asked. Needs Linux with user namespaces, and the set-ups `adb` and
+`arm64`.
 """
 
 import ast
@@ -86,6 +87,7 @@ class Network:
         port = _FIRST_PORT + 2 * len(self._phones)
         phone = Phone(self, self._folder / f"phone{port}", port, **settings)
         self._phones.append(phone)
+        phone.runtime()
         phone.plug()
         return phone
 
@@ -170,6 +172,11 @@ class Phone:
         self.service("power", "  mWakefulness=Awake\n")
         self.heat(0)
         (self.system / "battery" / "current_now").write_text("-250000\n")
+
+    @property
+    def data(self) -> Path:
+        """Its `/data`, from outside."""
+        return Path(f"/proc/{self._disk.pid}/root{self._folder}/root/data")
 
     def program(self, name: str, text: str) -> None:
         """Puts a program on its PATH."""

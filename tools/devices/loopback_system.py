@@ -23,7 +23,7 @@ exec sleep infinity
 #: Runs Python on the ARM64 kernels.
 ARM64 = """#!/bin/sh
 unset LD_LIBRARY_PATH
-export PYTHONDONTWRITEBYTECODE=1 {environment}
+export {environment}
 exec {python} "$@"
 """
 GETPROP = """#!/bin/sh
