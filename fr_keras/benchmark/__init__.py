@@ -1,0 +1,28 @@
+"""Measuring files where they run: on this machine, ARM64 kernels, GPUs and phones."""
+
+from fr_keras.benchmark.result import (
+    Agreement,
+    Metric,
+    Ops,
+    OpTime,
+    Result,
+    State,
+    Times,
+    load,
+    save,
+)
+from fr_keras.benchmark.subject import Subject, subject
+
+__all__ = [
+    "Agreement",
+    "Metric",
+    "OpTime",
+    "Ops",
+    "Result",
+    "State",
+    "Subject",
+    "Times",
+    "load",
+    "save",
+    "subject",
+]
