@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from test_cli import call
-from test_data import arrays
 
 from fr_keras import benchmark
 from fr_keras.benchmark import process
@@ -14,17 +12,10 @@ from fr_keras.benchmark import process
 MODEL = Path(__file__).parent.parent / "tflite_models" / "digits_fr_int8.tflite"
 
 
-@pytest.fixture(scope="module")
-def npz(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "small.npz"
-    np.savez(path, **arrays(rows=60))
-    return path
-
-
-def test_results_are_shown_and_kept(npz, tmp_path):
+def test_results_are_shown_and_kept(tmp_path):
     out = tmp_path / "r.json"
     done = call(
-        *("benchmark", MODEL, "--data", npz, "--rows", 3, "--runs", 2, "--out", out),
+        *("benchmark", MODEL, "--data", "digits", "--rows", 3, "--runs", 2, "--out", out),
         *("--threads", 1, "--threads", 2, "--delegate", "xnnpack"),
     )
     assert done.exit_code == 0, done.output
