@@ -13,7 +13,6 @@ import fr_keras
 from fr_keras import benchmark, tflite
 from fr_keras.benchmark import host, process, run
 from fr_keras.benchmark.profile import profile
-from fr_keras.benchmark.result import document
 from fr_keras.tflite import flatbuffer
 
 ROWS = np.random.default_rng(0).random((12, 8, 8, 2), np.float32)
@@ -199,7 +198,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 )
 def test_other_files_are_refused(change, tmp_path):
     path = tmp_path / "r.json"
-    path.write_text(json.dumps({**document([result()]), **change}))
+    path.write_text(json.dumps({**benchmark.document([result()]), **change}))
     with pytest.raises(ValueError, match="must be a result file of `fr-keras benchmark`"):
         benchmark.load(path)
 

@@ -8,6 +8,7 @@ from fr_keras.benchmark.result import (
     Result,
     State,
     Times,
+    document,
     load,
     save,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "State",
     "Subject",
     "Times",
+    "document",
     "load",
     "save",
     "subject",
