@@ -2,9 +2,8 @@
 
 import functools
 
-import numpy as np
 import pytest
-from device_setups import MODELS, mode, ready
+from device_setups import MODELS, converted, mode, ready
 
 from fr_keras import benchmark
 from fr_keras.benchmark import devices, gpu
@@ -93,16 +92,6 @@ def test_every_op_agrees_on_the_same_inputs(found, path):
     ops = by_op(subject(path), lambda *file: gpu.run(*file, "float32").outputs)
     parted = {one.op for one in ops if one.alone > limits[one.unit]}
     assert parted == ({"CONV_2D", "FULLY_CONNECTED"} if mode(path) == "dynamic" else set())
-
-
-def converted(function, shape=(1, 8, 8, 4)) -> benchmark.Subject:
-    import tensorflow as tf
-
-    traced = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])
-    content = converter.convert()
-    rows = np.random.default_rng(0).random((2, *shape[1:]), np.float32)
-    return benchmark.Subject("made.tflite", len(content), content, (rows,), None)
 
 
 @pytest.mark.slow
