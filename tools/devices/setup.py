@@ -36,11 +36,12 @@ def set_up(recipe: recipes.Recipe, root: Path) -> None:
     if _stamp(final).get("recipe") == _wanted(recipe):
         print(f"{recipe.target}: is set up in {final}")
         return
-    shutil.rmtree(final, ignore_errors=True)
     archive = Archive(root / "apt")
     print(f"{recipe.target}: reading the package lists", flush=True)
     archive.update()
     found = {part: archive.resolve(names) for part, names in recipe.packages.items()}
+    # Only now that the packages are known to be there: an older set-up may still be of use.
+    shutil.rmtree(final, ignore_errors=True)
     versions = {}
     for part, packages in found.items():
         private = [one for one in packages if _belongs(one, part, archive.native)]
