@@ -42,6 +42,10 @@ class Setup:
     programs: dict[str, list[str]]
     environment: dict[str, str]
 
+    def version(self, name: str) -> str:
+        """The version of a package, of whatever architecture, or of a wheel."""
+        return next(held for key, held in self.versions.items() if key.split(":")[0] == name)
+
 
 def root() -> Path:
     """The folder of all set-ups."""

@@ -98,7 +98,7 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
     model = flatbuffer.read(content)
     graph = model.subgraphs[0]
     ops = collections.Counter(
-        _op_name(model.operatorCodes[op.opcodeIndex])
+        op_name(model.operatorCodes[op.opcodeIndex])
         for one in model.subgraphs
         for op in one.operators
     )
@@ -117,7 +117,8 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
     )
 
 
-def _op_name(code: schema.OperatorCodeT) -> str:
+def op_name(code: schema.OperatorCodeT) -> str:
+    """Returns the name of an op, such as `CONV_2D`."""
     if code.customCode:
         return code.customCode.decode(errors="replace")
     # Ops below 127 are written to the old field too; the larger of both is the op.

@@ -36,7 +36,12 @@ def _arm64(folder: Path) -> Use:
     sysroot = folder / "sysroot"
     emulator = [str(emulators / "qemu-aarch64"), "-cpu", "cortex-a76", "-L", str(sysroot)]
     python = [*emulator, str(sysroot / "usr" / "bin" / "python3.11")]
-    return {"python": python, "emulator": emulator}, {"PYTHONPATH": str(folder / "wheels")}
+    environment = {
+        "PYTHONPATH": str(folder / "wheels"),
+        # To compile every module anew takes seconds here, so keep the bytecode.
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    return {"python": python, "emulator": emulator}, environment
 
 
 def _adb(folder: Path) -> Use:
@@ -50,7 +55,11 @@ def _adb(folder: Path) -> Use:
 def _gpu(folder: Path) -> Use:
     host = folder / "host"
     driver = next((host / "usr" / "share" / "vulkan" / "icd.d").glob("lvp_icd*.json"))
-    return {}, {"LD_LIBRARY_PATH": libraries(host), "VK_ICD_FILENAMES": str(driver)}
+    return {}, {
+        "LD_LIBRARY_PATH": libraries(host),
+        "VK_ICD_FILENAMES": str(driver),
+        "MESA_SHADER_CACHE_DIR": str(folder / "shaders"),
+    }
 
 
 def libraries(folder: Path) -> str:
@@ -72,7 +81,6 @@ RECIPES = {
             },
             _arm64,
             ("ai-edge-litert", "numpy"),
-            # This also leaves their bytecode behind, which takes seconds to make here.
             {"python": ["-c", "import numpy, ai_edge_litert.interpreter"]},
         ),
         Recipe("gpu", {"host": ["mesa-vulkan-drivers", "libvulkan1"]}, _gpu),
