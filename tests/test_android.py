@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import device_setups
 import loopback
 import loopback_system as system
 import numpy as np
@@ -30,8 +31,9 @@ FOLDER = "fr_keras-benchmark"
 
 @pytest.fixture
 def network(tmp_path):
+    for target in ("adb", "arm64"):
+        device_setups.ready(target)
     try:
-        devices.find("arm64")
         with loopback.Network(tmp_path) as found:
             yield found
     except devices.MissingDevice as error:
@@ -62,7 +64,10 @@ def measure(network, subjects, delegates, tool, pace=PACE, serial=None):
 
 
 def is_clean(phone: loopback.Phone) -> bool:
-    """Nothing lies there, and nothing runs."""
+    """Nothing lies there, and soon nothing runs: a shell may be in its last moment of sleep."""
+    end = time.monotonic() + 5
+    while phone.processes() and time.monotonic() < end:
+        time.sleep(0.1)
     return phone.files() == "" and phone.processes() == []
 
 

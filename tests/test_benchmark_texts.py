@@ -74,8 +74,9 @@ def test_milliseconds_of_litert():
     assert report.times == Times(10, 23744730.0, 7441040.0, 7430200.0)
     assert report.memory_bytes == round(6392.5 * 2**20)
     assert report.ops == Ops(244, 244, 1, {})
-    assert len(report.notes) == 1
-    assert "NPU accelerator could not be loaded" in report.notes[0]
+    assert report.notes == ()  # the NPU is not there, and nobody asked for it
+    (note,) = texts.read(LITERT, "npu").notes
+    assert "NPU accelerator could not be loaded" in note
 
 
 def test_litert_with_lines_of_statistics_has_percentiles():
@@ -89,7 +90,7 @@ def test_litert_with_lines_of_statistics_has_percentiles():
 def test_prefixes_of_the_log_change_nothing(name):
     plain = globals()[name]
     found, expected = (texts.read(one, "gpu") for one in (logcat(plain), plain))
-    for part in ("times", "memory_bytes", "ops", "notes"):
+    for part in ("times", "memory_bytes", "ops", "applied", "notes"):
         assert getattr(found, part) == getattr(expected, part), part
 
 
@@ -104,6 +105,14 @@ def test_prefixes_of_the_log_change_nothing(name):
 def test_forms_of_a_line_of_statistics(line, mean, median):
     times = texts.read(f"count=1 curr=70\n\n{line}\n", "none").times
     assert (times.mean_us, times.median_us, times.first_us) == (mean, median, 70.0)
+
+
+def test_without_a_warm_up_the_first_is_the_first_that_is_timed():
+    text = (
+        "count=0\n\ncount=2 first=9 curr=7 min=7 max=9 avg=8 std=1\n\n"
+        "Inference timings in us: Init: 5, First inference: 0, Warmup (avg): 0, Inference (avg): 8"
+    )
+    assert texts.read(text, "none").times == Times(2, 5.0, 9.0, 8.0)
 
 
 def test_the_summary_of_the_oldest_builds():
@@ -142,6 +151,10 @@ def test_every_truncation_of_every_text_is_read_or_empty():
             assert times is None or times.runs > 0
 
 
+def fallback(report: texts.Report, delegate: str) -> tuple[str, ...]:
+    return texts.fallback(delegate, report.ops, report.applied)
+
+
 def replacing(taken: int, total: int, pieces: int, where: str = "") -> str:
     return (
         f"Replacing {taken} out of {total} node(s) with delegate (TfLiteNnapiDelegate) node, "
@@ -175,7 +188,7 @@ def replacing(taken: int, total: int, pieces: int, where: str = "") -> str:
 def test_what_nnapi_took(lines, ops):
     report = texts.read(lines, "nnapi")
     assert report.ops == ops
-    assert report.notes == ()
+    assert fallback(report, "nnapi") == ()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +201,7 @@ def test_what_nnapi_took(lines, ops):
     ],
 )
 def test_a_delegate_that_takes_nothing_is_noted(line):
-    (note,) = texts.read(line, "gpu").notes
+    (note,) = fallback(texts.read(line, "gpu"), "gpu")
     assert note == "gpu took no op: these are times of the CPU"
 
 
@@ -199,9 +212,12 @@ def test_a_silent_fallback_is_noted():
     for delegate in ("gpu", "nnapi", "npu"):
         report = texts.read(text, delegate)
         assert report.times is not None
-        assert "may have fallen back to the CPU" in report.notes[-1]
+        (note,) = fallback(report, delegate)
+        assert "may have fallen back to the CPU" in note
         assert report.ops is None
-    assert texts.read(CLASSIC_OLD, "none").notes == ()
+    assert fallback(texts.read(CLASSIC_OLD, "none"), "none") == ()
+    # The proto may say what the text does not.
+    assert texts.fallback("gpu", Ops(9, 9), None) == ()
 
 
 @pytest.mark.parametrize(

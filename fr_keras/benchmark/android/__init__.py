@@ -76,7 +76,13 @@ def measure(
         AdbError: If there is no phone, or it does not take the tool.
         DeviceLost: If the phone drops off and stays away, after the result that says so.
         ToolError: If the tool does not fit, or is none.
+        ValueError: If there is no such delegate.
     """
+    strange = [one for one in delegates if one not in DELEGATES]
+    if strange:
+        raise ValueError(
+            f"`delegates` must be some of {', '.join(DELEGATES)}. Received: {', '.join(strange)}"
+        )
     connection = Adb(adb, serial, pace.back)
     with Folder(connection) as folder:
         session = start(connection, folder, tool)

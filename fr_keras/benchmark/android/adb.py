@@ -29,9 +29,7 @@ _STATES = {
 }
 _LOST = re.compile(
     r"device '[^']*' not found|device not found|no devices/emulators found|device offline"
-    r"|error: closed|protocol fault|connect failed|failed to get feature set|Broken pipe"
-    r"|Connection reset|device still authorizing|couldn't read from device|failed to (?:read|copy)"
-    r".*(?:EOF|closed|connection)|transport"
+    r"|error: closed|protocol fault|connect failed|failed to get feature set|device still auth"
 )
 _WRONG_ABI = re.compile(
     r"[Ee]xec format error|not executable: \d+-bit ELF|not executable: magic|CANNOT LINK EXECUTABLE"
@@ -75,7 +73,9 @@ class Adb:
         self._program, self._back = program, back
         self.serial = self._only(serial)
 
-    def shell(self, command: str | Sequence[str], limit: float = LIMIT, tries: int = RETRIES + 1):
+    def shell(
+        self, command: str | Sequence[str], limit: float = LIMIT, tries: int = RETRIES + 1
+    ) -> Answer:
         """Runs a command on the device and returns its `Answer`, whatever its exit code is.
 
         Args:
@@ -130,23 +130,21 @@ class Adb:
             raise AdbError(f"adb {arguments[0]} failed: {complaint(Answer(code, said))}")
 
     def _fail(self, code: int, said: str) -> None:
-        """Raises what adb itself complains of."""
+        """Raises what adb itself complains of, or that the device is not there any more."""
         for state, message in _STATES.items():
-            if re.search(rf"device (?:is )?{state}|\({state}|\b{state}\b", said) and code:
+            if code and re.search(rf"\b{state}\b", said):
                 raise (DeviceLost if state == "offline" else AdbError)(message)
-        if code and _LOST.search(said):
+        # What adb says of a copy that broke off differs; whether the device is there does not.
+        if code and (_LOST.search(said) or self._devices().get(self.serial) != "device"):
             raise DeviceLost(f"the device dropped off: {_last(said)}")
 
     def _again(self, step: Callable[[], _T], tries: int) -> _T:
-        for left in reversed(range(tries)):
-            try:
-                return step()
-            except DeviceLost as error:
-                if not left or not self._returns():
-                    raise DeviceLost(
-                        f"{error}. Check cable and power, then run it again"
-                    ) from error
-        raise AssertionError("`tries` is at least 1")
+        try:
+            return step()
+        except DeviceLost as error:
+            if tries == 1 or not self._returns():
+                raise DeviceLost(f"{error}. Check cable and power, then run it again") from error
+        return self._again(step, tries - 1)
 
     def _returns(self) -> bool:
         """Waits until the device is there again."""

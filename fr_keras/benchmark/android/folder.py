@@ -18,7 +18,7 @@ head -n 1 /proc/stat > before
 {command} > log 2>&1 &
 p=$!
 echo $p > pid
-while kill -0 $p 2>/dev/null; do cat {current} 2>/dev/null; sleep {look}; done > current
+while kill -0 $p 2>/dev/null; do cat {current} 2>/dev/null; sleep {look} || sleep 1; done > current
 wait $p
 code=$?
 head -n 1 /proc/stat > after

@@ -73,8 +73,9 @@ class Run:
         if answer.code or report.times is None:
             raise RunError(_why(answer, report), report.refused)
         runtime = self.session.read(_RUNTIME) if self.delegate != "none" else None
-        ops = protos.ops(runtime, self.delegate) if runtime else None
-        return dataclasses.replace(report, ops=ops or report.ops)
+        ops = (protos.ops(runtime, self.delegate) if runtime else None) or report.ops
+        notes = (*report.notes, *texts.fallback(self.delegate, ops, report.applied))
+        return dataclasses.replace(report, ops=ops, notes=notes)
 
     def profile(self, runs: int) -> tuple[OpTime, ...] | None:
         """Where the time goes, in a run of its own; `None` where the tool does not say."""

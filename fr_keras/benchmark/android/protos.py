@@ -97,7 +97,8 @@ def profile(content: bytes) -> tuple[OpTime, ...] | None:
 
 
 def _microseconds(metrics, name: str) -> float | None:
-    return round(getattr(metrics, name) * 1000, 1) if metrics.HasField(name) else None
+    """What was not measured is not there, or 0."""
+    return round(getattr(metrics, name) * 1000, 1) or None
 
 
 def _parsed(name: str, content: bytes):

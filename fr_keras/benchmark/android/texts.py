@@ -58,6 +58,7 @@ class Report:
         times: Absent where the output ends before them.
         memory_bytes: Growth of the process from before the file was loaded.
         ops: What the delegate that was asked for took.
+        applied: Whether the tool says that it was applied; `None` where it says nothing.
         profile: The op profile, where it was turned on.
         notes: What a reader has to know.
         refused: Whether the delegate would not take the file.
@@ -67,6 +68,7 @@ class Report:
     times: Times | None = None
     memory_bytes: int | None = None
     ops: Ops | None = None
+    applied: bool | None = None
     profile: tuple[OpTime, ...] | None = None
     notes: tuple[str, ...] = ()
     refused: bool = False
@@ -84,14 +86,15 @@ def read(text: str, delegate: str) -> Report:
     lines = [line for _, line in marked]
     errors = [line for level, line in marked if level in ("E", "F") and line]
     refusals = [line for line in lines if _REFUSED.search(line)]
-    ops, notes = _delegation(lines, delegate)
+    ops, applied = _delegation(lines, delegate)
     memory = _first(_MEMORY, lines, 2) or _first(_OVERALL, lines, 1)
     return Report(
         times=_times(lines),
         memory_bytes=None if memory is None else round(float(memory) * 2**20),
         ops=ops,
+        applied=applied,
         profile=tables.read(lines),
-        notes=(*notes, *_warnings(lines)),
+        notes=() if delegate == "none" else (*_unsupported(lines), *_warnings(lines, delegate)),
         refused=bool(refusals),
         error=next(iter([*refusals, *errors[-1:]]), None),
     )
@@ -132,11 +135,12 @@ def _times(lines: list[str]) -> Times | None:
         return None
     # A single inference is its own statistics; several alike are printed as one.
     single = found.get("curr") if "avg" not in found else None
-    first = summary.get("First inference") or warmup.get("first") or warmup.get("curr")
+    # Without a warm-up the tool says that the first one took 0.
+    firsts = (summary.get("First inference"), *map(_first_of, (warmup, found)))
     return Times(
         runs=int(runs),
         init_us=_rounded(summary.get("Init")),
-        first_us=_rounded(first),
+        first_us=_rounded(next(filter(None, firsts), None)),
         mean_us=_rounded(mean),
         median_us=_rounded(found.get("median", single)),
         p5_us=_rounded(found.get("p5", single)),
@@ -144,37 +148,47 @@ def _times(lines: list[str]) -> Times | None:
     )
 
 
+def _first_of(statistics: dict[str, str]) -> str | None:
+    return statistics.get("first") or statistics.get("curr")
+
+
 def _rounded(value: str | float | None) -> float | None:
     return None if value is None else round(float(value), 1)
 
 
-def _delegation(lines: list[str], delegate: str) -> tuple[Ops | None, list[str]]:
-    """What the delegate took, and what it said of the ops that it would not take."""
-    if delegate == "none":
-        return None, []
-    ops, kernels, said = _replaced(lines, delegate), None, False
+def _delegation(lines: list[str], delegate: str) -> tuple[Ops | None, bool | None]:
+    """What the delegate took, and whether the tool says that it was applied."""
+    ops = _replaced(lines, delegate)
+    kernels, said = None, bool(ops.delegated) if ops else None
     for line in lines:
         applied, ignored = _APPLIED.match(line), _IGNORED.match(line)
         if applied and means(applied.group(1), delegate):
             said = True
             kernels = 1 if applied.group(2) == "completely" else applied.group(3)
         elif ignored and means(ignored.group(1), delegate):
-            return ops, [f"{delegate} took no op: these are times of the CPU"]
+            return ops, False
         split = _SPLIT.match(line)
         if split and ops is None and delegate == "gpu":
             ops = Ops(total=sum(map(int, split.groups())), delegated=int(split.group(1)))
-    said = said or (delegate == "xnnpack" and _CREATED_XNNPACK in lines)
+    if said is None and delegate == "xnnpack" and _CREATED_XNNPACK in lines:
+        said = True
     if ops and ops.delegated and kernels:
         ops = dataclasses.replace(ops, partitions=int(kernels))
-    notes = _unsupported(lines)
-    if ops and not ops.delegated:
-        notes.append(f"{delegate} took no op: these are times of the CPU")
-    elif ops is None and not said:
-        notes.append(
+    return ops, said
+
+
+def fallback(delegate: str, ops: Ops | None, applied: bool | None) -> tuple[str, ...]:
+    """What a reader has to know of a delegate that did nothing, or may have done nothing."""
+    if delegate == "none":
+        return ()
+    if applied is False or (ops is not None and not ops.delegated):
+        return (f"{delegate} took no op: these are times of the CPU",)
+    if ops is None and applied is None:
+        return (
             f"{delegate} was asked for and the tool does not say that it was applied: it may have "
-            "fallen back to the CPU"
+            "fallen back to the CPU",
         )
-    return ops, notes
+    return ()
 
 
 def _replaced(lines: list[str], delegate: str) -> Ops | None:
@@ -213,6 +227,8 @@ def _unsupported(lines: list[str]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _warnings(lines: list[str]) -> list[str]:
+def _warnings(lines: list[str], delegate: str) -> list[str]:
+    """LiteRT warns of every accelerator that is not there, also of those not asked for."""
     found = [line.strip() for line in lines if _WARNED.search(line)]
-    return [f"the tool said: {line}" for line in dict.fromkeys(found)]
+    own = [line for line in found if delegate.upper() in line or "registered" not in line]
+    return [f"the tool said: {line}" for line in dict.fromkeys(own)]
