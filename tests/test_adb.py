@@ -296,7 +296,7 @@ def running(device: Device) -> list[str]:
 def test_results_so_far_are_kept_when_the_device_goes(device, one):
     given = tool(device.folder)
     results = android.measure(
-        [one], ["none", "xnnpack"], tool=given, adb=device.adb, runs=1, pace=PACE
+        [one], ["none", "xnnpack", "gpu"], tool=given, adb=device.adb, runs=1, pace=PACE
     )
     found = [next(results)]
     device.set({"fake": "device"}, lost("shell", 1, -1))

@@ -12,7 +12,4 @@ _PARTS = {
 def means(name: str, delegate: str) -> bool:
     """Whether a name that a tool prints, such as `TfLiteGpuDelegateV2`, is that delegate."""
     plain = name.lower().replace(" ", "")
-    # The letters "npu" or "gpu" may stand in other names; XNNPACK says so itself.
-    if "xnnpack" in plain:
-        return delegate == "xnnpack"
     return any(part in plain for part in _PARTS.get(delegate, ()))
