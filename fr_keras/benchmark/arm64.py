@@ -1,0 +1,68 @@
+"""The target `arm64`: LiteRT's AArch64 kernels, on this machine under qemu.
+
+It shows whether a file runs there and whether its numbers agree. A time or a peak memory under
+emulation would mean nothing, so there is none.
+"""
+
+from fr_keras.benchmark import devices, process
+from fr_keras.benchmark.result import Ops, Result
+from fr_keras.benchmark.subject import Subject
+
+DELEGATES = ("none", "xnnpack")
+
+
+def device(setup: devices.Setup) -> dict[str, str | int]:
+    """What the emulator is."""
+    line = setup.programs["python"]
+    return {
+        "name": f"qemu {line[line.index('-cpu') + 1]}",
+        "abi": "aarch64",
+        "os": "Linux",
+        "emulator": f"qemu-user {setup.version('qemu-user')}",
+    }
+
+
+def tool(setup: devices.Setup) -> str:
+    """What runs the files."""
+    return f"LiteRT {setup.version('ai-edge-litert')}"
+
+
+def measure(subject: Subject, delegate: str, threads: int) -> Result:
+    """Runs a file under emulation; a file that fails gives a result that says so.
+
+    Args:
+        subject: The file and its rows.
+        delegate: One of `DELEGATES`.
+        threads: CPU threads.
+
+    Raises:
+        MissingDevice: If the target is not set up.
+    """
+    setup = devices.find("arm64")
+    common = {
+        "file": subject.file,
+        "bytes": subject.bytes,
+        "sha256": subject.sha256,
+        "target": "arm64",
+        "device": device(setup),
+        "tool": tool(setup),
+        "delegate": delegate,
+        "threads": threads,
+    }
+    try:
+        answer = process.work(
+            subject.content,
+            subject.inputs,
+            delegate,
+            threads=threads,
+            command=setup.programs["python"],
+            environment=setup.environment,
+        )
+    except process.WorkerError as error:
+        return Result(**common, status="failed", message=str(error))
+    return Result(
+        **common,
+        ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
+        agreement=subject.agreement(answer.outputs),
+        metric=subject.metric(answer.outputs),
+    )
