@@ -4,6 +4,10 @@ It shows whether a file runs there and whether its numbers agree. A time or a pe
 emulation would mean nothing, so there is none.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from fr_keras.benchmark import devices, process
 from fr_keras.benchmark.result import Ops, Result
 from fr_keras.benchmark.subject import Subject
@@ -50,14 +54,7 @@ def measure(subject: Subject, delegate: str, threads: int) -> Result:
         "threads": threads,
     }
     try:
-        answer = process.work(
-            subject.content,
-            subject.inputs,
-            delegate,
-            threads=threads,
-            command=setup.programs["python"],
-            environment=setup.environment,
-        )
+        answer = run(subject.content, subject.inputs, delegate, threads)
     except process.WorkerError as error:
         return Result(**common, status="failed", message=str(error))
     return Result(
@@ -65,4 +62,19 @@ def measure(subject: Subject, delegate: str, threads: int) -> Result:
         ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
         agreement=subject.agreement(answer.outputs),
         metric=subject.metric(answer.outputs),
+    )
+
+
+def run(
+    content: bytes, inputs: Sequence[np.ndarray], delegate: str, threads: int = 1
+) -> process.Answer:
+    """Runs a flatbuffer on rows in its own types; arguments and errors as of `process.work`."""
+    setup = devices.find("arm64")
+    return process.work(
+        content,
+        inputs,
+        delegate,
+        threads=threads,
+        command=setup.programs["python"],
+        environment=setup.environment,
     )
