@@ -7,22 +7,20 @@ out into a file of its own and timed on 2 threads; the sum is compared with the 
 """
 
 import argparse
-import copy
 import json
 import time
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from environment import environment
 from unet_forms import THREADS, images, network
 
 from fr_keras import tflite
+from fr_keras.benchmark.profile import alone
 from fr_keras.tflite import flatbuffer
 
 RUNS = 15
-_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
 def seconds(content: bytes) -> float:
@@ -37,24 +35,11 @@ def seconds(content: bytes) -> float:
     return float(np.median(times))
 
 
-def alone(model, op) -> bytes:
-    """The file with this op and no other."""
-    single = copy.copy(model)
-    single.signatureDefs = []
-    single.subgraphs = [copy.copy(model.subgraphs[0])]
-    graph = single.subgraphs[0]
-    held = lambda n: model.buffers[graph.tensors[n].buffer].data is not None  # noqa: E731
-    graph.operators = [op]
-    graph.inputs = np.array([n for n in op.inputs if n >= 0 and not held(n)], np.int32)
-    graph.outputs = np.array(op.outputs, np.int32)
-    return flatbuffer.write(single)
-
-
 def profile(content: bytes) -> list[dict]:
     model, rows = flatbuffer.read(content), []
     graph = model.subgraphs[0]
     for op in graph.operators:
-        kind = _NAMES[model.operatorCodes[op.opcodeIndex].builtinCode]
+        kind = flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
         shapes = [[*map(int, graph.tensors[n].shape)] for n in (*op.inputs, *op.outputs) if n >= 0]
         row = {"op": kind, "shapes": shapes, "milliseconds": 1000 * seconds(alone(model, op))}
         rows.append(row)

@@ -15,6 +15,7 @@ import warnings
 import click
 
 from fr_keras_cli.archives import pack, unpack
+from fr_keras_cli.benchmarks import benchmark
 from fr_keras_cli.files import convert, inspect, sensitivity
 from fr_keras_cli.networks import compare, demo, train
 
@@ -42,5 +43,5 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     click.secho(f"Warning: {message}", fg="yellow", bold=True, err=True)
 
 
-for _command in (demo, train, compare, convert, sensitivity, pack, unpack, inspect):
+for _command in (demo, train, compare, convert, sensitivity, pack, unpack, inspect, benchmark):
     main.add_command(_command)

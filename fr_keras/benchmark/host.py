@@ -5,9 +5,9 @@ import platform
 from importlib.metadata import version
 
 import numpy as np
-from fr_keras.benchmark.profile import profile
 
 from fr_keras.benchmark import process
+from fr_keras.benchmark.profile import profile
 from fr_keras.benchmark.result import Ops, Result, Times
 from fr_keras.benchmark.subject import Subject
 
@@ -57,7 +57,7 @@ def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: in
         **common,
         times=times(answer.facts),
         peak_memory_bytes=answer.facts["peak_memory_bytes"],
-        ops=Ops(**answer.facts["ops"]),
+        ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
         profile=profile(subject.content, delegate, threads),
         agreement=subject.agreement(answer.outputs),
         metric=subject.metric(answer.outputs),

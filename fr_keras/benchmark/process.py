@@ -103,7 +103,7 @@ def _run(command: list[str], environment: Mapping[str, str] | None, limit: float
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.communicate()
     text = log.decode(errors="replace")
     if process.returncode:
         raise WorkerError(f"{_end(process.returncode)}: {_last(text)}")

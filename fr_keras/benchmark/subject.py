@@ -83,7 +83,10 @@ def subject(
     """
     path = Path(path)
     content = _flatbuffer(path)
-    runner = Runner(content)
+    try:
+        runner = Runner(content)
+    except ValueError as error:
+        raise ValueError(f"'{path}' cannot be measured: {error}") from error
     if x is None:
         random = np.random.default_rng(0)
         x = {name: random.random((rows, *shape)) for name, shape in runner.inputs.items()}

@@ -1,0 +1,30 @@
+"""Measuring files where they run: on this machine, ARM64 kernels, GPUs and phones."""
+
+from fr_keras.benchmark.result import (
+    Agreement,
+    Metric,
+    Ops,
+    OpTime,
+    Result,
+    State,
+    Times,
+    document,
+    load,
+    save,
+)
+from fr_keras.benchmark.subject import Subject, subject
+
+__all__ = [
+    "Agreement",
+    "Metric",
+    "OpTime",
+    "Ops",
+    "Result",
+    "State",
+    "Subject",
+    "Times",
+    "document",
+    "load",
+    "save",
+    "subject",
+]

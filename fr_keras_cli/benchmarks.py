@@ -1,0 +1,155 @@
+"""The sub-command that measures files: benchmark."""
+
+import json
+from pathlib import Path
+
+import click
+
+from fr_keras_cli.options import (
+    failure,
+    force_option,
+    image_size_option,
+    json_option,
+    load,
+    positive,
+    progress_bars,
+)
+
+_TARGETS = ("host",)
+_DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
+
+
+@click.command()
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--on",
+    "targets",
+    type=click.Choice(_TARGETS),
+    multiple=True,
+    default=["host"],
+    show_default=True,
+    help="Where to run them. May be given again.",
+)
+@click.option(
+    "--data",
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Test rows to run, with their classes: a data set as for `train`. [default: random rows]",
+)
+@image_size_option
+@click.option("--rows", type=positive, default=16, show_default=True, help="Rows to compare.")
+@click.option(
+    "--delegate",
+    "delegates",
+    type=click.Choice(_DELEGATES),
+    multiple=True,
+    help="May be given again. [default: all of the target]",
+)
+@click.option(
+    "--threads",
+    type=positive,
+    multiple=True,
+    default=[1],
+    show_default=True,
+    help="CPU threads. May be given again.",
+)
+@click.option("--runs", type=positive, default=50, show_default=True, help="Timed inferences.")
+@click.option(
+    "--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Untimed ones."
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="benchmark.json",
+    show_default=True,
+    help="The result file; it is written anew after each result.",
+)
+@force_option
+@json_option
+def benchmark(
+    files, targets, data, image_size, rows, delegates, threads, runs, warmup, out, force, as_json
+) -> None:
+    """Run .tflite FILES, or .fr archives with a skeleton, and say how fast and how exact they are.
+
+    Outputs are compared with those of LiteRT's own CPU kernels on this machine: the largest
+    difference, in steps of an integer output or relative to the range of a float one. The ops are
+    those that the delegate took. Exit code 1: a run failed.
+    """
+    with failure():
+        from fr_archive.files import check_target
+        from fr_keras import benchmark as library
+        from fr_keras.benchmark import run
+
+        check_target(out, overwrite=force)
+        settings = run.Settings(delegates or None, threads, runs, warmup)
+        x, y = _test_rows(data, image_size, rows)
+        subjects = [library.subject(file, x, y, rows) for file in files]
+        results = []
+        with progress_bars() as progress:
+            task = progress.add_task("benchmark", total=None)
+            for target in targets:
+                for one in run.on(target, subjects, settings):
+                    results.append(one)
+                    library.save(results, out, overwrite=force or len(results) > 1)
+                    text = f"{one.file} on {target}, {one.delegate}, {one.threads} threads"
+                    progress.update(task, description=f"{text}: {one.status}")
+        if as_json:
+            click.echo(json.dumps(library.document(results)))
+        else:
+            _print_tables(results)
+            click.echo(f"Results: {out}. A page of them: fr-keras report {out}")
+    if any(one.status == "failed" for one in results):
+        raise SystemExit(1)
+
+
+def _test_rows(data: str | None, image_size, rows: int) -> tuple:
+    if data is None:
+        return None, None
+    test = load(data, image_size).test
+    return test.x[:rows], test.y[:rows]
+
+
+def _print_tables(results: list) -> None:
+    """One table a file, and what there is to say about its results."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    for file in dict.fromkeys(one.file for one in results):
+        rows = [one for one in results if one.file == file]
+        title = f"{escape(file)}, {rows[0].bytes:,} bytes"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE)
+        for name in ("target", "delegate"):
+            table.add_column(name)
+        for name in ("threads", "median us", "p95 us", "peak kB", "ops", "difference", "arg-max"):
+            table.add_column(name, justify="right")
+        for one in rows:
+            cells = _cells(one) if one.status == "done" else (one.status,)
+            table.add_row(one.target, one.delegate, str(one.threads or ""), *cells)
+        Console().print(table)
+        for one in rows:
+            for text in (one.message, *one.notes):
+                if text:
+                    click.echo(f"{one.target}, {one.delegate}: {text}")
+
+
+def _cells(result) -> tuple[str, ...]:
+    """What a row shows; what was not measured is empty."""
+    times, ops, agreement = result.times, result.ops, result.agreement
+    median, p95 = (times.median_us, times.p95_us) if times else (None, None)
+    worst = agreement and max(agreement.values(), key=lambda one: one.relative)
+    steps = f"{worst.steps:g} steps" if worst and worst.steps is not None else None
+    argmax = worst and worst.argmax
+    return (
+        "" if median is None else f"{median:,.0f}",
+        "" if p95 is None else f"{p95:,.0f}",
+        "" if result.peak_memory_bytes is None else f"{result.peak_memory_bytes / 1000:,.0f}",
+        "" if ops is None else f"{ops.delegated}/{ops.total}",
+        steps or (f"{worst.relative:.1e}" if worst else ""),
+        "" if argmax is None else f"{argmax:.1%}",
+    )
