@@ -18,7 +18,15 @@ LIMIT = 600
 
 
 class WorkerError(RuntimeError):
-    """A worker that ended without an answer; says how, with the last that it printed."""
+    """A worker that ended without an answer; says how, with the last that it printed.
+
+    Attributes:
+        log: All that it wrote on stderr.
+    """
+
+    def __init__(self, message: str, log: str = ""):
+        super().__init__(message)
+        self.log = log
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +52,7 @@ def work(
     threads: int = 1,
     runs: int = 0,
     warmup: int = 0,
+    precision: str | None = None,
     command: Sequence[str] = (sys.executable,),
     environment: Mapping[str, str] | None = None,
     limit: float = LIMIT,
@@ -57,6 +66,7 @@ def work(
         threads: CPU threads.
         runs: Inferences to time; 0 for none.
         warmup: Inferences before them.
+        precision: `float32` or `float16`, in which a GPU computes.
         command: A Python with numpy and LiteRT, perhaps behind an emulator.
         environment: Variables to set besides this process's.
         limit: Seconds after which it is ended.
@@ -64,7 +74,13 @@ def work(
     Raises:
         WorkerError: If it crashed, failed or took too long.
     """
-    request = {"delegate": delegate, "threads": threads, "runs": runs, "warmup": warmup}
+    request = {
+        "delegate": delegate,
+        "precision": precision,
+        "threads": threads,
+        "runs": runs,
+        "warmup": warmup,
+    }
     with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
         folder = Path(name)
         fill(folder, content, inputs, request)
@@ -106,7 +122,7 @@ def _run(command: list[str], environment: Mapping[str, str] | None, limit: float
             process.communicate()
     text = log.decode(errors="replace")
     if process.returncode:
-        raise WorkerError(f"{_end(process.returncode)}: {_last(text)}")
+        raise WorkerError(f"{_end(process.returncode)}: {_last(text)}", text)
     return text
 
 

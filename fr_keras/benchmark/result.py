@@ -128,6 +128,7 @@ class Result:
         delegate: One of `DELEGATES`: what was asked for.
         status: One of `STATUSES`.
         threads: CPU threads.
+        precision: `float32` or `float16`, in which a GPU computed.
         message: Why it was refused or failed.
         notes: What a reader has to know, such as a fallback to the CPU.
         times: Absent under emulation.
@@ -148,6 +149,7 @@ class Result:
     delegate: str
     status: str = "done"
     threads: int | None = None
+    precision: str | None = None
     message: str | None = None
     notes: tuple[str, ...] = ()
     times: Times | None = None

@@ -6,9 +6,9 @@ It imports nothing of fr_keras, so that it runs under emulation and on other mac
 process of its own, so that a crash ends it alone and its peak memory is that of one file.
 
 FOLDER holds `model.tflite`, `inputs.npz` with the arrays `0`, `1`, ... (rows first, in the file's
-own types) and `request.json`: `delegate` (`none`, `xnnpack` or `gpu`), `threads`, `runs` and
-`warmup` (0 runs: no times). It writes `outputs.npz` alike, and `answer.json`. What LiteRT itself
-says is on stderr.
+own types) and `request.json`: `delegate` (`none`, `xnnpack` or `gpu`), `precision` of a GPU,
+`threads`, `runs` and `warmup` (0 runs: no times). It writes `outputs.npz` alike, and
+`answer.json`. What LiteRT itself says is on stderr.
 """
 
 import json
@@ -77,6 +77,65 @@ class CpuModel:
         }
 
 
+class GpuModel:
+    """A file on LiteRT's GPU accelerator, and on its CPU kernels where that refuses an op."""
+
+    def __init__(self, path: Path, precision: str, threads: int):
+        # Not every LiteRT has it: the interpreter alone is enough for the other delegates.
+        from ai_edge_litert import compiled_model as litert
+
+        both = litert.HardwareAccelerator.GPU | litert.HardwareAccelerator.CPU
+        options = litert.Options(
+            hardware_accelerators=both,
+            cpu_options=litert.CpuOptions(num_threads=threads),
+            gpu_options=litert.GpuOptions(enforce_f32=precision == "float32"),
+        )
+        self._model = litert.CompiledModel.from_file(str(path), options=options)
+        signature = self._model.get_signature_by_index(0)
+        key = signature["key"]
+        graph = Interpreter(str(path))
+        self._input_buffers = self._model.create_input_buffers(0)
+        self._output_buffers = self._model.create_output_buffers(0)
+        # A signature lists its tensors in another order than the graph.
+        self._inputs = _in_order(
+            graph.get_input_details(),
+            self._model.get_input_tensor_details(key),
+            dict(zip(signature["inputs"], self._input_buffers, strict=True)),
+        )
+        self._outputs = _in_order(
+            graph.get_output_details(),
+            self._model.get_output_tensor_details(key),
+            dict(zip(signature["outputs"], self._output_buffers, strict=True)),
+        )
+
+    def write(self, row: list[np.ndarray]) -> None:
+        for (_, buffer), part in zip(self._inputs, row, strict=True):
+            # As bytes, for the buffers of LiteRT for Python know no int16.
+            buffer.write(np.frombuffer(part.tobytes(), np.int8))
+
+    def invoke(self) -> None:
+        self._model.run_by_index(0, self._input_buffers, self._output_buffers)
+        # Only when its outputs can be read has a GPU done its work, so a time includes that.
+        self._found = [_read(buffer, one) for one, buffer in self._outputs]
+
+    def read(self) -> list[np.ndarray]:
+        return [part[0] for part in self._found]
+
+    def fully_accelerated(self) -> bool:
+        return self._model.is_fully_accelerated()
+
+
+def _in_order(tensors: list[dict], details: dict, buffers: dict) -> list[tuple[dict, object]]:
+    """Tensors in the graph's order, each with its buffer of the signature."""
+    by_index = {details[name]["index"]: buffer for name, buffer in buffers.items()}
+    return [(one, by_index[one["index"]]) for one in tensors]
+
+
+def _read(buffer, tensor: dict) -> np.ndarray:
+    kind, shape = np.dtype(tensor["dtype"]), tensor["shape"]
+    return buffer.read(int(np.prod(shape)) * kind.itemsize, np.int8).view(kind).reshape(shape)
+
+
 def memory(name: str) -> int:
     """Bytes of `VmRSS`, held now, or `VmHWM`, the most since the peak was forgotten."""
     status = Path("/proc/self/status").read_text()
@@ -89,7 +148,7 @@ def forget_peak() -> None:
 
 def model_of(path: Path, request: dict):
     if request["delegate"] == "gpu":
-        raise ValueError("no GPU here yet")
+        return GpuModel(path, request["precision"], request["threads"])
     return CpuModel(path.read_bytes(), request["delegate"], request["threads"])
 
 
@@ -117,7 +176,9 @@ def work(folder: Path) -> None:
         model.write([part[0] for part in inputs])
         answer |= {"init_us": init_us, **timed(model, request["runs"], request["warmup"])}
         answer["peak_memory_bytes"] = memory("VmHWM") - before
-    if request["delegate"] != "none":
+    if request["delegate"] == "gpu":
+        answer["fully_accelerated"] = model.fully_accelerated()
+    elif request["delegate"] != "none":
         answer["ops"] = model.ops()
     rows = []
     for row in zip(*inputs, strict=True):
