@@ -167,7 +167,10 @@ def test_what_agrees_too_little_is_marked():
     assert '<strong class="refused">26 steps</strong>' in text
     one = Agreement(16, 1.0, 5e-3)
     assert measured.stands_out(result(delegate="xnnpack"), one)
-    assert not measured.stands_out(result(target="gpu", delegate="gpu"), one)
+    gpu = result(target="gpu", delegate="gpu")
+    assert not measured.stands_out(gpu, one)
+    assert not measured.stands_out(dataclasses.replace(gpu, precision="float16"), one)
+    assert measured.stands_out(dataclasses.replace(gpu, precision="float32"), one)
     assert not measured.stands_out(result(), dataclasses.replace(one, steps=1.0))
 
 
@@ -186,9 +189,19 @@ def test_the_fastest_counts_and_a_mean_where_there_is_no_median():
     ]
     (file,) = measured.by_file(runs)
     best = file.fastest["host (Some CPU)"]
-    assert (best.us, best.delegate, best.threads) == (300.0, "xnnpack", 2)
+    assert (best.us, best.kernels, best.threads) == (300.0, "xnnpack", 2)
     assert measured.typical(runs[2].times) == 400.0
     assert measured.typical(runs[3].times) is None
+
+
+def test_places_have_names():
+    served = {"name": "llvmpipe"}
+    half = result(target="gpu", delegate="gpu", precision="float16", device=served)
+    assert (measured.device_label(half), measured.where(half)) == ("gpu (llvmpipe)", "gpu, float16")
+    phone = result(target="android", delegate="gpu")
+    assert (measured.device_label(phone), measured.where(phone)) == ("Phone 9", "android, gpu")
+    bare = result(target="arm64", device={})
+    assert (measured.device_label(bare), measured.where(bare)) == ("arm64", "arm64, xnnpack")
 
 
 def test_files_of_one_name_and_other_contents_stay_apart():

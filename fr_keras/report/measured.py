@@ -11,7 +11,7 @@ ABSENT = "-"
 # What outputs may differ by: steps of an integer one, or relative to the range of a float one.
 _STEPS = 1
 _RELATIVE, _RELATIVE_HALF = 1e-5, 1e-2
-# GPUs and NPUs compute in float16.
+# These compute in float16 where nothing else is said.
 _HALF = ("gpu", "npu")
 
 
@@ -20,7 +20,7 @@ class Fastest:
     """The fastest of a file's results on a device."""
 
     us: float
-    delegate: str
+    kernels: str
     threads: int | None
 
 
@@ -82,12 +82,18 @@ def by_file(results: Iterable[Result]) -> list[File]:
 
 
 def device_label(result: Result) -> str:
-    """What a result ran on: the name of a phone, or a target with its processor."""
+    """What a result ran on: a phone's name, or a target and what served it."""
     name = str(result.device.get("name", result.target))
-    if name != result.target:
+    if result.target == "android":
         return name
-    kind = result.device.get("processor") or result.device.get("abi")
-    return f"{name} ({kind})" if kind else name
+    if name == result.target:
+        name = str(result.device.get("processor", result.device.get("abi", "")))
+    return f"{result.target} ({name})" if name else result.target
+
+
+def kernels(result: Result) -> str:
+    """The delegate, with the precision that a GPU computed in."""
+    return ", ".join(filter(None, (result.delegate, result.precision)))
 
 
 def devices(results: Iterable[Result]) -> dict[str, list[str]]:
@@ -116,14 +122,15 @@ def stands_out(result: Result, agreement: Agreement) -> bool:
     """Whether outputs differ by more than other kernels with the same weights should make them."""
     if agreement.steps is not None:
         return _gap(agreement) == math.inf or agreement.steps > _STEPS
-    return _gap(agreement) > (_RELATIVE_HALF if result.delegate in _HALF else _RELATIVE)
+    half = (result.precision or ("float16" if result.delegate in _HALF else "")) == "float16"
+    return _gap(agreement) > (_RELATIVE_HALF if half else _RELATIVE)
 
 
 def where(result: Result) -> str:
-    """The target and delegate of a result, such as `gpu` or `host, xnnpack`."""
+    """The target and delegate of a result, such as `gpu, float16` or `host, xnnpack`."""
     if result.target == result.delegate:
-        return result.target
-    return f"{result.target}, {result.delegate}"
+        return kernels(result)
+    return f"{result.target}, {kernels(result)}"
 
 
 def agreements(file: File) -> dict[str, dict[str, tuple[Result, Agreement]]]:
@@ -157,7 +164,7 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str, str]]:
         if one.status != "done" and not texts:
             texts = ["it did not say why"]
         if texts:
-            key = one.status, f"{device_label(one)}, {one.delegate}", "; ".join(texts)
+            key = one.status, f"{device_label(one)}, {kernels(one)}", "; ".join(texts)
             found.setdefault(key, []).append(one.file)
     every = {one.file for one in results}
     order = ("failed", "refused", "done")
@@ -175,7 +182,7 @@ def delegation(files: list[File]) -> list[tuple[File, Result]]:
     for file in files:
         for one in file.results:
             if one.ops and one.delegate != "none":
-                key = file.number, device_label(one), one.delegate, repr(one.ops)
+                key = file.number, device_label(one), kernels(one), repr(one.ops)
                 found.setdefault(key, (file, one))
     return list(found.values())
 
@@ -264,5 +271,5 @@ def _fastest(results: list[Result]) -> dict[str, Fastest]:
         us = typical(one.times)
         held = found.get(device_label(one))
         if us is not None and 0 < us < math.inf and (held is None or us < held.us):
-            found[device_label(one)] = Fastest(us, one.delegate, one.threads)
+            found[device_label(one)] = Fastest(us, kernels(one), one.threads)
     return found
