@@ -15,7 +15,7 @@ from fr_keras_cli.options import (
     progress_bars,
 )
 
-_TARGETS = ("host",)
+_TARGETS = ("host", "arm64", "gpu")
 _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 
 
@@ -86,6 +86,8 @@ def benchmark(
 
         check_target(out, overwrite=force)
         settings = run.Settings(delegates or None, threads, runs, warmup)
+        for target in targets:
+            run.check(target, settings)
         x, y = _test_rows(data, image_size, rows)
         subjects = [library.subject(file, x, y, rows) for file in files]
         results = []
@@ -95,7 +97,7 @@ def benchmark(
                 for one in run.on(target, subjects, settings):
                     results.append(one)
                     library.save(results, out, overwrite=force or len(results) > 1)
-                    text = f"{one.file} on {target}, {one.delegate}, {one.threads} threads"
+                    text = f"{one.file} on {_place(one)}, {one.threads} threads"
                     progress.update(task, description=f"{text}: {one.status}")
         if as_json:
             click.echo(json.dumps(library.document(results)))
@@ -124,18 +126,22 @@ def _print_tables(results: list) -> None:
         rows = [one for one in results if one.file == file]
         title = f"{escape(file)}, {rows[0].bytes:,} bytes"
         table = Table(title=title, title_justify="left", box=box.SIMPLE)
-        for name in ("target", "delegate"):
-            table.add_column(name)
-        for name in ("threads", "median us", "p95 us", "peak kB", "ops", "difference", "arg-max"):
+        table.add_column("target, delegate")
+        for name in ("threads", "median us", "p95 us", "peak kB", "ops", "differs", "arg-max"):
             table.add_column(name, justify="right")
         for one in rows:
             cells = _cells(one) if one.status == "done" else (one.status,)
-            table.add_row(one.target, one.delegate, str(one.threads or ""), *cells)
+            table.add_row(_place(one), str(one.threads or ""), *cells)
         Console().print(table)
         for one in rows:
             for text in (one.message, *one.notes):
                 if text:
-                    click.echo(f"{one.target}, {one.delegate}: {text}")
+                    click.echo(f"{_place(one)}: {text}")
+
+
+def _place(result) -> str:
+    """Where and how it ran; the GPU target has one delegate, and two precisions."""
+    return f"{result.target}, {result.precision or result.delegate}"
 
 
 def _cells(result) -> tuple[str, ...]:
@@ -143,7 +149,7 @@ def _cells(result) -> tuple[str, ...]:
     times, ops, agreement = result.times, result.ops, result.agreement
     median, p95 = (times.median_us, times.p95_us) if times else (None, None)
     worst = agreement and max(agreement.values(), key=lambda one: one.relative)
-    steps = f"{worst.steps:g} steps" if worst and worst.steps is not None else None
+    steps = f"{worst.steps:g} step(s)" if worst and worst.steps is not None else None
     argmax = worst and worst.argmax
     return (
         "" if median is None else f"{median:,.0f}",
@@ -151,5 +157,5 @@ def _cells(result) -> tuple[str, ...]:
         "" if result.peak_memory_bytes is None else f"{result.peak_memory_bytes / 1000:,.0f}",
         "" if ops is None else f"{ops.delegated}/{ops.total}",
         steps or (f"{worst.relative:.1e}" if worst else ""),
-        "" if argmax is None else f"{argmax:.1%}",
+        "" if argmax is None else f"{100 * argmax:.3g} %",
     )

@@ -14,7 +14,6 @@ from ai_edge_litert import schema_py_generated as schema
 from fr_keras.benchmark import process
 from fr_keras.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.inspect import op_name
 
 #: Runs a flatbuffer on rows, and returns rows of each output.
 Run = Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]
@@ -69,7 +68,7 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
         integer = right.dtype.kind in "iu"
         scale = 1.0 if integer else float(np.ptp(right)) or 1.0
         differences = [float(np.abs(one.astype(np.float64) - right).max()) / scale for one in ours]
-        kind = op_name(model.operatorCodes[op.opcodeIndex])
+        kind = flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
         unit = "steps" if integer else "relative"
         found.append(OpAgreement(kind, tensor.name.decode(), unit, *differences))
     return found

@@ -13,7 +13,6 @@ from ai_edge_litert import schema_py_generated as schema
 from fr_keras.benchmark.result import OpTime
 from fr_keras.benchmark.worker import CpuModel, timed
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.inspect import op_name
 
 _RUNS, _WARMUP = 5, 2
 
@@ -31,7 +30,8 @@ def profile(content: bytes, delegate: str, threads: int) -> tuple[OpTime, ...]:
     for op in model.subgraphs[0].operators:
         single = CpuModel(alone(model, op), delegate, threads)
         found = timed(single, _RUNS, _WARMUP)["times_us"]
-        times[op_name(model.operatorCodes[op.opcodeIndex])].append(float(np.median(found)))
+        name = flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
+        times[name].append(float(np.median(found)))
     rows = [OpTime(name, len(ones), round(sum(ones), 1)) for name, ones in times.items()]
     return tuple(sorted(rows, key=lambda row: -row.us))
 

@@ -3,9 +3,11 @@
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from fr_keras.benchmark import host
+from fr_keras.benchmark import arm64, devices, gpu, host
 from fr_keras.benchmark.result import Result
 from fr_keras.benchmark.subject import Subject
+
+_TARGETS = {"host": host, "arm64": arm64, "gpu": gpu}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,25 +36,52 @@ class Settings:
             raise ValueError(f"`threads` must be numbers from 1. Received: {self.threads}")
 
 
+def check(target: str, settings: Settings) -> None:
+    """Says before the work what would stop it.
+
+    Raises:
+        ValueError: If the target has not got a delegate.
+        MissingDevice: If the target is not set up on this machine.
+    """
+    chosen(settings, _TARGETS[target].DELEGATES, target)
+    if target == "arm64":
+        devices.find(target)
+    elif target == "gpu":
+        gpu.adapter()
+
+
 def on(target: str, subjects: Iterable[Subject], settings: Settings) -> Iterator[Result]:
     """Runs files on a target of this machine.
 
     Args:
-        target: `host`.
+        target: `host`, `arm64` or `gpu`.
         subjects: The files.
         settings: How.
 
     Yields:
-        A result for each file, delegate and number of threads.
+        A result for each file, delegate and number of threads; on a GPU for each precision.
 
     Raises:
         ValueError: If the target has not got a delegate.
+        MissingDevice: If the target is not set up on this machine.
     """
-    delegates = chosen(settings, host.DELEGATES, target)
+    module = _TARGETS[target]
+    delegates = chosen(settings, module.DELEGATES, target)
     for subject in subjects:
         for delegate in delegates:
             for threads in settings.threads:
-                yield host.measure(subject, delegate, threads, settings.runs, settings.warmup)
+                yield from _measured(target, subject, delegate, threads, settings)
+
+
+def _measured(target, subject, delegate, threads, settings: Settings) -> Iterator[Result]:
+    runs, warmup = settings.runs, settings.warmup
+    if target == "host":
+        yield host.measure(subject, delegate, threads, runs, warmup)
+    elif target == "arm64":
+        yield arm64.measure(subject, delegate, threads)
+    else:
+        for precision in gpu.PRECISIONS:
+            yield gpu.measure(subject, precision, threads, runs, warmup)
 
 
 def chosen(settings: Settings, known: tuple[str, ...], target: str) -> tuple[str, ...]:

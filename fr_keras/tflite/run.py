@@ -19,6 +19,7 @@ class Runner:
 
     Attributes:
         inputs: Name -> shape of each input, without the axis of rows.
+        outputs: Name -> shape of each output, without the axis of rows, and its type in the file.
         output_steps: Quantization step of each output, by name; `None` where it is float.
 
     Raises:
@@ -38,6 +39,10 @@ class Runner:
         self._inputs = self._named("input", self._interpreter.get_input_details())
         self._outputs = self._named("output", self._interpreter.get_output_details())
         self.inputs = {name: tuple(one["shape"][1:]) for name, one in self._inputs.items()}
+        self.outputs = {
+            name: (tuple(one["shape"][1:]), np.dtype(one["dtype"]))
+            for name, one in self._outputs.items()
+        }
         self.output_steps = {
             name: float(one["quantization"][0]) or None for name, one in self._outputs.items()
         }

@@ -1,0 +1,228 @@
+"""A thin client over the `adb` program: one device, time limits, and another try when it drops."""
+
+import dataclasses
+import os
+import re
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+#: Seconds that a command may take, and that pushing and pulling a file may take.
+LIMIT, COPY_LIMIT = 30, 600
+#: Seconds that a device that dropped off has to come back, and how often it may drop.
+RETURN, RETRIES = 30, 2
+_END = "fr_keras-end"
+_T = TypeVar("_T")
+
+# What adb prints on its own -> what it means and what to do.
+_STATES = {
+    "unauthorized": (
+        "the device is unauthorized: unlock it and allow USB debugging for this computer"
+    ),
+    "offline": "the device is offline: plug it in again, or run `adb reconnect`",
+    "no permissions": (
+        "this user may not use the device: see https://developer.android.com/studio/run/device "
+        "for the udev rules"
+    ),
+}
+_LOST = re.compile(
+    r"device '[^']*' not found|device not found|no devices/emulators found|device offline"
+    r"|error: closed|protocol fault|connect failed|failed to get feature set|Broken pipe"
+    r"|Connection reset|device still authorizing|couldn't read from device|failed to (?:read|copy)"
+    r".*(?:EOF|closed|connection)|transport"
+)
+_WRONG_ABI = re.compile(
+    r"[Ee]xec format error|not executable: \d+-bit ELF|not executable: magic|CANNOT LINK EXECUTABLE"
+    r"|syntax error: unexpected|inaccessible or not found"
+)
+
+
+class AdbError(RuntimeError):
+    """A device that cannot be used, or would not do something; says why and what to do."""
+
+
+class DeviceLost(AdbError):
+    """The device dropped off and did not come back in time."""
+
+
+class TookTooLong(AdbError):
+    """A command that was ended at its time limit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a command on the device said, stderr included, and its exit code."""
+
+    code: int
+    text: str
+
+
+class Adb:
+    """One device.
+
+    Args:
+        program: The `adb` program: a name on PATH or a path.
+        serial: Which device; `None` where there is only one.
+        back: Seconds that it has to come back when it drops off.
+
+    Raises:
+        AdbError: If there is no such program or device, it is not ready, or there are several.
+    """
+
+    def __init__(self, program: str = "adb", serial: str | None = None, back: float = RETURN):
+        self._program, self._back = program, back
+        self.serial = self._only(serial)
+
+    def shell(self, command: str | Sequence[str], limit: float = LIMIT, tries: int = RETRIES + 1):
+        """Runs a command on the device and returns its `Answer`, whatever its exit code is.
+
+        Args:
+            command: A line for the shell of the device, or words that are quoted.
+            limit: Seconds.
+            tries: How often it is run when the device drops off meanwhile.
+
+        Raises:
+            DeviceLost: If the device is gone.
+            TookTooLong: If it was not done in time; it may still run on the device.
+        """
+        line = command if isinstance(command, str) else shlex.join(command)
+        # Older devices pass no exit code on, and one that drops off gives none.
+        wrapped = f"{{ {line}\n}} 2>&1; c=$?; echo; echo {_END} $c"
+        return self._again(lambda: self._shell(wrapped, limit), tries)
+
+    def _shell(self, wrapped: str, limit: float) -> Answer:
+        code, said = self._call(["shell", wrapped], limit)
+        text, mark, end = said.rpartition(f"\n{_END} ")
+        if not mark:
+            self._fail(code, said)
+            raise DeviceLost(f"the device ended the command without an exit code: {_last(said)}")
+        return Answer(int(end.split()[0]), text.removesuffix("\n"))
+
+    def check(self, command: str | Sequence[str], limit: float = LIMIT) -> str:
+        """As `shell`, for a command that must end well; returns what it said.
+
+        Raises:
+            AdbError: If it does not; by `complaint`.
+        """
+        answer = self.shell(command, limit)
+        if answer.code:
+            raise AdbError(complaint(answer))
+        return answer.text
+
+    def push(self, local: str | os.PathLike, remote: str) -> None:
+        """Copies a file to the device."""
+        self._again(lambda: self._copy(["push", str(local), remote]), RETRIES + 1)
+
+    def pull(self, remote: str, local: str | os.PathLike) -> None:
+        """Copies a file from the device."""
+        self._again(lambda: self._copy(["pull", remote, str(local)]), RETRIES + 1)
+
+    def properties(self) -> dict[str, str]:
+        """All that `getprop` lists."""
+        return dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", self.check("getprop"), re.MULTILINE))
+
+    def _copy(self, arguments: list[str]) -> None:
+        code, said = self._call(arguments, COPY_LIMIT)
+        if code:
+            self._fail(code, said)
+            raise AdbError(f"adb {arguments[0]} failed: {complaint(Answer(code, said))}")
+
+    def _fail(self, code: int, said: str) -> None:
+        """Raises what adb itself complains of."""
+        for state, message in _STATES.items():
+            if re.search(rf"device (?:is )?{state}|\({state}|\b{state}\b", said) and code:
+                raise (DeviceLost if state == "offline" else AdbError)(message)
+        if code and _LOST.search(said):
+            raise DeviceLost(f"the device dropped off: {_last(said)}")
+
+    def _again(self, step: Callable[[], _T], tries: int) -> _T:
+        for left in reversed(range(tries)):
+            try:
+                return step()
+            except DeviceLost as error:
+                if not left or not self._returns():
+                    raise DeviceLost(
+                        f"{error}. Check cable and power, then run it again"
+                    ) from error
+        raise AssertionError("`tries` is at least 1")
+
+    def _returns(self) -> bool:
+        """Waits until the device is there again."""
+        end = time.monotonic() + self._back
+        while time.monotonic() < end:
+            if self._devices().get(self.serial) == "device":
+                return True
+            time.sleep(min(1.0, self._back / 4))
+        return False
+
+    def _devices(self) -> dict[str, str]:
+        code, said = self._call(["devices"], LIMIT, serial=False)
+        if code:
+            raise AdbError(f"`{self._program} devices` failed: {_last(said)}")
+        return dict(re.findall(r"^(\S+)\t(.+?)\s*$", said, re.MULTILINE))
+
+    def _only(self, serial: str | None) -> str:
+        found = self._devices()
+        if serial is None and len(found) > 1:
+            names = ", ".join(f"{name} ({state})" for name, state in found.items())
+            raise AdbError(f"`serial` must name one of the devices, for there are several: {names}")
+        if serial is not None and serial not in found:
+            names = ", ".join(found) or "none"
+            raise AdbError(f"`serial` must be a device that adb sees: {names}. Received: {serial}")
+        if not found:
+            raise AdbError(
+                "adb sees no device: plug one in, turn on its developer options and USB debugging, "
+                "and see that `adb devices` lists it"
+            )
+        name = serial or next(iter(found))
+        for state, message in _STATES.items():
+            if found[name].startswith(state):
+                raise AdbError(message)
+        if found[name] != "device":
+            raise AdbError(f"the device is in the state '{found[name]}', and not ready")
+        return name
+
+    def _call(self, arguments: list[str], limit: float, serial: bool = True) -> tuple[int, str]:
+        command = [self._program, *(("-s", self.serial) if serial else ()), *arguments]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=limit,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise AdbError(
+                f"`adb` must be a program on PATH or a path to one: it is in Android's platform "
+                f"tools, https://developer.android.com/tools/adb. Received: {self._program}"
+            ) from None
+        except PermissionError:
+            raise AdbError(f"`adb` must be executable. Received: {self._program}") from None
+        except subprocess.TimeoutExpired:
+            raise TookTooLong(f"it took more than {limit:g} seconds and was ended") from None
+        return done.returncode, done.stdout.decode(errors="replace").replace("\r\n", "\n")
+
+
+def complaint(answer: Answer) -> str:
+    """What a command that failed on the device means, with the last that it said."""
+    said = f"{_last(answer.text)} (exit code {answer.code})"
+    if "No space left" in answer.text:
+        return f"there is no space left on the device: make some, then run it again. {said}"
+    if _WRONG_ABI.search(answer.text) and answer.code in (2, 126, 127):
+        return f"the device cannot execute it, it is for another ABI: {said}"
+    if re.search(
+        r"[Pp]ermission denied|Operation not permitted|Read-only file system", answer.text
+    ):
+        return f"the device does not permit it: {said}"
+    if answer.code > 128:
+        return f"it was ended by signal {answer.code - 128}: {said}"
+    return said
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " / ".join(lines[-3:])[-500:] or "it said nothing"

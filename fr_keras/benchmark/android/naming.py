@@ -1,0 +1,18 @@
+"""What the tools call the delegates."""
+
+#: Delegate -> parts of its names, in lower case.
+_PARTS = {
+    "xnnpack": ("xnnpack",),
+    "gpu": ("gpu", "litert_cl", "litert_opengl", "litert_webgpu", "opencl", "mldrift"),
+    "nnapi": ("nnapi",),
+    "npu": ("dispatch", "npu", "qnn", "neuron"),
+}
+
+
+def means(name: str, delegate: str) -> bool:
+    """Whether a name that a tool prints, such as `TfLiteGpuDelegateV2`, is that delegate."""
+    plain = name.lower().replace(" ", "")
+    # The letters "npu" or "gpu" may stand in other names; XNNPACK says so itself.
+    if "xnnpack" in plain:
+        return delegate == "xnnpack"
+    return any(part in plain for part in _PARTS.get(delegate, ()))

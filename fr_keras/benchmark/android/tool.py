@@ -1,0 +1,133 @@
+"""Android's `benchmark_model`: its two dialects and their command lines.
+
+* `classic` comes with TensorFlow Lite: the CPU with and without XNNPACK, GPU and NNAPI.
+* `litert` comes with LiteRT: the CPU (always with XNNPACK), GPU and NPU.
+"""
+
+import dataclasses
+import re
+
+_FLAG = re.compile(r"^\s*--([a-z0-9_-]+)=", re.MULTILINE)
+_LOGGED = re.compile(r"^\S.*?(?:INFO|ERROR|tflite\s*):\s*(?=--)", re.MULTILINE)
+#: Delegate -> the flag that turns it on; `none` is a flag turned off.
+SWITCHES = {
+    "classic": {
+        "none": "use_xnnpack",
+        "xnnpack": "use_xnnpack",
+        "gpu": "use_gpu",
+        "nnapi": "use_nnapi",
+    },
+    "litert": {"xnnpack": "use_cpu", "gpu": "use_gpu", "npu": "use_npu"},
+}
+_NEVER = {
+    ("classic", "npu"): (
+        "the classic benchmark_model has no NPU: give LiteRT's, which has --use_npu"
+    ),
+    ("litert", "none"): (
+        "LiteRT's benchmark_model always runs the CPU with XNNPACK: give the classic one, which "
+        "has --use_xnnpack=false"
+    ),
+    ("litert", "nnapi"): (
+        "LiteRT's benchmark_model has no NNAPI, which Android 15 deprecated: give the classic "
+        "one, or ask for `npu`"
+    ),
+}
+
+
+class ToolError(RuntimeError):
+    """A `benchmark_model` that cannot be used; says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tool:
+    """One `benchmark_model`.
+
+    Attributes:
+        dialect: `classic` or `litert`.
+        flags: The names of all its flags, by its own `--help`.
+    """
+
+    dialect: str
+    flags: frozenset[str]
+
+    @property
+    def writes_outputs(self) -> bool:
+        """Whether it reads given inputs and writes outputs, which agreement needs."""
+        wanted = {"input_layer", "input_layer_shape", "input_layer_value_files", "output_filepath"}
+        return wanted <= self.flags
+
+    @property
+    def profiles(self) -> str | None:
+        """The flag that turns its op profile on."""
+        return next((f for f in ("enable_op_profiling", "use_profiler") if f in self.flags), None)
+
+    def refusal(self, delegate: str) -> str | None:
+        """Why it cannot run a delegate at all; `None` where it can."""
+        never = _NEVER.get((self.dialect, delegate))
+        if never is not None:
+            return never
+        switch = SWITCHES[self.dialect][delegate]
+        # Builds from before XNNPACK run the plain kernels without being told.
+        if switch in self.flags or delegate == "none":
+            return None
+        return f"this {self.dialect} benchmark_model has no --{switch}: take a newer build"
+
+    def run(
+        self, graph: str, delegate: str, threads: int, runs: int, warmup: int, **more: str
+    ) -> list[str]:
+        """The arguments of a run that does `runs` inferences after `warmup` others.
+
+        Args:
+            graph: The file, on the device.
+            delegate: One that it does not refuse.
+            threads: CPU threads.
+            runs: Inferences to time.
+            warmup: Inferences before them.
+            **more: Further flags; those that it has not got are left out.
+        """
+        flags = {
+            "graph": graph,
+            "num_threads": str(threads),
+            "num_runs": str(runs),
+            "warmup_runs": str(warmup),
+            # Without these it goes on for half a second and for one second.
+            "warmup_min_secs": "0",
+            "min_secs": "0",
+            SWITCHES[self.dialect][delegate]: "false" if delegate == "none" else "true",
+            **more,
+        }
+        return [f"--{name}={value}" for name, value in flags.items() if name in self.flags]
+
+    def rows(self, inputs: list[tuple[str, tuple[int, ...]]], output: str) -> dict[str, str]:
+        """The flags that run given inputs and write the outputs one behind another.
+
+        Args:
+            inputs: File on the device and whole shape of each input, in the graph's order.
+            output: The file to write, on the device.
+        """
+        names = [f"input{n}" for n in range(len(inputs))]
+        return {
+            "input_layer": ",".join(names),
+            "input_layer_shape": ":".join(",".join(map(str, shape)) for _, shape in inputs),
+            "input_layer_value_files": ",".join(
+                f"{name}:{file}" for name, (file, _) in zip(names, inputs, strict=True)
+            ),
+            "output_filepath": output,
+        }
+
+
+def read_help(text: str) -> Tool:
+    """Which tool this is, from what it prints for `--help`.
+
+    Raises:
+        ToolError: If it is no `benchmark_model`.
+    """
+    flags = frozenset(_FLAG.findall(_LOGGED.sub("", text)))
+    if "graph" not in flags or "num_runs" not in flags:
+        said = " / ".join(text.split("\n")[:3]).strip() or "nothing"
+        raise ToolError(
+            "`tool` must be Android's benchmark_model, which lists --graph and --num_runs for "
+            f"--help. It said: {said[:200]}"
+        )
+    # Every litert build has --use_npu; some have --use_xnnpack too.
+    return Tool("litert" if "use_npu" in flags else "classic", flags)
