@@ -6,7 +6,8 @@
 Three ways to a network of each capacity: a prefix of an archive trained with `CapacitySampling`, a
 prefix of one trained without, and an archive of a network trained at this size alone. All train
 alike, the same steps from the same seed. Nothing is chosen by a result. The test split is looked
-at once per row; rows that are there already are not made again.
+at once per row; rows that are there already are not made again. The U-Net is tested on drawings
+from another seed, for a recipe that was too short had been seen on the split's own.
 
 No network has a batch normalization: prefixes come from the file alone, without statistics to set
 anew. The U-Net is the zoo's with a group normalization of one group in its place.
@@ -25,6 +26,7 @@ from environment import environment
 
 import fr_archive
 from fr_keras import CapacitySampling, data, load_archive, metrics, regularize, save_archive, zoo
+from fr_keras.data._shapes import draw_shapes
 from fr_keras.rebuild import frequency_layers
 
 CAPACITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
@@ -75,6 +77,8 @@ class UNet:
 
     def __init__(self, path: str):
         self._shapes = data.load(path)
+        _, _, x, y = draw_shapes(seed=1)
+        self._test = data.Split(x.astype(np.float32) / 255, y)
 
     def network(self) -> keras.Model:
         def without_batch_norm(layer):
@@ -97,7 +101,7 @@ class UNet:
         model.fit(train.x, train.y, batch_size=batch, epochs=epochs, callbacks=callbacks, verbose=2)
 
     def score(self, model: keras.Model) -> float:
-        test = self._shapes.test
+        test = self._test
         metric = metrics.Dice(num_classes=2, target_class_ids=[1], sparse_y_pred=False)
         metric.update_state(test.y, model.predict(test.x, batch_size=8, verbose=0))
         return float(metric.result())

@@ -45,16 +45,14 @@ def on_host(subject: benchmark.Subject) -> benchmark.Result:
     """XNNPACK; no times, for the host is busy with the rest."""
     answer = process.work(subject.content, subject.inputs, "xnnpack")
     return benchmark.Result(
-        subject.file,
-        subject.bytes,
-        subject.sha256,
-        "host",
-        host.device(),
-        host.tool(),
-        "xnnpack",
+        **subject.facts,
+        target="host",
+        device=host.device(),
+        tool=host.tool(),
+        delegate="xnnpack",
         threads=1,
         ops=benchmark.Ops(**answer.facts["ops"]),
-        agreement=subject.agreement(answer.outputs),
+        **subject.scores(answer.outputs),
     )
 
 

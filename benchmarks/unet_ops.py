@@ -19,7 +19,6 @@ from unet_forms import THREADS, images, network
 from fr_keras import tflite
 from fr_keras.benchmark.profile import alone
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.inspect import op_name
 
 RUNS = 15
 
@@ -40,7 +39,7 @@ def profile(content: bytes) -> list[dict]:
     model, rows = flatbuffer.read(content), []
     graph = model.subgraphs[0]
     for op in graph.operators:
-        kind = op_name(model.operatorCodes[op.opcodeIndex])
+        kind = flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
         shapes = [[*map(int, graph.tensors[n].shape)] for n in (*op.inputs, *op.outputs) if n >= 0]
         row = {"op": kind, "shapes": shapes, "milliseconds": 1000 * seconds(alone(model, op))}
         rows.append(row)

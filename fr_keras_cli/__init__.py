@@ -16,8 +16,10 @@ import click
 
 from fr_keras_cli.archives import pack, unpack
 from fr_keras_cli.benchmarks import benchmark
+from fr_keras_cli.doctor import doctor
 from fr_keras_cli.files import convert, inspect, sensitivity
 from fr_keras_cli.networks import compare, demo, train
+from fr_keras_cli.reports import report
 
 
 def run() -> None:
@@ -43,5 +45,17 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     click.secho(f"Warning: {message}", fg="yellow", bold=True, err=True)
 
 
-for _command in (demo, train, compare, convert, sensitivity, pack, unpack, inspect, benchmark):
+for _command in (
+    demo,
+    train,
+    compare,
+    convert,
+    sensitivity,
+    pack,
+    unpack,
+    inspect,
+    benchmark,
+    report,
+    doctor,
+):
     main.add_command(_command)

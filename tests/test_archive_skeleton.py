@@ -106,7 +106,9 @@ def test_the_file_that_convert_writes_is_the_file_that_the_archive_makes(make, t
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: lenet5(batch_norm=True), unet, biased], ids=["lenet5", "unet", "biased"]
+    "make",
+    [lambda: lenet5(batch_norm=True), biased, pytest.param(unet, marks=pytest.mark.slow)],
+    ids=["lenet5", "biased", "unet"],
 )
 def test_a_reader_written_from_the_page_makes_the_same_file(make, tmp_path):
     _, _, archive = saved(make(), tmp_path / "m.fr")
@@ -131,6 +133,7 @@ def test_the_constants_agree_with_those_of_the_quantizer(tmp_path):
     assert difference.max() <= 4 * done.agreement.step
 
 
+@pytest.mark.slow
 def test_segments_have_recipes(tmp_path):
     model = unet()
     _, loaded, archive = saved(model, tmp_path / "m.fr", form="factored")
@@ -213,7 +216,9 @@ def test_what_is_no_flatbuffer_is_refused_and_not_written(packed, tmp_path):
     assert not output.exists()
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 20))]
+)
 def test_mutated_skeletons_are_refused_or_files_of_their_size(packed, seed):
     text = lz.decompress(Decoder(packed.skeleton, 0, len(packed.skeleton)), 1 << 22)
     mutator, refused = Mutator(seed), 0

@@ -34,7 +34,7 @@ def network() -> keras.Model:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     folder, model = tmp_path_factory.mktemp("files"), network()
-    for mode in ("float32", "int8"):
+    for mode in ("float32", "float16", "int8"):
         tflite.convert(model, folder / f"{mode}.tflite", quantize=mode, calibration=ROWS)
     return folder
 
@@ -104,6 +104,8 @@ def test_every_delegate_and_number_of_threads(files):
 def test_an_op_by_itself(files):
     content = (files / "float32.tflite").read_bytes()
     rows = profile(content, "none", 1)
+    widened = profile((files / "float16.tflite").read_bytes(), "xnnpack", 1)
+    assert {one.op: one.count for one in widened} == {one.op: one.count for one in rows}
     assert sum(one.count for one in rows) == len(flatbuffer.read(content).subgraphs[0].operators)
     assert [one.us for one in rows] == sorted((one.us for one in rows), reverse=True)
 

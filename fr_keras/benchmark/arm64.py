@@ -44,9 +44,7 @@ def measure(subject: Subject, delegate: str, threads: int) -> Result:
     """
     setup = devices.find("arm64")
     common = {
-        "file": subject.file,
-        "bytes": subject.bytes,
-        "sha256": subject.sha256,
+        **subject.facts,
         "target": "arm64",
         "device": device(setup),
         "tool": tool(setup),
@@ -60,8 +58,7 @@ def measure(subject: Subject, delegate: str, threads: int) -> Result:
     return Result(
         **common,
         ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
-        agreement=subject.agreement(answer.outputs),
-        metric=subject.metric(answer.outputs),
+        **subject.scores(answer.outputs),
     )
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_keras.benchmark import process
+from fr_keras.benchmark.profile import is_folded
 from fr_keras.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.inspect import op_name
 
 #: Runs a flatbuffer on rows, and returns rows of each output.
 Run = Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]
@@ -52,7 +52,7 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     """
     model = flatbuffer.read(subject.content)
     graph = model.subgraphs[0]
-    ops = [op for op in graph.operators if not _folded(model, op)]
+    ops = [op for op in graph.operators if not is_folded(model, op)]
     strange = [_name(graph, op) for op in ops if graph.tensors[op.outputs[0]].shape[0] != 1]
     if strange:
         raise ValueError(f"the batch must be 1 in all tensors. Received: another in {strange}")
@@ -69,7 +69,7 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
         integer = right.dtype.kind in "iu"
         scale = 1.0 if integer else float(np.ptp(right)) or 1.0
         differences = [float(np.abs(one.astype(np.float64) - right).max()) / scale for one in ours]
-        kind = op_name(model.operatorCodes[op.opcodeIndex])
+        kind = flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
         unit = "steps" if integer else "relative"
         found.append(OpAgreement(kind, tensor.name.decode(), unit, *differences))
     return found
@@ -110,12 +110,6 @@ def _copy(model: schema.ModelT) -> tuple[schema.ModelT, schema.SubGraphT]:
     single.signatureDefs = []
     single.subgraphs = [copy.copy(model.subgraphs[0]), *model.subgraphs[1:]]
     return single, single.subgraphs[0]
-
-
-def _folded(model: schema.ModelT, op: schema.OperatorT) -> bool:
-    """Whether an op only widens weights: then it stays with the op that reads them."""
-    tensors = model.subgraphs[0].tensors
-    return all(n < 0 or model.buffers[tensors[n].buffer].data is not None for n in op.inputs)
 
 
 def _name(graph: schema.SubGraphT, op: schema.OperatorT) -> str:

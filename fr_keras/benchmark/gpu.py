@@ -18,7 +18,6 @@ from fr_keras.benchmark.host import times, tool
 from fr_keras.benchmark.result import Ops, Result
 from fr_keras.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
-from fr_keras.tflite.inspect import op_name
 
 DELEGATES = ("gpu",)
 #: In which it computes; phones take float16.
@@ -69,9 +68,7 @@ def measure(
     """
     found = adapter()
     common = {
-        "file": subject.file,
-        "bytes": subject.bytes,
-        "sha256": subject.sha256,
+        **subject.facts,
         "target": "gpu",
         "device": device(found),
         "tool": tool(),
@@ -92,8 +89,7 @@ def measure(
         times=times(answer.facts) if timed else None,
         peak_memory_bytes=answer.facts["peak_memory_bytes"] if timed else None,
         ops=taken,
-        agreement=subject.agreement(answer.outputs),
-        metric=subject.metric(answer.outputs),
+        **subject.scores(answer.outputs),
     )
 
 
@@ -154,7 +150,10 @@ def ops(content: bytes, log: str) -> tuple[Ops, tuple[str, ...]]:
     number of all that stay on the CPU. `is_fully_accelerated()` is no help: it counts XNNPACK.
     """
     model = flatbuffer.read(content)
-    names = [op_name(model.operatorCodes[op.opcodeIndex]) for op in model.subgraphs[0].operators]
+    names = [
+        flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
+        for op in model.subgraphs[0].operators
+    ]
     said = log.partition(_UNSUPPORTED)[2]
     rest = _ON_CPU.search(said)
     if rest is None:

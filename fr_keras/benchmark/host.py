@@ -38,9 +38,7 @@ def tool() -> str:
 def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: int) -> Result:
     """Runs a file on the CPU; a file that fails gives a result that says so."""
     common = {
-        "file": subject.file,
-        "bytes": subject.bytes,
-        "sha256": subject.sha256,
+        **subject.facts,
         "target": "host",
         "device": device(),
         "tool": tool(),
@@ -59,8 +57,7 @@ def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: in
         peak_memory_bytes=answer.facts["peak_memory_bytes"],
         ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
         profile=profile(subject.content, delegate, threads),
-        agreement=subject.agreement(answer.outputs),
-        metric=subject.metric(answer.outputs),
+        **subject.scores(answer.outputs),
     )
 
 

@@ -48,6 +48,15 @@ class Subject:
         """The real outputs of LiteRT's own CPU kernels on the host, by name."""
         return self.runner.real(process.work(self.content, self.inputs, "none").outputs)
 
+    @property
+    def facts(self) -> dict:
+        """What every result says of the file."""
+        return {"file": self.file, "bytes": self.bytes, "sha256": self.sha256}
+
+    def scores(self, outputs: list[np.ndarray]) -> dict:
+        """What a result says of outputs, in the file's own types."""
+        return {"agreement": self.agreement(outputs), "metric": self.metric(outputs)}
+
     def agreement(self, outputs: list[np.ndarray]) -> dict[str, Agreement]:
         """Compares outputs, in the file's own types, with the reference."""
         steps = self.runner.output_steps

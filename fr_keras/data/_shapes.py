@@ -5,14 +5,17 @@ import numpy as np
 _ROWS, _TEST_ROWS, _SIZE = 600, 120, 64
 
 
-def draw_shapes() -> tuple[np.ndarray, ...]:
+def draw_shapes(seed: int = 0) -> tuple[np.ndarray, ...]:
     """Returns drawings of discs, boxes and rings on noise, with the mask of what was drawn.
+
+    Args:
+        seed: Other drawings for another one.
 
     Returns:
         `x_train, y_train, x_test, y_test`; images uint8 `(rows, 64, 64, 1)`, masks int64
         `(rows, 64, 64)` of 0 and 1.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     drawings = [_drawing(rng) for _ in range(_ROWS)]
     x = np.stack([image for image, _ in drawings])[..., None]
     y = np.stack([mask for _, mask in drawings])

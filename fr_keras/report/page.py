@@ -1,6 +1,11 @@
 """The HTML pages, from templates beside this file."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from fr_keras.benchmark.result import Result
+from fr_keras.report import measured
 
 _BYTES_TITLE = "Accuracy and bytes"
 _BYTES_TEXT = (
@@ -81,10 +86,63 @@ def compare_page(results: dict) -> str:
     return _page("compare.html", results=results, plots=[plot])
 
 
+def benchmark_page(results: Sequence[Result]) -> str:
+    """Returns results of `fr-keras benchmark` as one self-contained HTML page.
+
+    Args:
+        results: Of one result file or of several, such as a computer's and a phone's.
+
+    Raises:
+        ValueError: If there are none.
+        ImportError: Without the extra `report`.
+
+    Example:
+
+    >>> from fr_keras.benchmark import Result
+    >>> done = Result("m.tflite", 1000, "00", "arm64", {"name": "arm64"}, "LiteRT", "xnnpack")
+    >>> "m.tflite" in benchmark_page([done])
+    True
+    """
+    if not results:
+        raise ValueError("`results` must hold at least one result. Received: none")
+    check_installed()
+    from fr_keras.report import measured_plots
+
+    files = measured.by_file(results)
+    plots = [
+        (
+            "Size, latency, accuracy",
+            "Small and fast is lower left. The numbers are those of the files above; each point is "
+            "the fastest result of a device.",
+            measured_plots.size_latency_accuracy(files),
+        ),
+        (
+            "Times side by side",
+            "The fastest result of each device, on a logarithmic axis.",
+            measured_plots.beside(files),
+        ),
+        (
+            "Where the time goes",
+            "Each bar is a file; the fastest result of a device that has a profile.",
+            measured_plots.ops_by_time(files),
+        ),
+    ]
+    return _page(
+        "benchmark.html",
+        m=measured,
+        results=results,
+        files=files,
+        plots=[plot for plot in plots if plot[2] is not None],
+        **measured.summary(results, files),
+    )
+
+
 def _page(template: str, **values) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fr_keras", "report"), autoescape=True
+        loader=jinja2.PackageLoader("fr_keras", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     return environment.get_template(template).render(values)

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 _BLUE, _ORANGE, _GREY = "#2a6f97", "#e07a1f", "#8a8f98"
-_COLORS = (_BLUE, _ORANGE, _GREY, "#3a8f5c", "#8e5aa8", "#b5453c")
-_MARKERS = ("o", "s", "^", "v", "D")
+#: One for each of a few things of a kind.
+COLORS = (_BLUE, _ORANGE, _GREY, "#3a8f5c", "#8e5aa8", "#b5453c")
+MARKERS = ("o", "s", "^", "v", "D")
 
 
 def accuracy_curve(histories: dict) -> str:
@@ -28,7 +29,7 @@ def accuracy_curve(histories: dict) -> str:
     axes.set(xlabel="kept coefficients (training goes right)", ylabel="validation accuracy")
     axes.legend(loc="lower left", frameon=False)
     figure.colorbar(points, label="epoch")
-    return _image(figure)
+    return image(figure)
 
 
 def band_energy(bands: dict[str, list[float]]) -> str:
@@ -40,7 +41,7 @@ def band_energy(bands: dict[str, list[float]]) -> str:
     axes.bar(positions + 0.2, bands["FR"], 0.4, color=_ORANGE, label="FR")
     axes.set(xlabel="frequency band, low to high", ylabel="share of energy")
     axes.legend(frameon=False)
-    return _image(figure)
+    return image(figure)
 
 
 def kernels(filters: dict[str, np.ndarray]) -> str:
@@ -53,7 +54,7 @@ def kernels(filters: dict[str, np.ndarray]) -> str:
             axes.imshow(kernel, cmap="gray")
             axes.set(xticks=[], yticks=[])
         row[0].set_ylabel(name)
-    return _image(figure)
+    return image(figure)
 
 
 def confusion(counts: list[list[int]], labels: tuple[str, ...]) -> str:
@@ -71,15 +72,15 @@ def confusion(counts: list[list[int]], labels: tuple[str, ...]) -> str:
         axes.set_xticks(range(len(labels)), labels)
         axes.set_yticks(range(len(labels)), labels)
     axes.set(xlabel="predicted", ylabel="true")
-    return _image(figure)
+    return image(figure)
 
 
 def accuracy_and_bytes(forms: list[dict]) -> str:
     """Test accuracy against file bytes, as they are and gzipped; one color a method."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    colors = _assigned(_COLORS, [form["method"] for form in forms])
-    markers = _assigned(_MARKERS, [form["mode"] for form in forms])
+    colors = assigned(COLORS, [form["method"] for form in forms])
+    markers = assigned(MARKERS, [form["mode"] for form in forms])
     for axes, size, name in zip(panels, ("bytes", "gzip_bytes"), ("kB", "kB gzipped"), strict=True):
         for method, mode in itertools.product(colors, markers):
             found = [f for f in forms if (f["method"], f["mode"]) == (method, mode)]
@@ -98,16 +99,16 @@ def accuracy_and_bytes(forms: list[dict]) -> str:
         for name, marker in markers.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    return _image(figure)
+    return image(figure)
 
 
-def _assigned(choices: tuple[str, ...], names: list[str]) -> dict[str, str]:
+def assigned(choices: tuple[str, ...], names: list[str]) -> dict[str, str]:
     """One of the choices for each different name, from the first again when they run out."""
     return dict(zip(dict.fromkeys(names), itertools.cycle(choices), strict=False))
 
 
-def _image(figure: Figure) -> str:
+def image(figure: Figure, dpi: int = 110) -> str:
     """The figure as a PNG in a `data:` address."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=dpi)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

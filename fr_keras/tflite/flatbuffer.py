@@ -11,6 +11,9 @@ from ai_edge_litert.tools import flatbuffer_utils
 _ALIGNMENT = 16
 # What TensorFlow appends to a name to make it unique, and what it says of the op inside a layer.
 _UNIQUE = re.compile(r"_\d+$")
+_OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
+#: Number of a type of tensors -> its name in the schema.
+TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
 
 
 def read(content: bytes) -> schema.ModelT:
@@ -23,6 +26,14 @@ def write(model: schema.ModelT) -> bytes:
     builder = _SharingBuilder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def op_name(code: schema.OperatorCodeT) -> str:
+    """The name of an op, a custom op's own."""
+    if code.customCode:
+        return code.customCode.decode(errors="replace")
+    # Ops below 127 are written to the old field too; the larger of both is the op.
+    return _OPS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
 
 
 def shorten_names(model: schema.ModelT) -> None:

@@ -1,4 +1,4 @@
-"""What a .tflite file holds: inputs, outputs, ops, and where its bytes go."""
+"""What a .tflite file holds: inputs, outputs, ops, where its bytes go, what NNAPI would take."""
 
 import collections
 import dataclasses
@@ -9,11 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from rich.markup import escape
 from rich.table import Table
 
-from fr_keras.tflite import flatbuffer, metadata
+from fr_keras.tflite import flatbuffer, metadata, nnapi
 from fr_keras.tflite.run import interpreter, read
-
-_TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
-_OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +42,7 @@ class Inspection:
         scale_bytes: Bytes of quantization scales and zero points, of every tensor.
         rest_bytes: Everything else: names, topology, padding, metadata.
         metadata: What `convert` stored: labels, normalization, command.
+        nnapi: Which ops Android's NNAPI would leave to the CPU, by its feature level.
     """
 
     bytes: int
@@ -55,10 +53,11 @@ class Inspection:
     scale_bytes: int
     rest_bytes: int
     metadata: dict
+    nnapi: nnapi.Forecast
 
     def to_dict(self) -> dict:
         """Returns plain types, ready for JSON."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "nnapi": self.nnapi.to_dict()}
 
     def __rich__(self) -> Table:
         table = Table(show_header=False)
@@ -72,6 +71,8 @@ class Inspection:
         table.add_row("  the rest", f"{self.rest_bytes:,}")
         for name, value in self.metadata.items():
             table.add_row(name, escape(str(value)))
+        for name, text in self.nnapi.lines():
+            table.add_row(name, escape(text))
         return table
 
 
@@ -98,7 +99,7 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
     model = flatbuffer.read(content)
     graph = model.subgraphs[0]
     ops = collections.Counter(
-        op_name(model.operatorCodes[op.opcodeIndex])
+        flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
         for one in model.subgraphs
         for op in one.operators
     )
@@ -114,15 +115,8 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
         scale_bytes=scales,
         rest_bytes=len(content) - weights - scales,
         metadata=metadata.read(model),
+        nnapi=nnapi.forecast(model),
     )
-
-
-def op_name(code: schema.OperatorCodeT) -> str:
-    """Returns the name of an op, such as `CONV_2D`."""
-    if code.customCode:
-        return code.customCode.decode(errors="replace")
-    # Ops below 127 are written to the old field too; the larger of both is the op.
-    return _OPS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
 
 
 def _length(data) -> int:
@@ -151,7 +145,7 @@ def _tensor(tensor: schema.TensorT) -> Tensor:
     return Tensor(
         name=tensor.name.decode(errors="replace"),
         shape=tuple(int(n) for n in np.atleast_1d(tensor.shape)),
-        dtype=_TYPES[tensor.type].lower(),
+        dtype=flatbuffer.TYPES[tensor.type].lower(),
         scale=float(quantization.scale[0]) if has_scale else None,
         zero_point=int(quantization.zeroPoint[0]) if has_scale else None,
     )
