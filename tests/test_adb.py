@@ -268,7 +268,7 @@ def test_tools_that_give_no_times(device, one, settings, status, message):
 
 
 def test_a_silent_fallback_to_the_cpu_is_noted(device, one):
-    (result,) = measured(device, one, ["gpu"], delegation="silent")
+    (result,) = measured(device, one, ["gpu"], build="old", delegation="silent")
     assert result.status == "done"
     assert result.ops is None
     assert "may have fallen back to the CPU" in result.notes[0]
@@ -294,7 +294,7 @@ def running(device: Device) -> list[str]:
 
 
 def test_results_so_far_are_kept_when_the_device_goes(device, one):
-    given = tool(device.folder)
+    given = tool(device.folder, build="old")
     results = android.measure(
         [one], ["none", "xnnpack", "gpu"], tool=given, adb=device.adb, runs=1, pace=PACE
     )
@@ -309,7 +309,7 @@ def test_results_so_far_are_kept_when_the_device_goes(device, one):
 
 def test_closing_leaves_nothing_behind(device, one):
     results = android.measure(
-        [one], ["none"] * 2, tool=tool(device.folder), adb=device.adb, pace=PACE
+        [one], ["none"] * 2, tool=tool(device.folder, build="old"), adb=device.adb, pace=PACE
     )
     assert next(results).status == "done"
     assert device.files() == ["fr_keras-benchmark"]
@@ -328,7 +328,7 @@ def test_what_an_earlier_measurement_left_is_removed(device, one):
 def test_no_space_for_a_file_fails_it_and_not_the_next(device, one):
     space = "adb: error: failed to copy 'a' to 'b': remote couldn't write: No space left on device"
     device.set({"fake": "device"}, {"verb": "push", "call": 2, "say": space})
-    given = tool(device.folder)
+    given = tool(device.folder, build="old")
     first, second = android.measure(
         [one, one], ["none"], tool=given, adb=device.adb, runs=1, pace=PACE
     )
@@ -352,7 +352,7 @@ def test_a_warm_phone_is_waited_for_and_noted(device, one):
 @pytest.mark.parametrize(("level", "noted"), [("34", False), ("35", True)])
 def test_nnapi_is_deprecated_since_android_15(device, one, level, noted):
     device.properties(ro_build_version_sdk=level)
-    (result,) = measured(device, one, ["nnapi"])
+    (result,) = measured(device, one, ["nnapi"], build="old")
     assert any("NNAPI is deprecated" in note for note in result.notes) == noted
 
 

@@ -18,6 +18,7 @@ import loopback_system as system
 import numpy as np
 import pytest
 
+from fr_keras import benchmark
 from fr_keras.benchmark import android, devices
 from fr_keras.benchmark.android.adb import Adb, AdbError, DeviceLost
 from fr_keras.benchmark.subject import Subject, subject
@@ -80,11 +81,19 @@ def meanwhile(step):
     thread.join()
 
 
-def wait_for(phone: loopback.Phone, file: str) -> Path:
-    """Waits until a file is in the folder on the phone; returns where it is."""
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0
+
+
+def wait_for(phone: loopback.Phone, file: str, new: bool = False) -> Path:
+    """Waits until a file, or another than there is now, is in the folder; returns where it is."""
     path = phone.data / "local" / "tmp" / FOLDER / file
+    begin = time.time() if new else 0
     end = time.monotonic() + 60
-    while not path.exists():
+    while _written(path) <= begin:
         assert time.monotonic() < end, f"{file} never came"
         time.sleep(0.002)
     return path
@@ -174,23 +183,40 @@ def test_unplugged_during_a_run_and_plugged_in_again(network, phone, one, tmp_pa
     assert is_clean(phone)
 
 
+@contextlib.contextmanager
+def command(network, tool, out, *delegates):
+    """The command in a process of its own, after its first result."""
+    words = [sys.executable, "-m", "fr_keras_cli", "benchmark", MODELS / "digits_fr_int8.tflite"]
+    words += ["--on", "android", "--adb", network.adb, "--tool", tool, "--runs", "2", "--rows", "1"]
+    words += ["--out", out, *(word for one in delegates for word in ("--delegate", one))]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
+    ) as process:
+        end = time.monotonic() + 120
+        while not out.exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        yield process
+
+
+def statuses(out: Path) -> list[str]:
+    return [result.status for result in benchmark.load(out)]
+
+
 def test_unplugged_during_a_run_for_good(network, phone, one, tmp_path):
     tool = loopback.tool(tmp_path / "benchmark_model", build="old")
-    pace = dataclasses.replace(PACE, back=1)
-    results = measure(network, [one], ["none", "xnnpack"], tool, pace)
-    found = [next(results)]
-
-    def unplug():
-        wait_for(phone, "pid")
+    out = tmp_path / "out.json"
+    with command(network, tool, out, "none", "xnnpack", "gpu") as process:
+        wait_for(phone, "pid", new=True)
         phone.unplug()
-
-    with meanwhile(unplug):
-        found.append(next(results))
-    with pytest.raises(DeviceLost, match="Check cable and power"):
-        next(results)
-    assert [result.status for result in found] == ["done", "failed"]
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Check cable and power" in errors
+    assert statuses(out) == ["done", "failed"]
     # What went on without us is ended by the next measurement.
     phone.plug()
+    assert FOLDER in phone.files()
     (again,) = measure(network, [one], ["npu"], tool)
     assert again.status == "refused"
     assert is_clean(phone)
@@ -275,32 +301,16 @@ def test_tools_that_misbehave(network, phone, one, tmp_path, settings, status, m
     assert is_clean(phone)
 
 
-_PROGRAM = """
-import sys
-from fr_keras.benchmark import android
-from fr_keras.benchmark.subject import subject
-results = android.measure(
-    [subject(sys.argv[1], rows=1)], ["none", "npu"], (1, 2), tool=sys.argv[2], adb=sys.argv[3],
-    runs=1, pace=android.Pace(rest=0, run=120),
-)
-for result in results:
-    print(result.status, flush=True)
-"""
-
-
 def test_ctrl_c(network, phone, tmp_path):
     tool = loopback.tool(tmp_path / "benchmark_model", build="old")
-    words = [sys.executable, "-c", _PROGRAM, MODELS / "digits_fr_int8.tflite", tool, network.adb]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True
-    ) as process:
-        assert process.stdout.readline() == "done\n"
-        wait_for(phone, "pid")
+    out = tmp_path / "out.json"
+    with command(network, tool, out, "none", "xnnpack") as process:
+        wait_for(phone, "pid", new=True)
         os.killpg(process.pid, signal.SIGINT)
-        said, errors = process.communicate(timeout=60)
-    assert process.returncode == -signal.SIGINT
-    assert said == ""
-    assert "KeyboardInterrupt" in errors
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Aborted!" in errors
+    assert statuses(out) == ["done"]
     assert is_clean(phone)
 
 

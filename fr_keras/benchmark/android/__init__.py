@@ -143,18 +143,15 @@ class _Case:
         state = phone.state(before, phone.look(adb), *self.session.folder.watched())
         profile, why = _tried("op profile", lambda: run.profile(self.runs))
         outputs, unlike = _tried("comparison of outputs", lambda: run.outputs(self.subject))
-        found = {
+        return {
             "times": report.times,
             "peak_memory_bytes": report.memory_bytes,
             "ops": with_refused(report.ops, profile, self.delegate),
             "profile": profile,
             "state": state,
             "notes": (*notes, *warnings, *report.notes, *why, *unlike),
+            **({} if outputs is None else self.subject.scores(outputs)),
         }
-        if outputs is not None:
-            found["agreement"] = self.subject.agreement(outputs)
-            found["metric"] = self.subject.metric(outputs)
-        return found
 
     def _notes(self) -> tuple[str, ...]:
         if self.delegate != "nnapi" or (self.session.api or 0) < _NNAPI_ENDS:
@@ -163,9 +160,7 @@ class _Case:
 
     def _common(self, installed: Installed) -> dict:
         return {
-            "file": self.subject.file,
-            "bytes": self.subject.bytes,
-            "sha256": self.subject.sha256,
+            **self.subject.facts,
             "target": "android",
             "device": self.session.device,
             "tool": str(installed),
