@@ -163,7 +163,8 @@ def _print_tables(results: list) -> None:
 
 def _place(result) -> str:
     """Where and how it ran; the GPU target has one delegate, and two precisions."""
-    return f"{result.target}, {result.precision or result.delegate}"
+    delegate = None if result.delegate == result.target else result.delegate
+    return ", ".join(filter(None, (result.target, delegate, result.precision)))
 
 
 def _cells(result) -> tuple[str, ...]:

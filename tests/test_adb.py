@@ -304,7 +304,7 @@ def test_results_so_far_are_kept_when_the_device_goes(device, one):
     with pytest.raises(DeviceLost, match="dropped off"):
         next(results)
     assert [result.status for result in found] == ["done", "failed"]
-    assert "Check cable and power" in found[1].message
+    assert "device 'SERIAL' not found. Check cable and power" in found[1].message
 
 
 def test_closing_leaves_nothing_behind(device, one):

@@ -306,6 +306,18 @@ def test_command_lines(text, delegate, flag):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [(CLASSIC_HELP, "gpu_precision_loss_allowed"), (LITERT_HELP, "allow_fp16")],
+)
+def test_a_gpu_is_told_its_precision(text, flag):
+    known = tool.read_help(f"{text}\t--{flag}=\tbool\toptional\tx\n")
+    assert f"--{flag}=true" in known.run("m.tflite", "gpu", 1, 1, 1)
+    assert f"--{flag}=true" not in known.run("m.tflite", "xnnpack", 1, 1, 1)
+    assert (known.precision("gpu"), known.precision("xnnpack")) == ("float16", None)
+    assert tool.read_help(text).precision("gpu") is None
+
+
 def test_flags_for_rows():
     found = tool.read_help(CLASSIC_HELP + NEWER).rows(
         [("/a", (1, 28, 28, 1)), ("/b", (1, 4))], "/o"

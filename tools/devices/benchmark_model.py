@@ -21,7 +21,7 @@ COMMON = (
 CLASSIC = ("use_xnnpack", "use_gpu", "use_nnapi", "nnapi_accelerator_name", "enable_op_profiling")
 CLASSIC_NEW = (
     *("input_layer", "input_layer_shape", "input_layer_value_range", "input_layer_value_files"),
-    *("output_filepath", "signature_to_run_for"),
+    *("output_filepath", "signature_to_run_for", "gpu_precision_loss_allowed"),
 )
 LITERT = ("use_cpu", "use_gpu", "use_npu", "gpu_backend", "allow_fp16", "signature_to_run_for")
 LITERT_NEW = (

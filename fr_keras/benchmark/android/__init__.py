@@ -165,6 +165,7 @@ class _Case:
             "device": self.session.device,
             "tool": str(installed),
             "delegate": self.delegate,
+            "precision": installed.tool.precision(self.delegate),
             "threads": self.threads,
         }
 

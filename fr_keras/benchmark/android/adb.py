@@ -202,7 +202,9 @@ class Adb:
             raise AdbError(f"`adb` must be executable. Received: {self._program}") from None
         except subprocess.TimeoutExpired:
             raise TookTooLong(f"it took more than {limit:g} seconds and was ended") from None
-        return done.returncode, done.stdout.decode(errors="replace").replace("\r\n", "\n")
+        text = done.stdout.decode(errors="replace").replace("\r\n", "\n")
+        # Messages go to result files, which hold no serial numbers.
+        return done.returncode, text.replace(self.serial, "SERIAL") if serial else text
 
 
 def complaint(answer: Answer) -> str:

@@ -19,6 +19,8 @@ SWITCHES = {
     },
     "litert": {"xnnpack": "use_cpu", "gpu": "use_gpu", "npu": "use_npu"},
 }
+#: The flag that lets a GPU compute in float16, which both dialects do unless told otherwise.
+_HALF = {"classic": "gpu_precision_loss_allowed", "litert": "allow_fp16"}
 _NEVER = {
     ("classic", "npu"): (
         "the classic benchmark_model has no NPU: give LiteRT's, which has --use_npu"
@@ -61,6 +63,10 @@ class Tool:
         """The flag that turns its op profile on."""
         return next((f for f in ("enable_op_profiling", "use_profiler") if f in self.flags), None)
 
+    def precision(self, delegate: str) -> str | None:
+        """In what a GPU computes; `None` where the tool does not say."""
+        return "float16" if delegate == "gpu" and _HALF[self.dialect] in self.flags else None
+
     def refusal(self, delegate: str) -> str | None:
         """Why it cannot run a delegate at all; `None` where it can."""
         never = _NEVER.get((self.dialect, delegate))
@@ -94,6 +100,7 @@ class Tool:
             "warmup_min_secs": "0",
             "min_secs": "0",
             SWITCHES[self.dialect][delegate]: "false" if delegate == "none" else "true",
+            **({_HALF[self.dialect]: "true"} if self.precision(delegate) else {}),
             **more,
         }
         return [f"--{name}={value}" for name, value in flags.items() if name in self.flags]
