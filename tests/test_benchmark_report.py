@@ -195,9 +195,12 @@ def test_the_fastest_counts_and_a_mean_where_there_is_no_median():
 
 
 def test_places_have_names():
-    served = {"name": "llvmpipe"}
+    served = {"name": "llvmpipe (LLVM 15.0.6)", "os": "Linux"}
     half = result(target="gpu", delegate="gpu", precision="float16", device=served)
     assert (measured.device_label(half), measured.where(half)) == ("gpu (llvmpipe)", "gpu, float16")
+    assert measured.devices([half]) == {
+        "gpu (llvmpipe)": ["name: llvmpipe (LLVM 15.0.6)", "os: Linux", "tool: LiteRT 2.3"]
+    }
     phone = result(target="android", delegate="gpu")
     assert (measured.device_label(phone), measured.where(phone)) == ("Phone 9", "android, gpu")
     bare = result(target="arm64", device={})

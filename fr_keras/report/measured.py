@@ -88,6 +88,7 @@ def device_label(result: Result) -> str:
         return name
     if name == result.target:
         name = str(result.device.get("processor", result.device.get("abi", "")))
+    name = name.partition(" (")[0]  # drivers add their versions in parentheses
     return f"{result.target} ({name})" if name else result.target
 
 
@@ -100,8 +101,9 @@ def devices(results: Iterable[Result]) -> dict[str, list[str]]:
     """Device -> what is known of it, a line each, with the tools that ran there."""
     found: dict[str, list[str]] = {}
     for one in results:
-        facts = [f"{key}: {value}" for key, value in one.device.items() if key != "name"]
-        lines = found.setdefault(device_label(one), [])
+        label = device_label(one)
+        facts = [f"{k}: {v}" for k, v in one.device.items() if k != "name" or str(v) not in label]
+        lines = found.setdefault(label, [])
         lines += [line for line in (*facts, f"tool: {one.tool}") if line not in lines]
     return found
 
