@@ -33,25 +33,25 @@ FILES = {
 }
 
 
-def network():
+def network(shape: tuple[int, int, int] = SHAPE):
     import keras
 
     from fr_keras import interop, regularize, zoo
     from fr_keras.rebuild import frequency_layers
 
     keras.utils.set_random_seed(0)
-    plain = zoo.unet(SHAPE)
+    plain = zoo.unet(shape)
     kernels = [layer.name for layer in plain.layers if hasattr(layer, "kernel")]
     model = regularize(plain, start=dict.fromkeys(kernels, KEPT))
     rng = np.random.default_rng(0)
     for layer in frequency_layers(model):
         layer.set_coefficients(rng.normal(size=layer.coefficients.shape))
-    interop.calibrate_batch_norm(model, (images(1, seed) for seed in range(2)))
+    interop.calibrate_batch_norm(model, (images(1, seed, shape) for seed in range(2)))
     return model
 
 
-def images(rows: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).random((rows, *SHAPE), np.float32)
+def images(rows: int, seed: int, shape: tuple[int, int, int] = SHAPE) -> np.ndarray:
+    return np.random.default_rng(seed).random((rows, *shape), np.float32)
 
 
 def convert_all(folder: Path) -> dict[tuple[str, str], Path]:

@@ -16,6 +16,7 @@ import click
 
 from fr_keras_cli.archives import pack, unpack
 from fr_keras_cli.benchmarks import benchmark
+from fr_keras_cli.doctor import doctor
 from fr_keras_cli.files import convert, inspect, sensitivity
 from fr_keras_cli.networks import compare, demo, train
 from fr_keras_cli.reports import report
@@ -55,5 +56,6 @@ for _command in (
     inspect,
     benchmark,
     report,
+    doctor,
 ):
     main.add_command(_command)

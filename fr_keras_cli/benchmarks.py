@@ -1,5 +1,6 @@
 """The sub-command that measures files: benchmark."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fr_keras_cli.options import (
     progress_bars,
 )
 
-_TARGETS = ("host", "arm64", "gpu")
+_TARGETS = ("host", "arm64", "gpu", "android")
 _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 
 
@@ -62,6 +63,15 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     "--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Untimed ones."
 )
 @click.option(
+    "--tool",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE|FOLDER",
+    help="For android: its `benchmark_model`, or a folder of them; `fr-keras doctor` says where "
+    "they are.",
+)
+@click.option("--adb", default="adb", show_default=True, help="For android: the adb program.")
+@click.option("--serial", help="For android: which device, where there are several.")
+@click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default="benchmark.json",
@@ -70,9 +80,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 )
 @force_option
 @json_option
-def benchmark(
-    files, targets, data, image_size, rows, delegates, threads, runs, warmup, out, force, as_json
-) -> None:
+def benchmark(files, targets, data, image_size, rows, tool, out, force, as_json, **options) -> None:
     """Run .tflite FILES, or .fr archives with a skeleton, and say how fast and how exact they are.
 
     Outputs are compared with those of LiteRT's own CPU kernels on this machine: the largest
@@ -82,23 +90,28 @@ def benchmark(
     with failure():
         from fr_archive.files import check_target
         from fr_keras import benchmark as library
-        from fr_keras.benchmark import run
+        from fr_keras.benchmark import android, run
 
         check_target(out, overwrite=force)
-        settings = run.Settings(delegates or None, threads, runs, warmup)
+        if "android" in targets and tool is None:
+            raise click.UsageError(f"--on android needs --tool. {android.INSTRUCTIONS}")
+        names = ("delegates", "threads", "runs", "warmup")
+        settings = run.Settings(**{name: options[name] or None for name in names})
+        phone = run.Phone(tool, options["adb"], options["serial"])
         for target in targets:
             run.check(target, settings)
         x, y = _test_rows(data, image_size, rows)
         subjects = [library.subject(file, x, y, rows) for file in files]
         results = []
-        with progress_bars() as progress:
+        measured = _measured(targets, subjects, settings, phone)
+        # Closed, so that a phone is left clean, also on Ctrl-C.
+        with progress_bars() as progress, contextlib.closing(measured):
             task = progress.add_task("benchmark", total=None)
-            for target in targets:
-                for one in run.on(target, subjects, settings):
-                    results.append(one)
-                    library.save(results, out, overwrite=force or len(results) > 1)
-                    text = f"{one.file} on {_place(one)}, {one.threads} threads"
-                    progress.update(task, description=f"{text}: {one.status}")
+            for one in measured:
+                results.append(one)
+                library.save(results, out, overwrite=force or len(results) > 1)
+                text = f"{one.file} on {_place(one)}, {one.threads} threads"
+                progress.update(task, description=f"{text}: {one.status}")
         if as_json:
             click.echo(json.dumps(library.document(results)))
         else:
@@ -106,6 +119,15 @@ def benchmark(
             click.echo(f"Results: {out}. A page of them: fr-keras report {out}")
     if any(one.status == "failed" for one in results):
         raise SystemExit(1)
+
+
+def _measured(targets, subjects, settings, phone):
+    """The results of all targets."""
+    from fr_keras.benchmark import run
+
+    for target in targets:
+        with contextlib.closing(run.on(target, subjects, settings, phone)) as results:
+            yield from results
 
 
 def _test_rows(data: str | None, image_size, rows: int) -> tuple:

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from fr_keras.benchmark import arm64, devices, gpu, host
+from fr_keras.benchmark import android, arm64, devices, gpu, host
 from fr_keras.benchmark.result import Result
 from fr_keras.benchmark.subject import Subject
 
-_TARGETS = {"host": host, "arm64": arm64, "gpu": gpu}
+_TARGETS = {"host": host, "arm64": arm64, "gpu": gpu, "android": android}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,37 +37,67 @@ class Settings:
             raise ValueError(f"`threads` must be numbers from 1. Received: {self.threads}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Phone:
+    """How the target `android` is reached.
+
+    Attributes:
+        tool: Its `benchmark_model`, or a folder of them.
+        adb: The `adb` program.
+        serial: Which device; not needed where there is one.
+    """
+
+    tool: Path
+    adb: str = "adb"
+    serial: str | None = None
+
+
 def check(target: str, settings: Settings) -> None:
     """Says before the work what would stop it.
 
     Raises:
-        ValueError: If the target has not got a delegate.
+        ValueError: If the target has none of the delegates.
         MissingDevice: If the target is not set up on this machine.
     """
-    chosen(settings, _TARGETS[target].DELEGATES, target)
+    chosen(settings, target)
     if target == "arm64":
         devices.find(target)
     elif target == "gpu":
         gpu.adapter()
 
 
-def on(target: str, subjects: Iterable[Subject], settings: Settings) -> Iterator[Result]:
-    """Runs files on a target of this machine.
+def on(
+    target: str, subjects: Iterable[Subject], settings: Settings, phone: Phone | None = None
+) -> Iterator[Result]:
+    """Runs files on a target. Close the iterator, so that a phone is left clean.
 
     Args:
-        target: `host`, `arm64` or `gpu`.
+        target: `host`, `arm64`, `gpu` or `android`.
         subjects: The files.
         settings: How.
+        phone: For `android`.
 
     Yields:
         A result for each file, delegate and number of threads; on a GPU for each precision.
 
     Raises:
-        ValueError: If the target has not got a delegate.
-        MissingDevice: If the target is not set up on this machine.
+        ValueError: If the target has none of the delegates.
+        RuntimeError: If the target is not set up on this machine, or there is no phone; by
+            `devices.MissingDevice` and `android.AdbError`.
     """
-    module = _TARGETS[target]
-    delegates = chosen(settings, module.DELEGATES, target)
+    delegates = chosen(settings, target)
+    if target == "android":
+        yield from android.measure(
+            subjects,
+            delegates,
+            settings.threads,
+            tool=phone.tool,
+            adb=phone.adb,
+            serial=phone.serial,
+            runs=settings.runs,
+            warmup=settings.warmup,
+        )
+        return
     for subject in subjects:
         for delegate in delegates:
             for threads in settings.threads:
@@ -84,18 +115,19 @@ def _measured(target, subject, delegate, threads, settings: Settings) -> Iterato
             yield gpu.measure(subject, precision, threads, runs, warmup)
 
 
-def chosen(settings: Settings, known: tuple[str, ...], target: str) -> tuple[str, ...]:
-    """The delegates that were asked for, or all of a target.
+def chosen(settings: Settings, target: str) -> tuple[str, ...]:
+    """The delegates of a target, or those of them that were asked for.
 
     Raises:
-        ValueError: If the target has not got one of them.
+        ValueError: If it has none of these.
     """
+    known = _TARGETS[target].DELEGATES
     if settings.delegates is None:
         return known
-    strange = [one for one in settings.delegates if one not in known]
-    if strange:
+    both = tuple(one for one in settings.delegates if one in known)
+    if not both:
         raise ValueError(
             f"`delegates` must be some of {', '.join(known)} on the target '{target}'. "
-            f"Received: {', '.join(strange)}"
+            f"Received: {', '.join(settings.delegates)}"
         )
-    return settings.delegates
+    return both

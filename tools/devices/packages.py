@@ -47,7 +47,7 @@ class Archive:
                     f"and dpkg of Debian 12 ({RELEASE}) or newer"
                 )
         self.folder = folder.resolve()
-        self.native = run(["dpkg", "--print-architecture"]).strip()
+        self.native = run(["dpkg", "--print-architecture"], "dpkg must work").strip()
         for name in ("lists/partial", "archives/partial", "debs"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").write_text("")
@@ -56,11 +56,13 @@ class Archive:
 
     def update(self) -> None:
         """Reads the package lists."""
-        self._apt("update", "-o", "APT::Update::Error-Mode=any")
+        need = "The network and this machine's Debian mirror are needed for the package lists"
+        self._apt(need, "update", "-o", "APT::Update::Error-Mode=any")
 
     def resolve(self, names: Sequence[str]) -> list[Package]:
         """Returns packages with all that they depend on, of backports where it has them."""
-        said = self._apt("install", "--simulate", "-t", f"{RELEASE}-backports", *names)
+        need = f"The mirror must have {' '.join(names)} in {RELEASE} or {RELEASE}-backports"
+        said = self._apt(need, "install", "--simulate", "-t", f"{RELEASE}-backports", *names)
         found = (_INSTALL.match(line) for line in said.splitlines())
         return sorted(Package(one["name"], one["arch"], one["version"]) for one in found if one)
 
@@ -72,20 +74,21 @@ class Archive:
             # In a folder of its own: a file in `debs` is always whole.
             partial = self.folder / "partial"
             partial.mkdir(exist_ok=True)
-            self._apt("download", *map(_wanted, missing), cwd=partial)
+            need = "The network and this machine's Debian mirror are needed for the packages"
+            self._apt(need, "download", *map(_wanted, missing), cwd=partial)
             for one in missing:
                 (partial / _file(one)).rename(paths[one])
         return list(paths.values())
 
-    def _apt(self, *arguments: str, cwd: Path | None = None) -> str:
+    def _apt(self, need: str, *arguments: str, cwd: Path | None = None) -> str:
         environment = {"APT_CONFIG": str(self.folder / "apt.conf")}
-        return run(["apt-get", "-q", "-y", *arguments], environment, cwd)
+        return run(["apt-get", "-q", "-y", *arguments], need, environment, cwd)
 
     def _configuration(self) -> str:
         """The machine's proxies and the like, and no hook, pinning or state of it."""
         machine = re.findall(
             r"^Acquire::(?!IndexTargets|Changelogs|Languages).*$",
-            run(["apt-config", "dump"]),
+            run(["apt-config", "dump"], "apt must work"),
             re.MULTILINE,
         )
         own = {
@@ -114,13 +117,22 @@ def unpack(files: Iterable[Path], folder: Path) -> None:
     """Unpacks `.deb` files into a folder, without running anything of them."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in files:
-        run(["dpkg", "-x", str(path), str(folder)])
+        run(["dpkg", "-x", str(path), str(folder)], f"'{folder}' must have room")
 
 
 def run(
-    command: Sequence[str], environment: dict[str, str] | None = None, cwd: Path | None = None
+    command: Sequence[str],
+    need: str,
+    environment: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> str:
     """Returns what a program printed.
+
+    Args:
+        command: The program and its arguments.
+        need: What it takes, for the error.
+        environment: Variables to set besides this process's.
+        cwd: The folder that it runs in.
 
     Raises:
         SetupError: If it failed; with the last that it said.
@@ -137,13 +149,13 @@ def run(
     if done.returncode:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = "\n  ".join(lines[-6:]) or "it said nothing"
-        raise SetupError(f"`{' '.join(command[:6])} ...` failed:\n  {said}")
+        raise SetupError(f"{need}. `{' '.join(command[:4])} ...` said:\n  {said}")
     return done.stdout
 
 
 def _sources() -> str:
     """The two suites, from the mirror that this machine uses for Debian."""
-    said = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"])
+    said = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"], "apt must work")
     for line in said.splitlines():
         release, _, address = line.partition(" ")
         if release in _DEBIAN:

@@ -55,7 +55,11 @@ def _adb(folder: Path) -> Use:
 def _gpu(folder: Path) -> Use:
     host = folder / "host"
     driver = next((host / "usr" / "share" / "vulkan" / "icd.d").glob("lvp_icd*.json"))
-    return {}, {"LD_LIBRARY_PATH": libraries(host), "VK_ICD_FILENAMES": str(driver)}
+    return {}, {
+        "LD_LIBRARY_PATH": libraries(host),
+        "VK_ICD_FILENAMES": str(driver),
+        "MESA_SHADER_CACHE_DIR": str(folder / "shaders"),
+    }
 
 
 def libraries(folder: Path) -> str:

@@ -3,11 +3,13 @@
     python tools/devices/setup.py arm64 gpu adb
 
 The folder is `~/.cache/fr_keras/devices`, or that of the variable FR_KERAS_DEVICES. A target that
-is there already is left as it is, and one that is half there is finished. Needs Debian 12 or
-newer, its package archive and PyPI; it changes nothing outside its folder.
+is there already is left as it is, and one that is half there is made anew, of the packages that
+have come. Needs Debian 12 or newer, its package archive and PyPI; it changes nothing outside its
+folder.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -31,15 +33,15 @@ def folder() -> Path:
 def set_up(recipe: recipes.Recipe, root: Path) -> None:
     """Makes a target, unless its stamp says that it is there."""
     final = root / recipe.target
-    wanted = _wanted(recipe)
-    if _stamp(final).get("recipe") == wanted:
+    if _stamp(final).get("recipe") == _wanted(recipe):
         print(f"{recipe.target}: is set up in {final}")
         return
-    shutil.rmtree(final, ignore_errors=True)
     archive = Archive(root / "apt")
     print(f"{recipe.target}: reading the package lists", flush=True)
     archive.update()
     found = {part: archive.resolve(names) for part, names in recipe.packages.items()}
+    # Only now that the packages are known to be there: an older set-up may still be of use.
+    shutil.rmtree(final, ignore_errors=True)
     versions = {}
     for part, packages in found.items():
         private = [one for one in packages if _belongs(one, part, archive.native)]
@@ -53,21 +55,32 @@ def set_up(recipe: recipes.Recipe, root: Path) -> None:
         wheels.install(recipe.wheels, final / "wheels")
     programs, environment = recipe.finish(final)
     for name, arguments in recipe.checks.items():
-        run([*programs[name], *arguments], environment)
+        run([*programs[name], *arguments], f"`{name}` must work on this machine", environment)
+    write_stamp(final, recipe, versions, programs, environment)
+    print(f"{recipe.target}: set up in {final}")
+
+
+def write_stamp(
+    final: Path,
+    recipe: recipes.Recipe,
+    versions: dict[str, str],
+    programs: dict[str, list[str]],
+    environment: dict[str, str],
+) -> None:
+    """Writes what `fr_keras.benchmark.devices` reads."""
     stamp = {
         "format": "fr-keras-device",
         "version": 1,
         "target": recipe.target,
-        "recipe": wanted,
+        "recipe": _wanted(recipe),
         "versions": versions,
         "programs": programs,
         "environment": environment,
     }
-    # Last, and in one step: a folder with a stamp is whole.
+    # In one step: a folder with a stamp is whole.
     partial = final / "target.json.partial"
     partial.write_text(json.dumps(stamp, indent=1) + "\n")
     partial.rename(final / "target.json")
-    print(f"{recipe.target}: set up in {final}")
 
 
 def _wanted(recipe: recipes.Recipe) -> dict:
@@ -96,15 +109,20 @@ def _belongs(package: Package, part: str, native: str) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="+", choices=list(recipes.RECIPES), metavar="TARGET")
+    targets = dict.fromkeys(parser.parse_args().targets)
     root = folder().resolve()
-    try:
-        for target in dict.fromkeys(parser.parse_args().targets):
-            set_up(recipes.RECIPES[target], root)
-    except SetupError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    # The packages are unpacked; those of a set-up that failed stay for the next try.
-    shutil.rmtree(root / "apt", ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / "lock", "w") as lock:
+        # Tests that run side by side may want the same target.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            for target in targets:
+                set_up(recipes.RECIPES[target], root)
+        except SetupError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        # All is unpacked. Where a set-up failed, the packages stay for the next try.
+        shutil.rmtree(root / "apt", ignore_errors=True)
     return 0
 
 

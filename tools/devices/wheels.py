@@ -27,5 +27,6 @@ def install(names: Iterable[str], folder: Path) -> None:
         [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         + ["--target", str(folder), "--no-compile", "--no-deps", "--only-binary=:all:"]
         + ["--implementation", "cp", "--python-version", "3.11", *platforms]
-        + [f"{name}=={pinned(name)}" for name in names]
+        + [f"{name}=={pinned(name)}" for name in names],
+        "pip and PyPI are needed for the wheels",
     )

@@ -1,0 +1,38 @@
+"""Targets without hardware for tests, set up where they can be, and files to run on them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fr_keras import benchmark
+from fr_keras.benchmark import devices
+
+ROOT = Path(__file__).parents[1]
+SETUP = ROOT / "tools" / "devices" / "setup.py"
+MODELS = sorted((ROOT / "tflite_models").glob("*.tflite"))
+
+
+def ready(target: str) -> None:
+    """Sets a target up, unless it is, or skips and says why not."""
+    done = subprocess.run([sys.executable, SETUP, target], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"`{devices.command(target)}` failed: {done.stderr.strip()}")
+
+
+def mode(path: Path) -> str:
+    """How a published file is quantized."""
+    return path.stem.rpartition("_")[2]
+
+
+def converted(function, shape=(1, 8, 8, 4)) -> benchmark.Subject:
+    """A file of TensorFlow ops, with random rows."""
+    import tensorflow as tf
+
+    traced = tf.function(function, input_signature=[tf.TensorSpec(shape, tf.float32)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])
+    content = converter.convert()
+    rows = np.random.default_rng(0).random((2, *shape[1:]), np.float32)
+    return benchmark.Subject("made.tflite", len(content), content, (rows,), None)

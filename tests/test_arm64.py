@@ -1,0 +1,63 @@
+"""Every published file on LiteRT's AArch64 kernels, under emulation."""
+
+from pathlib import Path
+
+import pytest
+from device_setups import MODELS, mode, ready
+
+from fr_keras import benchmark
+from fr_keras.benchmark import arm64, devices
+from fr_keras.benchmark.by_op import by_op
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _set_up():
+    ready("arm64")
+
+
+@pytest.fixture(scope="module", params=MODELS, ids=lambda path: path.stem)
+def subject(request):
+    return benchmark.subject(request.param, rows=4)
+
+
+@pytest.mark.parametrize("delegate", arm64.DELEGATES)
+def test_a_published_file_runs_and_agrees(subject, delegate):
+    result = arm64.measure(subject, delegate, threads=1)
+    assert (result.status, result.message) == ("done", None)
+    assert (result.device["abi"], result.delegate) == ("aarch64", delegate)
+    # Nothing that emulation cannot say.
+    assert result.times is result.peak_memory_bytes is result.profile is None
+    (agreement,) = result.agreement.values()
+    assert agreement.rows == 4
+    if mode(Path(subject.file)) in ("float32", "float16"):
+        assert agreement.relative <= 1e-5
+    if delegate == "xnnpack":
+        assert (result.ops.delegated == 0) == subject.file.endswith("int16x8.tflite")
+        assert result.ops.delegated + sum(result.ops.refused.values()) == result.ops.total
+
+
+@pytest.mark.parametrize("delegate", arm64.DELEGATES)
+def test_every_op_agrees_on_the_same_inputs(subject, delegate):
+    """In an int8 file a step of one op grows in the next ones: alone, no op is off by more."""
+    limits = {"steps": 1, "relative": 1e-5}
+    found = by_op(subject, lambda *file: arm64.run(*file, delegate).outputs)
+    assert [one for one in found if one.alone > limits[one.unit]] == []
+
+
+def test_the_worker_ran_on_the_other_processor():
+    subject = benchmark.subject(MODELS[0], rows=1)
+    assert arm64.run(subject.content, subject.inputs, "none").facts["machine"] == "aarch64"
+
+
+def test_a_file_that_fails_gives_a_result():
+    subject = benchmark.subject(MODELS[0], rows=1)
+    damaged = benchmark.Subject(subject.file, 8, subject.content[:8], subject.inputs, None)
+    result = arm64.measure(damaged, "xnnpack", 1)
+    assert result.status == "failed"
+    assert "exit code 1" in result.message
+
+
+def test_the_set_up_is_found_again():
+    assert devices.find("arm64").version("qemu-user").startswith("1:10")
