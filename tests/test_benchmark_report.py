@@ -190,6 +190,8 @@ def test_the_fastest_counts_and_a_mean_where_there_is_no_median():
     (file,) = measured.by_file(runs)
     best = file.fastest["host (Some CPU)"]
     assert (best.us, best.kernels, best.threads) == (300.0, "xnnpack", 2)
+    (idle,) = measured.by_file([dataclasses.replace(runs[1], ops=Ops(4, 0, 0))])
+    assert idle.fastest["host (Some CPU)"].kernels == "xnnpack (took no op)"  # the CPU's time
     assert measured.typical(runs[2].times) == 400.0
     assert measured.typical(runs[3].times) is None
 

@@ -273,5 +273,7 @@ def _fastest(results: list[Result]) -> dict[str, Fastest]:
         us = typical(one.times)
         held = found.get(device_label(one))
         if us is not None and 0 < us < math.inf and (held is None or us < held.us):
-            found[device_label(one)] = Fastest(us, kernels(one), one.threads)
+            idle = one.delegate != "none" and one.ops is not None and not one.ops.delegated
+            ran = f"{kernels(one)} (took no op)" if idle else kernels(one)
+            found[device_label(one)] = Fastest(us, ran, one.threads)
     return found
