@@ -41,8 +41,17 @@ def test_unet(tmp_path):
     assert dice["int8, fine-tuned"] > dice["float32"] - 0.02
 
 
+def test_benchmark(tmp_path):
+    texts = run("03_benchmark.ipynb", tmp_path)
+    (table,) = [text for text in texts if "arg-max equal" in text]
+    rows = [line.split() for line in table.splitlines()]
+    assert len(rows) == 8  # four files, with XNNPACK and without
+    assert (tmp_path / "report.html").is_file()
+
+
 def test_every_notebook_is_run():
     assert [path.name for path in sorted(FOLDER.glob("*.ipynb"))] == [
         "01_quickstart.ipynb",
         "02_unet.ipynb",
+        "03_benchmark.ipynb",
     ]
