@@ -190,14 +190,19 @@ def test_the_fastest_counts_and_a_mean_where_there_is_no_median():
     (file,) = measured.by_file(runs)
     best = file.fastest["host (Some CPU)"]
     assert (best.us, best.kernels, best.threads) == (300.0, "xnnpack", 2)
+    (idle,) = measured.by_file([dataclasses.replace(runs[1], ops=Ops(4, 0, 0))])
+    assert idle.fastest["host (Some CPU)"].kernels == "xnnpack (took no op)"  # the CPU's time
     assert measured.typical(runs[2].times) == 400.0
     assert measured.typical(runs[3].times) is None
 
 
 def test_places_have_names():
-    served = {"name": "llvmpipe"}
+    served = {"name": "llvmpipe (LLVM 15.0.6)", "os": "Linux"}
     half = result(target="gpu", delegate="gpu", precision="float16", device=served)
     assert (measured.device_label(half), measured.where(half)) == ("gpu (llvmpipe)", "gpu, float16")
+    assert measured.devices([half]) == {
+        "gpu (llvmpipe)": ["name: llvmpipe (LLVM 15.0.6)", "os: Linux", "tool: LiteRT 2.3"]
+    }
     phone = result(target="android", delegate="gpu")
     assert (measured.device_label(phone), measured.where(phone)) == ("Phone 9", "android, gpu")
     bare = result(target="arm64", device={})

@@ -88,6 +88,7 @@ def device_label(result: Result) -> str:
         return name
     if name == result.target:
         name = str(result.device.get("processor", result.device.get("abi", "")))
+    name = name.partition(" (")[0]  # drivers add their versions in parentheses
     return f"{result.target} ({name})" if name else result.target
 
 
@@ -100,8 +101,9 @@ def devices(results: Iterable[Result]) -> dict[str, list[str]]:
     """Device -> what is known of it, a line each, with the tools that ran there."""
     found: dict[str, list[str]] = {}
     for one in results:
-        facts = [f"{key}: {value}" for key, value in one.device.items() if key != "name"]
-        lines = found.setdefault(device_label(one), [])
+        label = device_label(one)
+        facts = [f"{k}: {v}" for k, v in one.device.items() if k != "name" or str(v) not in label]
+        lines = found.setdefault(label, [])
         lines += [line for line in (*facts, f"tool: {one.tool}") if line not in lines]
     return found
 
@@ -271,5 +273,7 @@ def _fastest(results: list[Result]) -> dict[str, Fastest]:
         us = typical(one.times)
         held = found.get(device_label(one))
         if us is not None and 0 < us < math.inf and (held is None or us < held.us):
-            found[device_label(one)] = Fastest(us, kernels(one), one.threads)
+            idle = one.delegate != "none" and one.ops is not None and not one.ops.delegated
+            ran = f"{kernels(one)} (took no op)" if idle else kernels(one)
+            found[device_label(one)] = Fastest(us, ran, one.threads)
     return found

@@ -25,8 +25,10 @@ def size_latency_accuracy(files: list[File]) -> str | None:
         return None
     figure = Figure(figsize=(_WIDTH, 4.2), layout="constrained")
     axes = figure.subplots()
-    known = [file.accuracy for file in files if file.accuracy is not None]
-    scale = {"cmap": "viridis", "vmin": min(known) * 100, "vmax": max(known) * 100} if known else {}
+    known = [100 * file.accuracy for file in files if file.accuracy is not None]
+    scale = {"cmap": "viridis", "vmin": min(known), "vmax": max(known)} if known else {}
+    if known and min(known) == max(known):
+        scale["vmin"] -= 1  # a scale of no length would go above 100 %
     for name, marker in assigned(MARKERS, names).items():
         here = [file for file in files if name in file.fastest]
         x, y = [f.bytes / 1000 for f in here], [f.fastest[name].us / 1000 for f in here]
