@@ -7,10 +7,12 @@ Three ways to a network of each capacity: a prefix of an archive trained with `C
 prefix of one trained without, and an archive of a network trained at this size alone. All train
 alike, the same steps from the same seed. Nothing is chosen by a result. The test split is looked
 at once per row; rows that are there already are not made again. The U-Net is tested on drawings
-from another seed, for a recipe that was too short had been seen on the split's own.
+from another seed, for recipes that failed had been seen on others.
 
 No network has a batch normalization: prefixes come from the file alone, without statistics to set
-anew. The U-Net is the zoo's with a group normalization of one group in its place.
+anew. The U-Net is the zoo's with a group normalization of one group in its place, and a bias in
+its classifier: without one, five of seven trainings got stuck where all features are 0 and each
+class has a probability of one half.
 """
 
 import argparse
@@ -71,27 +73,28 @@ class UNet:
     """8 filters on drawings of 64x64, 6,000 kept of 485,000."""
 
     metric = "dice"
-    normalization = "GroupNormalization(1); no statistics"
+    normalization = "GroupNormalization(1); no statistics; a bias in the classifier"
     kept = 6000
     recipe = {"batch_size": 8, "epochs": 20, "learning_rate": 1e-2}
 
     def __init__(self, path: str):
         self._shapes = data.load(path)
-        _, _, x, y = draw_shapes(seed=1)
+        _, _, x, y = draw_shapes(seed=2)
         self._test = data.Split(x.astype(np.float32) / 255, y)
 
     def network(self) -> keras.Model:
-        def without_batch_norm(layer):
+        def changed(layer):
             if isinstance(layer, keras.layers.BatchNormalization):
                 return keras.layers.GroupNormalization(1, name=layer.name)
-            return layer.__class__.from_config(layer.get_config())
+            bias = {"use_bias": True} if layer.name == "classifier" else {}
+            return layer.__class__.from_config({**layer.get_config(), **bias})
 
         def without_mask(layer, *inputs, mask=None, **arguments):
             return layer(*inputs, **arguments)
 
         return keras.models.clone_model(
             zoo.unet(self._shapes.train.x.shape[1:], filters=8),
-            clone_function=without_batch_norm,
+            clone_function=changed,
             call_function=without_mask,
         )
 
