@@ -52,7 +52,8 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     model = flatbuffer.read(subject.content)
     graph = model.subgraphs[0]
     ops = [op for op in graph.operators if not _folded(model, op)]
-    strange = [_name(graph, op) for op in ops if graph.tensors[op.outputs[0]].shape[0] != 1]
+    made = [graph.tensors[op.outputs[0]] for op in ops]
+    strange = [one.name.decode() for one in made if one.shape is None or one.shape[:1] != [1]]
     if strange:
         raise ValueError(f"the batch must be 1 in all tensors. Received: another in {strange}")
     opened = _opened(model, ops)
@@ -63,8 +64,7 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     alone = run(content, [values[number] for number in sources])
     through = run(opened, subject.inputs)
     found = []
-    for op, right, *ours in zip(ops, reference, alone, through, strict=True):
-        tensor = graph.tensors[op.outputs[0]]
+    for op, tensor, right, *ours in zip(ops, made, reference, alone, through, strict=True):
         integer = right.dtype.kind in "iu"
         scale = 1.0 if integer else float(np.ptp(right)) or 1.0
         differences = [float(np.abs(one.astype(np.float64) - right).max()) / scale for one in ours]
@@ -115,7 +115,3 @@ def _folded(model: schema.ModelT, op: schema.OperatorT) -> bool:
     """Whether an op only widens weights: then it stays with the op that reads them."""
     tensors = model.subgraphs[0].tensors
     return all(n < 0 or model.buffers[tensors[n].buffer].data is not None for n in op.inputs)
-
-
-def _name(graph: schema.SubGraphT, op: schema.OperatorT) -> str:
-    return graph.tensors[op.outputs[0]].name.decode()
