@@ -96,6 +96,19 @@ def test_every_op_agrees_on_the_same_inputs(found, path):
 
 
 @pytest.mark.slow
+def test_two_ops_may_read_the_same_tensor(found):
+    import tensorflow as tf
+
+    def function(x):
+        x = tf.nn.relu(x * 3 - 1)
+        return tf.concat([tf.sin(x), x], 3)
+
+    ops = by_op(converted(function), lambda *file: gpu.run(*file, "float32").outputs)
+    assert {one.op for one in ops} >= {"SIN", "CONCATENATION"}
+    assert max(one.alone for one in ops) <= 1e-5
+
+
+@pytest.mark.slow
 def test_where_the_adapter_is_hardware_there_are_times(found, monkeypatch):
     """The path only: where there is no GPU, the software one is taken for hardware."""
     monkeypatch.setattr(gpu, "adapter", lambda: dataclasses.replace(found, software=False))

@@ -97,7 +97,9 @@ def _apart(model: schema.ModelT, ops: list[schema.OperatorT]) -> tuple[bytes, li
                 sources.append(int(number))
                 own.inputs[place] = len(graph.tensors)
                 inputs.append(len(graph.tensors))
-                graph.tensors.append(graph.tensors[number])
+                graph.tensors.append(copy.copy(graph.tensors[number]))
+                # A GPU looks its buffers up by name, and two ops may read the same tensor.
+                graph.tensors[-1].name = f"input{len(inputs)}".encode()
         graph.operators[position] = own
     graph.inputs = np.array(inputs, np.int32)
     graph.outputs = np.array([op.outputs[0] for op in ops], np.int32)
