@@ -2,9 +2,9 @@
 
     python benchmarks/lenet5_archive.py --data mnist.npz
 
-Every choice was made on the validation split: see docs/lenet5-mnist.md. The test split is looked at
-once per seed, with the model that comes back from the file. Rows that are finished are kept, so an
-interrupted run goes on where it stopped.
+The test split is looked at once per point and seed, with the model that comes back from the file;
+docs/lenet5-mnist.md says how one point followed from another. Rows that are finished are kept, so
+an interrupted run goes on where it stopped.
 """
 
 import argparse

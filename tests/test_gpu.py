@@ -1,5 +1,6 @@
 """Every published file on LiteRT's GPU accelerator, on a GPU or on software Vulkan."""
 
+import dataclasses
 import functools
 
 import pytest
@@ -92,6 +93,29 @@ def test_every_op_agrees_on_the_same_inputs(found, path):
     ops = by_op(subject(path), lambda *file: gpu.run(*file, "float32").outputs)
     parted = {one.op for one in ops if one.alone > limits[one.unit]}
     assert parted == ({"CONV_2D", "FULLY_CONNECTED"} if mode(path) == "dynamic" else set())
+
+
+@pytest.mark.slow
+def test_two_ops_may_read_the_same_tensor(found):
+    import tensorflow as tf
+
+    def function(x):
+        x = tf.nn.relu(x * 3 - 1)
+        return tf.concat([tf.sin(x), x], 3)
+
+    ops = by_op(converted(function), lambda *file: gpu.run(*file, "float32").outputs)
+    assert {one.op for one in ops} >= {"SIN", "CONCATENATION"}
+    assert max(one.alone for one in ops) <= 1e-5
+
+
+@pytest.mark.slow
+def test_where_the_adapter_is_hardware_there_are_times(found, monkeypatch):
+    """The path only: where there is no GPU, the software one is taken for hardware."""
+    monkeypatch.setattr(gpu, "adapter", lambda: dataclasses.replace(found, software=False))
+    result = gpu.measure(subject(MODELS[0]), "float16", runs=3, warmup=1)
+    assert result.times.runs == 3
+    assert min(result.times.init_us, result.times.p5_us, result.peak_memory_bytes) > 0
+    assert result.device["driver"] == "Vulkan"
 
 
 @pytest.mark.slow

@@ -53,7 +53,8 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     model = flatbuffer.read(subject.content)
     graph = model.subgraphs[0]
     ops = [op for op in graph.operators if not is_folded(model, op)]
-    strange = [_name(graph, op) for op in ops if graph.tensors[op.outputs[0]].shape[0] != 1]
+    made = [graph.tensors[op.outputs[0]] for op in ops]
+    strange = [one.name.decode() for one in made if one.shape is None or one.shape[:1] != [1]]
     if strange:
         raise ValueError(f"the batch must be 1 in all tensors. Received: another in {strange}")
     opened = _opened(model, ops)
@@ -64,8 +65,7 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     alone = run(content, [values[number] for number in sources])
     through = run(opened, subject.inputs)
     found = []
-    for op, right, *ours in zip(ops, reference, alone, through, strict=True):
-        tensor = graph.tensors[op.outputs[0]]
+    for op, tensor, right, *ours in zip(ops, made, reference, alone, through, strict=True):
         integer = right.dtype.kind in "iu"
         scale = 1.0 if integer else float(np.ptp(right)) or 1.0
         differences = [float(np.abs(one.astype(np.float64) - right).max()) / scale for one in ours]
@@ -98,7 +98,9 @@ def _apart(model: schema.ModelT, ops: list[schema.OperatorT]) -> tuple[bytes, li
                 sources.append(int(number))
                 own.inputs[place] = len(graph.tensors)
                 inputs.append(len(graph.tensors))
-                graph.tensors.append(graph.tensors[number])
+                graph.tensors.append(copy.copy(graph.tensors[number]))
+                # A GPU looks its buffers up by name, and two ops may read the same tensor.
+                graph.tensors[-1].name = f"input{len(inputs)}".encode()
         graph.operators[position] = own
     graph.inputs = np.array(inputs, np.int32)
     graph.outputs = np.array([op.outputs[0] for op in ops], np.int32)
@@ -110,7 +112,3 @@ def _copy(model: schema.ModelT) -> tuple[schema.ModelT, schema.SubGraphT]:
     single.signatureDefs = []
     single.subgraphs = [copy.copy(model.subgraphs[0]), *model.subgraphs[1:]]
     return single, single.subgraphs[0]
-
-
-def _name(graph: schema.SubGraphT, op: schema.OperatorT) -> str:
-    return graph.tensors[op.outputs[0]].name.decode()

@@ -76,13 +76,14 @@ def measure(
         "precision": precision,
         "threads": threads,
     }
-    runs = 0 if found.software else runs
+    timed = runs > 0 and not found.software
     try:
-        answer = run(subject.content, subject.inputs, precision, threads, runs, warmup)
+        answer = run(
+            subject.content, subject.inputs, precision, threads, runs if timed else 0, warmup
+        )
     except process.WorkerError as error:
         return Result(**common, **_ended(error))
     taken, notes = ops(subject.content, answer.log)
-    timed = "times_us" in answer.facts
     return Result(
         **common,
         notes=notes,
