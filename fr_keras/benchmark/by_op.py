@@ -85,7 +85,7 @@ def _opened(model: schema.ModelT, ops: list[schema.OperatorT]) -> bytes:
 def _apart(model: schema.ModelT, ops: list[schema.OperatorT]) -> tuple[bytes, list[int]]:
     """The file with inputs of its own for every op, and the tensors whose values they take."""
     single, graph = _copy(model)
-    graph.tensors, graph.operators = list(graph.tensors), list(graph.operators)
+    graph.operators = list(graph.operators)
     made = {int(n) for op in ops for n in op.outputs} | {int(n) for n in graph.inputs}
     sources, inputs = [], []
     for position, op in enumerate(graph.operators):
@@ -98,9 +98,7 @@ def _apart(model: schema.ModelT, ops: list[schema.OperatorT]) -> tuple[bytes, li
                 sources.append(int(number))
                 own.inputs[place] = len(graph.tensors)
                 inputs.append(len(graph.tensors))
-                graph.tensors.append(copy.copy(graph.tensors[number]))
-                # A GPU looks its buffers up by name, and two ops may read the same tensor.
-                graph.tensors[-1].name = f"input{len(inputs)}".encode()
+                graph.tensors.append(_named(graph.tensors[number], len(graph.tensors)))
         graph.operators[position] = own
     graph.inputs = np.array(inputs, np.int32)
     graph.outputs = np.array([op.outputs[0] for op in ops], np.int32)
@@ -111,4 +109,13 @@ def _copy(model: schema.ModelT) -> tuple[schema.ModelT, schema.SubGraphT]:
     single = copy.copy(model)
     single.signatureDefs = []
     single.subgraphs = [copy.copy(model.subgraphs[0]), *model.subgraphs[1:]]
-    return single, single.subgraphs[0]
+    graph = single.subgraphs[0]
+    graph.tensors = [_named(one, number) for number, one in enumerate(graph.tensors)]
+    return single, graph
+
+
+def _named(tensor: schema.TensorT, number: int) -> schema.TensorT:
+    """The tensor with a name of its own: a GPU finds its buffers by name."""
+    tensor = copy.copy(tensor)
+    tensor.name = f"tensor{number}".encode()
+    return tensor
