@@ -5,7 +5,7 @@
 The targets are the host, LiteRT's AArch64 kernels and its GPU accelerator; those that need a
 set-up get it with `python tools/devices/setup.py arm64 gpu`. The U-Net is that of `unet_forms.py`
 with its full widths, but with one image of 32 x 32 pixels, which emulation can bear; all rows are
-random. The reference is LiteRT without a delegate on the host; where a file is off by more than
+random. The reference is XNNPACK on the host; where a file is off by more than
 its limit, each of its ops is compared by itself. Prints a table in Markdown.
 """
 
@@ -33,6 +33,7 @@ FORMS, MODES = ("dense", "factored"), ("float32", "float16", "int8")
 STEPS, RELATIVE, HALF = 1, 1e-5, 1e-2
 COLUMNS = {
     "host xnnpack": "host, XNNPACK",
+    "host none": "host",
     "arm64 none": "ARM64",
     "arm64 xnnpack": "ARM64, XNNPACK",
     "gpu float32": "GPU, float32",
@@ -41,19 +42,26 @@ COLUMNS = {
 Measure = Callable[[benchmark.Subject], benchmark.Result]
 
 
-def on_host(subject: benchmark.Subject) -> benchmark.Result:
-    """XNNPACK; no times, for the host is busy with the rest."""
-    answer = process.work(subject.content, subject.inputs, "xnnpack")
-    return benchmark.Result(
-        **subject.facts,
-        target="host",
-        device=host.device(),
-        tool=host.tool(),
-        delegate="xnnpack",
-        threads=1,
-        ops=benchmark.Ops(**answer.facts["ops"]),
-        **subject.scores(answer.outputs),
-    )
+def on_host(delegate: str) -> tuple[Measure, Run]:
+    """No times, for the host is busy with the rest."""
+
+    def run(content, inputs):
+        return process.work(content, inputs, delegate).outputs
+
+    def measure(subject: benchmark.Subject) -> benchmark.Result:
+        answer = process.work(subject.content, subject.inputs, delegate)
+        return benchmark.Result(
+            **subject.facts,
+            target="host",
+            device=host.device(),
+            tool=host.tool(),
+            delegate=delegate,
+            threads=1,
+            ops=benchmark.Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
+            **subject.scores(answer.outputs),
+        )
+
+    return measure, run
 
 
 def targets() -> dict[str, tuple[Measure, Run]]:
@@ -72,7 +80,7 @@ def targets() -> dict[str, tuple[Measure, Run]]:
         )
 
     found = [
-        (on_host, lambda *file: process.work(*file, "xnnpack").outputs),
+        *map(on_host, ("xnnpack", "none")),
         *map(on_arm64, arm64.DELEGATES),
         *map(on_gpu, gpu.PRECISIONS),
     ]

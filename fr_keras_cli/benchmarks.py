@@ -83,7 +83,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 def benchmark(files, targets, data, image_size, rows, tool, out, force, as_json, **options) -> None:
     """Run .tflite FILES, or .fr archives with a skeleton, and say how fast and how exact they are.
 
-    Outputs are compared with those of LiteRT's own CPU kernels on this machine: the largest
+    Outputs are compared with those of LiteRT's default on this machine's CPU, XNNPACK: the largest
     difference, in steps of an integer output or relative to the range of a float one. The ops are
     those that the delegate took. Exit code 1: a run failed.
     """

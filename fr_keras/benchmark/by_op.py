@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from fr_keras.benchmark import process
 from fr_keras.benchmark.profile import is_folded
+from fr_keras.benchmark.result import REFERENCE
 from fr_keras.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
 
@@ -58,7 +59,7 @@ def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     if strange:
         raise ValueError(f"the batch must be 1 in all tensors. Received: another in {strange}")
     opened = _opened(model, ops)
-    reference = process.work(opened, subject.inputs, "none").outputs
+    reference = process.work(opened, subject.inputs, REFERENCE).outputs
     values = dict(zip((int(n) for n in graph.inputs), subject.inputs, strict=True))
     values |= {int(op.outputs[0]): rows for op, rows in zip(ops, reference, strict=True)}
     content, sources = _apart(model, ops)

@@ -11,7 +11,7 @@ import numpy as np
 import fr_archive
 from fr_archive.container import load as load_archive_bytes
 from fr_keras.benchmark import process
-from fr_keras.benchmark.result import Agreement, Metric
+from fr_keras.benchmark.result import REFERENCE, Agreement, Metric
 from fr_keras.tflite import Runner
 from fr_keras.tflite.endpoints import by_input
 
@@ -45,8 +45,8 @@ class Subject:
 
     @functools.cached_property
     def reference(self) -> dict[str, np.ndarray]:
-        """The real outputs of LiteRT's own CPU kernels on the host, by name."""
-        return self.runner.real(process.work(self.content, self.inputs, "none").outputs)
+        """The real outputs of the CPU reference on the host, by name."""
+        return self.runner.real(process.work(self.content, self.inputs, REFERENCE).outputs)
 
     @property
     def facts(self) -> dict:
