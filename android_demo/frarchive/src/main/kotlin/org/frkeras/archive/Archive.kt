@@ -35,9 +35,9 @@ public class Archive private constructor(
      * Whoever runs the file verifies it as a flatbuffer before, as every interpreter does that is
      * given a file it cannot trust: the format promises its numbers, not its tables.
      *
-     * @param memory How many bytes the arrays of the expansion may take at a time. The format bounds
-     *   them; a phone may bound them more closely.
-     * @throws ArchiveException If there is no skeleton, or one that makes no sense or takes too much.
+     * @param memory How many bytes the arrays of the expansion may take at a time. The format
+     *   bounds them; a phone may bound them more closely.
+     * @throws ArchiveException If there is no skeleton, or it makes no sense or takes too much.
      * @throws java.io.IOException If [output] fails.
      */
     @JvmOverloads
@@ -48,7 +48,7 @@ public class Archive private constructor(
     /**
      * Returns the `.tflite` file, as [expand] writes it.
      *
-     * @throws ArchiveException If there is no skeleton, or one that makes no sense or takes too much.
+     * @throws ArchiveException If there is no skeleton, or it makes no sense or takes too much.
      */
     @JvmOverloads
     public fun expand(memory: Long = MOST_MEMORY): ByteArray {

@@ -2,8 +2,15 @@ package org.frkeras.archive
 
 private const val DEEPEST = 100
 private const val LONGEST_NUMBER = 32
-private val SHORT_ESCAPES =
-    mapOf('"' to '"', '\\' to '\\', 'b' to '\b', 'f' to '\u000c', 'n' to '\n', 'r' to '\r', 't' to '\t')
+private val SHORT_ESCAPES = mapOf(
+    '"' to '"',
+    '\\' to '\\',
+    'b' to '\b',
+    'f' to '\u000c',
+    'n' to '\n',
+    'r' to '\r',
+    't' to '\t',
+)
 private val WHOLE = Regex("0|-?[1-9][0-9]*")
 private val REAL = Regex("-?(0|[1-9][0-9]*)(\\.[0-9]+)?(e[+-][0-9]+)?")
 

@@ -69,7 +69,9 @@ private class Frame(private val input: InputStream) {
                 )
             }
         }
-        if (input.read() >= 0) throw ArchiveException("Nothing may follow the coefficients", position)
+        if (input.read() >= 0) {
+            throw ArchiveException("Nothing may follow the coefficients", position)
+        }
         if (Kind.ARCHITECTURE !in sections) {
             throw ArchiveException("The architecture must come first", HEADER_BYTES.toLong())
         }
@@ -81,7 +83,9 @@ private class Frame(private val input: InputStream) {
         var number = 0
         for (place in 0 until LONGEST_VARINT) {
             val byte = input.read()
-            if (byte < 0) throw ArchiveException("The file is cut before the coefficients", position)
+            if (byte < 0) {
+                throw ArchiveException("The file is cut before the coefficients", position)
+            }
             crc.update(byte)
             position++
             number = number or ((byte and 127) shl 7 * place)
@@ -90,7 +94,9 @@ private class Frame(private val input: InputStream) {
                 return number
             }
         }
-        throw ArchiveException("A section must begin with its kind and length in fewest bytes", begin)
+        throw ArchiveException(
+            "A section must begin with its kind and length in fewest bytes", begin,
+        )
     }
 
     private fun payload(code: Int, size: Int, keep: Boolean): ByteArray {

@@ -99,7 +99,7 @@ internal class Evaluator(
             Op.SQRT -> sqrt(inputs[0])
             Op.GATHER -> gather(inputs[0], inputs[1], axis, shape)
             Op.STARTS -> NdArray(shape, inputs[0].data.sliceArray(2 * shape[0] until 3 * shape[0]))
-            Op.TILE -> NdArray(shape, DoubleArray(shape[0]) { inputs[0].data[it % inputs[0].data.size] })
+            Op.TILE -> tile(inputs[0].data, shape)
             Op.CONCATENATE -> concatenate(inputs[0], inputs[1], axis, shape)
         }
     }
@@ -148,6 +148,9 @@ internal class Evaluator(
         }
         return NdArray(shape, out)
     }
+
+    private fun tile(vector: DoubleArray, shape: IntArray) =
+        NdArray(shape, DoubleArray(shape[0]) { vector[it % vector.size] })
 
     private fun divide(a: NdArray, b: NdArray, shape: IntArray): NdArray {
         if (b.data.any { it == 0.0 }) throw ArchiveException("No recipe: DIVIDE by 0")

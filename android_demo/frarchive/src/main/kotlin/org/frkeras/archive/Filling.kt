@@ -45,7 +45,8 @@ internal class Filling(
         bytes.order(ByteOrder.LITTLE_ENDIAN)
         when (part) {
             Part.KERNEL -> kernel.data.forEachIndexed { place, real ->
-                bytes.put(Math.rint(real / scale(place / width)).coerceIn(-MOST, MOST).toInt().toByte())
+                val whole = Math.rint(real / scale(place / width))
+                bytes.put(whole.coerceIn(-MOST, MOST).toInt().toByte())
             }
             Part.SCALES -> scales.forEach(bytes::putFloat)
             Part.BIAS -> for (channel in 0 until channels) {

@@ -1,6 +1,6 @@
 package org.frkeras.archive
 
-/** `sum over u, ascending, from 0.0, of a[.., u, ..] * matrix[u, x]`, with `x` in the place of `u`. */
+/** Sums `a[.., u, ..] * matrix[u, x]` over `u`, ascending, from 0.0; `x` takes the place of `u`. */
 internal fun contract(a: NdArray, matrix: NdArray, axis: Int, shape: IntArray): NdArray {
     val (terms, length) = matrix.shape
     val outer = shape.count(0 until axis)

@@ -44,7 +44,12 @@ internal class Node(val op: Op, val inputs: IntArray, val numbers: LongArray) : 
  * @property scaleAt The word of the file at which the scale of its input is, a float32.
  * @property byChannel Whether each output channel has a scale of its own.
  */
-internal class Site(val kernel: Int, val bias: Int?, val scaleAt: Long, val byChannel: Boolean) : Step
+internal class Site(
+    val kernel: Int,
+    val bias: Int?,
+    val scaleAt: Long,
+    val byChannel: Boolean,
+) : Step
 
 /** What of a site's constants fills a gap; its place here is its code in a file. */
 internal enum class Part { KERNEL, SCALES, BIAS, BIAS_SCALES }

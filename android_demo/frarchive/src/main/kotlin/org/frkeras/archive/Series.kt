@@ -28,7 +28,7 @@ internal fun readSeries(section: Section, order: Order): List<Quantized> {
 private fun readTable(decoder: RangeDecoder, size: Int): Pair<IntArray, IntArray> {
     val number = Numbers().magnitude(decoder)
     if (number > MOST_SERIES) {
-        throw decoder.refused("A section holds at most $MOST_SERIES tensors or vectors, not $number")
+        throw decoder.refused("A section has at most $MOST_SERIES tensors or vectors, not $number")
     }
     val most = minOf(MOST_NUMBERS.toLong(), FREE_NUMBERS + MOST_NUMBERS_A_BYTE * size.toLong())
     val counts = IntArray(number)
@@ -45,7 +45,9 @@ private fun readTable(decoder: RangeDecoder, size: Int): Pair<IntArray, IntArray
         if (count < 0 || step < STEPS.first || step > STEPS.last) {
             throw decoder.refused("A series has no count of $count or no step $step")
         }
-        if (total > most) throw decoder.refused("$size bytes hold at most $most numbers, not $total")
+        if (total > most) {
+            throw decoder.refused("$size bytes hold at most $most numbers, not $total")
+        }
         counts[one] = count.toInt()
         steps[one] = step.toInt()
     }

@@ -76,7 +76,7 @@ private class Layout(private val program: Program, shapes: Shapes) {
             end = start + bytes / 4
             if (end > words) {
                 throw ArchiveException(
-                    "Gaps follow one another inside of the $words words of the file, not up to $end",
+                    "Gaps follow one another inside of the $words words of a file, not up to $end",
                 )
             }
             starts[place] = start.toInt()
@@ -109,7 +109,8 @@ private class Layout(private val program: Program, shapes: Shapes) {
     fun word(word: Int, data: List<ByteArray>): Int? {
         if (word >= words) return null
         val gap = gapAt(word) ?: return kept(word)
-        return ByteBuffer.wrap(data[gap]).order(ByteOrder.LITTLE_ENDIAN).getInt(4 * (word - starts[gap]))
+        val bytes = ByteBuffer.wrap(data[gap]).order(ByteOrder.LITTLE_ENDIAN)
+        return bytes.getInt(4 * (word - starts[gap]))
     }
 
     fun write(output: OutputStream, data: List<ByteArray>) {
@@ -123,7 +124,8 @@ private class Layout(private val program: Program, shapes: Shapes) {
     }
 
     private fun writeKept(output: OutputStream, from: Int, to: Int) {
-        val chunk = ByteBuffer.allocate(minOf(CHUNK, 4 * (to - from))).order(ByteOrder.LITTLE_ENDIAN)
+        val chunk = ByteBuffer.allocate(minOf(CHUNK, 4 * (to - from)))
+        chunk.order(ByteOrder.LITTLE_ENDIAN)
         for (word in from until to) {
             if (!chunk.hasRemaining()) {
                 output.write(chunk.array())
