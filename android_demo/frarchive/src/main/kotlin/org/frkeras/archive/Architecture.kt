@@ -5,6 +5,9 @@ import java.util.zip.CRC32
 private const val MOST_TEXT = 1 shl 21
 private const val DICTIONARY_CRC = 0xAE536979
 
+// From the root: a shrinker may rename the package of the class, and leaves the file.
+private const val DICTIONARY = "/org/frkeras/archive/dictionary.txt"
+
 /** Which network the numbers of an archive belong to, as canonical JSON. Nothing in it can run. */
 public sealed interface Architecture {
     /**
@@ -58,10 +61,11 @@ private fun parsed(text: String): Architecture {
 
 /** The text with which the window of an architecture begins, a part of the format. */
 private val dictionary: ByteArray by lazy {
-    val stream = Architecture::class.java.getResourceAsStream("dictionary.txt")
-        ?: error("`dictionary.txt` must be packed beside the classes of org.frkeras.archive")
+    val stream = checkNotNull(Architecture::class.java.getResourceAsStream(DICTIONARY)) {
+        "`$DICTIONARY` must be packed with the classes"
+    }
     val bytes = stream.use { it.readBytes() }
     val crc = CRC32().apply { update(bytes, 0, bytes.size) }
-    check(crc.value == DICTIONARY_CRC) { "`dictionary.txt` is not the dictionary of the format" }
+    check(crc.value == DICTIONARY_CRC) { "`$DICTIONARY` is not the dictionary of the format" }
     bytes
 }
