@@ -6,7 +6,7 @@
 LeNet-5 and the paper's U-Net of 31 million weights, both with random coefficients, are packed with
 their skeletons and expanded to their .tflite files, which have to be the same. A process does it
 once or some times; time is that of reading, decoding, expanding and writing, without the start of
-the process. Memory is the largest resident size of the process, beside that of one that does
+the process. Memory is the largest resident size of the process, beside that of one that expands
 nothing, and for the JVM also the smallest heap with which it succeeds. This says nothing about the
 time on a phone.
 """
@@ -14,11 +14,11 @@ time on a phone.
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -37,14 +37,23 @@ for _ in range(int(sys.argv[3])):
     archive = fr_archive.decode(Path(sys.argv[1]).read_bytes())
     Path(sys.argv[2]).write_bytes(fr_archive.expand(archive))
     print((time.perf_counter() - begin) * 1e3)
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
 
 
-def pack(folder: Path) -> dict[str, Path]:
-    """Packs the two networks, unless their files are there."""
+def archives(folder: Path) -> dict[str, Path]:
+    """The archives of the two networks, packed unless they are there."""
     paths = {name: folder / f"{name}.fr" for name in ("lenet5", "unet")}
-    if all(path.exists() for path in paths.values()):
-        return paths
+    if not all(path.exists() for path in paths.values()):
+        # Not in this process: what it once held would count as memory of those that it starts.
+        packing = multiprocessing.get_context("spawn").Process(target=pack, args=(paths,))
+        packing.start()
+        packing.join()
+    return paths
+
+
+def pack(paths: dict[str, Path]) -> None:
+    """Packs the two networks."""
     import keras
     from archive_unet import network
 
@@ -58,46 +67,41 @@ def pack(folder: Path) -> dict[str, Path]:
         shape = (8, *model.inputs[0].shape[1:])
         rows = np.random.default_rng(1).random(shape, np.float32)
         save_archive(model, paths[name], calibration=rows, skeleton={"calibration": rows})
-    return paths
 
 
-def run(command: list[str]) -> tuple[int, float, str]:
-    """Runs a process: its exit status, its largest resident size in MB, and what it printed."""
-    with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        return process.returncode, usage.ru_maxrss / 1024, out.read().decode()
+def run(command: list[str], path: Path, runs: int) -> tuple[list[float], float]:
+    """Expands a file so many times: milliseconds of each, and the largest resident size in MB."""
+    arguments = [str(path), str(path.with_suffix(".tflite")), str(runs)]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, check=True, capture_output=True)
+    *times, kilobytes = map(float, done.stdout.split())
+    return times, kilobytes / 1024
 
 
 def measured(command: list[str], path: Path) -> dict:
-    """What a command takes that expands a file: arguments are archive, output and runs."""
-    output = path.with_suffix(".tflite")
-    status, idle, _ = run([*command, str(path), str(output), "0"])
-    once_status, once, _ = run([*command, str(path), str(output), "1"])
-    often_status, often, printed = run([*command, str(path), str(output), str(RUNS)])
-    if status or once_status or often_status:
-        raise SystemExit(f"error: {' '.join(command[:3])} ... failed; run `make android` first")
-    times = [float(line) for line in printed.split()]
+    """What a command takes that expands a file."""
+    _, idle = run(command, path, 0)
+    _, once = run(command, path, 1)
+    times, often = run(command, path, RUNS)
     return {
         "first_ms": round(times[0], 1),
         "median_ms": round(statistics.median(times[1:]), 1),
         "idle_mb": round(idle, 1),
         "once_mb": round(once, 1),
         f"peak_mb_of_{RUNS}": round(often, 1),
-        "sha256": hashlib.sha256(output.read_bytes()).hexdigest(),
+        "sha256": hashlib.sha256(path.with_suffix(".tflite").read_bytes()).hexdigest(),
     }
 
 
 def smallest_heap(command: list[str], path: Path) -> int:
-    """The smallest heap in MB with which the JVM expands a file once."""
-    low, high = 1, LARGEST_HEAP  # fails, succeeds
-    while high - low > 1:
-        middle = (low + high) // 2
-        heap = [command[0], f"-Xmx{middle}m", *command[1:]]
-        failed, _, _ = run([*heap, str(path), str(path.with_suffix(".tflite")), "1"])
-        low, high = (middle, high) if failed else (low, middle)
+    """The smallest heap in MB, an even number as the JVM rounds it, that expands a file once."""
+    low, high = 0, LARGEST_HEAP  # fails, succeeds
+    while high - low > 2:
+        middle = (low + high) // 4 * 2
+        try:
+            run([command[0], f"-Xmx{middle}m", *command[1:]], path, 1)
+            high = middle
+        except subprocess.CalledProcessError:
+            low = middle
     return high
 
 
@@ -123,7 +127,7 @@ def main() -> None:
     result = {"benchmark": "archive_jvm", "environment": environment(), "runs": RUNS}
     version = subprocess.run([java[0], "-version"], capture_output=True, text=True, check=True)
     result["environment"]["java"] = version.stderr.split('"')[1]
-    for name, path in pack(arguments.archives).items():
+    for name, path in archives(arguments.archives).items():
         python = measured([sys.executable, "-c", _PYTHON], path)
         jvm = measured(java, path)
         if python["sha256"] != jvm["sha256"]:
