@@ -66,12 +66,13 @@ def test_jars_are_fetched_by_maven_and_checked(tools, tmp_path, monkeypatch):
     bins, root = tmp_path / "bin", tmp_path / "root"
     bins.mkdir()
     monkeypatch.setenv("PATH", str(bins), prepend=":")
-    fake_maven(bins, f"grep -q {jar.artifact} pom.xml && printf 'a jar' > {jar.file}")
+    target = r"$(sed -n 's/.*<outputDirectory>\(.*\)<\/outputDirectory>.*/\1/p' pom.xml)"
+    fake_maven(bins, f"grep -q {jar.artifact} pom.xml && printf 'a jar' > {target}/{jar.file}")
     (path,) = jars.fetch([jar], root)[jar.use]
     assert path.read_bytes() == b"a jar"
     assert [entry.name for entry in root.iterdir()] == ["jars"]
     path.unlink()
-    fake_maven(bins, f"printf 'not it' > {jar.file}")
+    fake_maven(bins, f"printf 'not it' > {target}/{jar.file}")
     with pytest.raises(jars.SetupError, match="SHA-256"):
         jars.fetch([jar], root)
     assert not path.exists()

@@ -37,6 +37,10 @@ class Jar:
     sha256: str
 
     @property
+    def name(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+    @property
     def file(self) -> str:
         return f"{self.artifact}-{self.version}.jar"
 
@@ -69,7 +73,6 @@ def fetch(jars: Sequence[Jar], root: Path) -> dict[str, list[Path]]:
             for jar in missing:
                 _check(jar, Path(partial) / jar.file)
                 (Path(partial) / jar.file).rename(files / jar.file)
-        shutil.rmtree(root / "repository", ignore_errors=True)
     found: dict[str, list[Path]] = {}
     for jar in jars:
         _check(jar, files / jar.file)
@@ -79,37 +82,56 @@ def fetch(jars: Sequence[Jar], root: Path) -> dict[str, list[Path]]:
 
 def _copy(jars: Sequence[Jar], target: Path, repository: Path) -> None:
     """Has Maven copy jars into a folder, without what they depend on: the list is complete."""
-    maven = shutil.which("mvn")
-    if maven is None:
+    items = "".join(f"<artifactItem>{coordinates(jar.name)}</artifactItem>" for jar in jars)
+    options = f"<artifactItems>{items}</artifactItems><outputDirectory>{target}</outputDirectory>"
+    maven(_PLUGIN, "copy", f"<configuration>{options}</configuration>", repository)
+
+
+def maven(
+    plugin: str,
+    goal: str,
+    options: str,
+    repository: Path,
+    project: str = "",
+) -> None:
+    """Runs one goal of a plugin of Maven.
+
+    Args:
+        plugin: Its group, artifact and version, with colons between.
+        options: XML that configures it.
+        repository: The folder into which Maven loads what it needs.
+        project: XML of the project on which it runs.
+
+    Raises:
+        SetupError: If Maven is missing or fails; with what it said.
+    """
+    command = shutil.which("mvn")
+    if command is None:
         raise SetupError("`mvn` is missing: install Maven 3.6 or newer (on Debian: maven)")
-    (target / "pom.xml").write_text(_project(jars))
-    command = [maven, "-B", "-q", f"-Dmaven.repo.local={repository}", f"{_PLUGIN}:copy"]
-    done = subprocess.run(
-        [*command, f"-DoutputDirectory={target}"],
-        cwd=target,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pom.xml").write_text(
+            "<project><modelVersion>4.0.0</modelVersion><groupId>fr_keras</groupId>"
+            f"<artifactId>android</artifactId><version>1</version>{project}<build><plugins>"
+            f"<plugin>{coordinates(plugin)}{options}</plugin></plugins></build></project>\n"
+        )
+        done = subprocess.run(
+            [command, "-B", "-q", f"-Dmaven.repo.local={repository}", f"{plugin}:{goal}"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     if done.returncode:
-        said = "\n  ".join([line for line in done.stdout.splitlines() if "ERROR" in line][:4])
-        raise SetupError(f"Maven cannot fetch the jars: it needs Maven Central\n  {said}")
+        said = "\n  ".join([line for line in done.stdout.splitlines() if "ERROR" in line][:6])
+        raise SetupError(f"`mvn {plugin}:{goal}` failed; it needs Maven Central\n  {said}")
 
 
-def _project(jars: Sequence[Jar]) -> str:
-    items = "".join(
-        f"<artifactItem><groupId>{jar.group}</groupId><artifactId>{jar.artifact}</artifactId>"
-        f"<version>{jar.version}</version></artifactItem>"
-        for jar in jars
-    )
-    group, artifact, version = _PLUGIN.split(":")
+def coordinates(name: str) -> str:
+    """Returns the XML of a group, an artifact and a version with colons between."""
+    group, artifact, version = name.split(":")
     return (
-        "<project><modelVersion>4.0.0</modelVersion><groupId>fr_keras</groupId>"
-        "<artifactId>jars</artifactId><version>1</version><packaging>pom</packaging><build>"
-        f"<plugins><plugin><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
-        f"<version>{version}</version><configuration><artifactItems>{items}</artifactItems>"
-        "</configuration></plugin></plugins></build></project>\n"
+        f"<groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
     )
 
 

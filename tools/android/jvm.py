@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import api
 import jars
 from jars import SetupError
 
@@ -117,12 +118,15 @@ def main() -> int:
     optional = parser.parse_args().if_possible
     try:
         java()
-        found = jars.fetch(jars.listed(), jars.folder().resolve())
+        root = jars.folder().resolve()
+        found = jars.fetch(jars.listed(), root)
     except SetupError as error:
         print(f"{'not run' if optional else 'error'}: {error}", file=sys.stderr)
         return 0 if optional else 1
     try:
         classes = compile_module(found)
+        print("android: comparing with the classes of Android 8.0", flush=True)
+        api.check(classes[0], root)
         passed = run_tests(found, classes, write_corpus())
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
