@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all lint wheel clean
+.PHONY: demo test test-all android lint wheel clean
 
 demo: $(READY)
 	$(BIN)/fr-keras demo --force
@@ -13,6 +13,9 @@ test: $(READY) lint
 
 test-all: $(READY) lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+android: $(READY)
+	$(BIN)/python tools/android/jvm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

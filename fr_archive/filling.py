@@ -89,9 +89,9 @@ def fill(kernel: np.ndarray, bias: np.ndarray | None, scale: float, by_channel: 
     scales = _scales(np.abs(rows).max(1), np.abs(bias), scale)
     if not by_channel:
         scales = scales.max(keepdims=True)
-    scales = scales.astype(np.float32)
-    exact = scales.astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
+        scales = scales.astype(np.float32)
+        exact = scales.astype(np.float64)
         bias_scales = (scale * exact).astype(np.float32)
     if not (np.isfinite(exact).all() and exact.all()) or not (
         np.isfinite(bias_scales).all() and bias_scales.all()

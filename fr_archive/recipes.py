@@ -7,18 +7,16 @@ rounded by itself, sums from the first term to the last.
 
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from fr_archive import corners
+from fr_archive.budget import Budget
 from fr_archive.cosines import cosines
 from fr_archive.errors import ArchiveError
 
-#: Numbers of one array and of all arrays together, and operations in all.
-MOST_ELEMENTS = 1 << 23
-MOST_HELD = 1 << 25
-MOST_WORK = 1 << 31
 _LONGEST_VECTOR = 1 << 12
 
 
@@ -124,7 +122,7 @@ class Kitchen:
     def __init__(self, source: Source):
         self._source = source
         self._done: dict[int, tuple[Node, np.ndarray]] = {}
-        self._work = self._held = 0
+        self._budget = Budget()
 
     def array(self, node: Node) -> np.ndarray:
         """Returns what a node gives, in float64."""
@@ -134,21 +132,13 @@ class Kitchen:
                 result = _OPERATIONS[node.op](self, node.numbers, *arrays)
             except (ValueError, IndexError, TypeError) as error:
                 raise ArchiveError(f"No recipe: {node.op.name} on these: {error}") from None
-            self._held += result.size
-            if self._held > MOST_HELD:
-                raise ArchiveError(f"Recipes hold at most {MOST_HELD} numbers at a time")
+            self._budget.hold(result.shape)
             self._done[id(node)] = node, result
         return self._done[id(node)][1]
 
-    def _spend(self, shape: Sequence[int], terms: int = 1) -> None:
-        """Refuses an array that is too large, and work beyond the limit, before it is done."""
-        size = math.prod(shape)
-        self._work += size * terms
-        if size > MOST_ELEMENTS or self._work > MOST_WORK:
-            raise ArchiveError(
-                f"Recipes make arrays of at most {MOST_ELEMENTS} numbers in at most {MOST_WORK} "
-                f"operations. Received: an array of shape {tuple(shape)}"
-            )
+    def count_filling(self, kernel: Node) -> None:
+        """Counts the work of filling a kernel, before it is done: many sites may have the same."""
+        self._budget.spend(self.array(kernel).shape)
 
     def _coefficients(self, numbers):
         tensor, *rest = numbers
@@ -156,19 +146,19 @@ class Kitchen:
         corner, weights = rest[:rank], rest[rank:]
         if not rank or len(rest) % 2 or min(rest) < 1 or max(weights) > 1 << 20:
             raise ValueError("a corner has one length and one weight an axis")
-        self._spend([rank, *corner])  # the indices, from which the order comes
+        self._budget.spend([rank, *corner])  # the indices, from which the order comes
         series = self._source.coefficients(tensor)
         if len(series) > math.prod(corner):
             raise ValueError(f"{len(series)} coefficients do not fit into a corner of {corner}")
         values = np.zeros(corner)
-        values.flat[_order(corner, weights)[: len(series)]] = series
+        values.flat[corners.order(corner, weights)[: len(series)]] = series
         return values
 
     def _vectors(self, numbers, least=None):
         first, length, total = numbers
         if not 1 <= length <= _LONGEST_VECTOR:
             raise ValueError(f"a vector has at most {_LONGEST_VECTOR} numbers, and one at least")
-        self._spend([total], length)
+        self._budget.spend([total], length)
         parts = [
             self._source.vector(first + place, min(length, total - place * length))
             for place in range(-(-total // length))
@@ -183,7 +173,7 @@ class Kitchen:
         length, rows, start, stop = numbers
         if not (0 <= start < stop <= length and 1 <= rows <= length):
             raise ValueError(f"a matrix of {rows} rows of {length} has no columns {start}:{stop}")
-        self._spend([rows, length])
+        self._budget.spend([rows, length])
         return cosines(length, rows)[:, start:stop]
 
     def _scalar(self, numbers):
@@ -196,7 +186,7 @@ class Kitchen:
     def _segments(self, numbers):
         if not numbers or len(numbers) % 2:
             raise ValueError("there are two numbers a channel")
-        self._spend([3, sum(numbers)])
+        self._budget.spend([3, sum(numbers)])
         channels = len(numbers) // 2
         sides = np.repeat(np.arange(len(numbers)), numbers)
         starts = np.concatenate([np.arange(n) for n in numbers])
@@ -209,7 +199,7 @@ class Kitchen:
         array = np.moveaxis(array, axis, -1)
         if array.shape[-1] != terms:
             raise ValueError(f"an axis of {array.shape[-1]} and a matrix of {terms} rows")
-        self._spend([*array.shape[:-1], length], max(1, terms))
+        self._budget.spend([*array.shape[:-1], length], max(1, terms))
         total = np.zeros((*array.shape[:-1], length))
         for u in range(terms):
             total = total + array[..., u : u + 1] * matrix[u]
@@ -223,36 +213,41 @@ class Kitchen:
 
     def _kron(self, numbers, a, b):
         (n, m), (k, p) = a.shape, b.shape
-        self._spend([n * k, m * p])
+        self._budget.spend([n * k, m * p])
         return (a[:, None, :, None] * b[None, :, None, :]).reshape(n * k, m * p)
 
     def _binary(self, function, a, b):
-        self._spend(np.broadcast_shapes(a.shape, b.shape))
+        self._budget.spend(np.broadcast_shapes(a.shape, b.shape))
         return function(a, b)
 
     def _sqrt(self, numbers, array):
-        if array.size and array.min() < 0:
+        if (array < 0).any():
             raise ValueError("the root of a number below 0")
         return np.sqrt(array)
 
     def _gather(self, numbers, array, segments):
         (axis,) = numbers
-        channels, signs = segments[0].astype(np.int64), segments[1]
+        signs = _segments(segments)[1]
+        channels = segments[0].astype(np.int64)
+        if (channels < 0).any() or (channels != segments[0]).any():
+            raise ValueError("a channel is a whole number from 0 on")
         array = np.moveaxis(array, axis, -1)
-        self._spend([*array.shape[:-1], len(channels)])
+        self._budget.spend([*array.shape[:-1], len(channels)])
         return np.moveaxis(array[..., channels] * signs, -1, axis)
 
     def _starts(self, numbers, segments):
-        return segments[2]
+        return _segments(segments)[2]
 
     def _tile(self, numbers, array):
         (count,) = numbers
-        self._spend([len(array), count])
+        if array.ndim != 1:
+            raise ValueError("it repeats a vector")
+        self._budget.spend([len(array), count])
         return np.tile(array, count)
 
     def _concatenate(self, numbers, a, b):
         (axis,) = numbers
-        self._spend([a.size + b.size])
+        self._budget.spend([a.size + b.size])
         return np.concatenate([a, b], axis)
 
 
@@ -279,16 +274,13 @@ _OPERATIONS = {
 }
 
 
+def _segments(array: np.ndarray) -> np.ndarray:
+    if array.ndim != 2 or len(array) != 3:
+        raise ValueError("segments are three rows")
+    return array
+
+
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not np.all(b):
         raise ValueError("a division by 0")
     return np.divide(a, b)
-
-
-def _order(corner: Sequence[int], weights: Sequence[int]) -> np.ndarray:
-    """The flat indices of a corner in zigzag order: weighted sum, then the axes of the tie rule."""
-    indices = np.indices(corner).reshape(len(corner), -1)
-    total = sum(w * index for w, index in zip(weights, indices, strict=True))
-    last = len(corner) - 1
-    ties = [axis for axis in (last, last - 1) if axis >= 0] + list(range(last - 1))
-    return np.lexsort([*(indices[axis] for axis in reversed(ties)), total])

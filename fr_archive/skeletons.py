@@ -8,7 +8,7 @@ it is the same for all tables of a layout, and costs nothing.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: So
     Raises:
         ArchiveError: If the recipes do not give these bytes, or the rest is too long.
     """
-    filled = _filled(sites, [_scale(content, site) for site in sites], Kitchen(source))
+    filled = list(_filled(sites, [_scale(content, site) for site in sites], Kitchen(source)))
     data = [_padded(filled[gap.site].data(gap.part)) for gap in gaps]
     for gap, one in zip(gaps, data, strict=True):
         if content[gap.start : gap.start + len(one)] != one:
@@ -90,25 +90,25 @@ def expand(payload: bytes, source: Source) -> bytes:
     words = np.zeros(size // 4, "<i4")
     words[kept] = _turned(np.frombuffer(template, "<i4").astype(np.int64), kept, size)
     content = bytearray(words.tobytes())
-    filled = _filled(reader.sites, [_scale(content, site) for site in reader.sites], kitchen)
+    places: dict[int, list[tuple[int, Part]]] = {}
     for start, (_, site, part) in zip(starts, gaps, strict=True):
-        data = filled[site].data(part)
-        content[start : start + len(data)] = data
+        places.setdefault(site, []).append((start, part))
+    filled = _filled(reader.sites, [_scale(content, site) for site in reader.sites], kitchen)
+    for number, one in enumerate(filled):  # one at a time: there may be many of a large kernel
+        for start, part in places.get(number, ()):
+            data = one.data(part)
+            content[start : start + len(data)] = data
     if content[4:8] != _IDENTIFIER:
         raise ArchiveError("What a skeleton makes is no TFLite flatbuffer")
     return bytes(content)
 
 
-def _filled(sites: Sequence[Site], scales: Sequence[float], kitchen: Kitchen) -> list[Filled]:
-    return [
-        fill(
-            kitchen.array(site.kernel),
-            None if site.bias is None else kitchen.array(site.bias),
-            scale,
-            site.by_channel,
-        )
-        for site, scale in zip(sites, scales, strict=True)
-    ]
+def _filled(sites: Sequence[Site], scales: Sequence[float], kitchen: Kitchen) -> Iterator[Filled]:
+    for site in sites:
+        kitchen.count_filling(site.kernel)
+    for site, scale in zip(sites, scales, strict=True):
+        bias = None if site.bias is None else kitchen.array(site.bias)
+        yield fill(kitchen.array(site.kernel), bias, scale, site.by_channel)
 
 
 def _scale(content: bytes, site: Site) -> float:

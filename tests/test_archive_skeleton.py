@@ -286,6 +286,13 @@ SITE = (31, 1, 0, 0, 1)
         (program(size=1 << 30), "no number up to"),
         (program(words=bytes(32)), "no TFLite flatbuffer"),
         (b"", "ends too early|no number"),
+        # Without these rules a few bytes take any memory or time, or readers differ.
+        (program(ONE, (8, 1, 33, *(33 * (1,)))), "32 axes"),
+        (program((1, 3, 0, 1, 0), (8, 1, 2, 0, 1 << 24)), "an array of shape"),
+        (program((3, 4, 4, 4, 0, 4), (17, 1, 1, 1 << 30)), "repeats a vector"),
+        (program((3, 4, 4, 4, 0, 4), (16, 1, 0)), "three rows"),
+        (program((3, 4, 3, 3, 0, 3), (15, 1, 1, 1, 0)), "whole number"),
+        (program((3, 4, 1024, 1024, 0, 1024), *(2100 * [SITE]), words=bytes(32)), "operations"),
     ],
 )
 def test_hostile_skeletons(packed, payload, message):

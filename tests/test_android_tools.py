@@ -1,0 +1,99 @@
+"""What `make android` is made of; the tests on the JVM themselves are in `android_demo`."""
+
+import dataclasses
+import hashlib
+import importlib
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "android_demo"
+
+
+@pytest.fixture
+def tools(monkeypatch):
+    """The modules of `tools/android`."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools" / "android"))
+    return importlib.import_module("jars"), importlib.import_module("jvm")
+
+
+def test_the_dictionary_is_that_of_python():
+    packed = DEMO / "frarchive/src/main/resources/org/frkeras/archive/dictionary.txt"
+    assert packed.read_bytes() == (ROOT / "fr_archive" / "dictionary.txt").read_bytes()
+
+
+def test_gradle_takes_the_same_versions(tools):
+    jars, _ = tools
+    catalog = tomllib.loads((DEMO / "gradle" / "libs.versions.toml").read_text())["versions"]
+    versions = {jar.artifact: jar.version for jar in jars.listed()}
+    assert versions["kotlin-compiler-embeddable"] == catalog["kotlin"]
+    assert versions["kotlin-stdlib"] == catalog["kotlin"]
+    assert versions["junit-platform-console-standalone"] == catalog["junitPlatform"]
+    assert catalog["junit"].split(".")[1:] == catalog["junitPlatform"].split(".")[1:]
+
+
+def test_no_line_of_kotlin_is_longer_than_those_of_python():
+    for path in DEMO.rglob("*.kt"):
+        assert max(map(len, path.read_text().splitlines())) <= 100, path
+
+
+def with_content(jar, content: bytes):
+    return dataclasses.replace(jar, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_jars_that_are_there_are_checked(tools, tmp_path):
+    jars, _ = tools
+    jar = with_content(jars.listed()[0], b"a jar")
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / jar.file).write_bytes(b"a jar")
+    assert jars.fetch([jar], tmp_path) == {jar.use: [tmp_path / "jars" / jar.file]}
+    (tmp_path / "jars" / jar.file).write_bytes(b"another")
+    with pytest.raises(jars.SetupError, match="not the file of the list"):
+        jars.fetch([jar], tmp_path)
+
+
+def fake_maven(folder: Path, script: str) -> None:
+    (folder / "mvn").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "mvn").chmod(0o755)
+
+
+def test_jars_are_fetched_by_maven_and_checked(tools, tmp_path, monkeypatch):
+    jars, _ = tools
+    jar = with_content(jars.listed()[0], b"a jar")
+    bins, root = tmp_path / "bin", tmp_path / "root"
+    bins.mkdir()
+    monkeypatch.setenv("PATH", str(bins), prepend=":")
+    target = r"$(sed -n 's/.*<outputDirectory>\(.*\)<\/outputDirectory>.*/\1/p' pom.xml)"
+    fake_maven(bins, f"grep -q {jar.artifact} pom.xml && printf 'a jar' > {target}/{jar.file}")
+    (path,) = jars.fetch([jar], root)[jar.use]
+    assert path.read_bytes() == b"a jar"
+    assert [entry.name for entry in root.iterdir()] == ["jars"]
+    path.unlink()
+    fake_maven(bins, f"printf 'not it' > {target}/{jar.file}")
+    with pytest.raises(jars.SetupError, match="SHA-256"):
+        jars.fetch([jar], root)
+    assert not path.exists()
+    fake_maven(bins, "echo '[ERROR] no route to anywhere'; exit 1")
+    with pytest.raises(jars.SetupError, match="no route"):
+        jars.fetch([jar], root)
+
+
+def test_what_is_missing_is_said(tools, tmp_path, monkeypatch, capsys):
+    _, jvm = tools
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(sys, "argv", ["jvm.py"])
+    assert jvm.main() == 1
+    assert "error: `java` is missing: install a JDK" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["jvm.py", "--if-possible"])
+    assert jvm.main() == 0
+    assert "not run: `java` is missing" in capsys.readouterr().err
+    # Java alone does not do.
+    (tmp_path / "java").symlink_to("/bin/true")
+    monkeypatch.setenv("FR_KERAS_ANDROID", str(tmp_path / "android"))
+    monkeypatch.setattr(sys, "argv", ["jvm.py"])
+    assert jvm.main() == 1
+    assert "`mvn` is missing" in capsys.readouterr().err

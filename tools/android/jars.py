@@ -1,0 +1,144 @@
+"""The jars of `jars.json` in a private folder: Kotlin's compiler, its library, and JUnit.
+
+Maven fetches them, from where the machine's own settings say, into a repository inside of that
+folder; a jar counts only with the SHA-256 of the list.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LIST = Path(__file__).with_name("jars.json")
+_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+
+
+class SetupError(RuntimeError):
+    """What the tests need cannot be had here; says what that is."""
+
+
+@dataclass(frozen=True)
+class Jar:
+    """A jar of Maven Central.
+
+    Attributes:
+        use: What it is for: "compiler", "library" or "tests".
+    """
+
+    use: str
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+    @property
+    def file(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
+
+
+def folder() -> Path:
+    """The private folder: that of FR_KERAS_ANDROID, or one in the cache of the user."""
+    given = os.environ.get("FR_KERAS_ANDROID")
+    return Path(given) if given else Path.home() / ".cache" / "fr_keras" / "android"
+
+
+def listed() -> list[Jar]:
+    """Returns the jars of the list."""
+    return [Jar(**entry) for entry in json.loads(_LIST.read_text())]
+
+
+def fetch(jars: Sequence[Jar], root: Path) -> dict[str, list[Path]]:
+    """Returns the files of the jars by use, fetched where they are not there yet.
+
+    Raises:
+        SetupError: If Maven is missing, or fails, or a file is not the one of the list.
+    """
+    files = root / "jars"
+    files.mkdir(parents=True, exist_ok=True)
+    missing = [jar for jar in jars if not (files / jar.file).exists()]
+    if missing:
+        print(f"android: fetching {len(missing)} jars into {files}", flush=True)
+        # In a folder of its own: a file in `jars` is always whole, and the one of the list.
+        with tempfile.TemporaryDirectory(dir=root, prefix="fetching-") as partial:
+            _copy(missing, Path(partial), root / "repository")
+            for jar in missing:
+                _check(jar, Path(partial) / jar.file)
+                (Path(partial) / jar.file).rename(files / jar.file)
+    found: dict[str, list[Path]] = {}
+    for jar in jars:
+        _check(jar, files / jar.file)
+        found.setdefault(jar.use, []).append(files / jar.file)
+    return found
+
+
+def _copy(jars: Sequence[Jar], target: Path, repository: Path) -> None:
+    """Has Maven copy jars into a folder, without what they depend on: the list is complete."""
+    items = "".join(f"<artifactItem>{coordinates(jar.name)}</artifactItem>" for jar in jars)
+    options = f"<artifactItems>{items}</artifactItems><outputDirectory>{target}</outputDirectory>"
+    maven(_PLUGIN, "copy", f"<configuration>{options}</configuration>", repository)
+
+
+def maven(
+    plugin: str,
+    goal: str,
+    options: str,
+    repository: Path,
+    project: str = "",
+) -> None:
+    """Runs one goal of a plugin of Maven.
+
+    Args:
+        plugin: Its group, artifact and version, with colons between.
+        options: XML that configures it.
+        repository: The folder into which Maven loads what it needs.
+        project: XML of the project on which it runs.
+
+    Raises:
+        SetupError: If Maven is missing or fails; with what it said.
+    """
+    command = shutil.which("mvn")
+    if command is None:
+        raise SetupError("`mvn` is missing: install Maven 3.6 or newer (on Debian: maven)")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "pom.xml").write_text(
+            "<project><modelVersion>4.0.0</modelVersion><groupId>fr_keras</groupId>"
+            f"<artifactId>android</artifactId><version>1</version>{project}<build><plugins>"
+            f"<plugin>{coordinates(plugin)}{options}</plugin></plugins></build></project>\n"
+        )
+        done = subprocess.run(
+            [command, "-B", "-q", f"-Dmaven.repo.local={repository}", f"{plugin}:{goal}"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    if done.returncode:
+        said = "\n  ".join([line for line in done.stdout.splitlines() if "ERROR" in line][:6])
+        raise SetupError(f"`mvn {plugin}:{goal}` failed; it needs Maven Central\n  {said}")
+
+
+def coordinates(name: str) -> str:
+    """Returns the XML of a group, an artifact and a version with colons between."""
+    group, artifact, version = name.split(":")
+    return (
+        f"<groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{version}</version>"
+    )
+
+
+def _check(jar: Jar, path: Path) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != jar.sha256:
+        raise SetupError(
+            f"'{path}' is not the file of the list: its SHA-256 is {digest}, not {jar.sha256}. "
+            "Remove it and try again"
+        )

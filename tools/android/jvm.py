@@ -1,0 +1,138 @@
+"""Compiles `android_demo/frarchive` with Kotlin's own compiler and runs its tests on the JVM.
+
+    python tools/android/jvm.py
+
+Needs a JDK 11 or newer and Maven; the jars lie in `~/.cache/fr_keras/android`, or in the folder of
+the variable FR_KERAS_ANDROID, and nothing outside of it and of `build/android` is changed. What the
+Python implementation says about some thousand archives is written first, by `corpus.py`.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import api
+import jars
+from jars import SetupError
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = ROOT / "android_demo" / "frarchive"
+BUILD = ROOT / "build" / "android"
+#: The tests show that this much suffices for any archive, however hostile.
+HEAP = "256m"
+_COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+_COMPILER_HEAP = "1g"
+
+
+def java() -> str:
+    """Returns the command that runs the JVM.
+
+    Raises:
+        SetupError: If there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which("java", path=str(Path(home) / "bin") if home else None)
+    if found is None:
+        raise SetupError(
+            "`java` is missing: install a JDK 11 or newer (on Debian: openjdk-17-jdk-headless), or "
+            "let JAVA_HOME name one"
+        )
+    return found
+
+
+def compile_module(found: dict[str, list[Path]]) -> tuple[Path, Path]:
+    """Compiles the module and its tests, and returns the folders of their classes.
+
+    Raises:
+        SetupError: If the compiler refuses them; with what it said.
+    """
+    main, test = BUILD / "main", BUILD / "test"
+    for target in (main, test):
+        shutil.rmtree(target, ignore_errors=True)
+    library = found["library"]
+    sources = MODULE / "src" / "main"
+    _kotlinc(found, sources / "kotlin", main, library, ["-Xexplicit-api=strict"])
+    shutil.copytree(sources / "resources", main, dirs_exist_ok=True)
+    _kotlinc(
+        found,
+        MODULE / "src" / "test" / "kotlin",
+        test,
+        [main, *library, *found["tests"]],
+        [f"-Xfriend-paths={main}"],
+    )
+    return main, test
+
+
+def _kotlinc(
+    found: dict[str, list[Path]],
+    sources: Path,
+    target: Path,
+    classpath: Sequence[Path],
+    options: Sequence[str],
+) -> None:
+    command = [java(), f"-Xmx{_COMPILER_HEAP}", "-cp", _joined(found["compiler"], found["library"])]
+    command += [_COMPILER, "-no-stdlib", "-no-reflect", "-jvm-target", "1.8", "-Werror"]
+    # No class that Android 8 does not have.
+    command += ["-Xjdk-release=1.8"]
+    command += [*options, "-cp", _joined(classpath), "-d", str(target), str(sources)]
+    print(f"android: compiling {sources.relative_to(ROOT)}", flush=True)
+    if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
+        raise SetupError(f"the compiler refuses '{sources.relative_to(ROOT)}'")
+
+
+def write_corpus() -> Path:
+    """Has Python write what it says about archives, and returns the folder."""
+    corpus = BUILD / "corpus"
+    path = os.pathsep.join(str(ROOT / name) for name in ("", "tests"))
+    command = [sys.executable, str(Path(__file__).with_name("corpus.py")), str(corpus)]
+    if subprocess.run(command, env={**os.environ, "PYTHONPATH": path}).returncode:
+        raise SetupError("the archives to compare with cannot be written")
+    return corpus
+
+
+def run_tests(found: dict[str, list[Path]], classes: Sequence[Path], corpus: Path) -> bool:
+    """Runs the tests in a JVM with little memory, and returns whether all passed."""
+    command = [java(), f"-Xmx{HEAP}", f"-Dfrarchive.corpus={corpus}", "-jar"]
+    command += [str(found["tests"][0]), "execute", "--scan-classpath", str(classes[-1])]
+    command += ["--class-path", _joined(classes, found["library"])]
+    command += ["--reports-dir", str(BUILD / "reports"), "--details", "tree"]
+    command += ["--disable-banner", "--disable-ansi-colors", "--fail-if-no-tests"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def _joined(*paths: Sequence[Path]) -> str:
+    return os.pathsep.join(str(path) for some in paths for path in some)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--if-possible",
+        action="store_true",
+        help="succeed, and say why, where the jars or Java cannot be had",
+    )
+    optional = parser.parse_args().if_possible
+    try:
+        java()
+        root = jars.folder().resolve()
+        found = jars.fetch(jars.listed(), root)
+    except SetupError as error:
+        print(f"{'not run' if optional else 'error'}: {error}", file=sys.stderr)
+        return 0 if optional else 1
+    try:
+        classes = compile_module(found)
+        print("android: comparing with the classes of Android 8.0", flush=True)
+        api.check(classes[0], root)
+        passed = run_tests(found, classes, write_corpus())
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
