@@ -54,9 +54,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     "--threads",
     type=positive,
     multiple=True,
-    default=[1],
-    show_default=True,
-    help="CPU threads. May be given again.",
+    help="CPU threads. May be given again. [default: 1, on the host also one for each core]",
 )
 @click.option("--runs", type=positive, default=50, show_default=True, help="Timed inferences.")
 @click.option(

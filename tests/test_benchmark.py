@@ -100,6 +100,8 @@ def test_every_delegate_and_number_of_threads(files):
     settings = run.Settings(threads=(1, 2), runs=2, warmup=0)
     found = [(one.delegate, one.threads) for one in run.on("host", subjects, settings)]
     assert found == [("none", 1), ("none", 2), ("xnnpack", 1), ("xnnpack", 2)]
+    assert run.Settings().threads_on("host") == tuple(sorted({1, host.cores()}))
+    assert run.Settings().threads_on("arm64") == (1,)
     with pytest.raises(ValueError, match="`delegates` must be some of none, xnnpack"):
         next(run.on("host", subjects, run.Settings(delegates=("nnapi",))))
     for wrong in ({"runs": 0}, {"warmup": -1}, {"threads": ()}, {"threads": (0,)}):

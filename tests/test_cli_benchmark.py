@@ -43,7 +43,7 @@ def test_a_failed_run_is_kept_and_told(tmp_path, monkeypatch):
         return works(*arguments, **options)
 
     monkeypatch.setattr(process, "work", only_the_reference)
-    done = call("benchmark", MODEL, "--out", tmp_path / "r.json")
+    done = call("benchmark", MODEL, "--threads", 1, "--out", tmp_path / "r.json")
     assert done.exit_code == 1
     assert "host, none: it was killed by SIGSEGV: an op" in done.stdout
     assert [one.status for one in benchmark.load(tmp_path / "r.json")] == ["failed", "failed"]

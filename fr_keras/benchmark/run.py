@@ -17,13 +17,14 @@ class Settings:
 
     Attributes:
         delegates: Which ones; `None` for all that the target has.
-        threads: Numbers of CPU threads; each is measured.
+        threads: Numbers of CPU threads, each of which is measured; `None` for 1, on the host also
+            one for each core.
         runs: Inferences that are timed.
         warmup: Inferences before them.
     """
 
     delegates: tuple[str, ...] | None = None
-    threads: tuple[int, ...] = (1,)
+    threads: tuple[int, ...] | None = None
     runs: int = 50
     warmup: int = 5
 
@@ -33,8 +34,14 @@ class Settings:
                 raise ValueError(
                     f"`{name}` must be at least {least}. Received: {getattr(self, name)}"
                 )
-        if not self.threads or min(self.threads) < 1:
+        if self.threads is not None and (not self.threads or min(self.threads) < 1):
             raise ValueError(f"`threads` must be numbers from 1. Received: {self.threads}")
+
+    def threads_on(self, target: str) -> tuple[int, ...]:
+        """The numbers of threads that are measured on a target."""
+        if self.threads is not None:
+            return self.threads
+        return tuple(sorted({1, host.cores()})) if target == "host" else (1,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +97,7 @@ def on(
         yield from android.measure(
             subjects,
             delegates,
-            settings.threads,
+            settings.threads_on(target),
             tool=phone.tool,
             adb=phone.adb,
             serial=phone.serial,
@@ -100,7 +107,7 @@ def on(
         return
     for subject in subjects:
         for delegate in delegates:
-            for threads in settings.threads:
+            for threads in settings.threads_on(target):
                 yield from _measured(target, subject, delegate, threads, settings)
 
 
