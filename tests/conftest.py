@@ -1,11 +1,16 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+
+# A deadline would be a timing, and no test is one.
+hypothesis.settings.register_profile("fr_keras", deadline=None)
+hypothesis.settings.load_profile("fr_keras")
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -24,7 +24,7 @@ def decaying(seed, count, scale):
 
 
 @given(seeds, st.integers(1, 200), scales, st.sampled_from([1e-4, 0.005, 0.05, 0.5, 2.0]))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_tensors_are_near_and_come_back_unchanged(seed, count, scale, step):
     coefficients = decaying(seed, count, scale)
     found = quantize_tensor(coefficients, step)
@@ -43,7 +43,7 @@ def test_tensors_are_near_and_come_back_unchanged(seed, count, scale, step):
     st.sampled_from([1e-4, 0.01, 0.1, 1.0]),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_vectors_are_near_and_come_back_unchanged(seed, length, rank, scale, error, variance):
     rank = min(rank, length)
     values = (decaying(seed, rank, scale) @ cosines(length, rank)).astype(np.float32)

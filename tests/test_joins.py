@@ -38,7 +38,7 @@ def two_branches(first, second, reader, shape=(12, 12, 6)) -> keras.Model:
     return keras.Model(inputs, reader(x))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     kept=st.integers(1, 60),
     widths=st.tuples(st.integers(3, 24), st.integers(3, 24)),

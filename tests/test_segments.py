@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers
 
@@ -65,7 +65,6 @@ def activations(content: bytes) -> int:
     st.lists(st.tuples(st.floats(0, 50), st.floats(0, 50)), min_size=1, max_size=6),
     st.integers(1, 40),
 )
-@settings(deadline=None)
 def test_segments_add_up_to_the_channel(pairs, count):
     reach = np.array(pairs).T
     found = _segments(reach, count)

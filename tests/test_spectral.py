@@ -21,7 +21,7 @@ def close(a, b):
 
 
 @pytest.mark.parametrize("contracts", [True, False])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(shape=st.lists(st.integers(1, 7), min_size=1, max_size=5), seed=st.integers(0, 5))
 def test_both_ways_equal_scipy(contracts, shape, seed):
     x = random(shape, seed)

@@ -71,6 +71,29 @@ class RecipesTest {
     }
 
     @Test
+    fun `sums go from the first term to the last`() {
+        val terms = NdArray(intArrayOf(1, 3), doubleArrayOf(1e16, -1e16, 1.0))
+        val ones = NdArray(intArrayOf(3, 1), DoubleArray(3) { 1.0 })
+        assertArrayEquals(doubleArrayOf(1.0), contract(terms, ones, 1, intArrayOf(1, 1)).data)
+    }
+
+    @Test
+    fun `halves are rounded to even`() {
+        val kernel = NdArray(intArrayOf(1, 4), doubleArrayOf(127.0, 0.5, 1.5, 2.5))
+        val filling = Filling(kernel, null, 1.0, true)
+        assertArrayEquals(byteArrayOf(127, 0, 2, 2), filling.data(Part.KERNEL))
+    }
+
+    @Test
+    fun `all arrays together have a limit`() {
+        val large = step(Op.COSINES, numbers = listOf(1024, 1024, 0, 1024))
+        val template = words(0, 0x334c4654) + ByteArray(24)
+        expand(skeleton(8, List(32) { large }, template = template))
+        val said = refusal { expand(skeleton(8, List(33) { large }, template = template)) }
+        assertTrue("hold at most 33554432" in said, said)
+    }
+
+    @Test
     fun `recipes that make no sense are refused`() {
         val cases = mapOf(
             listOf(listOf(19L, 0L)) to "no operation 19",
