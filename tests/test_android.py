@@ -304,13 +304,14 @@ def test_tools_that_misbehave(network, phone, one, tmp_path, settings, status, m
 def test_ctrl_c(network, phone, tmp_path):
     tool = loopback.tool(tmp_path / "benchmark_model", build="old")
     out = tmp_path / "out.json"
-    with command(network, tool, out, "none", "xnnpack") as process:
+    delegates = ("none", "xnnpack", "gpu", "nnapi")  # enough to be in the middle of them
+    with command(network, tool, out, *delegates) as process:
         wait_for(phone, "pid", new=True)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Aborted!" in errors
-    assert statuses(out) == ["done"]
+    assert 0 < len(statuses(out)) < len(delegates)
     assert is_clean(phone)
 
 
