@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import fake_adb
@@ -281,6 +282,10 @@ def test_a_tool_that_hangs_is_ended(device, one):
     assert result.status == "failed"
     assert "more than 6 seconds" in result.message
     assert device.files() == []
+    # The shell around the tool ends by itself once the tool is gone.
+    end = time.monotonic() + 60
+    while running(device) and time.monotonic() < end:
+        time.sleep(0.1)
     assert not running(device)
 
 

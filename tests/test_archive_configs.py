@@ -11,7 +11,7 @@ from keras import layers
 import fr_archive
 import fr_keras
 from fr_archive import Archive, ArchiveError, Config, Quantized, Reference
-from fr_keras.archive import description, limits, skeleton
+from fr_keras.archive import description, limits, unbuilt
 from fr_keras.archive.load import loaded
 
 INPUT = ["InputLayer", {"batch_shape": [None, 8], "name": "x"}]
@@ -100,7 +100,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_configs_are_refused_before_anything_is_built(name, monkeypatch):
     monkeypatch.setattr(description, "build", nothing_is_built)
-    monkeypatch.setattr(skeleton, "build", nothing_is_built)
+    monkeypatch.setattr(unbuilt, "build", nothing_is_built)
     monkeypatch.setattr(keras.saving, "deserialize_keras_object", nothing_is_built)
     modules = set(sys.modules)
     with pytest.raises(ArchiveError):
@@ -193,13 +193,13 @@ def test_declared_weights_are_refused_before_memory_is_taken(name):
     assert peak < 50_000_000
 
 
-def test_a_skeleton_leaves_nothing_to_fill_later():
+def test_an_unbuilt_network_leaves_nothing_to_fill_later():
     """Keras would give values to its weights when another scope of the kind ends."""
-    skeleton.skeleton(HUGE["long axis"][0])
+    unbuilt.unbuilt(HUGE["long axis"][0])
     with keras.StatelessScope():
         pass
-    bones = skeleton.skeleton(sequential(dense()))
-    assert bones.plain.layers[-1].kernel._value is None
+    shapes = unbuilt.unbuilt(sequential(dense()))
+    assert shapes.plain.layers[-1].kernel._value is None
 
 
 @pytest.mark.parametrize(
