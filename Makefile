@@ -16,6 +16,7 @@ test-all: $(READY) lint
 
 android: $(READY)
 	$(BIN)/python tools/android/jvm.py
+	$(BIN)/python tools/android/app.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,11 +3,16 @@
 import dataclasses
 import hashlib
 import importlib
+import json
 import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import fr_archive
+from fr_keras import data, tflite
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "android_demo"
@@ -97,3 +102,28 @@ def test_what_is_missing_is_said(tools, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["jvm.py"])
     assert jvm.main() == 1
     assert "`mvn` is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["digits", "shapes"])
+def test_the_archives_of_the_app_are_those_that_were_scored(name):
+    said = json.loads((DEMO / "models" / "networks.json").read_text())[name]
+    content = (DEMO / "models" / said["file"]).read_bytes()
+    assert len(content) == said["bytes"]
+    expanded = fr_archive.expand(fr_archive.decode(content))
+    assert len(expanded) == said["tflite_bytes"]
+    if name == "digits":
+        rows = data.load(name).test
+        right = np.mean(tflite.run(expanded, rows.x).argmax(-1) == rows.y)
+        assert right == pytest.approx(said["test_accuracy"], abs=2 / len(rows.y))  # other kernels
+
+
+def test_the_app_asks_for_no_permission():
+    manifest = (DEMO / "app" / "src" / "main" / "AndroidManifest.xml").read_text()
+    assert "uses-permission" not in manifest
+
+
+def test_the_logic_of_the_app_is_without_android():
+    for path in (DEMO / "app/src/main/kotlin/org/frkeras/demo/logic").glob("*.kt"):
+        text = path.read_text()
+        assert "import android" not in text, path
+        assert "import org.tensorflow" not in text, path

@@ -16,6 +16,8 @@ from pathlib import Path
 
 _LIST = Path(__file__).with_name("jars.json")
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
+#: What every module is compiled and tested with.
+MODULE = ("compiler", "library", "tests")
 
 
 class SetupError(RuntimeError):
@@ -27,7 +29,9 @@ class Jar:
     """A jar of Maven Central.
 
     Attributes:
-        use: What it is for: "compiler", "library" or "tests".
+        use: What it is for: "compiler", "library" and "tests" of every module; of the app also
+            "android", "resources", "tflite" and "dexer".
+        type: "jar", or "aar" of a library of Android.
     """
 
     use: str
@@ -35,6 +39,7 @@ class Jar:
     artifact: str
     version: str
     sha256: str
+    type: str = "jar"
 
     @property
     def name(self) -> str:
@@ -42,7 +47,7 @@ class Jar:
 
     @property
     def file(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
+        return f"{self.artifact}-{self.version}.{self.type}"
 
 
 def folder() -> Path:
@@ -51,9 +56,10 @@ def folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "fr_keras" / "android"
 
 
-def listed() -> list[Jar]:
-    """Returns the jars of the list."""
-    return [Jar(**entry) for entry in json.loads(_LIST.read_text())]
+def listed(uses: Sequence[str] = MODULE) -> list[Jar]:
+    """Returns the jars of the list for these uses."""
+    found = [Jar(**entry) for entry in json.loads(_LIST.read_text())]
+    return [jar for jar in found if jar.use in uses]
 
 
 def fetch(jars: Sequence[Jar], root: Path) -> dict[str, list[Path]]:
@@ -82,7 +88,10 @@ def fetch(jars: Sequence[Jar], root: Path) -> dict[str, list[Path]]:
 
 def _copy(jars: Sequence[Jar], target: Path, repository: Path) -> None:
     """Has Maven copy jars into a folder, without what they depend on: the list is complete."""
-    items = "".join(f"<artifactItem>{coordinates(jar.name)}</artifactItem>" for jar in jars)
+    items = "".join(
+        f"<artifactItem>{coordinates(jar.name)}<type>{jar.type}</type></artifactItem>"
+        for jar in jars
+    )
     options = f"<artifactItems>{items}</artifactItems><outputDirectory>{target}</outputDirectory>"
     maven(_PLUGIN, "copy", f"<configuration>{options}</configuration>", repository)
 

@@ -55,9 +55,9 @@ def compile_module(found: dict[str, list[Path]]) -> tuple[Path, Path]:
         shutil.rmtree(target, ignore_errors=True)
     library = found["library"]
     sources = MODULE / "src" / "main"
-    _kotlinc(found, sources / "kotlin", main, library, ["-Xexplicit-api=strict"])
+    kotlinc(found, sources / "kotlin", main, library, ["-Xexplicit-api=strict"])
     shutil.copytree(sources / "resources", main, dirs_exist_ok=True)
-    _kotlinc(
+    kotlinc(
         found,
         MODULE / "src" / "test" / "kotlin",
         test,
@@ -67,18 +67,18 @@ def compile_module(found: dict[str, list[Path]]) -> tuple[Path, Path]:
     return main, test
 
 
-def _kotlinc(
+def kotlinc(
     found: dict[str, list[Path]],
     sources: Path,
     target: Path,
     classpath: Sequence[Path],
     options: Sequence[str],
 ) -> None:
-    command = [java(), f"-Xmx{_COMPILER_HEAP}", "-cp", _joined(found["compiler"], found["library"])]
+    command = [java(), f"-Xmx{_COMPILER_HEAP}", "-cp", joined(found["compiler"], found["library"])]
     command += [_COMPILER, "-no-stdlib", "-no-reflect", "-jvm-target", "1.8", "-Werror"]
     # No class that Android 8 does not have.
     command += ["-Xjdk-release=1.8"]
-    command += [*options, "-cp", _joined(classpath), "-d", str(target), str(sources)]
+    command += [*options, "-cp", joined(classpath), "-d", str(target), str(sources)]
     print(f"android: compiling {sources.relative_to(ROOT)}", flush=True)
     if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
         raise SetupError(f"the compiler refuses '{sources.relative_to(ROOT)}'")
@@ -98,13 +98,13 @@ def run_tests(found: dict[str, list[Path]], classes: Sequence[Path], corpus: Pat
     """Runs the tests in a JVM with little memory, and returns whether all passed."""
     command = [java(), f"-Xmx{HEAP}", f"-Dfrarchive.corpus={corpus}", "-jar"]
     command += [str(found["tests"][0]), "execute", "--scan-classpath", str(classes[-1])]
-    command += ["--class-path", _joined(classes, found["library"])]
+    command += ["--class-path", joined(classes, found["library"])]
     command += ["--reports-dir", str(BUILD / "reports"), "--details", "tree"]
     command += ["--disable-banner", "--disable-ansi-colors", "--fail-if-no-tests"]
     return subprocess.run(command, stdin=subprocess.DEVNULL).returncode == 0
 
 
-def _joined(*paths: Sequence[Path]) -> str:
+def joined(*paths: Sequence[Path]) -> str:
     return os.pathsep.join(str(path) for some in paths for path in some)
 
 

@@ -59,10 +59,16 @@ class Archive:
         need = "The network and this machine's Debian mirror are needed for the package lists"
         self._apt(need, "update", "-o", "APT::Update::Error-Mode=any")
 
-    def resolve(self, names: Sequence[str]) -> list[Package]:
-        """Returns packages with all that they depend on, of backports where it has them."""
-        need = f"The mirror must have {' '.join(names)} in {RELEASE} or {RELEASE}-backports"
-        said = self._apt(need, "install", "--simulate", "-t", f"{RELEASE}-backports", *names)
+    def resolve(self, names: Sequence[str], backports: bool = True) -> list[Package]:
+        """Returns packages with all that they depend on, of backports where it has them.
+
+        Args:
+            names: The packages.
+            backports: Whether to take any from there.
+        """
+        suites = (RELEASE, f"{RELEASE}-backports")[: 1 + backports]
+        need = f"The mirror must have {' '.join(names)} in {' or '.join(suites)}"
+        said = self._apt(need, "install", "--simulate", "-t", suites[-1], *names)
         found = (_INSTALL.match(line) for line in said.splitlines())
         return sorted(Package(one["name"], one["arch"], one["version"]) for one in found if one)
 

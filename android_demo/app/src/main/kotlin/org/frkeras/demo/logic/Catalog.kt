@@ -1,0 +1,81 @@
+package org.frkeras.demo.logic
+
+/** What a network is for. */
+enum class Task { DIGITS, SEGMENTATION }
+
+/** How a network is packed: what the sheet of a screen lets one choose from. */
+enum class Form { DENSE, FACTORED, ARCHIVE }
+
+/** Pixels from 0 to 255 become inputs as `pixel * scale + offset`; the file's metadata says so. */
+data class Normalization(val scale: Double, val offset: Double)
+
+/**
+ * A bundled file.
+ *
+ * @property network Files of one network compute the same.
+ * @property sha256 Of the file itself; of an archive, what it expands to is cached by it.
+ * @property labels Of classes, in the order of the outputs.
+ */
+data class ModelFile(
+    val file: String,
+    val network: String,
+    val task: Task,
+    val form: Form,
+    val bytes: Long,
+    val sha256: String,
+    val labels: List<String>,
+    val normalization: Normalization,
+)
+
+/** The bundled files, of the index that `tools/android/models.py` writes. */
+class Catalog(val files: List<ModelFile>) {
+    /** The files for a task. */
+    fun of(task: Task): List<ModelFile> = files.filter { it.task == task }
+
+    /**
+     * The files of these names, in this order; all for an empty list.
+     *
+     * @throws IllegalArgumentException If there is no such file.
+     */
+    fun named(names: List<String>): List<ModelFile> =
+        if (names.isEmpty()) {
+            files
+        } else {
+            names.map { name ->
+                requireNotNull(files.find { it.file == name }) {
+                    "There is no bundled file '$name', only ${files.joinToString { it.file }}"
+                }
+            }
+        }
+
+    companion object {
+        private const val FORMAT = "fr-keras-models"
+        private const val VERSION = 1.0
+
+        /** @throws IllegalArgumentException If [text] is no index of this version. */
+        fun parse(text: String): Catalog {
+            val held = JsonParser.parse(text) as? Map<*, *>
+            require(held != null && held["format"] == FORMAT && held["version"] == VERSION) {
+                "The index of the models must be $FORMAT of version 1"
+            }
+            return Catalog((held["files"] as List<*>).map { entry(it as Map<*, *>) })
+        }
+
+        private fun entry(held: Map<*, *>): ModelFile {
+            val normalization = held["normalization"] as Map<*, *>
+            return ModelFile(
+                file = held["file"] as String,
+                network = held["network"] as String,
+                task = Task.valueOf((held["task"] as String).uppercase()),
+                form = Form.valueOf((held["form"] as String).uppercase()),
+                bytes = (held["bytes"] as Double).toLong(),
+                sha256 = held["sha256"] as String,
+                labels = (held["labels"] as List<*>).map { it as String },
+                normalization = Normalization(
+                    normalization["scale"] as Double,
+                    normalization["offset"] as Double,
+                ),
+            )
+        }
+    }
+}

@@ -1,0 +1,169 @@
+package org.frkeras.demo.logic
+
+import java.io.File
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNotNull
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+
+class BenchmarkStateTest {
+    @TempDir
+    lateinit var folder: File
+    private val hands = Hands()
+    private val catalog = Catalog(listOf(model("one"), model("two")))
+    private val device = Device("Some Phone", "arm64-v8a", "Android 15", 35, "chip", 8)
+
+    private fun state(engine: FakeEngine, target: File? = folder): BenchmarkState {
+        var now = 0L
+        return BenchmarkState(catalog, target, hands.threads) { settings ->
+            val files = files(File(folder, "cache"))
+            val memory = ProcessMemory(File(folder, "proc"))
+            // Each look at the clock is 1 ms later.
+            Measurement(engine, files, device, "test 1.0", settings, memory) {
+                now += 1_000_000
+                now
+            }
+        }
+    }
+
+    @Test
+    fun `each file is measured on each accelerator`() {
+        val state = state(FakeEngine(refused = setOf(Accelerator.NNAPI)))
+        state.start(BenchmarkRequest(settings = Settings(warmup = 2, runs = 5)))
+        assertTrue(state.isRunning)
+        assertEquals(6, state.planned)
+        hands.all()
+        assertFalse(state.isRunning)
+        assertEquals(6, state.results.size)
+        val (cpu, gpu, nnapi) = state.results
+        assertEquals(Times(5, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0), cpu.times)
+        assertEquals(2, cpu.threads)
+        assertNull(gpu.threads)
+        assertEquals(Status.REFUSED, nnapi.status)
+        assertEquals("no NNAPI here", nnapi.message)
+        assertNull(nnapi.times)
+        assertEquals(Agreement(4, 0.0, 0.0, null, 1.0), gpu.agreement["out"])
+        assertEquals(listOf(1f, 1f, 0f), state.bars.take(3).map { it.share })
+        assertNull(state.written)
+    }
+
+    @Test
+    fun `agreement is with the reference of the same phone`() {
+        val engine = FakeEngine(outputs = { accelerator, _ ->
+            val off = if (accelerator == Accelerator.GPU) 0.25f else 0f
+            floatArrayOf(off, 1f, 0.5f)
+        })
+        val state = state(engine)
+        val wanted = listOf(Accelerator.CPU, Accelerator.GPU)
+        state.start(BenchmarkRequest(listOf("one"), wanted, Settings(rows = 2)))
+        hands.all()
+        val (cpu, gpu) = state.results.map { checkNotNull(it.agreement["out"]) }
+        assertEquals(0.0, cpu.largest)
+        assertEquals(Agreement(2, 0.25, 0.25, null, 1.0), gpu)
+        assertEquals(0, engine.open)
+    }
+
+    @Test
+    fun `an intent measures without touch and leaves a file`() {
+        val state = state(FakeEngine())
+        state.start(
+            mapOf(
+                "files" to "two",
+                "delegates" to "xnnpack, gpu",
+                "runs" to "3",
+                "warmup" to "1",
+                "output" to "out.json",
+            ),
+        )
+        hands.all()
+        assertEquals(listOf("two", "two"), state.results.map { it.model.file })
+        assertEquals(3, state.results[0].times?.runs)
+        val written = File(folder, "out.json")
+        assertEquals(written, state.written)
+        assertEquals(state.document, written.readText())
+        val held = JsonParser.parse(written.readText()) as Map<*, *>
+        assertEquals("fr-keras-benchmark", held["format"])
+        assertEquals(2, (held["results"] as List<*>).size)
+    }
+
+    @Test
+    fun `an intent that makes no sense is answered with a file that says so`() {
+        val wrong = mapOf(
+            "runs" to "many",
+            "delegates" to "tpu",
+            "files" to "three",
+            "threads" to "0",
+        )
+        for ((name, value) in wrong) {
+            val state = state(FakeEngine())
+            state.start(mapOf(name to value, "output" to "$name.json"))
+            assertNotNull(state.failure)
+            assertFalse(state.isRunning)
+            assertEquals("${state.failure}\n", File(folder, "$name.json.error").readText())
+            assertFalse(File(folder, "$name.json").exists())
+        }
+    }
+
+    @Test
+    fun `a result file is no path`() {
+        for (output in listOf("../out", "a/b", ".hidden", "")) {
+            val state = state(FakeEngine())
+            state.start(mapOf("output" to output))
+            assertNotNull(state.failure)
+        }
+        assertEquals(emptyList<File>(), checkNotNull(folder.listFiles()).toList())
+        assertThrows(IllegalArgumentException::class.java) {
+            BenchmarkRequest.of(mapOf("output" to "a/b"))
+        }
+    }
+
+    @Test
+    fun `what is stopped keeps its results and says why`() {
+        val state = state(FakeEngine())
+        state.start(mapOf("output" to "out.json"))
+        // The first result, as if it came while the others are measured: work is one piece.
+        state.stop("left")
+        hands.all()
+        assertEquals("left", state.failure)
+        assertFalse(state.isRunning)
+        assertTrue(state.results.isEmpty())
+        assertEquals("left\n", File(folder, "out.json.error").readText())
+        state.start(BenchmarkRequest(listOf("one"), listOf(Accelerator.CPU)))
+        hands.all()
+        assertNull(state.failure)
+        assertEquals(1, state.results.size)
+    }
+
+    @Test
+    fun `only one runs at a time`() {
+        val state = state(FakeEngine())
+        state.start(BenchmarkRequest())
+        state.start(mapOf("files" to "one"))
+        assertEquals(6, state.planned)
+    }
+
+    @Test
+    fun `no storage is a failure after the results, not a crash`() {
+        val state = state(FakeEngine(), target = null)
+        state.start(mapOf("files" to "one", "output" to "out.json"))
+        hands.all()
+        assertEquals(3, state.results.size)
+        assertEquals("There is no storage", state.failure)
+    }
+
+    @Test
+    fun `memory is said where Linux allows to ask`() {
+        val proc = File(folder, "proc")
+        proc.mkdir()
+        File(proc, "status").writeText("Name:\tapp\nVmHWM:\t  3000 kB\nVmRSS:\t  1000 kB\n")
+        val memory = ProcessMemory(proc)
+        assertEquals(2000L * 1024, memory.peak(memory.begin()))
+        assertEquals("5", File(proc, "clear_refs").readText())
+        assertNull(ProcessMemory(File(folder, "none")).begin())
+        assertNull(memory.peak(null))
+    }
+}

@@ -1,0 +1,152 @@
+"""Writes images, and what Python makes of them, for the tests of the app on the JVM.
+
+    PYTHONPATH=. python tools/android/app_corpus.py build/android/app-corpus
+
+`cases.json` has pictures with the inputs that they become (TensorFlow's own `area` resizing, and
+the quantization of `fr_keras.tflite.Runner`), outputs with their real values and classes, and
+numbers with numpy's percentiles; all small, so that the text stays so.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from fr_keras import tflite
+from fr_keras.benchmark.subject import _agreement
+
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "android_demo" / "app" / "src" / "main" / "assets" / "models"
+#: Width and height of pictures; larger and smaller than what a network takes, and not square.
+SIZES = ((64, 64), (150, 97), (31, 80), (300, 300))
+SIDES = (28, 64)
+
+
+def pictures(rng: np.random.Generator) -> list[dict]:
+    """Pictures, and the gray square of each in the sizes of the networks."""
+    cases = []
+    for width, height in SIZES:
+        colors = rng.integers(0, 256, (height, width, 3))
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        gray = colors @ np.array([0.299, 0.587, 0.114])
+        square = gray[top : top + side, left : left + side, None].astype(np.float32)
+        packed = (255 << 24) | (colors[..., 0] << 16) | (colors[..., 1] << 8) | colors[..., 2]
+        cases.append(
+            {
+                "width": width,
+                "height": height,
+                "colors": packed.astype(np.uint32).ravel().tolist(),
+                "resized": {
+                    str(to): _listed(tf.image.resize(square, (to, to), method="area"))
+                    for to in SIDES
+                },
+            }
+        )
+    return cases
+
+
+def quantized(rng: np.random.Generator, file: Path) -> dict:
+    """Real inputs of a file and its own numbers for them; its outputs, and their real values."""
+    runner = tflite.Runner(file)
+    found = tflite.inspect(file)
+    shape = next(iter(runner.inputs.values()))
+    real = rng.uniform(-0.1, 1.1, (2, *shape)).astype(np.float32)
+    (own,) = runner.own([real])
+    (output, dtype), name = next(iter(runner.outputs.values())), next(iter(runner.outputs))
+    limits = np.iinfo(dtype) if dtype.kind == "i" else None
+    raw = (
+        rng.integers(limits.min, limits.max, (2, *output), dtype, endpoint=True)
+        if limits
+        else rng.normal(size=(2, *output)).astype(dtype)
+    )
+    values = runner.real([raw])[name]
+    return {
+        "file": file.name,
+        "input": _tensor(found.inputs[0]),
+        "output": _tensor(found.outputs[0]),
+        "real": _listed(real[0]),
+        "own": own[0].ravel().tolist(),
+        "raw": raw[0].ravel().tolist(),
+        "values": _listed(values[0]),
+        "classes": values[0].argmax(-1).ravel().tolist(),
+    }
+
+
+def _tensor(tensor) -> dict:
+    scale, zero_point = _steps(tensor)
+    return {
+        "type": tensor.dtype,
+        "shape": list(tensor.shape),
+        "scale": float(scale),
+        "zero_point": int(zero_point),
+    }
+
+
+def _steps(tensor) -> tuple[float, int]:
+    if tensor.scale is None:
+        return 0.0, 0
+    return tensor.scale, tensor.zero_point
+
+
+def agreements(rng: np.random.Generator) -> list[dict]:
+    """Outputs beside expected ones, and what `fr_keras.benchmark` says of them."""
+    cases = []
+    for step in (None, 0.00390625):
+        expected = rng.random((3, 2, 4)).astype(np.float32)
+        found = (expected + rng.normal(0, 0.1, expected.shape)).astype(np.float32)
+        said = _agreement(found, expected, step)
+        cases.append(
+            {
+                "step": step,
+                "expected": [_listed(row) for row in expected],
+                "found": [_listed(row) for row in found],
+                "largest": said.largest,
+                "relative": said.relative,
+                "steps": said.steps,
+                "argmax": said.argmax,
+            }
+        )
+    return cases
+
+
+def percentiles(rng: np.random.Generator) -> list[dict]:
+    return [
+        {
+            "values": values.tolist(),
+            "p5": float(np.percentile(values, 5)),
+            "p50": float(np.median(values)),
+            "p95": float(np.percentile(values, 95)),
+            "mean": float(values.mean()),
+        }
+        for values in (rng.lognormal(6, 1, size) for size in (1, 2, 3, 10, 31, 100))
+    ]
+
+
+def _listed(values) -> list[float]:
+    return np.asarray(values, np.float64).ravel().tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    files = [
+        *(ROOT / "tflite_models").glob("digits_fr_*.tflite"),
+        *ASSETS.glob("shapes_*.tflite"),
+    ]
+    cases = {
+        "pictures": pictures(rng),
+        "tensors": [quantized(rng, file) for file in sorted(files)],
+        "agreements": agreements(rng),
+        "percentiles": percentiles(rng),
+    }
+    (folder / "cases.json").write_text(json.dumps(cases))
+
+
+if __name__ == "__main__":
+    main()

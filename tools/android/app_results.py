@@ -1,0 +1,16 @@
+"""Reads a result file of the app as `fr-keras report` does."""
+
+import argparse
+
+from fr_keras.benchmark import result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file")
+    for one in result.load(parser.parse_args().file):
+        print(f"android: Python reads a result: {one.file}, {one.delegate}, {one.status}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Puts the models of the app into its assets, with an index of what each of them is.
+
+    PYTHONPATH=. python tools/android/models.py
+
+Files of `tflite_models`, and each archive of `android_demo/models` in three forms: itself, the
+factored int8 file that it makes, and its dense twin. Labels and the constants of preprocessing are
+read from the metadata of each flatbuffer. The folder is written anew, and is not in git.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import fr_archive
+from fr_keras import data, load_archive, tflite
+
+ROOT = Path(__file__).resolve().parents[2]
+ARCHIVES = ROOT / "android_demo" / "models"
+ASSETS = ROOT / "android_demo" / "app" / "src" / "main" / "assets" / "models"
+#: Files of `tflite_models` -> form. The first is the one that the screen begins with.
+PUBLISHED = {"mnist_fr_776_int8.tflite": "factored", "mnist_plain_int8.tflite": "dense"}
+#: Archive -> task of the app and data set, for the calibration of the dense twin.
+TASKS = {"digits": "digits", "shapes": "segmentation"}
+
+
+def entry(content: bytes, name: str, network: str, task: str, form: str, runs: bytes) -> dict:
+    """Writes a file, and returns its line of the index.
+
+    Args:
+        content: The file.
+        name: Its name.
+        network: The network that it holds; files of one compute the same.
+        task: "digits" or "segmentation".
+        form: "dense", "factored" or "archive".
+        runs: The flatbuffer that runs in the end.
+    """
+    (ASSETS / name).write_bytes(content)
+    metadata = tflite.inspect(runs).metadata
+    return {
+        "file": name,
+        "network": network,
+        "task": task,
+        "form": form,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "labels": metadata["labels"],
+        "normalization": metadata["normalization"],
+    }
+
+
+def dense(archive: Path, like: bytes) -> bytes:
+    """The dense int8 twin of an archive, with the metadata of its factored file."""
+    found = data.load(archive.stem)
+    metadata = tflite.inspect(like).metadata
+    normalization = metadata["normalization"]
+    return tflite.convert(
+        load_archive(archive),
+        quantize="int8",
+        form="dense",
+        calibration=found.train.x[:96],
+        labels=metadata["labels"],
+        normalization=(normalization["scale"], normalization["offset"]),
+        command="python tools/android/models.py",
+    ).content
+
+
+def main() -> None:
+    shutil.rmtree(ASSETS, ignore_errors=True)
+    ASSETS.mkdir(parents=True)
+    entries = []
+    for name, form in PUBLISHED.items():
+        content = (ROOT / "tflite_models" / name).read_bytes()
+        entries.append(entry(content, name, Path(name).stem, "digits", form, content))
+    for name, task in TASKS.items():
+        path = ARCHIVES / f"{name}.fr"
+        archive = path.read_bytes()
+        factored = fr_archive.expand(fr_archive.decode(archive))
+        twin = dense(path, factored)
+        for form, file, content, runs in (
+            ("archive", f"{name}.fr", archive, factored),
+            ("factored", f"{name}_factored_int8.tflite", factored, factored),
+            ("dense", f"{name}_dense_int8.tflite", twin, twin),
+        ):
+            entries.append(entry(content, file, name, task, form, runs))
+    index = {"format": "fr-keras-models", "version": 1, "files": entries}
+    (ASSETS / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    for one in entries:
+        print(f"{one['file']:34} {one['task']:13} {one['form']:9} {one['bytes']:>9,} bytes")
+
+
+if __name__ == "__main__":
+    main()
