@@ -12,8 +12,8 @@ from another seed, for recipes that failed had been seen on others.
 
 No network has a batch normalization: prefixes come from the file alone, without statistics to set
 anew. The U-Net is the zoo's with a group normalization of one group in its place, and a bias in
-its classifier: without one, five of seven trainings got stuck where all features are 0 and each
-class has a probability of one half.
+its classifier: without one, most trainings got stuck where all features are 0 and each class has a
+probability of one half.
 """
 
 import argparse

@@ -24,13 +24,12 @@ from unet_forms import images, network
 from fr_keras import benchmark, tflite
 from fr_keras.benchmark import arm64, devices, gpu, host, process
 from fr_keras.benchmark.by_op import Run, by_op
+from fr_keras.report.measured import RELATIVE, RELATIVE_HALF, STEPS, stands_out
 
 MODELS = Path(__file__).parents[1] / "tflite_models"
 ROWS = 4
 UNET_SHAPE, UNET_ROWS = (32, 32, 3), 1
 FORMS, MODES = ("dense", "factored"), ("float32", "float16", "int8")
-#: Of the largest difference: steps of an integer output, or relative to the range of a float one.
-STEPS, RELATIVE, HALF = 1, 1e-5, 1e-2
 COLUMNS = {
     "host xnnpack": "host, XNNPACK (the reference)",
     "host none": "host",
@@ -100,15 +99,6 @@ def files(folder: Path) -> Iterator[tuple[str, benchmark.Subject]]:
             yield path.name, benchmark.subject(path, images(UNET_ROWS, 3, UNET_SHAPE))
 
 
-def limit(column: str, agreement: benchmark.Agreement) -> tuple[float, float]:
-    """The largest difference and what it may be."""
-    if column == "gpu float16":
-        return agreement.relative, HALF
-    if agreement.steps is not None:
-        return agreement.steps, STEPS
-    return agreement.relative, RELATIVE
-
-
 def ops_of(subject: benchmark.Subject, run: Run) -> dict:
     """The largest difference of each kind of op, by itself and in the whole file."""
     try:
@@ -131,9 +121,9 @@ def row(name: str, subject: benchmark.Subject) -> dict:
         kept = ("status", "message", "notes", "ops", "agreement")
         found[column] = {k: v for k, v in result.to_dict().items() if k in kept}
         if result.agreement:
-            largest, may = limit(column, next(iter(result.agreement.values())))
-            found[column]["within"] = largest <= may
-            if largest > may:
+            over = stands_out(result, next(iter(result.agreement.values())))
+            found[column]["within"] = not over
+            if over:
                 found[column]["by_op"] = ops_of(subject, run)
         print(
             name,
@@ -183,7 +173,7 @@ def main() -> None:
         },
         "rows_compared": {"published": ROWS, "unet": UNET_ROWS},
         "unet_input": UNET_SHAPE,
-        "limits": {"steps": STEPS, "relative": RELATIVE, "gpu_float16": HALF},
+        "limits": {"steps": STEPS, "relative": RELATIVE, "gpu_float16": RELATIVE_HALF},
         "rows": [],
     }
     with tempfile.TemporaryDirectory() as folder:

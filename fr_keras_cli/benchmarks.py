@@ -93,8 +93,8 @@ def benchmark(files, targets, data, image_size, rows, tool, out, force, as_json,
         check_target(out, overwrite=force)
         if "android" in targets and tool is None:
             raise click.UsageError(f"--on android needs --tool. {android.INSTRUCTIONS}")
-        names = ("delegates", "threads", "runs", "warmup")
-        settings = run.Settings(**{name: options[name] or None for name in names})
+        delegates, threads = (options[name] or None for name in ("delegates", "threads"))
+        settings = run.Settings(delegates, threads, options["runs"], options["warmup"])
         phone = run.Phone(tool, options["adb"], options["serial"])
         for target in targets:
             run.check(target, settings)

@@ -83,17 +83,6 @@ def find(target: str) -> Setup:
     return found
 
 
-def state() -> dict[str, Setup | str]:
-    """Returns each target's set-up, or what is missing and the command that gets it."""
-    states: dict[str, Setup | str] = {}
-    for target in TARGETS:
-        try:
-            states[target] = find(target)
-        except MissingDevice as error:
-            states[target] = str(error)
-    return states
-
-
 def _missing(target: str, why: str) -> MissingDevice:
     return MissingDevice(
         f"`{target}` ({TARGETS[target]}) needs a set-up, and {why}. In a checkout of fr_keras, on "

@@ -121,9 +121,6 @@ class GpuModel:
     def read(self) -> list[np.ndarray]:
         return [part[0] for part in self._found]
 
-    def fully_accelerated(self) -> bool:
-        return self._model.is_fully_accelerated()
-
 
 def _in_order(tensors: list[dict], details: dict, buffers: dict) -> list[tuple[dict, object]]:
     """Tensors in the graph's order, each with its buffer of the signature."""
@@ -176,9 +173,7 @@ def work(folder: Path) -> None:
         model.write([part[0] for part in inputs])
         answer |= {"init_us": init_us, **timed(model, request["runs"], request["warmup"])}
         answer["peak_memory_bytes"] = memory("VmHWM") - before
-    if request["delegate"] == "gpu":
-        answer["fully_accelerated"] = model.fully_accelerated()
-    elif request["delegate"] != "none":
+    if request["delegate"] == "xnnpack":
         answer["ops"] = model.ops()
     rows = []
     for row in zip(*inputs, strict=True):

@@ -8,9 +8,9 @@ from fr_keras.benchmark.result import STATUSES, Agreement, Result, Times
 
 #: What stands where nothing was measured.
 ABSENT = "-"
-# What outputs may differ by: steps of an integer one, or relative to the range of a float one.
-_STEPS = 1
-_RELATIVE, _RELATIVE_HALF = 1e-5, 1e-2
+#: What outputs may differ by: steps of an integer one, or relative to the range of a float one.
+STEPS = 1
+RELATIVE, RELATIVE_HALF = 1e-5, 1e-2
 # These compute in float16 where nothing else is said.
 _HALF = ("gpu", "npu")
 
@@ -123,9 +123,9 @@ def worst(result: Result) -> Agreement | None:
 def stands_out(result: Result, agreement: Agreement) -> bool:
     """Whether outputs differ by more than other kernels with the same weights should make them."""
     if agreement.steps is not None:
-        return _gap(agreement) == math.inf or agreement.steps > _STEPS
+        return _gap(agreement) == math.inf or agreement.steps > STEPS
     half = (result.precision or ("float16" if result.delegate in _HALF else "")) == "float16"
-    return _gap(agreement) > (_RELATIVE_HALF if half else _RELATIVE)
+    return _gap(agreement) > (RELATIVE_HALF if half else RELATIVE)
 
 
 def where(result: Result) -> str:

@@ -1,7 +1,5 @@
 package org.frkeras.demo
 
-import android.app.Activity
-import android.content.ComponentCallbacks2
 import android.os.Bundle
 import android.view.View
 import android.widget.TextView
@@ -11,8 +9,9 @@ private const val DRAWING = "drawing"
 private const val SHOWN = 3
 
 /** Shows a [DrawState]. */
-class DrawActivity : Activity() {
+class DrawActivity : InferenceActivity() {
     private lateinit var state: DrawState
+    override val inference get() = state.inference
     private lateinit var canvas: DrawingView
     private lateinit var sheet: ChoiceSheet
 
@@ -24,7 +23,7 @@ class DrawActivity : Activity() {
         canvas = find(R.id.canvas)
         canvas.drawn = { point, begins -> state.draw(point, begins) }
         canvas.lifted = { state.lift() }
-        sheet = ChoiceSheet(this, state.inference, state::choose)
+        sheet = ChoiceSheet(this, inference, state::choose)
         find<View>(R.id.clear).setOnClickListener { state.clear() }
         find<View>(R.id.choose).setOnClickListener { sheet.show() }
         state.changed = ::show
@@ -39,21 +38,6 @@ class DrawActivity : Activity() {
     }
 
     override fun onRetainNonConfigurationInstance(): Any = state
-
-    override fun onStop() {
-        super.onStop()
-        if (!isChangingConfigurations) state.inference.release()
-    }
-
-    override fun onTrimMemory(level: Int) {
-        super.onTrimMemory(level)
-        if (level >= ComponentCallbacks2.TRIM_MEMORY_BACKGROUND) state.inference.release()
-    }
-
-    override fun onLowMemory() {
-        super.onLowMemory()
-        state.inference.release()
-    }
 
     override fun onDestroy() {
         state.changed = {}

@@ -1,8 +1,6 @@
 package org.frkeras.demo
 
-import android.app.Activity
 import android.content.ActivityNotFoundException
-import android.content.ComponentCallbacks2
 import android.content.Intent
 import android.graphics.Bitmap
 import android.net.Uri
@@ -20,8 +18,9 @@ private const val PICK = 1
 private const val CAMERA = 2
 
 /** Shows a [SegmentState]. Pictures come from other apps, so that no permission is needed. */
-class SegmentActivity : Activity() {
+class SegmentActivity : InferenceActivity() {
     private lateinit var state: SegmentState
+    override val inference get() = state.inference
     private lateinit var sheet: ChoiceSheet
     private var shown: ColorPicture? = null
 
@@ -30,7 +29,7 @@ class SegmentActivity : Activity() {
         state = lastNonConfigurationInstance as SegmentState?
             ?: (application as DemoApplication).segmentState()
         setContentView(R.layout.segment)
-        sheet = ChoiceSheet(this, state.inference, state::choose)
+        sheet = ChoiceSheet(this, inference, state::choose)
         find<View>(R.id.choose).setOnClickListener { sheet.show() }
         find<View>(R.id.pick).setOnClickListener {
             ask(Intent(Intent.ACTION_GET_CONTENT).setType("image/*"), PICK)
@@ -64,21 +63,6 @@ class SegmentActivity : Activity() {
                 state.take(small.colors())
             }
         }
-    }
-
-    override fun onStop() {
-        super.onStop()
-        if (!isChangingConfigurations) state.inference.release()
-    }
-
-    override fun onTrimMemory(level: Int) {
-        super.onTrimMemory(level)
-        if (level >= ComponentCallbacks2.TRIM_MEMORY_BACKGROUND) state.inference.release()
-    }
-
-    override fun onLowMemory() {
-        super.onLowMemory()
-        state.inference.release()
     }
 
     override fun onDestroy() {
