@@ -24,7 +24,6 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 @click.argument(
     "files",
     nargs=-1,
-    required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @click.option(
@@ -67,6 +66,12 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     help="For android: its `benchmark_model`, or a folder of them; `fr-keras doctor` says where "
     "they are.",
 )
+@click.option(
+    "--app",
+    is_flag=True,
+    help="For android, instead of --tool: the app of `android_demo`, which has to be installed. "
+    "FILES are some of those that it bundles; none: all of them, with rows of their own.",
+)
 @click.option("--adb", default="adb", show_default=True, help="For android: the adb program.")
 @click.option("--serial", help="For android: which device, where there are several.")
 @click.option(
@@ -78,7 +83,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 )
 @force_option
 @json_option
-def benchmark(files, targets, data, image_size, rows, tool, out, force, as_json, **options) -> None:
+def benchmark(files, targets, data, image_size, rows, out, force, as_json, **options) -> None:
     """Run .tflite FILES, or .fr archives with a skeleton, and say how fast and how exact they are.
 
     Outputs are compared with those of LiteRT's default on this machine's CPU, XNNPACK: the largest
@@ -88,14 +93,13 @@ def benchmark(files, targets, data, image_size, rows, tool, out, force, as_json,
     with failure():
         from fr_archive.files import check_target
         from fr_keras import benchmark as library
-        from fr_keras.benchmark import android, run
+        from fr_keras.benchmark import run
 
         check_target(out, overwrite=force)
-        if "android" in targets and tool is None:
-            raise click.UsageError(f"--on android needs --tool. {android.INSTRUCTIONS}")
+        _check_usage(files, targets, data, options["tool"], options["app"])
         delegates, threads = (options[name] or None for name in ("delegates", "threads"))
         settings = run.Settings(delegates, threads, options["runs"], options["warmup"])
-        phone = run.Phone(tool, options["adb"], options["serial"])
+        phone = run.Phone(options["tool"], options["adb"], options["serial"])
         for target in targets:
             run.check(target, settings)
         x, y = _test_rows(data, image_size, rows)
@@ -117,6 +121,18 @@ def benchmark(files, targets, data, image_size, rows, tool, out, force, as_json,
             click.echo(f"Results: {out}. A page of them: fr-keras report {out}")
     if any(one.status == "failed" for one in results):
         raise SystemExit(1)
+
+
+def _check_usage(files, targets, data, tool, app: bool) -> None:
+    """The target android needs a tool or the app, and only the app needs no files."""
+    from fr_keras.benchmark import android
+
+    if app and (tool is not None or "android" not in targets):
+        raise click.UsageError("--app goes with --on android, and stands for --tool")
+    if "android" in targets and not app and tool is None:
+        raise click.UsageError(f"--on android needs --tool or --app. {android.INSTRUCTIONS}")
+    if not files and (not app or data or targets != ("android",)):
+        raise click.UsageError("Missing argument 'FILES...'.")
 
 
 def _measured(targets, subjects, settings, phone):

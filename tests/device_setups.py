@@ -1,9 +1,13 @@
 """Targets without hardware for tests, set up where they can be, and files to run on them."""
 
+import contextlib
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import loopback
 import numpy as np
 import pytest
 
@@ -20,6 +24,26 @@ def ready(target: str) -> None:
     done = subprocess.run([sys.executable, SETUP, target], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"`{devices.command(target)}` failed: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def network(folder: Path) -> Iterator[loopback.Network]:
+    """A network of loopback devices, with the ARM64 kernels set up."""
+    for target in ("adb", "arm64"):
+        ready(target)
+    try:
+        with loopback.Network(folder) as found:
+            yield found
+    except devices.MissingDevice as error:
+        pytest.skip(str(error))
+
+
+def is_idle(phone: loopback.Phone) -> bool:
+    """Soon nothing runs there: a shell may be in its last moment of sleep."""
+    end = time.monotonic() + 5
+    while phone.processes() and time.monotonic() < end:
+        time.sleep(0.1)
+    return phone.processes() == []
 
 
 def mode(path: Path) -> str:

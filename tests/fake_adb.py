@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-ON_DEVICE = ("/data/local/tmp", "/sys/class/power_supply")
+ON_DEVICE = ("/data/local/tmp", "/sys/class/power_supply", "/sdcard")
 
 
 def here(text: str, root: Path) -> str:

@@ -32,13 +32,8 @@ FOLDER = "fr_keras-benchmark"
 
 @pytest.fixture
 def network(tmp_path):
-    for target in ("adb", "arm64"):
-        device_setups.ready(target)
-    try:
-        with loopback.Network(tmp_path) as found:
-            yield found
-    except devices.MissingDevice as error:
-        pytest.skip(str(error))
+    with device_setups.network(tmp_path) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +60,8 @@ def measure(network, subjects, delegates, tool, pace=PACE, serial=None):
 
 
 def is_clean(phone: loopback.Phone) -> bool:
-    """Nothing lies there, and soon nothing runs: a shell may be in its last moment of sleep."""
-    end = time.monotonic() + 5
-    while phone.processes() and time.monotonic() < end:
-        time.sleep(0.1)
-    return phone.files() == "" and phone.processes() == []
+    """Nothing lies there, and nothing runs."""
+    return device_setups.is_idle(phone) and phone.files() == ""
 
 
 @contextlib.contextmanager

@@ -197,15 +197,24 @@ def load(path: str | os.PathLike) -> list[Result]:
         FileNotFoundError: If there is none.
         ValueError: If it is no result file of this version.
     """
+    return parse(Path(path).read_bytes(), f"'{path}'")
+
+
+def parse(content: bytes, name: str) -> list[Result]:
+    """The results in the content of a result file, which errors call by this name.
+
+    Raises:
+        ValueError: If it is no result file of this version.
+    """
     try:
-        held = json.loads(Path(path).read_text(encoding="utf-8"))
+        held = json.loads(content)
         if held["format"] != FORMAT or held["version"] != VERSION:
             raise ValueError(f"{held['format']} of version {held['version']}")
         return [_made(Result, one) for one in held["results"]]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"'{path}' must be a result file of `fr-keras benchmark`, {FORMAT} of version "
-            f"{VERSION}. Received: {error!r}"
+            f"{name} must be a result file of `fr-keras benchmark`, {FORMAT} of version {VERSION}. "
+            f"Received: {error!r}"
         ) from error
 
 

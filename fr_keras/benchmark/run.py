@@ -1,10 +1,11 @@
 """Every file on every target, one result after the other."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fr_keras.benchmark import android, arm64, devices, gpu, host
+from fr_keras.benchmark.android import app
 from fr_keras.benchmark.result import Result
 from fr_keras.benchmark.subject import Subject
 
@@ -49,12 +50,12 @@ class Phone:
     """How the target `android` is reached.
 
     Attributes:
-        tool: Its `benchmark_model`, or a folder of them.
+        tool: Its `benchmark_model`, or a folder of them; `None` for the app of `android_demo`.
         adb: The `adb` program.
         serial: Which device; not needed where there is one.
     """
 
-    tool: Path
+    tool: Path | None
     adb: str = "adb"
     serial: str | None = None
 
@@ -74,13 +75,13 @@ def check(target: str, settings: Settings) -> None:
 
 
 def on(
-    target: str, subjects: Iterable[Subject], settings: Settings, phone: Phone | None = None
+    target: str, subjects: Sequence[Subject], settings: Settings, phone: Phone | None = None
 ) -> Iterator[Result]:
     """Runs files on a target. Close the iterator, so that a phone is left clean.
 
     Args:
         target: `host`, `arm64`, `gpu` or `android`.
-        subjects: The files.
+        subjects: The files; for the app those of its own, and none for all of these.
         settings: How.
         phone: For `android`.
 
@@ -94,15 +95,16 @@ def on(
     """
     delegates = chosen(settings, target)
     if target == "android":
-        yield from android.measure(
+        tool = {} if phone.tool is None else {"tool": phone.tool}
+        yield from (android if tool else app).measure(
             subjects,
             delegates,
             settings.threads_on(target),
-            tool=phone.tool,
             adb=phone.adb,
             serial=phone.serial,
             runs=settings.runs,
             warmup=settings.warmup,
+            **tool,
         )
         return
     for subject in subjects:

@@ -4,7 +4,9 @@
 
 Files of `tflite_models`, and each archive of `android_demo/models` in three forms: itself, the
 factored int8 file that it makes, and its dense twin. Labels and the constants of preprocessing are
-read from the metadata of each flatbuffer. The folder is written anew, and is not in git.
+read from the metadata of each flatbuffer. Beside them, for each flatbuffer, are rows of the data
+and the outputs of the reference of `fr-keras benchmark`, with which the app compares its own. The
+folder is written anew, and is not in git.
 """
 
 import hashlib
@@ -12,8 +14,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 import fr_archive
 from fr_keras import data, load_archive, tflite
+from fr_keras.benchmark import process
+from fr_keras.benchmark.result import REFERENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "android_demo" / "models"
@@ -22,6 +28,15 @@ ASSETS = ROOT / "android_demo" / "app" / "src" / "main" / "assets" / "models"
 PUBLISHED = {"mnist_fr_776_int8.tflite": "factored", "mnist_plain_int8.tflite": "dense"}
 #: Archive -> task of the app and data set, for the calibration of the dense twin.
 TASKS = {"digits": "digits", "shapes": "segmentation"}
+#: How many rows outputs are compared on.
+ROWS = 4
+
+
+def reference(content: bytes, x: np.ndarray) -> bytes:
+    """Rows in a flatbuffer's own types, and behind them its outputs by the CPU reference."""
+    inputs = tflite.Runner(content).own([x])
+    outputs = process.work(content, inputs, REFERENCE).outputs
+    return b"".join(part.tobytes() for part in (*inputs, *outputs))
 
 
 def entry(content: bytes, name: str, network: str, task: str, form: str, runs: bytes) -> dict:
@@ -37,6 +52,10 @@ def entry(content: bytes, name: str, network: str, task: str, form: str, runs: b
     """
     (ASSETS / name).write_bytes(content)
     metadata = tflite.inspect(runs).metadata
+    rows = f"{hashlib.sha256(runs).hexdigest()[:16]}.rows"
+    # All digits are of one size, also those that were not trained on these.
+    x = data.load({"digits": "digits", "segmentation": "shapes"}[task]).test.x[:ROWS]
+    (ASSETS / rows).write_bytes(reference(runs, x))
     return {
         "file": name,
         "network": network,
@@ -44,6 +63,7 @@ def entry(content: bytes, name: str, network: str, task: str, form: str, runs: b
         "form": form,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "reference": rows,
         "labels": metadata["labels"],
         "normalization": metadata["normalization"],
     }

@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import loopback_app
 import loopback_system as system
 
 from fr_keras.benchmark import devices
@@ -211,6 +212,10 @@ class Phone:
                 python=shlex.join(found.programs["python"]),
             ),
         )
+
+    def install(self, apk: Path, **settings) -> None:
+        """Puts a stand-in for the app of `android_demo` there; see `loopback_app.install`."""
+        loopback_app.install(self.system, apk, ["arm64-python"], loopback_app.FOLDER, **settings)
 
     def plug(self) -> None:
         """Starts its daemon and waits until adb sees it."""

@@ -16,7 +16,8 @@ mount --rbind /sys/devices {root}/sys/devices
 mount --bind {system} {root}/system
 mount --bind {system}/battery {root}/sys/class/power_supply/battery
 mount -t tmpfs -o size={size}{options} tmpfs {root}/data
-mkdir -p {root}/data/local/tmp
+mkdir -p {root}/data/local/tmp {root}/data/media/0
+ln -s /data/media/0 {root}/sdcard
 echo ready
 exec sleep infinity
 """

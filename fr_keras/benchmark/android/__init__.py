@@ -15,7 +15,16 @@ from fr_keras.benchmark.android.tool import ToolError
 from fr_keras.benchmark.result import Result
 from fr_keras.benchmark.subject import Subject
 
-__all__ = ["DELEGATES", "INSTRUCTIONS", "AdbError", "DeviceLost", "Pace", "ToolError", "measure"]
+__all__ = [
+    "DELEGATES",
+    "INSTRUCTIONS",
+    "AdbError",
+    "DeviceLost",
+    "Pace",
+    "ToolError",
+    "check_delegates",
+    "measure",
+]
 
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 #: The API level of Android 15, which deprecated NNAPI.
@@ -78,11 +87,7 @@ def measure(
         ToolError: If the tool does not fit, or is none.
         ValueError: If there is no such delegate.
     """
-    strange = [one for one in delegates if one not in DELEGATES]
-    if strange:
-        raise ValueError(
-            f"`delegates` must be some of {', '.join(DELEGATES)}. Received: {', '.join(strange)}"
-        )
+    check_delegates(delegates)
     connection = Adb(adb, serial, pace.back)
     with Folder(connection) as folder:
         session = start(connection, folder, tool)
@@ -95,6 +100,15 @@ def measure(
                 if isinstance(error, DeviceLost):
                     raise error
             session.remove("model.tflite", "row*.bin")
+
+
+def check_delegates(delegates: Sequence[str]) -> None:
+    """Raises a ValueError if there is no such delegate on phones."""
+    strange = [one for one in delegates if one not in DELEGATES]
+    if strange:
+        raise ValueError(
+            f"`delegates` must be some of {', '.join(DELEGATES)}. Received: {', '.join(strange)}"
+        )
 
 
 def _put(session: Session, subject: Subject) -> AdbError | None:

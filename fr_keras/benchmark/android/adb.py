@@ -5,8 +5,10 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 #: Seconds that a command may take, and that pushing and pulling a file may take.
@@ -118,6 +120,14 @@ class Adb:
     def pull(self, remote: str, local: str | os.PathLike) -> None:
         """Copies a file from the device."""
         self._again(lambda: self._copy(["pull", remote, str(local)]), RETRIES + 1)
+
+    def read(self, remote: str) -> bytes | None:
+        """The content of a file on the device; `None` if there is none."""
+        if self.shell(["test", "-f", remote]).code:
+            return None
+        with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
+            self.pull(remote, Path(name) / "file")
+            return (Path(name) / "file").read_bytes()
 
     def properties(self) -> dict[str, str]:
         """All that `getprop` lists."""

@@ -2,12 +2,12 @@
 
 import shlex
 
+from fr_keras.benchmark.android import phone
 from fr_keras.benchmark.android.adb import Adb, AdbError, Answer
 
 PATH = "/data/local/tmp/fr_keras-benchmark"
 #: Seconds between two looks at the current while a tool runs.
 _LOOK = 0.2
-_CURRENT = "/sys/class/power_supply/battery/current_now"
 # The id of a process may be another one's by now; its command line says.
 _END_TOOL = f"""p=$(cat {PATH}/pid 2>/dev/null)
 [ -n "$p" ] && grep -q {PATH} /proc/$p/cmdline 2>/dev/null && kill -9 $p
@@ -66,7 +66,7 @@ class Folder:
         paths = f"LD_LIBRARY_PATH={PATH} ADSP_LIBRARY_PATH={PATH} " if libraries else ""
         command = paths + shlex.join([f"{PATH}/{words[0]}", *words[1:]])
         script = _RUN.format(
-            end=_END_TOOL, path=PATH, command=command, current=_CURRENT, look=_LOOK
+            end=_END_TOOL, path=PATH, command=command, current=phone.CURRENT, look=_LOOK
         )
         try:
             # In a shell of its own, which `exit` may leave.
@@ -83,7 +83,4 @@ class Folder:
 
     def watched(self) -> tuple[list[str], list[float]]:
         """Of the last run: /proc/stat's first line before and after, and microamperes."""
-        said = self._adb.shell(f"cd {PATH} && cat before after && cat current").text.splitlines()
-        stats = [line for line in said if line.startswith("cpu ")]
-        currents = [float(line) for line in said if line.lstrip("-").isdigit()]
-        return stats, currents
+        return phone.watched(self._adb.shell(f"cd {PATH} && cat before after && cat current").text)

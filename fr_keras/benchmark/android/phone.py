@@ -10,6 +10,8 @@ from fr_keras.benchmark.result import State
 
 #: Android's thermal status from which a phone slows itself down: 1 is light, 2 moderate.
 WARM = 1
+#: The file with the battery's current, in microamperes.
+CURRENT = "/sys/class/power_supply/battery/current_now"
 _LOOK = 5.0
 _WAKEFUL = re.compile(r"mWakefulness=(\w+)|Display Power: state=(\w+)")
 # Some kernels give the current in milliamperes: no phone that computes draws less than 10 mA.
@@ -117,6 +119,13 @@ def cool(adb: Adb, rest: float, limit: float) -> tuple[Snapshot, tuple[str, ...]
     if now.awake is False:
         notes.append("the screen was off: Android may slow an idle phone down")
     return now, tuple(notes)
+
+
+def watched(text: str) -> tuple[list[str], list[float]]:
+    """Lines of /proc/stat, and of `CURRENT`, among what a script printed."""
+    lines = text.splitlines()
+    stats = [line for line in lines if line.startswith("cpu ")]
+    return stats, [float(line) for line in lines if line.lstrip("-").isdigit()]
 
 
 def state(

@@ -74,11 +74,7 @@ class Session:
 
     def read(self, file: str) -> bytes | None:
         """The content of a file there; `None` if the tool did not write it."""
-        if self.adb.shell(["test", "-f", f"{PATH}/{file}"]).code:
-            return None
-        with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
-            self.adb.pull(f"{PATH}/{file}", Path(name) / "file")
-            return (Path(name) / "file").read_bytes()
+        return self.adb.read(f"{PATH}/{file}")
 
 
 def row_file(row: int, part: int) -> str:
