@@ -17,6 +17,7 @@ test-all: $(READY) lint
 android: $(READY)
 	$(BIN)/python tools/android/jvm.py
 	$(BIN)/python tools/android/app.py
+	$(BIN)/python tools/android/apk.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,9 @@
 import dataclasses
 import importlib
 import json
+import re
+import shlex
+import subprocess
 import sys
 import time
 import zipfile
@@ -24,6 +27,8 @@ from fr_keras.benchmark.subject import subject
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "tflite_models" / "digits_fr_int8.tflite", ROOT / "android_demo/models/digits.fr"]
+#: What the app says of a failure, or of a delegate.
+OPTIONAL = {"message", "notes"}
 PACE = android.Pace(rest=0, cool=0, run=60, back=0.5)
 
 
@@ -80,6 +85,27 @@ def test_every_bundled_file_is_measured(device, apk):
         assert one.device["name"] == "Loopback One"
     assert left(device) == []
     assert not (device.root / "system/app/pid").exists()
+
+
+def test_the_stand_in_answers_as_the_app_does(device, tmp_path):
+    """Its result has the fields that Kotlin writes; the intents are tested in Kotlin itself."""
+    logic = ROOT / "android_demo/app/src/main/kotlin/org/frkeras/demo/logic/Result.kt"
+    written = {*re.findall(r'"(\w+)" to ', logic.read_text())}
+    output = tmp_path / "answer.json"
+    folder = device.root / app.FOLDER[1:]
+    words = [device.adb, "-s", "fake", "shell"]
+    subprocess.run([*words, f"am start -S -W -n {app.ACTIVITY}"], check=True)
+    intent = shlex.join(app.intent(output.name, "digits.fr", "gpu", 1, 1, 0))
+    subprocess.run([*words, f"am start {intent}"], check=True)
+    end = time.monotonic() + 60
+    while not (folder / output.name).exists():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    held = json.loads((folder / output.name).read_text())
+    (said,) = held["results"]
+    inner = {name for one in said["agreement"].values() for name in one}
+    assert {*held, *said, *said["times"], *said["device"], *inner} == written - OPTIONAL
+    subprocess.run([*words, f"am force-stop {app.PACKAGE}"], check=True)
 
 
 def test_the_command_and_the_report(device, tmp_path):

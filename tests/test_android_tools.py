@@ -4,15 +4,18 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
 
+import loopback_app
 import numpy as np
 import pytest
 
 import fr_archive
 from fr_keras import data, tflite
+from fr_keras.benchmark.android import app
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "android_demo"
@@ -115,6 +118,15 @@ def test_the_archives_of_the_app_are_those_that_were_scored(name):
         rows = data.load(name).test
         right = np.mean(tflite.run(expanded, rows.x).argmax(-1) == rows.y)
         assert right == pytest.approx(said["test_accuracy"], abs=2 / len(rows.y))  # other kernels
+
+
+def test_python_and_the_app_call_it_by_the_same_names(tools):
+    apk = importlib.import_module("apk")
+    manifest = (DEMO / "app" / "src" / "main" / "AndroidManifest.xml").read_text()
+    assert apk.PACKAGE == app.PACKAGE == loopback_app.PACKAGE
+    assert f'android:name="{app.ACTIVITY.removeprefix(f"{app.PACKAGE}/")}"' in manifest
+    engine = (DEMO / "app/src/main/kotlin/org/frkeras/demo/logic/Engine.kt").read_text()
+    assert tuple(re.findall(r'^    [A-Z]+\("(\w+)"\),$', engine, re.MULTILINE)) == app.DELEGATES
 
 
 def test_the_app_asks_for_no_permission():

@@ -3,8 +3,8 @@
     PYTHONPATH=. python tools/android/app_corpus.py build/android/app-corpus
 
 `cases.json` has pictures with the inputs that they become (TensorFlow's own `area` resizing, and
-the quantization of `fr_keras.tflite.Runner`), outputs with their real values and classes, and
-numbers with numpy's percentiles; all small, so that the text stays so.
+the quantization of `fr_keras.tflite.Runner`), outputs with their real values and classes, numbers
+with numpy's percentiles, and intents of `fr-keras benchmark`; all small, so that the text stays so.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from fr_keras import tflite
+from fr_keras.benchmark.android import app
 from fr_keras.benchmark.subject import _agreement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,6 +126,18 @@ def percentiles(rng: np.random.Generator) -> list[dict]:
     ]
 
 
+def intents() -> list[dict]:
+    """The extras that `fr-keras benchmark` sends, and what it means by them."""
+    cases = []
+    for delegate in app.DELEGATES:
+        meant = {"output": "fr_keras-0a.json", "file": "digits.fr", "delegate": delegate}
+        meant |= {"threads": 2, "runs": 50, "warmup": 0}
+        words = app.intent(**meant)
+        places = [n for n, word in enumerate(words) if word == "--es"]
+        cases.append({**meant, "extras": {words[n + 1]: words[n + 2] for n in places}})
+    return cases
+
+
 def _listed(values) -> list[float]:
     return np.asarray(values, np.float64).ravel().tolist()
 
@@ -144,6 +157,7 @@ def main() -> None:
         "tensors": [quantized(rng, file) for file in sorted(files)],
         "agreements": agreements(rng),
         "percentiles": percentiles(rng),
+        "intents": intents(),
     }
     (folder / "cases.json").write_text(json.dumps(cases))
 

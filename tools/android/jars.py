@@ -4,20 +4,24 @@ Maven fetches them, from where the machine's own settings say, into a repository
 folder; a jar counts only with the SHA-256 of the list.
 """
 
+import argparse
 import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 _LIST = Path(__file__).with_name("jars.json")
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 #: What every module is compiled and tested with.
 MODULE = ("compiler", "library", "tests")
+_T = TypeVar("_T")
 
 
 class SetupError(RuntimeError):
@@ -30,7 +34,7 @@ class Jar:
 
     Attributes:
         use: What it is for: "compiler", "library" and "tests" of every module; of the app also
-            "android", "resources", "tflite" and "dexer".
+            "android", "resources", "tflite", "backporter" and "dexer".
         type: "jar", or "aar" of a library of Android.
     """
 
@@ -134,6 +138,33 @@ def maven(
     if done.returncode:
         said = "\n  ".join([line for line in done.stdout.splitlines() if "ERROR" in line][:6])
         raise SetupError(f"`mvn {plugin}:{goal}` failed; it needs Maven Central\n  {said}")
+
+
+def script(description: str, set_up: Callable[[], _T], work: Callable[[_T], bool]) -> int:
+    """Runs a script, and returns its exit code.
+
+    Args:
+        description: What it does.
+        set_up: Gets what it needs. With `--if-possible` that may fail.
+        work: Does it with that, and returns whether all was well.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--if-possible",
+        action="store_true",
+        help="succeed, and say why, where what it needs cannot be had",
+    )
+    optional = parser.parse_args().if_possible
+    try:
+        needed = set_up()
+    except SetupError as error:
+        print(f"{'not run' if optional else 'error'}: {error}", file=sys.stderr)
+        return 0 if optional else 1
+    try:
+        return 0 if work(needed) else 1
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def coordinates(name: str) -> str:

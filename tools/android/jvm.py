@@ -7,7 +7,6 @@ the variable FR_KERAS_ANDROID, and nothing outside of it and of `build/android` 
 Python implementation says about some thousand archives is written first, by `corpus.py`.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -94,11 +93,23 @@ def write_corpus() -> Path:
     return corpus
 
 
-def run_tests(found: dict[str, list[Path]], classes: Sequence[Path], corpus: Path) -> bool:
-    """Runs the tests in a JVM with little memory, and returns whether all passed."""
-    command = [java(), f"-Xmx{HEAP}", f"-Dfrarchive.corpus={corpus}", "-jar"]
-    command += [str(found["tests"][0]), "execute", "--scan-classpath", str(classes[-1])]
-    command += ["--class-path", joined(classes, found["library"])]
+def run_tests(
+    found: dict[str, list[Path]],
+    tests: Path,
+    classes: Sequence[Path],
+    properties: dict[str, Path],
+) -> bool:
+    """Runs tests in a JVM with little memory, and returns whether all passed.
+
+    Args:
+        found: The jars, by use.
+        tests: The folder of the classes of the tests.
+        classes: What else they need.
+        properties: What the tests are told, by name.
+    """
+    command = [java(), f"-Xmx{HEAP}", *(f"-D{name}={path}" for name, path in properties.items())]
+    command += ["-jar", str(found["tests"][0]), "execute", "--scan-classpath", str(tests)]
+    command += ["--class-path", joined([tests], classes)]
     command += ["--reports-dir", str(BUILD / "reports"), "--details", "tree"]
     command += ["--disable-banner", "--disable-ansi-colors", "--fail-if-no-tests"]
     return subprocess.run(command, stdin=subprocess.DEVNULL).returncode == 0
@@ -108,31 +119,26 @@ def joined(*paths: Sequence[Path]) -> str:
     return os.pathsep.join(str(path) for some in paths for path in some)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--if-possible",
-        action="store_true",
-        help="succeed, and say why, where the jars or Java cannot be had",
-    )
-    optional = parser.parse_args().if_possible
-    try:
-        java()
-        root = jars.folder().resolve()
-        found = jars.fetch(jars.listed(), root)
-    except SetupError as error:
-        print(f"{'not run' if optional else 'error'}: {error}", file=sys.stderr)
-        return 0 if optional else 1
-    try:
-        classes = compile_module(found)
-        print("android: comparing with the classes of Android 8.0", flush=True)
-        api.check(classes[0], root)
-        passed = run_tests(found, classes, write_corpus())
-    except SetupError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0 if passed else 1
+def set_up() -> dict[str, list[Path]]:
+    """The jars, by use.
+
+    Raises:
+        SetupError: If they or Java cannot be had.
+    """
+    java()
+    root = jars.folder().resolve()
+    found = jars.fetch(jars.listed(), root)
+    api.set_up(root)
+    return found
+
+
+def work(found: dict[str, list[Path]]) -> bool:
+    """Compiles and tests the module, and returns whether all passed."""
+    main, test = compile_module(found)
+    print("android: comparing with the classes of Android 8.0", flush=True)
+    api.check(main, jars.folder().resolve())
+    return run_tests(found, test, [main, *found["library"]], {"frarchive.corpus": write_corpus()})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(jars.script(__doc__.splitlines()[0], set_up, work))

@@ -19,7 +19,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = "org.frkeras.demo 1.0, a stand-in"
 #: As `Result.kt` has them; the driver knows better what the phone is.
-DEVICE = {"name": "Loopback", "abi": "arm64-v8a", "os": "Android 14", "api": 34, "cores": 1}
+DEVICE = {
+    "name": "Loopback",
+    "abi": "arm64-v8a",
+    "os": "Android 14",
+    "api": 34,
+    "soc": "QEMU",
+    "cores": 1,
+}
 
 
 class Bundle:
@@ -86,6 +93,8 @@ def result(bundle: Bundle, extras: dict, settings: dict) -> dict:
         "status": "done",
         "threads": int(extras["threads"]),
     }
+    if delegate == "gpu":
+        found["precision"] = "float16"
     if delegate in settings["refused"]:
         return {**found, "status": "refused", "message": f"no {delegate} here"}
     return {**found, **measured(content, bundle.read(entry["reference"]), extras)}

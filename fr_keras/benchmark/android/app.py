@@ -24,6 +24,8 @@ PACKAGE = "org.frkeras.demo"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
 #: Where the app writes: the one folder of an app that adb's shell reads on every Android.
 FOLDER = f"/sdcard/Android/media/{PACKAGE}"
+#: What it has of `android.DELEGATES`.
+DELEGATES = ("none", "xnnpack", "gpu", "nnapi")
 _MODELS = "assets/models"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LARGEST = 2**28
@@ -189,7 +191,7 @@ class _Case:
 
     def result(self) -> tuple[Result, Exception | None]:
         """Measures; returns the error too where there was one."""
-        if self.delegate == "npu":
+        if self.delegate not in DELEGATES:
             return self._without("refused", _NO_NPU), None
         try:
             return self._measured(), None

@@ -104,7 +104,7 @@ fun Activity.text(report: Report): String {
 /** The name of an accelerator for people. */
 fun Activity.name(accelerator: Accelerator): String = getString(
     when (accelerator) {
-        Accelerator.REFERENCE -> R.string.reference
+        Accelerator.NONE -> R.string.none
         Accelerator.CPU -> R.string.cpu
         Accelerator.GPU -> R.string.gpu
         Accelerator.NNAPI -> R.string.nnapi

@@ -37,7 +37,10 @@ class DemoApplication : Application() {
 
     fun benchmarkState(): BenchmarkState {
         val tool by lazy { "$packageName ${versionName()}, ${engine.version}" }
-        return BenchmarkState(catalog, getExternalFilesDir(null), threads) { settings ->
+        // The one folder of an app that adb's shell reads on every Android.
+        @Suppress("DEPRECATION")
+        val folder = externalMediaDirs.firstOrNull()
+        return BenchmarkState(catalog, folder, threads) { settings ->
             Measurement(engine, files, device(), tool, settings)
         }
     }

@@ -27,7 +27,7 @@ class TfliteEngine : Engine {
             val delegate = delegate(accelerator)
             try {
                 val options = Interpreter.Options().setNumThreads(threads)
-                    .setUseXNNPACK(accelerator != Accelerator.REFERENCE)
+                    .setUseXNNPACK(accelerator != Accelerator.NONE)
                 delegate?.let { options.addDelegate(it) }
                 TfliteNetwork(Interpreter(file, options), delegate, accelerator)
             } catch (error: Throwable) {
@@ -37,7 +37,7 @@ class TfliteEngine : Engine {
         }
 
     private fun delegate(accelerator: Accelerator): Delegate? = when (accelerator) {
-        Accelerator.REFERENCE, Accelerator.CPU -> null
+        Accelerator.NONE, Accelerator.CPU -> null
         Accelerator.GPU -> {
             if (!CompatibilityList().use { it.isDelegateSupportedOnThisDevice }) {
                 throw RefusedException("TFLite's GPU delegate does not support this phone")

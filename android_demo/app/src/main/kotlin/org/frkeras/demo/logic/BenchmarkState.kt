@@ -49,14 +49,13 @@ data class BenchmarkRequest(
                     threads = number("threads", usual.threads),
                     warmup = number("warmup", usual.warmup),
                     runs = number("runs", usual.runs),
-                    rows = number("rows", usual.rows),
                 ),
                 output = output,
             )
         }
 
         /** The extras that [of] knows. */
-        val EXTRAS = listOf("files", "delegates", "threads", "warmup", "runs", "rows", "output")
+        val EXTRAS = listOf("files", "delegates", "threads", "warmup", "runs", "output")
 
         private fun names(list: String?) =
             list.orEmpty().split(",").map { it.trim() }.filter { it.isNotEmpty() }
@@ -120,11 +119,16 @@ class BenchmarkState(
 
     /** Begins a benchmark of the extras of an intent; what is wrong with them is the failure. */
     fun start(extras: Map<String, String>) {
-        if (isRunning) return
+        val output = extras["output"]?.takeIf(BenchmarkRequest::isFileName)
+        if (isRunning) {
+            // Who waits for a file must not wait for ever.
+            if (output != null) write(error(output), "Another benchmark is running\n")
+            return
+        }
         try {
             start(BenchmarkRequest.of(extras))
         } catch (error: IllegalArgumentException) {
-            failed(error.message.orEmpty(), extras["output"]?.takeIf(BenchmarkRequest::isFileName))
+            failed(error.message.orEmpty(), output)
         }
     }
 
@@ -171,27 +175,31 @@ class BenchmarkState(
 
     private fun end(output: String?) {
         isRunning = false
-        if (output != null) write(output, document(results))
+        if (output != null) written = write(output, document(results))
         changed()
     }
 
     /** Who waits for a result file finds one that says why there is none. */
     private fun failed(why: String, output: String?) {
         failure = why
-        if (output != null) write("$output.error", why + "\n")
+        if (output != null) write(error(output), why + "\n")
         changed()
     }
 
-    private fun write(name: String, text: String) {
-        try {
+    private fun error(output: String) = "$output.error"
+
+    /** Returns the file; where it cannot be written, that is the failure. */
+    private fun write(name: String, text: String): File? {
+        return try {
             val target = File(folder ?: throw IOException("There is no storage"), name)
             // Whole or not at all, for somebody waits for it.
             val partial = File(folder, "$name.partial")
             partial.writeText(text)
             if (!partial.renameTo(target)) throw IOException("'$name' cannot be written")
-            written = target
+            target
         } catch (error: IOException) {
             failure = error.message
+            null
         }
     }
 }

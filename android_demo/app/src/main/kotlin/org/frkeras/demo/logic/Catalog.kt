@@ -14,6 +14,7 @@ data class Normalization(val scale: Double, val offset: Double)
  *
  * @property network Files of one network compute the same.
  * @property sha256 Of the file itself; of an archive, what it expands to is cached by it.
+ * @property reference The file with what its outputs are compared with; see [Reference].
  * @property labels Of classes, in the order of the outputs.
  */
 data class ModelFile(
@@ -23,6 +24,7 @@ data class ModelFile(
     val form: Form,
     val bytes: Long,
     val sha256: String,
+    val reference: String,
     val labels: List<String>,
     val normalization: Normalization,
 )
@@ -70,6 +72,7 @@ class Catalog(val files: List<ModelFile>) {
                 form = Form.valueOf((held["form"] as String).uppercase()),
                 bytes = (held["bytes"] as Double).toLong(),
                 sha256 = held["sha256"] as String,
+                reference = held["reference"] as String,
                 labels = (held["labels"] as List<*>).map { it as String },
                 normalization = Normalization(
                     normalization["scale"] as Double,

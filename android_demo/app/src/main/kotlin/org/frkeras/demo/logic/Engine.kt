@@ -10,9 +10,11 @@ import java.nio.ByteBuffer
  * @property delegate Its name in the results of `fr-keras benchmark`.
  */
 enum class Accelerator(val delegate: String) {
-    /** TFLite's own kernels, without XNNPACK: what others are compared with. */
-    REFERENCE("none"),
+    /** TFLite's own kernels. */
+    NONE("none"),
     CPU("xnnpack"),
+
+    /** Computes in float16, as TFLite lets it unless told otherwise. */
     GPU("gpu"),
     NNAPI("nnapi"),
     ;

@@ -48,6 +48,10 @@ class Files(
         return file
     }
 
+    /** @throws IOException If there is none. */
+    fun reference(model: ModelFile): Reference =
+        Reference(open(model.reference).use { it.readBytes() })
+
     companion object {
         private const val MEMORY = 64L shl 20
     }

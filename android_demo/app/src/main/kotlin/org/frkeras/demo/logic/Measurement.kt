@@ -3,20 +3,17 @@ package org.frkeras.demo.logic
 import java.io.File
 import java.io.IOException
 import java.nio.ByteBuffer
-import java.util.Random
 
 /** How a benchmark measures. */
 data class Settings(
     val threads: Int = 2,
     val warmup: Int = 3,
     val runs: Int = 30,
-    val rows: Int = 4,
 ) {
     init {
         require(threads in 1..64) { "There must be 1 to 64 threads, not $threads" }
-        require(warmup in 1..10_000) { "There must be 1 to 10,000 runs to warm up, not $warmup" }
+        require(warmup in 0..10_000) { "There must be 0 to 10,000 runs to warm up, not $warmup" }
         require(runs in 1..10_000) { "There must be 1 to 10,000 runs, not $runs" }
-        require(rows in 1..1000) { "There must be 1 to 1,000 rows, not $rows" }
     }
 }
 
@@ -60,20 +57,18 @@ class Measurement(
     private val memory: ProcessMemory = ProcessMemory(),
     private val clock: () -> Long = System::nanoTime,
 ) {
-    private var reference: Pair<ModelFile, List<FloatArray>?>? = null
-
     /** Measures one file; what refuses or fails is a result that says so. */
     fun measure(model: ModelFile, accelerator: Accelerator): Result {
         var sha256 = model.sha256
         return try {
             val file = files.flatbuffer(model)
             sha256 = sha256(file.readBytes())
-            val expected = expected(model, file)
+            val reference = files.reference(model)
             val before = memory.begin()
             val begin = clock()
-            engine.open(file, accelerator, threads(accelerator) ?: 1).use { network ->
+            engine.open(file, accelerator, settings.threads).use { network ->
                 val init = microseconds(begin)
-                measured(network, result(model, accelerator, sha256), init, before, expected)
+                measured(network, result(model, accelerator, sha256), init, before, reference)
             }
         } catch (error: RefusedException) {
             result(model, accelerator, sha256, Status.REFUSED, error.message)
@@ -91,23 +86,28 @@ class Measurement(
         result: Result,
         initUs: Double,
         before: Long?,
-        expected: List<FloatArray>?,
+        reference: Reference,
     ): Result {
         val input = network.input.buffer()
         val output = network.output.buffer()
-        network.input.write(rows(network.input).first(), input)
+        reference.input(0, network.input, input)
         val firstUs = timed(network, input, output)
-        repeat(settings.warmup - 1) { timed(network, input, output) }
+        repeat(settings.warmup) { timed(network, input, output) }
         val times = DoubleArray(settings.runs) { timed(network, input, output) }
         val peak = memory.peak(before)
-        val agreement = expected?.let {
-            mapOf(network.output.name to Agreement.of(outputs(network), it, network.output))
+        val expected = reference.outputs(network.input, network.output)
+        val found = List(expected.size) { row ->
+            reference.input(row, network.input, input)
+            output.clear()
+            network.run(input, output)
+            network.output.read(output)
         }
+        val agreement = Agreement.of(found, expected, network.output)
         return result.copy(
             times = Times.of(initUs, firstUs, times),
             peakMemoryBytes = peak,
-            agreement = agreement.orEmpty(),
-            notes = network.notes + if (expected == null) NO_REFERENCE else REFERENCE,
+            agreement = mapOf(network.output.name to agreement),
+            notes = network.notes,
         )
     }
 
@@ -124,38 +124,9 @@ class Measurement(
         tool = tool,
         accelerator = accelerator,
         status = status,
-        threads = threads(accelerator),
+        threads = settings.threads,
         message = message,
     )
-
-    /** The outputs of the CPU reference; `null` where it does not run the file. */
-    private fun expected(model: ModelFile, file: File): List<FloatArray>? {
-        reference?.let { (known, outputs) -> if (known == model) return outputs }
-        val outputs = try {
-            engine.open(file, Accelerator.REFERENCE, 1).use(::outputs)
-        } catch (_: RefusedException) {
-            null
-        }
-        reference = model to outputs
-        return outputs
-    }
-
-    private fun outputs(network: Network): List<FloatArray> {
-        val input = network.input.buffer()
-        val output = network.output.buffer()
-        return rows(network.input).map { row ->
-            network.input.write(row, input)
-            output.clear()
-            network.run(input, output)
-            network.output.read(output)
-        }
-    }
-
-    /** Inputs from 0 to 1, the same at each call. */
-    private fun rows(type: TensorType): List<FloatArray> {
-        val random = Random(0)
-        return List(settings.rows) { FloatArray(type.size) { random.nextFloat() } }
-    }
 
     private fun timed(network: Network, input: ByteBuffer, output: ByteBuffer): Double {
         input.rewind()
@@ -167,14 +138,7 @@ class Measurement(
 
     private fun microseconds(begin: Long) = (clock() - begin) / NANOSECONDS
 
-    private fun threads(accelerator: Accelerator): Int? = when (accelerator) {
-        Accelerator.REFERENCE, Accelerator.CPU -> settings.threads
-        Accelerator.GPU, Accelerator.NNAPI -> null
-    }
-
     private companion object {
         const val NANOSECONDS = 1e3
-        const val REFERENCE = "agreement is with TFLite's CPU kernels without XNNPACK on this phone"
-        const val NO_REFERENCE = "TFLite's CPU kernels without XNNPACK do not run this file"
     }
 }

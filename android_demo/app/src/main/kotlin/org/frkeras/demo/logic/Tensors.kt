@@ -22,12 +22,15 @@ data class TensorType(
     /** How many numbers it has. */
     val size: Int get() = shape.fold(1) { product, side -> product * side }
 
+    /** How many bytes it takes. */
+    val bytes: Int get() = size * type.bytes
+
     /** A step of an integer; `null` of a float. */
     val step: Double? get() = if (type == NumberType.FLOAT32) null else scale.toDouble()
 
     /** Room for it, as interpreters want it. */
     fun buffer(): ByteBuffer =
-        ByteBuffer.allocateDirect(size * type.bytes).order(ByteOrder.nativeOrder())
+        ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder())
 
     /**
      * Writes real values in the type of the tensor, as `fr_keras.tflite.Runner` does: the nearest

@@ -17,10 +17,14 @@ class BenchmarkStateTest {
     private val catalog = Catalog(listOf(model("one"), model("two")))
     private val device = Device("Some Phone", "arm64-v8a", "Android 15", 35, "chip", 8)
 
-    private fun state(engine: FakeEngine, target: File? = folder): BenchmarkState {
+    private fun state(
+        engine: FakeEngine,
+        target: File? = folder,
+        reference: FloatArray = floatArrayOf(0.1f, 0.7f, 0.2f),
+    ): BenchmarkState {
         var now = 0L
         return BenchmarkState(catalog, target, hands.threads) { settings ->
-            val files = files(File(folder, "cache"))
+            val files = files(File(folder, "cache"), reference)
             val memory = ProcessMemory(File(folder, "proc"))
             // Each look at the clock is 1 ms later.
             Measurement(engine, files, device, "test 1.0", settings, memory) {
@@ -41,26 +45,27 @@ class BenchmarkStateTest {
         assertEquals(6, state.results.size)
         val (cpu, gpu, nnapi) = state.results
         assertEquals(Times(5, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0), cpu.times)
-        assertEquals(2, cpu.threads)
-        assertNull(gpu.threads)
+        assertEquals(listOf(2, 2, 2), state.results.take(3).map { it.threads })
         assertEquals(Status.REFUSED, nnapi.status)
         assertEquals("no NNAPI here", nnapi.message)
         assertNull(nnapi.times)
-        assertEquals(Agreement(4, 0.0, 0.0, null, 1.0), gpu.agreement["out"])
+        assertEquals(Agreement(2, 0.0, 0.0, null, 1.0), gpu.agreement["out"])
         assertEquals(listOf(1f, 1f, 0f), state.bars.take(3).map { it.share })
         assertNull(state.written)
     }
 
     @Test
-    fun `agreement is with the reference of the same phone`() {
+    fun `agreement is with the bundled reference, on its rows`() {
         val engine = FakeEngine(outputs = { accelerator, _ ->
             val off = if (accelerator == Accelerator.GPU) 0.25f else 0f
             floatArrayOf(off, 1f, 0.5f)
         })
-        val state = state(engine)
+        val state = state(engine, reference = floatArrayOf(0f, 1f, 0.5f))
         val wanted = listOf(Accelerator.CPU, Accelerator.GPU)
-        state.start(BenchmarkRequest(listOf("one"), wanted, Settings(rows = 2)))
+        state.start(BenchmarkRequest(listOf("one"), wanted, Settings(warmup = 0, runs = 1)))
         hands.all()
+        // Of each accelerator the first, a timed one, and both rows.
+        assertEquals(listOf(0f, 0f, 0f, 1f, 0f, 0f, 0f, 1f), engine.inputs.map { it[9] })
         val (cpu, gpu) = state.results.map { checkNotNull(it.agreement["out"]) }
         assertEquals(0.0, cpu.largest)
         assertEquals(Agreement(2, 0.25, 0.25, null, 1.0), gpu)
@@ -123,15 +128,26 @@ class BenchmarkStateTest {
 
     @Test
     fun `what is stopped keeps its results and says why`() {
-        val state = state(FakeEngine())
-        state.start(mapOf("output" to "out.json"))
-        // The first result, as if it came while the others are measured: work is one piece.
-        state.stop("left")
+        lateinit var state: BenchmarkState
+        var inferences = 0
+        val engine = FakeEngine(outputs = { _, _ ->
+            // In the middle of the third file; the results of the first two have come.
+            if (++inferences == 11) {
+                while (hands.main.step()) continue
+                state.stop("left")
+            }
+            floatArrayOf(0f, 1f, 0f)
+        })
+        state = state(engine)
+        val extras = mapOf("output" to "out.json", "runs" to "1", "warmup" to "0")
+        state.start(extras)
         hands.all()
         assertEquals("left", state.failure)
         assertFalse(state.isRunning)
-        assertTrue(state.results.isEmpty())
+        assertEquals(2, state.results.size)
+        assertNotNull(state.document)
         assertEquals("left\n", File(folder, "out.json.error").readText())
+        assertFalse(File(folder, "out.json").exists())
         state.start(BenchmarkRequest(listOf("one"), listOf(Accelerator.CPU)))
         hands.all()
         assertNull(state.failure)
@@ -142,8 +158,14 @@ class BenchmarkStateTest {
     fun `only one runs at a time`() {
         val state = state(FakeEngine())
         state.start(BenchmarkRequest())
-        state.start(mapOf("files" to "one"))
+        state.start(BenchmarkRequest(listOf("one")))
         assertEquals(6, state.planned)
+        state.start(mapOf("files" to "one", "output" to "second.json"))
+        val said = File(folder, "second.json.error").readText()
+        assertEquals("Another benchmark is running\n", said)
+        assertNull(state.failure)
+        hands.all()
+        assertEquals(6, state.results.size)
     }
 
     @Test

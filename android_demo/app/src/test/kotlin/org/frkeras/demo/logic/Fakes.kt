@@ -3,6 +3,7 @@ package org.frkeras.demo.logic
 import java.io.File
 import java.io.IOException
 import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import java.util.ArrayDeque
 import java.util.concurrent.Executor
 
@@ -89,9 +90,28 @@ internal fun model(
     form = form,
     bytes = content.size.toLong(),
     sha256 = sha256(content),
+    reference = ROWS,
     labels = listOf("a", "b", "c"),
     normalization = Normalization(scale, 0.0),
 )
 
-/** Bundled files whose content is their name. */
-internal fun files(folder: File) = Files(folder) { it.byteInputStream() }
+private const val ROWS = "reference.rows"
+
+/** Bundled files whose content is their name, and a reference of two rows with these outputs. */
+internal fun files(folder: File, outputs: FloatArray = floatArrayOf(0.1f, 0.7f, 0.2f)) =
+    Files(folder) { name ->
+        if (name == ROWS) {
+            rows(outputs).inputStream()
+        } else {
+            name.byteInputStream()
+        }
+    }
+
+private fun rows(outputs: FloatArray): ByteArray {
+    val buffer = ByteBuffer.allocate(2 * (DIGITS.bytes + SCORES.bytes))
+    buffer.order(ByteOrder.LITTLE_ENDIAN)
+    // The pixels of a row are its number.
+    repeat(2) { row -> repeat(DIGITS.size) { buffer.putFloat(row.toFloat()) } }
+    repeat(2) { outputs.forEach(buffer::putFloat) }
+    return buffer.array()
+}

@@ -83,6 +83,28 @@ class PythonTest {
         }
     }
 
+    @Test
+    fun `intents of fr-keras benchmark ask for what it means`() {
+        val cases = all("intents")
+        assertEquals(Accelerator.entries.size, cases.size)
+        for (case in cases) {
+            val extras = (case["extras"] as Map<*, *>).entries
+                .associate { it.key as String to it.value as String }
+            assertTrue(BenchmarkRequest.EXTRAS.containsAll(extras.keys))
+            val meant = BenchmarkRequest(
+                files = listOf(case["file"] as String),
+                accelerators = listOf(Accelerator.named(case["delegate"] as String)),
+                settings = Settings(
+                    threads = case.whole("threads"),
+                    warmup = case.whole("warmup"),
+                    runs = case.whole("runs"),
+                ),
+                output = case["output"] as String,
+            )
+            assertEquals(meant, BenchmarkRequest.of(extras))
+        }
+    }
+
     /** Python then reads it: `tools/android/app.py` gives it to `fr_keras.benchmark.result`. */
     @Test
     fun `a result file is left for Python`() {
@@ -106,7 +128,6 @@ class PythonTest {
         val refused = done.copy(
             accelerator = Accelerator.GPU,
             status = Status.REFUSED,
-            threads = null,
             message = "no",
             notes = emptyList(),
             times = null,
