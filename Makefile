@@ -18,6 +18,7 @@ android: $(READY)
 	$(BIN)/python tools/android/jvm.py
 	$(BIN)/python tools/android/app.py
 	$(BIN)/python tools/android/apk.py
+	$(BIN)/python tools/android/screens.py --if-possible
 
 lint: $(READY)
 	$(BIN)/ruff check .

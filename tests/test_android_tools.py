@@ -39,6 +39,8 @@ def test_gradle_takes_the_same_versions(tools):
     versions = {jar.artifact: jar.version for jar in jars.listed()}
     assert versions["kotlin-compiler-embeddable"] == catalog["kotlin"]
     assert versions["kotlin-stdlib"] == catalog["kotlin"]
+    screens = {jar.artifact: jar.version for jar in jars.listed(["screens"])}
+    assert screens["robolectric"] == catalog["robolectric"]
     assert versions["junit-platform-console-standalone"] == catalog["junitPlatform"]
     assert catalog["junit"].split(".")[1:] == catalog["junitPlatform"].split(".")[1:]
 

@@ -21,10 +21,12 @@ android {
         targetCompatibility = JavaVersion.VERSION_1_8
     }
     testOptions {
+        unitTests.isIncludeAndroidResources = true
         unitTests.all {
             it.useJUnitPlatform()
             it.systemProperty("app.models", file("src/main/assets/models").path)
-            // What `make android` writes; without it the tests that compare with Python are skipped.
+            // What `make android` writes; without it the tests that compare with Python are skipped,
+            // and so are those of the screens, for which it runs the networks.
             val corpus = rootDir.resolveSibling("build/android/app/corpus")
             it.systemProperty("app.corpus", corpus.path)
         }
@@ -43,5 +45,8 @@ dependencies {
     implementation(libs.litert.gpu)
     implementation(libs.litert.gpu.api)
     testImplementation(libs.junit.jupiter)
+    testImplementation(libs.junit4)
+    testImplementation(libs.robolectric)
+    testRuntimeOnly(libs.junit.vintage.engine)
     testRuntimeOnly(libs.junit.platform.launcher)
 }

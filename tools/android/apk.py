@@ -34,22 +34,19 @@ _PASSWORD = "throw-away"
 
 def compile_app(found: dict[str, list[Path]], resources: Path) -> list[Path]:
     """Compiles what is not logic against Android, and returns all that the app is made of."""
-    libraries = _unpacked(found["tflite"])
+    libraries = unpacked(found["tflite"])
     ids, screens = BUILD / "ids", BUILD / "screens"
     command = ["javac", "--release", "8", "-Xlint:-options", "-d", str(ids)]
     done = subprocess.run([*command, *map(str, resources.rglob("R.java"))])
     if done.returncode:
         raise SetupError("`javac` is missing or refuses the ids of the resources")
     mine = [jvm.BUILD / "main", BUILD / "logic", ids]
-    sources = BUILD / "sources"
-    shutil.rmtree(sources, ignore_errors=True)
-    shutil.copytree(app.SOURCES, sources, ignore=shutil.ignore_patterns("logic"))
     classpath = [*found["android"], *mine, *libraries, *found["library"]]
-    jvm.kotlinc(found, sources, screens, classpath, [])
+    jvm.kotlinc(found, app.SOURCES, screens, classpath, [], "*.kt")
     return [*mine, screens, *libraries, *found["library"]]
 
 
-def _unpacked(archives: Sequence[Path]) -> list[Path]:
+def unpacked(archives: Sequence[Path]) -> list[Path]:
     """The classes of libraries of Android."""
     found = []
     for path in archives:
@@ -158,9 +155,9 @@ def work(needed: tuple[dict[str, list[Path]], Tools]) -> bool:
     print(
         "android: comparing the app and its libraries with the classes of Android 8.0", flush=True
     )
-    unpacked = BUILD / "backported"
-    shutil.unpack_archive(classes, unpacked, "zip")
-    api.check(unpacked, jars.folder().resolve(), GUARDED)
+    folder = BUILD / "backported"
+    shutil.unpack_archive(classes, folder, "zip")
+    api.check(folder, jars.folder().resolve(), GUARDED)
     print("android: the tests of the logic, on the classes that go into the APK", flush=True)
     if not app.run_tests(found, [classes]):
         return False

@@ -18,6 +18,7 @@ from jars import SetupError
 
 APP = jvm.ROOT / "android_demo" / "app"
 SOURCES = APP / "src" / "main" / "kotlin" / "org" / "frkeras" / "demo"
+TESTS = APP / "src" / "test" / "kotlin" / "org" / "frkeras" / "demo"
 MODELS = APP / "src" / "main" / "assets" / "models"
 BUILD = jvm.BUILD / "app"
 
@@ -39,7 +40,7 @@ def compile_logic(found: dict[str, list[Path]]) -> list[Path]:
     jvm.kotlinc(found, SOURCES / "logic", logic, libraries, [])
     jvm.kotlinc(
         found,
-        APP / "src" / "test" / "kotlin",
+        TESTS / "logic",
         BUILD / "test",
         [logic, *libraries, *found["tests"]],
         [f"-Xfriend-paths={logic}"],

@@ -3,8 +3,9 @@
     PYTHONPATH=. python tools/android/app_corpus.py build/android/app-corpus
 
 `cases.json` has pictures with the inputs that they become (TensorFlow's own `area` resizing, and
-the quantization of `fr_keras.tflite.Runner`), outputs with their real values and classes, numbers
-with numpy's percentiles, and intents of `fr-keras benchmark`; all small, so that the text stays so.
+the quantization of `fr_keras.tflite.Runner`), strokes with theirs (points along them), outputs with
+their real values and classes, numbers with numpy's percentiles, and intents of `fr-keras
+benchmark`; all small, so that the text stays so.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from scipy.spatial import cKDTree
 
 from fr_keras import tflite
 from fr_keras.benchmark.android import app
@@ -44,6 +46,34 @@ def pictures(rng: np.random.Generator) -> list[dict]:
                     str(to): _listed(tf.image.resize(square, (to, to), method="area"))
                     for to in SIDES
                 },
+            }
+        )
+    return cases
+
+
+def drawings(rng: np.random.Generator) -> list[dict]:
+    """Strokes of a finger, and the picture that a network gets: as MNIST's digits are."""
+    cases = []
+    for lengths in ((3,), (2, 5), (1,), (4, 1, 2)):
+        strokes = [rng.uniform((0, 0), (0.6, 1), (length, 2)) for length in lengths]
+        points = np.concatenate(strokes)
+        sides = np.ptp(points, axis=0)
+        # The ink of 2.4 pixels lies in the middle 20.
+        scale = 17.6 / sides.max() if sides.max() else 0.0
+        corner = 14 - sides * scale / 2
+        fitted = [corner + (stroke - points.min(axis=0)) * scale for stroke in strokes]
+        along = np.linspace(0, 1, 4001)[:, None]
+        near = [
+            a + (b - a) * along
+            for stroke in fitted
+            for a, b in zip(stroke[[0, *range(len(stroke) - 1)]], stroke, strict=True)
+        ]
+        pixels = np.stack(np.meshgrid(np.arange(28), np.arange(28)), -1).reshape(-1, 2) + 0.5
+        distance = cKDTree(np.concatenate(near)).query(pixels)[0]
+        cases.append(
+            {
+                "strokes": [_listed(stroke) for stroke in strokes],
+                "pixels": _listed(255 * np.clip(1.7 - distance, 0, 1)),
             }
         )
     return cases
@@ -154,6 +184,7 @@ def main() -> None:
     ]
     cases = {
         "pictures": pictures(rng),
+        "drawings": drawings(rng),
         "tensors": [quantized(rng, file) for file in sorted(files)],
         "agreements": agreements(rng),
         "percentiles": percentiles(rng),

@@ -33,8 +33,9 @@ class Jar:
     """A jar of Maven Central.
 
     Attributes:
-        use: What it is for: "compiler", "library" and "tests" of every module; of the app also
-            "android", "resources", "tflite", "backporter" and "dexer".
+        use: What it is for: "compiler", "library" and "tests" of every module; of the APK also
+            "android", "resources", "tflite", "backporter" and "dexer"; of the tests of the screens
+            "screens" and "oldest", the oldest Android.
         type: "jar", or "aar" of a library of Android.
     """
 

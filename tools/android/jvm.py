@@ -24,6 +24,7 @@ BUILD = ROOT / "build" / "android"
 #: The tests show that this much suffices for any archive, however hostile.
 HEAP = "256m"
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
+_LAUNCHER = "org.junit.platform.console.ConsoleLauncher"
 _COMPILER_HEAP = "1g"
 
 
@@ -72,12 +73,19 @@ def kotlinc(
     target: Path,
     classpath: Sequence[Path],
     options: Sequence[str],
+    pattern: str = "**/*.kt",
 ) -> None:
+    """Compiles the files of a folder.
+
+    Raises:
+        SetupError: If the compiler refuses them; it says why.
+    """
     command = [java(), f"-Xmx{_COMPILER_HEAP}", "-cp", joined(found["compiler"], found["library"])]
     command += [_COMPILER, "-no-stdlib", "-no-reflect", "-jvm-target", "1.8", "-Werror"]
     # No class that Android 8 does not have.
     command += ["-Xjdk-release=1.8"]
-    command += [*options, "-cp", joined(classpath), "-d", str(target), str(sources)]
+    command += [*options, "-cp", joined(classpath), "-d", str(target)]
+    command += map(str, sorted(sources.glob(pattern)))
     print(f"android: compiling {sources.relative_to(ROOT)}", flush=True)
     if subprocess.run(command, stdin=subprocess.DEVNULL).returncode:
         raise SetupError(f"the compiler refuses '{sources.relative_to(ROOT)}'")
@@ -97,20 +105,22 @@ def run_tests(
     found: dict[str, list[Path]],
     tests: Path,
     classes: Sequence[Path],
-    properties: dict[str, Path],
+    properties: dict[str, object],
+    heap: str = HEAP,
 ) -> bool:
-    """Runs tests in a JVM with little memory, and returns whether all passed.
+    """Runs tests, and returns whether all passed.
 
     Args:
         found: The jars, by use.
         tests: The folder of the classes of the tests.
         classes: What else they need.
         properties: What the tests are told, by name.
+        heap: How much memory the JVM has.
     """
-    command = [java(), f"-Xmx{HEAP}", *(f"-D{name}={path}" for name, path in properties.items())]
-    command += ["-jar", str(found["tests"][0]), "execute", "--scan-classpath", str(tests)]
-    command += ["--class-path", joined([tests], classes)]
-    command += ["--reports-dir", str(BUILD / "reports"), "--details", "tree"]
+    command = [java(), f"-Xmx{heap}", *(f"-D{name}={path}" for name, path in properties.items())]
+    command += ["-cp", joined(found["tests"], [tests], classes), _LAUNCHER, "execute"]
+    command += ["--scan-classpath", str(tests), "--reports-dir", str(BUILD / "reports")]
+    command += ["--details", "tree"]
     command += ["--disable-banner", "--disable-ansi-colors", "--fail-if-no-tests"]
     return subprocess.run(command, stdin=subprocess.DEVNULL).returncode == 0
 

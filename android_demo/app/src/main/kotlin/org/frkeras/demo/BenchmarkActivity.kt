@@ -116,8 +116,12 @@ class BenchmarkActivity : Activity() {
         progress.max = maxOf(state.planned, 1)
         progress.progress = state.results.size
         say(
-            state.failure ?: state.written?.let { getString(R.string.written, it.path) }
-                ?: getString(R.string.progress, state.results.size, state.planned),
+            state.failure ?: state.written?.let { getString(R.string.written, it.name) }
+                ?: if (state.planned == 0) {
+                    getString(R.string.benchmark_hint)
+                } else {
+                    getString(R.string.progress, state.results.size, state.planned)
+                },
         )
         val table = find<LinearLayout>(R.id.results)
         table.removeAllViews()

@@ -62,8 +62,9 @@ class ChoiceSheet(
             val button = RadioButton(activity)
             button.id = inference.models.indexOf(row.model) + 1
             button.text = line(row)
+            // Before it is added: a group that held another with this id would not check it.
+            button.isChecked = row.isChosen
             group.addView(button)
-            if (row.isChosen) group.check(button.id)
         }
         group.setOnCheckedChangeListener { _, id ->
             choose(inference.models[id - 1], inference.choice.accelerator)

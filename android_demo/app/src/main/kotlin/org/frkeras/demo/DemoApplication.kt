@@ -11,6 +11,7 @@ import org.frkeras.demo.logic.BenchmarkState
 import org.frkeras.demo.logic.Catalog
 import org.frkeras.demo.logic.Device
 import org.frkeras.demo.logic.DrawState
+import org.frkeras.demo.logic.Engine
 import org.frkeras.demo.logic.Files
 import org.frkeras.demo.logic.Inference
 import org.frkeras.demo.logic.Measurement
@@ -19,8 +20,9 @@ import org.frkeras.demo.logic.Task
 import org.frkeras.demo.logic.Threads
 
 /** What the screens are made of. One thread works for all: nothing runs beside a measurement. */
-class DemoApplication : Application() {
-    private val engine = TfliteEngine()
+open class DemoApplication : Application() {
+    /** Tests have another. */
+    protected open val engine: Engine = TfliteEngine()
     private val files by lazy { Files(File(cacheDir, "flatbuffers")) { assets.open("models/$it") } }
     private val catalog by lazy {
         Catalog.parse(assets.open("models/index.json").bufferedReader().use { it.readText() })

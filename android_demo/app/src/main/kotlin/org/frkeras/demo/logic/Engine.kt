@@ -39,7 +39,11 @@ interface Network : Closeable {
     /** What a reader of its times has to know. */
     val notes: List<String>
 
-    /** @throws RefusedException If it fails. */
+    /**
+     * Runs it on buffers that are both at their beginnings, as TFLite wants them.
+     *
+     * @throws RefusedException If it fails.
+     */
     fun run(input: ByteBuffer, output: ByteBuffer)
 }
 

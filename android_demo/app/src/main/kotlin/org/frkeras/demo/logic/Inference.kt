@@ -109,6 +109,7 @@ class Inference(
     private fun run(wanted: Choice, inputs: (ModelFile, TensorType) -> FloatArray): Outcome {
         val ready = loaded?.takeIf { it.choice == wanted } ?: load(wanted)
         ready.network.input.write(inputs(wanted.model, ready.network.input), ready.input)
+        ready.output.clear()
         val begin = clock()
         ready.network.run(ready.input, ready.output)
         val milliseconds = (clock() - begin) / NANOSECONDS
