@@ -91,22 +91,37 @@ def test_jars_are_fetched_by_maven_and_checked(tools, tmp_path, monkeypatch):
         jars.fetch([jar], root)
 
 
-def test_what_is_missing_is_said(tools, tmp_path, monkeypatch, capsys):
-    _, jvm = tools
+@pytest.mark.parametrize("name", ["jvm", "app", "apk", "screens"])
+def test_what_is_missing_is_said(name, tools, tmp_path, monkeypatch, capsys):
+    jars, _ = tools
+    module = importlib.import_module(name)
+
+    def check(code: int, text: str, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        assert jars.script("What it does.", module.set_up, module.work) == code
+        assert text in capsys.readouterr().err
+
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(sys, "argv", ["jvm.py"])
-    assert jvm.main() == 1
-    assert "error: `java` is missing: install a JDK" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["jvm.py", "--if-possible"])
-    assert jvm.main() == 0
-    assert "not run: `java` is missing" in capsys.readouterr().err
+    check(1, "error: `java` is missing: install a JDK")
+    check(0, "not run: `java` is missing", "--if-possible")
     # Java alone does not do.
     (tmp_path / "java").symlink_to("/bin/true")
     monkeypatch.setenv("FR_KERAS_ANDROID", str(tmp_path / "android"))
-    monkeypatch.setattr(sys, "argv", ["jvm.py"])
-    assert jvm.main() == 1
-    assert "`mvn` is missing" in capsys.readouterr().err
+    check(1, "`mvn` is missing")
+
+
+def test_what_fails_is_no_success(tools, monkeypatch, capsys):
+    jars, _ = tools
+
+    def refused(needed):
+        raise jars.SetupError(f"{needed} was refused")
+
+    monkeypatch.setattr(sys, "argv", ["x.py", "--if-possible"])
+    assert jars.script("What it does.", lambda: 3, lambda needed: needed == 3) == 0
+    assert jars.script("What it does.", lambda: 3, lambda needed: needed == 4) == 1
+    assert jars.script("What it does.", lambda: 3, refused) == 1
+    assert "error: 3 was refused" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["digits", "shapes"])

@@ -17,8 +17,8 @@ TARGETS = ("host", "arm64", "gpu", "android")
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 #: `done`: it ran. `refused`: the target would not take the file. `failed`: it broke.
 STATUSES = ("done", "refused", "failed")
-#: What outputs are compared with, on one thread of the host: LiteRT's default. In int8 ARM64 rounds
-#: as XNNPACK does, with it and without; x86 without it rounds otherwise.
+#: What outputs are compared with, on one thread of the host: LiteRT's default. In int8 ARM64 with
+#: XNNPACK rounds as x86 with it; without it either may be a step off in a convolution.
 REFERENCE = "xnnpack"
 
 

@@ -49,7 +49,8 @@ class DrawScreenTest {
             R.id.benchmark to BenchmarkActivity::class.java,
         )) {
             main.click(button)
-            assertEquals(Intent(main, screen).component, shadowOf(main).nextStartedActivity.component)
+            val opened = shadowOf(main).nextStartedActivity
+            assertEquals(Intent(main, screen).component, opened.component)
         }
     }
 
@@ -107,17 +108,17 @@ class DrawScreenTest {
         screen.seven()
         screen.click(R.id.choose)
         val models = ShadowDialog.getLatestDialog().find<RadioGroup>(R.id.models)
-        fun lines() = List(models.childCount) { (models.getChildAt(it) as RadioButton).text.toString() }
+        fun row(place: Int) = models.getChildAt(place) as RadioButton
+        fun lines() = List(models.childCount) { row(it).text.toString() }
         assertEquals(5, lines().size)
         assertTrue(lines()[0].endsWith(" ms"))
         val archive = lines().indexOfFirst { it.startsWith("digits.fr") }
         assertTrue("archive, expanded here" in lines()[archive])
         assertTrue(lines()[archive].endsWith("not run yet"))
-        (models.getChildAt(archive) as RadioButton).performClick()
+        row(archive).performClick()
         waitUntil("the archive") { screen.textOf(R.id.report).startsWith("digits.fr on the CPU: ") }
         assertTrue(lines()[archive].endsWith(" ms"))
-        val checked = List(5) { (models.getChildAt(it) as RadioButton).isChecked }
-        assertEquals(listOf(archive), checked.indices.filter { checked[it] })
+        assertEquals(listOf(archive), lines().indices.filter { row(it).isChecked })
         ShadowDialog.getLatestDialog().window!!.decorView.photograph("sheet")
     }
 

@@ -12,8 +12,8 @@ import org.frkeras.demo.logic.RefusedException
 import org.frkeras.demo.logic.TensorType
 
 /**
- * Runs files on LiteRT's CPU kernels in a process of Python: `tools/android/serve.py`. It has no GPU,
- * and for NNAPI the same CPU stands.
+ * Runs files on LiteRT's CPU kernels in a process of Python: `tools/android/serve.py`. It has no
+ * GPU, and for NNAPI the same CPU stands.
  *
  * @property command Runs that script.
  */

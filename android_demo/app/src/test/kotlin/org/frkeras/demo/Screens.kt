@@ -13,15 +13,17 @@ import org.junit.Assume.assumeTrue
 import org.frkeras.demo.logic.Engine
 import org.robolectric.Shadows.shadowOf
 
+private val COMMAND: String? = System.getProperty("app.engine")
+
 /** The app with an engine for this machine; `robolectric.properties` names it. */
 class TestApplication : DemoApplication() {
-    internal val python = PythonEngine(System.getProperty("app.engine").orEmpty().split(File.pathSeparator))
+    internal val python = PythonEngine(COMMAND.orEmpty().split(File.pathSeparator))
     override val engine: Engine get() = python
 }
 
 /** Skips a test where nobody says how to run a network. */
 internal fun assumeEngine() =
-    assumeTrue("Nothing runs networks: run `make android`", System.getProperty("app.engine") != null)
+    assumeTrue("Nothing runs networks: run `make android`", COMMAND != null)
 
 /** Waits for the thread that works, and shows what it says. */
 internal fun waitUntil(what: String, isSo: () -> Boolean) {

@@ -47,8 +47,10 @@ class SegmentScreenTest {
         return bitmap
     }
 
-    private fun provide(content: ByteArray) = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
-        .registerInputStreamSupplier(source) { ByteArrayInputStream(content) }
+    private val resolver get() = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+
+    private fun provide(content: ByteArray) =
+        resolver.registerInputStreamSupplier(source) { ByteArrayInputStream(content) }
 
     private fun SegmentActivity.answer(button: Int, code: Int, data: Intent?) {
         click(button)
@@ -106,7 +108,6 @@ class SegmentScreenTest {
         provide("no picture".toByteArray())
         screen.answer(R.id.pick, Activity.RESULT_OK, Intent().setData(source))
         waitUntil("an error") { "no picture that Android can read" in screen.textOf(R.id.report) }
-        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
         resolver.registerInputStreamSupplier(source) { throw SecurityException("denied") }
         screen.answer(R.id.pick, Activity.RESULT_OK, Intent().setData(source))
         waitUntil("denied") { screen.getString(R.string.not_allowed) == screen.textOf(R.id.report) }

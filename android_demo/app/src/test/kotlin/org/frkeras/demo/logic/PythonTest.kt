@@ -38,8 +38,8 @@ class PythonTest {
             val strokes = (case["strokes"] as List<*>).map { stroke ->
                 floats(stroke).toList().chunked(2) { (x, y) -> Point(x, y) }
             }
-            // A pixel that the ink's edge crosses changes by 255 for each pixel of distance, and the
-            // points of the reference are a few thousandths of one apart.
+            // A pixel that the ink's edge crosses changes by 255 for each pixel of distance, and
+            // the points of the reference are a few thousandths of one apart.
             val found = Drawing(strokes).picture().pixels
             assertArrayEquals(floats(case["pixels"]), found, 0.5f)
         }
