@@ -133,7 +133,12 @@ class BenchmarkActivity : Activity() {
         val view = layoutInflater.inflate(R.layout.result, table, false)
         val result = bar.result
         view.find<TextView>(R.id.name).text =
-            getString(R.string.result_name, result.model.file, name(result.accelerator))
+            getString(
+                R.string.result_name,
+                result.model.file,
+                name(result.accelerator),
+                resources.getQuantityString(R.plurals.threads, result.threads, result.threads),
+            )
         view.find<ProgressBar>(R.id.bar).apply { progress = Math.round(bar.share * max) }
         view.find<TextView>(R.id.numbers).text = numbers(result)
         return view

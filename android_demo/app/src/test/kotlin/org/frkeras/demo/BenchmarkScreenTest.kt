@@ -59,6 +59,7 @@ class BenchmarkScreenTest {
             "output" to "r.json",
             "files" to "digits.fr,shapes.fr",
             "delegates" to "xnnpack,gpu",
+            "threads" to "1",
             "runs" to "3",
             "warmup" to "1",
         ).get()
@@ -81,7 +82,7 @@ class BenchmarkScreenTest {
         val controller = screen()
         val hint = app.getString(R.string.benchmark_hint)
         assertEquals(hint, controller.get().textOf(R.id.status))
-        val extras = arrayOf("files" to "digits.fr", "delegates" to "none", "runs" to "1")
+        val extras = arrayOf("files" to "digits.fr", "delegates" to "none", "threads" to "1")
         controller.newIntent(intent("output" to "a.json", *extras))
         controller.newIntent(intent("output" to "b.json", *extras))
         assertEquals("Another benchmark is running\n", wait("b.json.error"))

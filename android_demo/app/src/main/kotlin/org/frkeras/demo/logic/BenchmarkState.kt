@@ -6,6 +6,8 @@ import java.io.IOException
 /**
  * What to measure, by touch or by an intent.
  *
+ * @property threads Numbers of threads for the CPU; with the largest of them the others do what
+ *   they leave to it.
  * @property output Name of the result file that is written when all is done.
  */
 data class BenchmarkRequest(
@@ -15,9 +17,25 @@ data class BenchmarkRequest(
         Accelerator.GPU,
         Accelerator.NNAPI,
     ),
+    val threads: List<Int> = listOf(1, 4),
     val settings: Settings = Settings(),
     val output: String? = null,
 ) {
+    init {
+        require(threads.isNotEmpty() && threads.all { it in 1..64 }) {
+            "There must be 1 to 64 threads, not ${threads.joinToString()}"
+        }
+    }
+
+    /** What there is to measure of these files, in order. */
+    fun plan(files: List<ModelFile>): List<Case> = files.flatMap { file ->
+        accelerators.flatMap { accelerator ->
+            val onCpu = accelerator == Accelerator.NONE || accelerator == Accelerator.CPU
+            val numbers = if (onCpu) threads else listOf(threads.max())
+            numbers.map { Case(file, accelerator, it) }
+        }
+    }
+
     companion object {
         private val NAME = Regex("[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
@@ -31,12 +49,11 @@ data class BenchmarkRequest(
          */
         fun of(extras: Map<String, String>): BenchmarkRequest {
             val usual = Settings()
-            fun number(name: String, otherwise: Int): Int {
-                val text = extras[name] ?: return otherwise
-                return requireNotNull(text.toIntOrNull()) {
-                    "'$name' must be a number, not '$text'"
-                }
+            fun number(name: String, text: String) = requireNotNull(text.toIntOrNull()) {
+                "'$name' must be a number, not '$text'"
             }
+            fun number(name: String, otherwise: Int) =
+                extras[name]?.let { number(name, it) } ?: otherwise
             val output = extras["output"]
             require(output == null || isFileName(output)) {
                 "'output' must be the name of a file, of letters, digits and '._-', not '$output'"
@@ -45,8 +62,9 @@ data class BenchmarkRequest(
                 files = names(extras["files"]),
                 accelerators = names(extras["delegates"]).map(Accelerator::named)
                     .ifEmpty { BenchmarkRequest().accelerators },
+                threads = names(extras["threads"]).map { number("threads", it) }
+                    .ifEmpty { BenchmarkRequest().threads },
                 settings = Settings(
-                    threads = number("threads", usual.threads),
                     warmup = number("warmup", usual.warmup),
                     runs = number("runs", usual.runs),
                 ),
@@ -61,6 +79,9 @@ data class BenchmarkRequest(
             list.orEmpty().split(",").map { it.trim() }.filter { it.isNotEmpty() }
     }
 }
+
+/** A measurement to make. */
+data class Case(val model: ModelFile, val accelerator: Accelerator, val threads: Int)
 
 /** A bar of the chart: [share] is 1 for the slowest. */
 data class Bar(val result: Result, val share: Float)
@@ -140,7 +161,7 @@ class BenchmarkState(
     fun start(request: BenchmarkRequest) {
         if (isRunning) return
         val files = catalog.named(request.files)
-        val plan = files.flatMap { file -> request.accelerators.map { Choice(file, it) } }
+        val plan = request.plan(files)
         val measuring = measurement(request.settings)
         val number = ++latest
         results = emptyList()
@@ -151,9 +172,9 @@ class BenchmarkState(
         outputOfRun = request.output
         changed()
         threads.work.execute {
-            for ((model, accelerator) in plan) {
+            for ((model, accelerator, threadCount) in plan) {
                 if (number != latest) return@execute
-                val result = measuring.measure(model, accelerator)
+                val result = measuring.measure(model, accelerator, threadCount)
                 threads.main.execute { if (number == latest) add(result) }
             }
             threads.main.execute { if (number == latest) end(request.output) }

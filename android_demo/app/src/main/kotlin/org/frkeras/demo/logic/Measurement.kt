@@ -4,14 +4,9 @@ import java.io.File
 import java.io.IOException
 import java.nio.ByteBuffer
 
-/** How a benchmark measures. */
-data class Settings(
-    val threads: Int = 2,
-    val warmup: Int = 3,
-    val runs: Int = 30,
-) {
+/** How often a benchmark runs each file. */
+data class Settings(val warmup: Int = 3, val runs: Int = 30) {
     init {
-        require(threads in 1..64) { "There must be 1 to 64 threads, not $threads" }
         require(warmup in 0..10_000) { "There must be 0 to 10,000 runs to warm up, not $warmup" }
         require(runs in 1..10_000) { "There must be 1 to 10,000 runs, not $runs" }
     }
@@ -58,26 +53,28 @@ class Measurement(
     private val clock: () -> Long = System::nanoTime,
 ) {
     /** Measures one file; what refuses or fails is a result that says so. */
-    fun measure(model: ModelFile, accelerator: Accelerator): Result {
+    fun measure(model: ModelFile, accelerator: Accelerator, threads: Int): Result {
         var sha256 = model.sha256
+        fun result(status: Status, message: String? = null) =
+            Result(model, sha256, device, tool, accelerator, status, threads, message)
         return try {
             val file = files.flatbuffer(model)
             sha256 = sha256(file.readBytes())
             val reference = files.reference(model)
             val before = memory.begin()
             val begin = clock()
-            engine.open(file, accelerator, settings.threads).use { network ->
+            engine.open(file, accelerator, threads).use { network ->
                 val init = microseconds(begin)
-                measured(network, result(model, accelerator, sha256), init, before, reference)
+                measured(network, result(Status.DONE), init, before, reference)
             }
         } catch (error: RefusedException) {
-            result(model, accelerator, sha256, Status.REFUSED, error.message)
+            result(Status.REFUSED, error.message)
         } catch (error: IOException) {
-            result(model, accelerator, sha256, Status.FAILED, error.message)
+            result(Status.FAILED, error.message)
         } catch (error: IllegalArgumentException) {
-            result(model, accelerator, sha256, Status.FAILED, error.message)
+            result(Status.FAILED, error.message)
         } catch (_: OutOfMemoryError) {
-            result(model, accelerator, sha256, Status.FAILED, "There is not enough memory")
+            result(Status.FAILED, "There is not enough memory")
         }
     }
 
@@ -110,23 +107,6 @@ class Measurement(
             notes = network.notes,
         )
     }
-
-    private fun result(
-        model: ModelFile,
-        accelerator: Accelerator,
-        sha256: String,
-        status: Status = Status.DONE,
-        message: String? = null,
-    ) = Result(
-        model = model,
-        sha256 = sha256,
-        device = device,
-        tool = tool,
-        accelerator = accelerator,
-        status = status,
-        threads = settings.threads,
-        message = message,
-    )
 
     private fun timed(network: Network, input: ByteBuffer, output: ByteBuffer): Double {
         input.rewind()

@@ -39,18 +39,18 @@ class BenchmarkStateTest {
         val state = state(FakeEngine(refused = setOf(Accelerator.NNAPI)))
         state.start(BenchmarkRequest(settings = Settings(warmup = 2, runs = 5)))
         assertTrue(state.isRunning)
-        assertEquals(6, state.planned)
+        assertEquals(8, state.planned)
         hands.all()
         assertFalse(state.isRunning)
-        assertEquals(6, state.results.size)
-        val (cpu, gpu, nnapi) = state.results
+        assertEquals(8, state.results.size)
+        val (cpu, _, gpu, nnapi) = state.results
         assertEquals(Times(5, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0), cpu.times)
-        assertEquals(listOf(2, 2, 2), state.results.take(3).map { it.threads })
+        assertEquals(listOf(1, 4, 4, 4), state.results.take(4).map { it.threads })
         assertEquals(Status.REFUSED, nnapi.status)
         assertEquals("no NNAPI here", nnapi.message)
         assertNull(nnapi.times)
         assertEquals(Agreement(2, 0.0, 0.0, null, 1.0), gpu.agreement["out"])
-        assertEquals(listOf(1f, 1f, 0f), state.bars.take(3).map { it.share })
+        assertEquals(listOf(1f, 1f, 1f, 0f), state.bars.take(4).map { it.share })
         assertNull(state.written)
     }
 
@@ -62,7 +62,8 @@ class BenchmarkStateTest {
         })
         val state = state(engine, reference = floatArrayOf(0f, 1f, 0.5f))
         val wanted = listOf(Accelerator.CPU, Accelerator.GPU)
-        state.start(BenchmarkRequest(listOf("one"), wanted, Settings(warmup = 0, runs = 1)))
+        val settings = Settings(warmup = 0, runs = 1)
+        state.start(BenchmarkRequest(listOf("one"), wanted, listOf(1), settings))
         hands.all()
         // Of each accelerator the first, a timed one, and both rows.
         assertEquals(listOf(0f, 0f, 0f, 1f, 0f, 0f, 0f, 1f), engine.inputs.map { it[9] })
@@ -79,20 +80,22 @@ class BenchmarkStateTest {
             mapOf(
                 "files" to "two",
                 "delegates" to "xnnpack, gpu",
+                "threads" to "2, 3",
                 "runs" to "3",
                 "warmup" to "1",
                 "output" to "out.json",
             ),
         )
         hands.all()
-        assertEquals(listOf("two", "two"), state.results.map { it.model.file })
+        assertEquals(listOf("two", "two", "two"), state.results.map { it.model.file })
+        assertEquals(listOf(2, 3, 3), state.results.map { it.threads })
         assertEquals(3, state.results[0].times?.runs)
         val written = File(folder, "out.json")
         assertEquals(written, state.written)
         assertEquals(state.document, written.readText())
         val held = JsonParser.parse(written.readText()) as Map<*, *>
         assertEquals("fr-keras-benchmark", held["format"])
-        assertEquals(2, (held["results"] as List<*>).size)
+        assertEquals(3, (held["results"] as List<*>).size)
     }
 
     @Test
@@ -148,7 +151,7 @@ class BenchmarkStateTest {
         assertNotNull(state.document)
         assertEquals("left\n", File(folder, "out.json.error").readText())
         assertFalse(File(folder, "out.json").exists())
-        state.start(BenchmarkRequest(listOf("one"), listOf(Accelerator.CPU)))
+        state.start(BenchmarkRequest(listOf("one"), listOf(Accelerator.CPU), listOf(1)))
         hands.all()
         assertNull(state.failure)
         assertEquals(1, state.results.size)
@@ -159,13 +162,13 @@ class BenchmarkStateTest {
         val state = state(FakeEngine())
         state.start(BenchmarkRequest())
         state.start(BenchmarkRequest(listOf("one")))
-        assertEquals(6, state.planned)
+        assertEquals(8, state.planned)
         state.start(mapOf("files" to "one", "output" to "second.json"))
         val said = File(folder, "second.json.error").readText()
         assertEquals("Another benchmark is running\n", said)
         assertNull(state.failure)
         hands.all()
-        assertEquals(6, state.results.size)
+        assertEquals(8, state.results.size)
     }
 
     @Test
@@ -173,7 +176,7 @@ class BenchmarkStateTest {
         val state = state(FakeEngine(), target = null)
         state.start(mapOf("files" to "one", "output" to "out.json"))
         hands.all()
-        assertEquals(3, state.results.size)
+        assertEquals(4, state.results.size)
         assertEquals("There is no storage", state.failure)
     }
 

@@ -107,11 +107,8 @@ class PythonTest {
             val meant = BenchmarkRequest(
                 files = listOf(case["file"] as String),
                 accelerators = listOf(Accelerator.named(case["delegate"] as String)),
-                settings = Settings(
-                    threads = case.whole("threads"),
-                    warmup = case.whole("warmup"),
-                    runs = case.whole("runs"),
-                ),
+                threads = listOf(case.whole("threads")),
+                settings = Settings(warmup = case.whole("warmup"), runs = case.whole("runs")),
                 output = case["output"] as String,
             )
             assertEquals(meant, BenchmarkRequest.of(extras))
