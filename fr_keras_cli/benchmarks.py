@@ -99,9 +99,9 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         _check_usage(files, targets, data, options["tool"], options["app"])
         delegates, threads = (options[name] or None for name in ("delegates", "threads"))
         settings = run.Settings(delegates, threads, options["runs"], options["warmup"])
-        phone = run.Phone(options["tool"], options["adb"], options["serial"])
+        phone = run.Phone(options["tool"], options["app"], options["adb"], options["serial"])
         for target in targets:
-            run.check(target, settings)
+            run.check(target, settings, phone)
         x, y = _test_rows(data, image_size, rows)
         subjects = [library.subject(file, x, y, rows) for file in files]
         results = []
@@ -128,10 +128,18 @@ def _check_usage(files, targets, data, tool, app: bool) -> None:
     from fr_keras.benchmark import android
 
     if app and (tool is not None or "android" not in targets):
-        raise click.UsageError("--app goes with --on android, and stands for --tool")
+        raise click.UsageError(
+            "--app needs --on android, and no --tool: the app measures instead of benchmark_model. "
+            f"Received: --on {' --on '.join(targets)}{'' if tool is None else f' --tool {tool}'}"
+        )
     if "android" in targets and not app and tool is None:
         raise click.UsageError(f"--on android needs --tool or --app. {android.INSTRUCTIONS}")
-    if not files and (not app or data or targets != ("android",)):
+    by_app_alone = app and targets == ("android",)
+    if by_app_alone and data is not None:
+        raise click.UsageError(
+            f"--data must not be given with --app: the app has rows of its own. Received: {data}"
+        )
+    if not files and not by_app_alone:
         raise click.UsageError("Missing argument 'FILES...'.")
 
 

@@ -31,11 +31,12 @@ def network(folder: Path) -> Iterator[loopback.Network]:
     """A network of loopback devices, with the ARM64 kernels set up."""
     for target in ("adb", "arm64"):
         ready(target)
-    try:
-        with loopback.Network(folder) as found:
-            yield found
-    except devices.MissingDevice as error:
-        pytest.skip(str(error))
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(loopback.Network(folder))
+        except devices.MissingDevice as error:
+            pytest.skip(str(error))
+        yield found
 
 
 def is_idle(phone: loopback.Phone) -> bool:

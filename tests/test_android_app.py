@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,10 +45,12 @@ def apk(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def device(tmp_path, apk) -> Device:
+def device(tmp_path, apk) -> Iterator[Device]:
     found = Device(tmp_path)
     install(found, apk)
-    return found
+    yield found
+    # It ends without its file, also where the phone was gone when it should be closed.
+    (found.root / "system/app/pid").unlink(missing_ok=True)
 
 
 def install(device: Device, apk: Path, **settings) -> None:
@@ -93,10 +96,9 @@ def test_the_stand_in_answers_as_the_app_does(device, tmp_path):
     written = {*re.findall(r'"(\w+)" to ', logic.read_text())}
     output = tmp_path / "answer.json"
     folder = device.root / app.FOLDER[1:]
-    words = [device.adb, "-s", "fake", "shell"]
-    subprocess.run([*words, f"am start -S -W -n {app.ACTIVITY}"], check=True)
     intent = shlex.join(app.intent(output.name, "digits.fr", "gpu", 1, 1, 0))
-    subprocess.run([*words, f"am start {intent}"], check=True)
+    start = f"am start -S -W {intent}"
+    subprocess.run([device.adb, "-s", "fake", "shell", start], check=True)
     end = time.monotonic() + 60
     while not (folder / output.name).exists():
         assert time.monotonic() < end
@@ -105,7 +107,6 @@ def test_the_stand_in_answers_as_the_app_does(device, tmp_path):
     (said,) = held["results"]
     inner = {name for one in said["agreement"].values() for name in one}
     assert {*held, *said, *said["times"], *said["device"], *inner} == written - OPTIONAL
-    subprocess.run([*words, f"am force-stop {app.PACKAGE}"], check=True)
 
 
 def test_the_command_and_the_report(device, tmp_path):
@@ -134,22 +135,28 @@ def test_each_number_of_threads_is_asked_for(device):
         ("left", "The app was left before the end."),
         ("garbage", "what the app left must be a result file"),
         ("other", "the app measured something else: other.tflite on none"),
+        ("full", "No space left on device"),
     ],
 )
 def test_what_goes_wrong_is_a_result_and_the_next_follows(device, apk, fault, message):
     install(device, apk, fault=fault)
-    first, second = measured(device, ["none", "npu"], FILES[:1])
-    assert first.status == "failed"
-    assert message in first.message
-    assert (second.status, "the app has no NPU" in second.message) == ("refused", True)
+    first, second = measured(device, ["none"], FILES[::-1])
+    assert (first.file, second.file) == ("digits.fr", "digits_fr_int8.tflite")
+    for found in (first, second):
+        assert found.status == "failed"
+        assert message.replace("other.tflite on none", "other.tflite") in found.message
+        assert found.sha256 == subject(FILES[0] if found is second else FILES[1]).sha256
     assert left(device) == []
 
 
 def test_an_app_that_hangs_is_closed(device, apk):
     install(device, apk, fault="hang")
-    (found,) = measured(device, ["none"], FILES[:1], pace=dataclasses.replace(PACE, run=4))
-    assert (found.status, "more than 4 seconds" in found.message) == ("failed", True)
-    assert not (device.root / "system/app/pid").exists()
+    pace = dataclasses.replace(PACE, run=4)
+    results = app.measure([], ["none"], adb=device.adb, pace=pace)
+    for found in (next(results), next(results)):
+        assert (found.status, "more than 4 seconds" in found.message) == ("failed", True)
+        # Before the next one rests.
+        assert not (device.root / "system/app/pid").exists()
 
 
 def test_a_screen_that_is_off(device):
@@ -159,14 +166,12 @@ def test_a_screen_that_is_off(device):
 
 
 def test_no_activity_of_that_name(device):
-    device.program("am", '#!/bin/sh\necho "Error: Activity class does not exist."\n')
-    device.program("pidof", "#!/bin/sh\necho 1\n")
-    # Process 1 lives, so the time limit ends it.
-    (found,) = measured(device, ["none"], FILES[:1], pace=dataclasses.replace(PACE, run=1))
-    assert found.status == "failed"
-    device.program("pidof", "#!/bin/sh\nexit 1\n")
+    program = device.root / "system/bin/am"
+    program.write_text(program.read_text().replace("/.BenchmarkActivity", "/.Another"))
     (found,) = measured(device, ["none"], FILES[:1])
-    assert "`am start` failed: Error: Activity class does not exist." in found.message
+    assert found.status == "failed"
+    activity = f"Error: Activity class {{{app.ACTIVITY}}} does not exist."
+    assert f"`am start` failed: {activity}" in found.message
 
 
 def test_a_phone_without_the_app(device):
@@ -211,9 +216,18 @@ def test_files_that_the_app_does_not_bundle(device, tmp_path):
         measured(device, ["none"], [same_name])
 
 
-def test_no_such_delegate(device):
-    with pytest.raises(ValueError, match=r"must be some of .*Received: warp"):
-        measured(device, ["warp"])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"delegates": ["npu"]}, "must be some of none, xnnpack, gpu, nnapi. Received: npu"),
+        ({"threads": [1, 65]}, "`threads` must be 1 to 64 for the app. Received: 65"),
+        ({"warmup": -1}, "`warmup` must be 0 to 10,000 for the app. Received: -1"),
+        ({"runs": 10_001}, "`runs` must be 1 to 10,000 for the app. Received: 10001"),
+    ],
+)
+def test_what_the_app_does_not_take(device, settings, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        measured(device, **{"delegates": ["none"], **settings})
 
 
 def test_results_so_far_are_kept_when_the_phone_goes(device):
@@ -236,16 +250,18 @@ def test_closing_closes_the_app(device):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--app"], "--app goes with --on android"),
-        (["--app", "--on", "android", "--tool", "."], "stands for --tool"),
+        (["--app"], "Received: --on host"),
+        (["--app", "--on", "android", "--tool", "."], "Received: --on android --tool ."),
         (["--on", "android", FILES[0]], "needs --tool or --app"),
         (["--app", "--on", "android", "--on", "host"], "Missing argument"),
-        (["--app", "--on", "android", "--data", "digits"], "Missing argument"),
+        (["--app", "--on", "android", "--data", "digits", FILES[0]], "--data must not be given"),
+        (["--app", "--on", "android", "--delegate", "npu"], "must be some of none, xnnpack"),
     ],
 )
 def test_wrong_usage(words, message, tmp_path):
     done = call("benchmark", *words, "--out", tmp_path / "r.json")
-    assert (done.exit_code, message in done.output) == (2, True), done.output
+    assert done.exit_code == (1 if "must be some" in message else 2)
+    assert message in done.output
 
 
 def test_a_failure_is_the_exit_code(device, apk, tmp_path):
@@ -283,6 +299,24 @@ def test_on_a_loopback_device(tmp_path, apk):
         assert device_setups.is_idle(phone)
         assert list((phone.data / "media").rglob("*.json*")) == []
         assert call("report", out, "--out", tmp_path / "report.html").exit_code == 0
+
+
+@pytest.mark.slow
+def test_the_package_that_is_installed(tmp_path):
+    """What `make android` makes, and its two archives."""
+    package = ROOT / "build/android/app/app.apk"
+    if not package.exists():
+        pytest.skip("no app.apk: run `make android`")
+    archives = [subject(ROOT / "android_demo/models" / f"{one}.fr") for one in ("digits", "shapes")]
+    with device_setups.network(tmp_path) as network:
+        phone = network.phone()
+        phone.install(package)
+        options = {"adb": str(network.adb), "runs": 1, "warmup": 0, "pace": PACE}
+        found = list(app.measure(archives, ["xnnpack"], **options))
+    assert [one.file for one in found] == ["digits.fr", "shapes.fr"]
+    for one in found:
+        assert one.status == "done", one.message
+        assert [agreement.steps for agreement in one.agreement.values()] == [0]
 
 
 @pytest.mark.slow

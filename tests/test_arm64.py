@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from device_setups import MODELS, mode, ready
+from device_setups import MODELS, ROOT, mode, ready
 
-from fr_keras import benchmark
+from fr_keras import benchmark, data
 from fr_keras.benchmark import arm64, devices
 from fr_keras.benchmark.by_op import by_op
 
@@ -51,6 +51,26 @@ def test_every_op_agrees_on_the_same_inputs(path, delegate):
     subject = benchmark.subject(path, rows=4)
     found = by_op(subject, lambda *file: arm64.run(*file, delegate).outputs)
     assert [one for one in found if one.alone > limits[one.unit]] == []
+
+
+@pytest.fixture(scope="module")
+def unet():
+    """The small U-Net of the Android app."""
+    archive = ROOT / "android_demo" / "models" / "shapes.fr"
+    return benchmark.subject(archive, data.load("shapes").test.x[:2])
+
+
+def test_a_unet_agrees_by_xnnpack_to_the_bit(unet):
+    (agreement,) = arm64.measure(unet, "xnnpack", 1).agreement.values()
+    assert agreement.steps == 0
+
+
+def test_a_unet_is_a_step_off_in_convolutions_without_it(unet):
+    found = by_op(unet, lambda *file: arm64.run(*file, "none").outputs)
+    assert {one.op for one in found if one.alone} == {"CONV_2D"}
+    assert max(one.alone for one in found) == 1
+    (agreement,) = arm64.measure(unet, "none", 1).agreement.values()
+    assert agreement.argmax > 0.99
 
 
 def test_the_worker_ran_on_the_other_processor():

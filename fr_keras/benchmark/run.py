@@ -50,24 +50,26 @@ class Phone:
     """How the target `android` is reached.
 
     Attributes:
-        tool: Its `benchmark_model`, or a folder of them; `None` for the app of `android_demo`.
+        tool: Its `benchmark_model`, or a folder of them; not needed for the app.
+        app: Whether the app of `android_demo` measures instead.
         adb: The `adb` program.
         serial: Which device; not needed where there is one.
     """
 
-    tool: Path | None
+    tool: Path | None = None
+    app: bool = False
     adb: str = "adb"
     serial: str | None = None
 
 
-def check(target: str, settings: Settings) -> None:
+def check(target: str, settings: Settings, phone: Phone | None = None) -> None:
     """Says before the work what would stop it.
 
     Raises:
         ValueError: If the target has none of the delegates.
         MissingDevice: If the target is not set up on this machine.
     """
-    chosen(settings, target)
+    chosen(settings, target, phone)
     if target == "arm64":
         devices.find(target)
     elif target == "gpu":
@@ -93,18 +95,18 @@ def on(
         RuntimeError: If the target is not set up on this machine, or there is no phone; by
             `devices.MissingDevice` and `android.AdbError`.
     """
-    delegates = chosen(settings, target)
+    delegates = chosen(settings, target, phone)
     if target == "android":
-        tool = {} if phone.tool is None else {"tool": phone.tool}
-        yield from (android if tool else app).measure(
+        reached = {"adb": phone.adb, "serial": phone.serial}
+        if not phone.app:
+            reached["tool"] = phone.tool
+        yield from (app if phone.app else android).measure(
             subjects,
             delegates,
             settings.threads_on(target),
-            adb=phone.adb,
-            serial=phone.serial,
             runs=settings.runs,
             warmup=settings.warmup,
-            **tool,
+            **reached,
         )
         return
     for subject in subjects:
@@ -124,13 +126,14 @@ def _measured(target, subject, delegate, threads, settings: Settings) -> Iterato
             yield gpu.measure(subject, precision, threads, runs, warmup)
 
 
-def chosen(settings: Settings, target: str) -> tuple[str, ...]:
+def chosen(settings: Settings, target: str, phone: Phone | None = None) -> tuple[str, ...]:
     """The delegates of a target, or those of them that were asked for.
 
     Raises:
         ValueError: If it has none of these.
     """
-    known = _TARGETS[target].DELEGATES
+    by_app = target == "android" and phone is not None and phone.app
+    known = (app if by_app else _TARGETS[target]).DELEGATES
     if settings.delegates is None:
         return known
     both = tuple(one for one in settings.delegates if one in known)

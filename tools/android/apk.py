@@ -36,10 +36,10 @@ def compile_app(found: dict[str, list[Path]], resources: Path) -> list[Path]:
     """Compiles what is not logic against Android, and returns all that the app is made of."""
     libraries = unpacked(found["tflite"])
     ids, screens = BUILD / "ids", BUILD / "screens"
-    command = ["javac", "--release", "8", "-Xlint:-options", "-d", str(ids)]
+    command = [jvm.program("javac"), "--release", "8", "-Xlint:-options", "-d", str(ids)]
     done = subprocess.run([*command, *map(str, resources.rglob("R.java"))])
     if done.returncode:
-        raise SetupError("`javac` is missing or refuses the ids of the resources")
+        raise SetupError("`javac` refuses the ids of the resources")
     mine = [jvm.BUILD / "main", BUILD / "logic", ids]
     classpath = [*found["android"], *mine, *libraries, *found["library"]]
     jvm.kotlinc(found, app.SOURCES, screens, classpath, [], "*.kt")
@@ -110,7 +110,7 @@ def _sign(tools: Tools, aligned: Path, final: Path) -> None:
     store.unlink(missing_ok=True)
     key = ["-keystore", store, "-storetype", "PKCS12", "-storepass", _PASSWORD, "-alias", "key"]
     algorithm = ["-keyalg", "RSA", "-keysize", 2048, "-dname", "CN=throw-away"]
-    run(["keytool", "-genkeypair", *key, *algorithm])
+    run([jvm.program("keytool"), "-genkeypair", *key, *algorithm])
     tools.sign("sign", "--ks", store, "--ks-pass", f"pass:{_PASSWORD}", "--out", final, aligned)
     store.unlink()
 

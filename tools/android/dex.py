@@ -30,7 +30,8 @@ def backport(found: dict[str, list[Path]], classes: Sequence[Path], build: Path)
         SetupError: If one names what is neither among them nor in Android; with the names.
     """
     target, rules = build / "backported.jar", build / "backport.pro"
-    lines = [f"-injars {one}(**.class,!META-INF/**)" for one in classes]
+    # With the resources, which the tests on this jar need, too.
+    lines = [f"-injars {one}(!META-INF/**)" for one in classes]
     lines += [f"-outjars {target}", f"-libraryjars {jvm.joined(found['android'])}"]
     lines += [
         f"-libraryjars <java.home>/jmods/java.{part}.jmod(!**.jar;!module-info.class)"

@@ -28,20 +28,29 @@ _LAUNCHER = "org.junit.platform.console.ConsoleLauncher"
 _COMPILER_HEAP = "1g"
 
 
+def program(name: str) -> str:
+    """Returns the path of a program of the JDK.
+
+    Raises:
+        SetupError: If there is none.
+    """
+    home = os.environ.get("JAVA_HOME")
+    found = shutil.which(name, path=str(Path(home) / "bin") if home else None)
+    if found is None:
+        raise SetupError(
+            f"`{name}` is missing: install a JDK 11 or newer (on Debian: openjdk-17-jdk-headless), "
+            "or let JAVA_HOME name one"
+        )
+    return found
+
+
 def java() -> str:
     """Returns the command that runs the JVM.
 
     Raises:
         SetupError: If there is none.
     """
-    home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=str(Path(home) / "bin") if home else None)
-    if found is None:
-        raise SetupError(
-            "`java` is missing: install a JDK 11 or newer (on Debian: openjdk-17-jdk-headless), or "
-            "let JAVA_HOME name one"
-        )
-    return found
+    return program("java")
 
 
 def compile_module(found: dict[str, list[Path]]) -> tuple[Path, Path]:

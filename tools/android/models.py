@@ -39,7 +39,9 @@ def reference(content: bytes, x: np.ndarray) -> bytes:
     return b"".join(part.tobytes() for part in (*inputs, *outputs))
 
 
-def entry(content: bytes, name: str, network: str, task: str, form: str, runs: bytes) -> dict:
+def entry(
+    content: bytes, name: str, network: str, task: str, form: str, runs: bytes, x: np.ndarray
+) -> dict:
     """Writes a file, and returns its line of the index.
 
     Args:
@@ -49,12 +51,11 @@ def entry(content: bytes, name: str, network: str, task: str, form: str, runs: b
         task: "digits" or "segmentation".
         form: "dense", "factored" or "archive".
         runs: The flatbuffer that runs in the end.
+        x: Rows for it, of which some are taken.
     """
     (ASSETS / name).write_bytes(content)
     metadata = tflite.inspect(runs).metadata
     rows = f"{hashlib.sha256(runs).hexdigest()[:16]}.rows"
-    # All digits are of one size, also those that were not trained on these.
-    x = data.load({"digits": "digits", "segmentation": "shapes"}[task]).test.x
     (ASSETS / rows).write_bytes(reference(runs, x[:: len(x) // ROWS][:ROWS]))
     return {
         "file": name,
@@ -69,16 +70,15 @@ def entry(content: bytes, name: str, network: str, task: str, form: str, runs: b
     }
 
 
-def dense(archive: Path, like: bytes) -> bytes:
+def dense(archive: Path, like: bytes, x: np.ndarray) -> bytes:
     """The dense int8 twin of an archive, with the metadata of its factored file."""
-    found = data.load(archive.stem)
     metadata = tflite.inspect(like).metadata
     normalization = metadata["normalization"]
     return tflite.convert(
         load_archive(archive),
         quantize="int8",
         form="dense",
-        calibration=found.train.x[:96],
+        calibration=x[:96],
         labels=metadata["labels"],
         normalization=(normalization["scale"], normalization["offset"]),
         command="python tools/android/models.py",
@@ -91,18 +91,20 @@ def main() -> None:
     entries = []
     for name, form in PUBLISHED.items():
         content = (ROOT / "tflite_models" / name).read_bytes()
-        entries.append(entry(content, name, Path(name).stem, "digits", form, content))
+        # They were trained on other digits, of the same size.
+        x = data.load("digits").test.x
+        entries.append(entry(content, name, Path(name).stem, "digits", form, content, x))
     for name, task in TASKS.items():
-        path = ARCHIVES / f"{name}.fr"
+        path, found = ARCHIVES / f"{name}.fr", data.load(name)
         archive = path.read_bytes()
         factored = fr_archive.expand(fr_archive.decode(archive))
-        twin = dense(path, factored)
+        twin = dense(path, factored, found.train.x)
         for form, file, content, runs in (
             ("archive", f"{name}.fr", archive, factored),
             ("factored", f"{name}_factored_int8.tflite", factored, factored),
             ("dense", f"{name}_dense_int8.tflite", twin, twin),
         ):
-            entries.append(entry(content, file, name, task, form, runs))
+            entries.append(entry(content, file, name, task, form, runs, found.test.x))
     index = {"format": "fr-keras-models", "version": 1, "files": entries}
     (ASSETS / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     for one in entries:

@@ -7,6 +7,7 @@ After `apk.py`, whose classes and resources it takes. The networks run on LiteRT
 Central: Maven's settings have to know it.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -14,8 +15,10 @@ import apk
 import app
 import jars
 import jvm
+import sdk
 from jars import SetupError
 
+OLDEST_JAVA = 17
 USES = ("android", "oldest", "tflite", "screens")
 CLASSES, PICTURES = app.BUILD / "screens-test", app.BUILD / "pictures"
 # What Robolectric reads to find the app: as the plugin for Gradle writes it.
@@ -61,7 +64,11 @@ def set_up() -> dict[str, list[Path]]:
     Raises:
         SetupError: If they or Java cannot be had.
     """
-    jvm.java()
+    said = sdk.said([jvm.java(), "-version"]).stderr
+    found = re.search(r'version "(\d+)', said)
+    if found is None or int(found.group(1)) < OLDEST_JAVA:
+        came = (said.splitlines() or ["nothing"])[0]
+        raise SetupError(f"Android 15's classes need Java {OLDEST_JAVA} or newer. Received: {came}")
     return jars.fetch(jars.listed((*jars.MODULE, *USES)), jars.folder().resolve())
 
 

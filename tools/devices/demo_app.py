@@ -1,11 +1,11 @@
 """Stands for the app of `android_demo` on a loopback device: its process.
 
-    python demo_app.py SYSTEM
+    python demo_app.py SYSTEM --es NAME VALUE ...
 
-SYSTEM/app holds `base.apk` with the bundled files, `settings.json` with how it behaves (`folder`,
-where it leaves results, `refused` delegates and a `fault`), and `intents`, into which the program
-`am` puts the extras of each. The files really run, on the CPU kernels of LiteRT, and archives are
-really expanded; behind GPU and NNAPI is the same CPU. Times stand for none.
+SYSTEM/app holds `base.apk` with the bundled files and `settings.json` with how it behaves:
+`folder`, where it leaves results, `refused` delegates and a `fault`. It stays when it is done, as
+long as there is its file `pid`. The files really run, on the CPU kernels of LiteRT, and archives
+are really expanded; behind GPU and NNAPI is the same CPU. Times stand for none.
 """
 
 import hashlib
@@ -97,6 +97,10 @@ def result(bundle: Bundle, extras: dict, settings: dict) -> dict:
         found["precision"] = "float16"
     if delegate in settings["refused"]:
         return {**found, "status": "refused", "message": f"no {delegate} here"}
+    if settings["fault"] == "full":
+        # An archive that is not expanded has no other hash than its own.
+        message = "No space left on device"
+        return {**found, "sha256": entry["sha256"], "status": "failed", "message": message}
     return {**found, **measured(content, bundle.read(entry["reference"]), extras)}
 
 
@@ -180,20 +184,12 @@ def answer(system: Path, extras: dict, settings: dict) -> None:
 
 
 def main() -> None:
-    system = Path(sys.argv[1])
+    system, words = Path(sys.argv[1]), sys.argv[2:]
     settings = json.loads((system / "app" / "settings.json").read_text())
-    intents = system / "app" / "intents"
-    while True:
-        for path in sorted(intents.glob("*.json")):
-            words = path.read_text().split("\n")
-            path.unlink()
-            extras = {}
-            while "--es" in words:
-                place = words.index("--es")
-                extras[words[place + 1]] = words[place + 2]
-                del words[place : place + 3]
-            answer(system, extras, settings)
-        time.sleep(0.05)
+    extras = {words[n + 1]: words[n + 2] for n in range(0, len(words), 3)}
+    answer(system, extras, settings)
+    while (system / "app" / "pid").exists():
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -28,15 +28,13 @@ _PIDOF = f"""{_HERE}
 [ "$1" = {PACKAGE} ] && [ -f $app/pid ] && cat $app/pid
 """
 _AM = f"""{_HERE}
-stop() {{ [ -f $app/pid ] && kill -9 $(cat $app/pid) 2>/dev/null; rm -rf $app/pid $app/intents; }}
+stop() {{ [ -f $app/pid ] && kill -9 $(cat $app/pid) 2>/dev/null; rm -f $app/pid; }}
 if [ "$*" = "force-stop {PACKAGE}" ]; then stop; exit 0; fi
 [ "$1" = start ] || exit 1
 shift
-if [ "$1 $2" = "-S -W" ]; then
-  stop
-  shift 2
-  fresh=1
-fi
+[ "$1 $2" = "-S -W" ] || exit 1
+stop
+shift 2
 [ "$1 $2" = "-n {PACKAGE}/.BenchmarkActivity" ] || {{
   echo "Error type 3"
   echo "Error: Activity class {{$2}} does not exist."
@@ -44,17 +42,10 @@ fi
 }}
 shift 2
 echo "Starting: Intent {{ cmp={PACKAGE}/.BenchmarkActivity }}"
-mkdir -p $app/intents
-if [ -n "$fresh" ]; then
-  PROGRAM $system > $app/log 2>&1 &
-  echo $! > $app/pid
-  echo "Status: ok"
-  echo "Complete"
-  exit 0
-fi
-echo "Warning: Activity not started, intent has been delivered to the running instance."
-printf '%s\\n' "$@" > $app/intents/partial
-mv $app/intents/partial $app/intents/$$.json
+PROGRAM $system "$@" > $app/log 2>&1 &
+echo $! > $app/pid
+echo "Status: ok"
+echo "Complete"
 """
 
 
@@ -89,7 +80,7 @@ def install(
         python: A Python with LiteRT, on the device.
         folder: Where the app leaves its results.
         refused: Delegates that it refuses.
-        fault: "crash", "hang", "left", "garbage" or "other".
+        fault: "crash", "hang", "left", "full", "garbage" or "other".
     """
     app = system / "app"
     app.mkdir(exist_ok=True)

@@ -87,7 +87,7 @@ def measure(
         ToolError: If the tool does not fit, or is none.
         ValueError: If there is no such delegate.
     """
-    check_delegates(delegates)
+    check_delegates(delegates, DELEGATES)
     connection = Adb(adb, serial, pace.back)
     with Folder(connection) as folder:
         session = start(connection, folder, tool)
@@ -102,12 +102,12 @@ def measure(
             session.remove("model.tflite", "row*.bin")
 
 
-def check_delegates(delegates: Sequence[str]) -> None:
-    """Raises a ValueError if there is no such delegate on phones."""
-    strange = [one for one in delegates if one not in DELEGATES]
+def check_delegates(delegates: Sequence[str], known: Sequence[str]) -> None:
+    """Raises a ValueError if one is not known."""
+    strange = [one for one in delegates if one not in known]
     if strange:
         raise ValueError(
-            f"`delegates` must be some of {', '.join(DELEGATES)}. Received: {', '.join(strange)}"
+            f"`delegates` must be some of {', '.join(known)}. Received: {', '.join(strange)}"
         )
 
 

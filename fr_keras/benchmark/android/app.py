@@ -26,18 +26,18 @@ ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
 FOLDER = f"/sdcard/Android/media/{PACKAGE}"
 #: What it has of `android.DELEGATES`.
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi")
+#: What the app takes: the least and the most.
+LIMITS = {"threads": (1, 64), "warmup": (0, 10_000), "runs": (1, 10_000)}
 _MODELS = "assets/models"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LARGEST = 2**28
 _PACE = Pace()
-_NO_NPU = "the app has no NPU: give LiteRT's benchmark_model as `tool`"
-# First the screen, drawn, in a new process; then what it has to do: so its memory grows by the
-# file alone. It may crash meanwhile, or be closed.
-_RUN = """am start -S -W -n {activity}
+# In a new process, which may crash meanwhile, or be closed.
+_RUN = """rm -f {output} {output}.error
+am start -S -W {intent}
 p=$(pidof {package})
 [ -n "$p" ] || exit 1
 head -n 1 /proc/stat
-am start {intent}
 while [ -d "/proc/$p" ] && ! [ -e {output} ] && ! [ -e {output}.error ]; do
 cat {current} 2>/dev/null
 sleep 1
@@ -67,7 +67,7 @@ def measure(
 
     Args:
         subjects: Which of the files that it bundles; none for all.
-        delegates: Some of `android.DELEGATES`.
+        delegates: Some of `DELEGATES`.
         threads: Numbers of CPU threads.
         adb: The `adb` program.
         serial: Which device; not needed where there is one.
@@ -81,9 +81,11 @@ def measure(
     Raises:
         AdbError: If there is no phone, or no such app on it.
         DeviceLost: If the phone drops off and stays away, after the result that says so.
-        ValueError: If there is no such delegate, or the app does not bundle one of the files.
+        ValueError: If there is no such delegate, a number is not within `LIMITS`, or the app does
+            not bundle one of the files.
     """
-    check_delegates(delegates)
+    check_delegates(delegates, DELEGATES)
+    _check_numbers(threads=threads, warmup=[warmup], runs=[runs])
     connection = Adb(adb, serial, pace.back)
     files = _chosen(bundled(connection), subjects)
     device = phone.device(connection.properties(), connection.shell("nproc").text)
@@ -96,6 +98,16 @@ def measure(
                 raise error
     finally:
         _close(connection)
+
+
+def _check_numbers(**given: Sequence[int]) -> None:
+    for name, numbers in given.items():
+        least, most = LIMITS[name]
+        strange = [str(one) for one in numbers if not least <= one <= most]
+        if strange:
+            raise ValueError(
+                f"`{name}` must be {least} to {most:,} for the app. Received: {', '.join(strange)}"
+            )
 
 
 def bundled(adb: Adb) -> list[Subject]:
@@ -191,12 +203,10 @@ class _Case:
 
     def result(self) -> tuple[Result, Exception | None]:
         """Measures; returns the error too where there was one."""
-        if self.delegate not in DELEGATES:
-            return self._without("refused", _NO_NPU), None
         try:
             return self._measured(), None
         except (_AppError, AdbError) as error:
-            return self._without("failed", str(error)), error
+            return self._failed(str(error)), error
 
     def _measured(self) -> Result:
         before, warnings = phone.cool(self.adb, self.pace.rest, self.pace.cool)
@@ -223,14 +233,17 @@ class _Case:
             self.warmup,
         )
         script = _RUN.format(
-            activity=ACTIVITY,
             package=PACKAGE,
             intent=shlex.join(words),
             output=output,
             current=phone.CURRENT,
         )
-        # In a shell of its own, which `exit` may leave.
-        return self.adb.shell(f"(\n{script}\n)", self.pace.run).text
+        try:
+            # In a shell of its own, which `exit` may leave.
+            return self.adb.shell(f"(\n{script}\n)", self.pace.run).text
+        except BaseException:
+            _close(self.adb)
+            raise
 
     def _answer(self, output: str, said: str) -> Result:
         """What the app left."""
@@ -239,7 +252,7 @@ class _Case:
             raise _AppError(refusal.decode(errors="replace").strip()[:500])
         content = self.adb.read(output)
         if content is None:
-            wrong = re.search(r"^Error.*", said, re.MULTILINE)
+            wrong = re.search(r"^Error: .*", said, re.MULTILINE)
             if wrong:
                 raise _AppError(f"`am start` failed: {wrong.group()}")
             raise _AppError("the app ended before it was done: `adb logcat` says why")
@@ -247,12 +260,15 @@ class _Case:
             (found,) = results.parse(content, "what the app left")
         except ValueError as error:
             raise _AppError(str(error)) from error
+        if found.status != "done":
+            # It may not have come to the flatbuffer of an archive.
+            found = dataclasses.replace(found, sha256=self.subject.sha256)
         facts = {**self.subject.facts, "delegate": self.delegate, "target": "android"}
         if any(getattr(found, name) != value for name, value in facts.items()):
             raise _AppError(f"the app measured something else: {found.file} on {found.delegate}")
         return found
 
-    def _without(self, status: str, message: str) -> Result:
+    def _failed(self, message: str) -> Result:
         return Result(
             **self.subject.facts,
             target="android",
@@ -260,6 +276,6 @@ class _Case:
             tool=PACKAGE,
             delegate=self.delegate,
             threads=self.threads,
-            status=status,
+            status="failed",
             message=message,
         )

@@ -1,6 +1,7 @@
 package org.frkeras.demo
 
 import android.app.Activity
+import android.app.KeyguardManager
 import android.content.ActivityNotFoundException
 import android.content.Intent
 import android.net.Uri
@@ -28,6 +29,9 @@ private const val FILE_NAME = "benchmark.json"
 class BenchmarkActivity : Activity() {
     private lateinit var state: BenchmarkState
 
+    /** Waits until the screen is drawn, which takes time and memory of its own. */
+    private var asked: Intent? = null
+
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         val kept = lastNonConfigurationInstance as BenchmarkState?
@@ -41,13 +45,33 @@ class BenchmarkActivity : Activity() {
         }
         find<View>(R.id.export).setOnClickListener { export() }
         state.changed = ::show
-        if (kept == null && savedInstanceState == null) startBy(intent)
+        // Not after the end of the process, and after a rotation only if it did not begin yet.
+        val isAsked = kept != null || savedInstanceState == null
+        if (isAsked && !state.hasBegun) asked = intent
         show()
     }
 
     /** The screen is there already when another intent comes. */
     override fun onNewIntent(intent: Intent) {
         super.onNewIntent(intent)
+        startBy(intent)
+    }
+
+    override fun onStart() {
+        super.onStart()
+        val intent = asked ?: return
+        // Behind a locked screen it would wait for ever.
+        if (getSystemService(KeyguardManager::class.java)?.isKeyguardLocked == true) {
+            asked = null
+            state.refuse(extras(intent), getString(R.string.locked))
+        }
+    }
+
+    override fun onWindowFocusChanged(hasFocus: Boolean) {
+        super.onWindowFocusChanged(hasFocus)
+        val intent = asked
+        if (!hasFocus || intent == null) return
+        asked = null
         startBy(intent)
     }
 
@@ -72,9 +96,13 @@ class BenchmarkActivity : Activity() {
     }
 
     private fun startBy(intent: Intent) {
-        val found = BenchmarkRequest.EXTRAS.associateWith { intent.getStringExtra(it) }
-        val extras = found.mapNotNull { (name, text) -> text?.let { name to it } }.toMap()
+        val extras = extras(intent)
         if (extras.isNotEmpty()) state.start(extras)
+    }
+
+    private fun extras(intent: Intent): Map<String, String> {
+        val found = BenchmarkRequest.EXTRAS.associateWith { intent.getStringExtra(it) }
+        return found.mapNotNull { (name, text) -> text?.let { name to it } }.toMap()
     }
 
     private fun export() {

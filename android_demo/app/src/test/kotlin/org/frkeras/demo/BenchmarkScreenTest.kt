@@ -1,6 +1,7 @@
 package org.frkeras.demo
 
 import android.app.Activity
+import android.app.KeyguardManager
 import android.content.Intent
 import android.content.res.Configuration
 import android.net.Uri
@@ -42,6 +43,7 @@ class BenchmarkScreenTest {
 
     private fun screen(vararg extras: Pair<String, String>): ActivityController<BenchmarkActivity> =
         Robolectric.buildActivity(BenchmarkActivity::class.java, intent(*extras)).setup()
+            .windowFocusChanged(true)
 
     private fun results(text: String) =
         ((JsonParser.parse(text) as Map<*, *>)["results"] as List<*>).map { it as Map<*, *> }
@@ -75,6 +77,29 @@ class BenchmarkScreenTest {
         assertEquals(4, screen.find<ViewGroup>(R.id.results).childCount)
         assertTrue(screen.textOf(R.id.status).endsWith("r.json"))
         screen.window.decorView.photograph("benchmark")
+    }
+
+    @Test
+    fun `a locked phone is said, and what was asked for does not wait`() {
+        val guard = shadowOf(app.getSystemService(KeyguardManager::class.java)!!)
+        guard.setKeyguardLocked(true)
+        val controller = screen("output" to "locked.json", "files" to "digits.fr")
+        assertEquals(app.getString(R.string.locked) + "\n", wait("locked.json.error"))
+        guard.setKeyguardLocked(false)
+        controller.windowFocusChanged(true)
+        assertTrue(controller.get().isOver())
+    }
+
+    @Test
+    fun `a rotation before the screen is drawn loses nothing`() {
+        val extras = arrayOf("output" to "turned.json", "files" to "digits.fr", "threads" to "1")
+        val intent = intent("delegates" to "none", *extras)
+        val controller = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
+        val turned = Configuration(controller.get().resources.configuration)
+        turned.orientation = Configuration.ORIENTATION_LANDSCAPE
+        controller.configurationChange(turned)
+        controller.get().onWindowFocusChanged(true)
+        assertEquals("done", results(wait("turned.json")).single()["status"])
     }
 
     @Test

@@ -2,6 +2,7 @@ package org.frkeras.demo
 
 import java.io.DataInputStream
 import java.io.File
+import java.io.IOException
 import java.nio.ByteBuffer
 import org.frkeras.demo.logic.Accelerator
 import org.frkeras.demo.logic.Engine
@@ -43,8 +44,10 @@ private class PythonNetwork(private val process: Process, private val closed: ()
     override val notes = emptyList<String>()
 
     init {
-        val line = generateSequence { answers.read().toChar() }.takeWhile { it != '\n' }
-        val types = JsonParser.parse(line.joinToString("")) as Map<*, *>
+        val line = generateSequence { answers.read() }.takeWhile { it >= 0 && it != '\n'.code }
+        val text = line.map { it.toChar() }.joinToString("")
+        if (text.isEmpty()) throw IOException("It ended with the code ${process.waitFor()}")
+        val types = JsonParser.parse(text) as Map<*, *>
         input = type(types["input"] as Map<*, *>)
         output = type(types["output"] as Map<*, *>)
     }

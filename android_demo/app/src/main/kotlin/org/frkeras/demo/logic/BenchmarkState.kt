@@ -6,8 +6,8 @@ import java.io.IOException
 /**
  * What to measure, by touch or by an intent.
  *
- * @property threads Numbers of threads for the CPU; with the largest of them the others do what
- *   they leave to it.
+ * @property threads Numbers of threads for the CPU. GPU and NNAPI are measured once, with the
+ *   largest of them for the ops that stay on the CPU.
  * @property output Name of the result file that is written when all is done.
  */
 data class BenchmarkRequest(
@@ -111,6 +111,9 @@ class BenchmarkState(
     var isRunning = false
         private set
 
+    /** Whether anything was asked for, possible or not. */
+    val hasBegun: Boolean get() = planned > 0 || failure != null
+
     /** Why it ended before its end. */
     var failure: String? = null
         private set
@@ -170,6 +173,7 @@ class BenchmarkState(
         failure = null
         written = null
         outputOfRun = request.output
+        request.output?.let(::forget)
         changed()
         threads.work.execute {
             for ((model, accelerator, threadCount) in plan) {
@@ -180,6 +184,10 @@ class BenchmarkState(
             threads.main.execute { if (number == latest) end(request.output) }
         }
     }
+
+    /** Does not begin what the extras of an intent ask for. */
+    fun refuse(extras: Map<String, String>, why: String) =
+        failed(why, extras["output"]?.takeIf(BenchmarkRequest::isFileName))
 
     /** Stops after the file that is being measured; what there is stays. */
     fun stop(why: String) {
@@ -205,6 +213,13 @@ class BenchmarkState(
         failure = why
         if (output != null) write(error(output), why + "\n")
         changed()
+    }
+
+    /** Who waits for a file must not find that of an earlier run. */
+    private fun forget(output: String) {
+        if (folder == null) return
+        File(folder, output).delete()
+        File(folder, error(output)).delete()
     }
 
     private fun error(output: String) = "$output.error"

@@ -158,6 +158,22 @@ class BenchmarkStateTest {
     }
 
     @Test
+    fun `what an earlier run left does not pass for a new one`() {
+        val state = state(FakeEngine())
+        val extras = mapOf("files" to "one", "output" to "out.json")
+        state.start(extras)
+        hands.all()
+        assertTrue(File(folder, "out.json").exists())
+        state.start(extras)
+        state.stop("left")
+        assertFalse(File(folder, "out.json").exists())
+        assertTrue(File(folder, "out.json.error").exists())
+        hands.all()
+        state.start(extras)
+        assertFalse(File(folder, "out.json.error").exists())
+    }
+
+    @Test
     fun `only one runs at a time`() {
         val state = state(FakeEngine())
         state.start(BenchmarkRequest())
