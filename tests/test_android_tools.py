@@ -106,9 +106,20 @@ def test_what_is_missing_is_said(name, tools, tmp_path, monkeypatch, capsys):
     check(1, "error: `java` is missing: install a JDK")
     check(0, "not run: `java` is missing", "--if-possible")
     # Java alone does not do.
-    (tmp_path / "java").symlink_to("/bin/true")
+    (tmp_path / "java").write_text("#!/bin/sh\necho 'openjdk version \"17.0.1\"' >&2\n")
+    (tmp_path / "java").chmod(0o755)
     monkeypatch.setenv("FR_KERAS_ANDROID", str(tmp_path / "android"))
     check(1, "`mvn` is missing")
+
+
+def test_an_old_java_is_said(tools, tmp_path, monkeypatch):
+    jars, _ = tools
+    (tmp_path / "java").write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\"' >&2\n")
+    (tmp_path / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(jars.SetupError, match=r"need Java 17 or newer\. Received: .*11\.0\.2"):
+        importlib.import_module("screens").set_up()
 
 
 def test_what_fails_is_no_success(tools, monkeypatch, capsys):

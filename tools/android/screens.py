@@ -65,8 +65,8 @@ def set_up() -> dict[str, list[Path]]:
         SetupError: If they or Java cannot be had.
     """
     said = sdk.said([jvm.java(), "-version"]).stderr
-    found = re.search(r'version "(\d+)', said)
-    if found is None or int(found.group(1)) < OLDEST_JAVA:
+    number = re.search(r'version "(\d+)', said)
+    if number is None or int(number.group(1)) < OLDEST_JAVA:
         came = (said.splitlines() or ["nothing"])[0]
         raise SetupError(f"Android 15's classes need Java {OLDEST_JAVA} or newer. Received: {came}")
     return jars.fetch(jars.listed((*jars.MODULE, *USES)), jars.folder().resolve())
