@@ -185,7 +185,7 @@ def intent(
 
 def _close(adb: Adb) -> None:
     try:
-        adb.check(f"am force-stop {PACKAGE}; rm -f {FOLDER}/fr_keras-*")
+        adb.shell(f"am force-stop {PACKAGE}; rm -f {FOLDER}/fr_keras-*", tries=1)
     except AdbError:
         return  # what led here says more, and the next measurement begins a new process
 

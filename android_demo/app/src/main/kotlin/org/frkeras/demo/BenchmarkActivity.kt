@@ -47,7 +47,7 @@ class BenchmarkActivity : Activity() {
         state.changed = ::show
         // Not after the end of the process, and after a rotation only if it did not begin yet.
         val isAsked = kept != null || savedInstanceState == null
-        if (isAsked && !state.hasBegun) asked = intent
+        if (isAsked && !state.hasBegun && extras(intent).isNotEmpty()) asked = intent
         show()
     }
 
@@ -59,12 +59,9 @@ class BenchmarkActivity : Activity() {
 
     override fun onStart() {
         super.onStart()
-        val intent = asked ?: return
         // Behind a locked screen it would wait for ever.
-        if (getSystemService(KeyguardManager::class.java)?.isKeyguardLocked == true) {
-            asked = null
-            state.refuse(extras(intent), getString(R.string.locked))
-        }
+        val guard = getSystemService(KeyguardManager::class.java)
+        if (guard?.isKeyguardLocked == true) refuse(R.string.locked)
     }
 
     override fun onWindowFocusChanged(hasFocus: Boolean) {
@@ -87,12 +84,21 @@ class BenchmarkActivity : Activity() {
     /** What runs in the background is slowed down by the system: no number of that counts. */
     override fun onStop() {
         super.onStop()
-        if (!isChangingConfigurations) state.stop(getString(R.string.left))
+        if (isChangingConfigurations) return
+        refuse(R.string.left)
+        state.stop(getString(R.string.left))
     }
 
     override fun onDestroy() {
         state.changed = {}
         super.onDestroy()
+    }
+
+    /** Does not begin what still waits. */
+    private fun refuse(why: Int) {
+        val intent = asked ?: return
+        asked = null
+        state.refuse(extras(intent), getString(why))
     }
 
     private fun startBy(intent: Intent) {

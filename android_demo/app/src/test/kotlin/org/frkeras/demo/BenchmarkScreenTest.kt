@@ -91,6 +91,16 @@ class BenchmarkScreenTest {
     }
 
     @Test
+    fun `a screen that is left before it is drawn does not begin`() {
+        val intent = intent("output" to "early.json", "files" to "digits.fr")
+        val controller = Robolectric.buildActivity(BenchmarkActivity::class.java, intent).setup()
+        controller.pause().stop()
+        assertEquals(app.getString(R.string.left) + "\n", wait("early.json.error"))
+        controller.get().onWindowFocusChanged(true)
+        assertTrue(controller.get().isOver())
+    }
+
+    @Test
     fun `a rotation before the screen is drawn loses nothing`() {
         val extras = arrayOf("output" to "turned.json", "files" to "digits.fr", "threads" to "1")
         val intent = intent("delegates" to "none", *extras)
