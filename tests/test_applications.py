@@ -20,11 +20,16 @@ NETWORKS = {
     "NASNetMobile": 224,
     "InceptionV3": 96,
 }
+#: Those that take longest to build, for `make test-all`.
+LONGEST = {"NASNetMobile", "InceptionV3", "Xception"}
 # Types that have no kernel to hold, or one number a channel.
 WITHOUT_TWIN = {"BatchNormalization", "LayerNormalization", "Normalization", "LayerScale"}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in LONGEST else []) for n in NETWORKS],
+)
 def test_the_twin_and_its_bake_are_the_same_function(name):
     shape = (NETWORKS[name], NETWORKS[name], 3)
     plain = getattr(keras.applications, name)(
