@@ -41,7 +41,9 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     help="Test rows to run, with their classes: a data set as for `train`. [default: random rows]",
 )
 @image_size_option
-@click.option("--rows", type=positive, default=16, show_default=True, help="Rows to compare.")
+@click.option(
+    "--rows", type=positive, default=16, show_default=True, help="Rows to compare; not for --app."
+)
 @click.option(
     "--delegate",
     "delegates",

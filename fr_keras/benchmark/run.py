@@ -1,6 +1,7 @@
 """Every file on every target, one result after the other."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -97,16 +98,15 @@ def on(
     """
     delegates = chosen(settings, target, phone)
     if target == "android":
-        reached = {"adb": phone.adb, "serial": phone.serial}
-        if not phone.app:
-            reached["tool"] = phone.tool
-        yield from (app if phone.app else android).measure(
+        measure = app.measure if phone.app else functools.partial(android.measure, tool=phone.tool)
+        yield from measure(
             subjects,
             delegates,
             settings.threads_on(target),
+            adb=phone.adb,
+            serial=phone.serial,
             runs=settings.runs,
             warmup=settings.warmup,
-            **reached,
         )
         return
     for subject in subjects:
