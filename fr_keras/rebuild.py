@@ -3,8 +3,9 @@
 `regularize` and `bake` are this walk with different exchanges.
 """
 
+import collections
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
@@ -100,19 +101,56 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
     Nested models and `TimeDistributed` are opened; other layers that hold layers count as one.
     """
+    for _, layer in _walk(model):
+        yield layer
+
+
+def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Returns the layers of `all_layers` by the names under which users know them.
+
+    That is the name of a layer, or where several have it, as in nested models that one function
+    built, the path to it: `"left/fc"` is layer `fc` in the nested model `left`.
+    """
+    return _by_name(_walk(model))
+
+
+def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
+    """Returns the layers of `frequency_layers` by name, or path as in `named_layers`.
+
+    The parts of a layer with several kernels have names of their own; as a path,
+    `"separable/separable_pointwise_kernel"`.
+    """
+    twins = [(path, one) for path, one in _walk(model) if isinstance(one, FrequencyTwin)]
+    return _by_name(
+        (path if part is twin else (*path, part.name), part)
+        for path, twin in twins
+        for part in twin.parts()
+    )
+
+
+def _walk(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
+    """Yields the layers of `all_layers`, each with the names of what it is in and its own."""
     seen: set[int] = set()
-    stack = list(model.layers)
+    stack = [((), layer) for layer in model.layers]
     while stack:
-        layer = stack.pop(0)
+        outer, layer = stack.pop(0)
         if id(layer) in seen:
             continue
         seen.add(id(layer))
+        path = (*outer, layer.name)
         if _has_graph(layer):
-            stack = [*layer.layers, *stack]
+            stack = [*((path, one) for one in layer.layers), *stack]
         elif isinstance(layer, keras.layers.TimeDistributed):
-            stack = [layer.layer, *stack]
+            stack = [(path, layer.layer), *stack]
         else:
-            yield layer
+            yield path, layer
+
+
+def _by_name(found: Iterable[tuple[tuple[str, ...], keras.layers.Layer]]) -> dict:
+    found = list(found)
+    times = collections.Counter(path[-1] for path, _ in found)
+    # No layer's name has a slash, so that no path is another layer's name.
+    return {path[-1] if times[path[-1]] == 1 else "/".join(path): one for path, one in found}
 
 
 def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:

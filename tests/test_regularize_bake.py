@@ -16,7 +16,7 @@ from networks import (
 )
 
 from fr_keras import TailTruncation, bake, layers, regularize, zoo
-from fr_keras.rebuild import frequency_layers
+from fr_keras.rebuild import all_layers, frequency_layers, named_kernels, named_layers
 
 
 @pytest.fixture
@@ -347,3 +347,25 @@ def test_lambda_layers_are_copied():
     twin = regularize(model)
     assert relative_difference(expected, twin.predict(rows, verbose=0)) < 1e-5
     assert relative_difference(expected, bake(twin).predict(rows, verbose=0)) < 1e-5
+
+
+def test_layers_of_one_name_are_known_by_their_paths():
+    def encoder(name):
+        stack = [keras.Input((8,)), keras.layers.Dense(6, name="fc"), keras.layers.Dense(3)]
+        return keras.Sequential(stack, name=name)
+
+    left, right = keras.Input((8,)), keras.Input((8,))
+    both = keras.layers.Concatenate()([encoder("left")(left), encoder("right")(right)])
+    timed = keras.layers.RepeatVector(2)(both)
+    timed = keras.layers.TimeDistributed(keras.layers.Dense(2, name="fc"), name="timed")(timed)
+    timed = keras.layers.SeparableConv1D(4, 1, name="separable")(timed)
+    # A user may call a layer as a part of another one is called.
+    part = "separable_pointwise_kernel"
+    model = keras.Model([left, right], keras.layers.Dense(2, name=part)(timed))
+    names = list(named_layers(model))
+    assert {"left/fc", "right/fc", "timed/fc", part, "separable"} <= {*names}
+    assert [*named_layers(model).values()] == list(all_layers(model))
+    twin = regularize(model)
+    kernels = named_kernels(twin)
+    assert list(kernels.values()) == frequency_layers(twin)
+    assert {"left/fc", part, f"separable/{part}", "separable_depthwise_kernel"} <= {*kernels}
