@@ -4,10 +4,8 @@ import keras
 
 from fr_keras.forms import WHOLE, chooser
 from fr_keras.joins import joined
-from fr_keras.layers import TWINS, FactoredKernel, FRBatchNormalization, FrequencyTwin
+from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
 from fr_keras.rebuild import rebuild
-
-_PLAIN = {twin: plain for plain, twin in TWINS.items()}
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
@@ -34,7 +32,7 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
 
     Raises:
         ValueError: If `form` is unknown, or `model` is unbuilt, subclassed, or holds weights
-            that are not finite.
+            that are not finite, or an FR layer of a class that `register_twin` was not told.
 
     Example:
 
@@ -62,7 +60,7 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
 
 
 def _dense(layer: FrequencyTwin) -> keras.layers.Layer:
-    return _PLAIN[type(layer)].from_config(layer.plain_config())
+    return plain_class(type(layer)).from_config(layer.plain_config())
 
 
 def _chain(layer: FactoredKernel, roles: tuple[str, ...]) -> keras.Sequential:
