@@ -172,3 +172,15 @@ def test_a_twin_that_is_not_registered_is_named():
     model = keras.Sequential([keras.Input((8,)), FRMyDense(4)])
     with pytest.raises(ValueError, match=r"register_twin\(PlainLayer, FRMyDense\)"):
         bake(model)
+
+
+def test_a_loaded_layer_has_the_boundary_of_what_it_keeps(tmp_path):
+    model = regularize(keras.Sequential([keras.Input((8,)), keras.layers.Dense(40)]))
+    layer = model.layers[0]
+    layer.truncate(10)
+    boundary = layer.truncation["boundary"]
+    layer.limit(3)  # as a callback does while it trains, or another version's keys
+    model.save(tmp_path / "model.keras")
+    assert layer.truncation["boundary"] < boundary
+    again = keras.models.load_model(tmp_path / "model.keras").layers[0]
+    assert again.truncation == {**layer.truncation, "boundary": boundary}

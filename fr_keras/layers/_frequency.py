@@ -315,6 +315,8 @@ class FrequencyKernel(FrequencyTwin):
 
     def load_own_variables(self, store):
         keras.layers.Layer.load_own_variables(self, store)
+        # The boundary follows from `kept`; in a file of another version it may be another key.
+        self.limit()
 
     def quantize(self, mode=None, *args, **kwargs):
         raise NotImplementedError(
