@@ -14,8 +14,8 @@ import numpy as np
 from fr_keras.layers import FrequencyKernel, FrequencyTwin
 
 #: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy. It is
-#: asked for input layers and `TimeDistributed` too; what is in the latter is asked for by itself.
-Exchange = Callable[[keras.layers.Layer], keras.layers.Layer | None]
+#: asked for input layers, operators and `TimeDistributed` too, and for what is in the latter.
+Exchange = Callable[[keras.Operation], keras.Operation | None]
 
 #: Writes the weights of an FR layer to the plain layer, or chain of layers, in its place.
 Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
@@ -65,25 +65,23 @@ def _clone(
     def new(operation):
         if _has_graph(operation):
             return _clone(operation, exchange, twins)
-        # Not a bare operator or keras.ops call.
-        is_layer = isinstance(operation, keras.layers.Layer)
-        twin = exchange(operation) if is_layer else None
+        twin = exchange(operation)
         if isinstance(operation, keras.layers.TimeDistributed):
             config = (twin or operation).get_config()
             named = {key: config[key] for key in ("name", "trainable", "dtype")}
             return keras.layers.TimeDistributed(clone(operation.layer), **named)
-        return twin or _copied(operation)
+        return twin or copied(operation, operation.get_config())
 
     inputs = keras.tree.map_structure(lambda tensor: _input(tensor, clone), ends(model)[0])
     with _not_compiled(model):  # `clone_model` compiles the copy of a compiled model
         return keras.models.clone_model(model, inputs, clone_function=clone, call_function=call)
 
 
-def _copied(operation):
-    """A copy of a layer or operator, with the state that its build config tells."""
+def copied(operation: keras.Operation, config: dict) -> keras.Operation:
+    """A layer or operator of that config, with the state that must be there before it is called."""
     # The function of a Lambda is in this process already: nothing foreign is loaded.
     trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
-    copy = type(operation).from_config(operation.get_config(), **trusted)
+    copy = type(operation).from_config(config, **trusted)
     known, empty = _lookups(operation), _lookups(copy)
     if len(known) == len(empty):  # a layer that holds them may make them when it is built
         for before, after in zip(known, empty, strict=True):
