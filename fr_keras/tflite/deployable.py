@@ -66,5 +66,6 @@ def _config_in_float32(config):
             for key, value in config.items()
         }
     if isinstance(config, (list, tuple)):
-        return type(config)(map(_config_in_float32, config))
+        kind = list if isinstance(config, list) else tuple
+        return kind(map(_config_in_float32, config))
     return config
