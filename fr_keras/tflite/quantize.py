@@ -1,6 +1,6 @@
 """int8 quantization of a float flatbuffer, with ranges that are chosen, not just seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.observe import observe
+from fr_keras.tflite.scopes import Scopes
 
 _SAMPLES = 2**17  # of each tensor, over all rows
 _SHRINK = np.geomspace(1, 0.05, 40)
@@ -58,16 +59,14 @@ def calibrated(
     Args:
         content: A float32 file, as the converter wrote it.
         rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
-        ranges: Ranges that are known already, by name of the last Keras layer of an op.
+        ranges: Ranges that are known already, by name of the tensor.
     """
     model, ranges = flatbuffer.read(content), ranges or {}
     graph = model.subgraphs[0]
     ends = {*graph.inputs, *graph.outputs}
     for number, seen in _observed(content, model, rows).items():
         low, high = seen.ends if number in ends else clipped_range(seen.values)
-        layers = flatbuffer.layers_of(graph.tensors[number].name.decode())
-        known = [ranges[name] for name in layers if name in ranges]
-        low, high = known[0] if known else (low, high)
+        low, high = ranges.get(graph.tensors[number].name.decode(), (low, high))
         parameters = schema.QuantizationParametersT()
         parameters.min, parameters.max = [float(low)], [float(high)]
         graph.tensors[number].quantization = parameters
@@ -94,11 +93,18 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
     )
 
 
-def outputs_of_ops(content: bytes, layers: Sequence[str] | None = None) -> list[str]:
-    """Names of what every op puts out; with `layers`, of the ops that come from these Keras layers.
+def outputs_of_ops(
+    content: bytes, scopes: Scopes | None = None, layers: Container[int] = ()
+) -> list[str]:
+    """Names of what every op puts out; with `scopes`, of the ops that come from some layers.
 
     An op is known by the names of its output and of its constants: an output of the model has a
     name of its own.
+
+    Args:
+        content: A float32 file, as the converter wrote it.
+        scopes: Those that the model was converted in.
+        layers: The `id` of each of these layers.
     """
     model = flatbuffer.read(content)
     graph, found = model.subgraphs[0], []
@@ -107,8 +113,9 @@ def outputs_of_ops(content: bytes, layers: Sequence[str] | None = None) -> list[
         names = [tensor.name.decode() for tensor in tensors]
         constants = [graph.tensors[n] for n in op.inputs if n >= 0]
         tensors += [one for one in constants if model.buffers[one.buffer].data is not None]
-        origin = {name for one in tensors for name in flatbuffer.layers_of(one.name.decode())}
-        if layers is None or origin & {*layers}:
+        if scopes is None or any(
+            id(layer) in layers for one in tensors for layer in scopes.layers(one.name)
+        ):
             found += names
     return found
 
