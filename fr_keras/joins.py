@@ -162,9 +162,7 @@ class _Join:
             stage.set_weights(weights)
         return model(tensors)
 
-    def _finished(
-        self, part: "_Unfinished", rows: np.ndarray, reader: Origin
-    ) -> keras.KerasTensor:
+    def _finished(self, part: "_Unfinished", rows: np.ndarray, reader: Origin) -> keras.KerasTensor:
         """The end of a chain, and the rows of a matrix that read its channels, as one stage."""
         rows = _squeezed(rows)
         *before, last = part.chain.layers

@@ -65,6 +65,10 @@ class FakeQuantize(keras.layers.Layer):
         rounded = clipped + ops.stop_gradient(ops.round(clipped / step) * step - clipped)
         return ops.where(high > low, rounded, inputs)
 
+    def compute_output_spec(self, inputs):
+        # Keras takes the products of its operators for sparse.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
 
 class RoundedKernel:
     """Joined to a Keras layer: computes with its kernel rounded to int8.

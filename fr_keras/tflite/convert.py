@@ -138,9 +138,7 @@ def convert(
     if quantize == "int8" and frequency_layers(unrounded):
         stages = Stages(unrounded, plain)
     in_float = [named_layers(unrounded)[name] for name in float_layers]
-    content, recipes = converted(
-        plain, quantize, calibrating, float_io, in_float, ranges, stages
-    )
+    content, recipes = converted(plain, quantize, calibrating, float_io, in_float, ranges, stages)
     entry = _entry(model.name, quantize, labels, normalization, command)
     content = metadata.attach(content, entry)
     found = agreements(model, Runner(content), checking, rows_from, quantize)
