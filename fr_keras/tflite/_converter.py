@@ -21,6 +21,7 @@ from fr_keras.tflite.rows import float32_for
 from fr_keras.tflite.run import Runner
 from fr_keras.tflite.scopes import Scopes
 from fr_keras.tflite.segments import reaches, segmented
+from fr_keras.tflite.splits import sliced
 from fr_keras.tflite.stages import Stages
 from fr_keras.tflite.transposed import depth_to_space
 
@@ -49,6 +50,7 @@ def converted(
     With `stages` the constants of an int8 file follow from recipes, by number of the op.
 
     Raises:
+        ValueError: If the model keeps a state between calls.
         RuntimeError: If the converter refuses the model, with the ops it refuses.
         OSError: If it cannot write its temporary files.
     """
@@ -125,10 +127,14 @@ def raw(
     trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
 
+    changed: list[str] = []
+
     # The weights are constants of the graph: the converter reads variables badly.
     def constant(*inputs):
-        weights = ([tf.constant(value) for value in values] for values in (trainable, other))
-        outputs = model.stateless_call(*weights, packed(model, inputs), training=False)[0]
+        weights = [[tf.constant(value) for value in values] for values in (trainable, other)]
+        outputs, after = model.stateless_call(*weights, packed(model, inputs), training=False)
+        pairs = zip(model.non_trainable_variables, weights[1], after, strict=True)
+        changed.extend(variable.path for variable, one, two in pairs if one is not two)
         # An output may be an input, or another output, as it is.
         return [tf.identity(output) for output in keras.tree.flatten(outputs)]
 
@@ -138,6 +144,7 @@ def raw(
     ]
     with scopes.entered():
         function = tf.function(constant).get_concrete_function(*signature)
+    _check_stateless([*(one.name for one in function.variables), *changed])
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     _configure(converter, quantize, rows, float_io)
     with _quiet():
@@ -155,7 +162,16 @@ def raw(
             "the converter could not write its temporary files and is not to be trusted then: "
             f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
         )
-    return content
+    return sliced(content) if quantize == "int8" else content
+
+
+def _check_stateless(variables: list[str]) -> None:
+    if variables:
+        raise ValueError(
+            "`model` must keep nothing from one call to the next, for its file has weights that "
+            f"stay. Received: variables {sorted({*variables})}. Build recurrent layers with "
+            "stateful=False and take their state as an input; make constants of what stays."
+        )
 
 
 def named(content: bytes, scopes: Scopes) -> bytes:

@@ -170,6 +170,13 @@ def check_convertible(model: keras.Model, quantize: str) -> None:
                 "`model` must have inputs of fixed shape, for a .tflite file has: build it on the "
                 f"size the phone will use. Received: {tuple(entry.shape[1:])} for '{entry.name}'"
             )
+    integers = [entry.name for entry in model.inputs if "float" not in entry.dtype]
+    if quantize == "int16x8" and integers:
+        raise ValueError(
+            "`model` must have float inputs for quantize='int16x8': TensorFlow cannot calibrate "
+            f"integer ones in this mode. Received: {integers} of integers. Take quantize='int8', "
+            "where they stay what they are."
+        )
     rolled = [
         layer.name
         for layer in all_layers(model)
