@@ -129,3 +129,21 @@ def test_two_encoders_of_one_function():
     file = tflite.convert(model, quantize="int8", calibration=x, float_layers=["right/fc"])
     kinds = tflite.inspect(file.content).to_dict()["ops"]
     assert kinds["DEQUANTIZE"] == kinds["QUANTIZE"] == 1
+
+
+def test_every_op_of_a_layer_stays_in_float():
+    """Of a layer that is called often, also the call whose output is the model's; a softmax too."""
+    inputs = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    probabilities = layers.Dense(4, activation="softmax", name="probabilities")
+    outputs = [shared(shared(shared(inputs))), probabilities(layers.Flatten()(inputs))]
+    model, x = keras.Model(inputs, outputs), images(20, (8, 8, 3))
+    assert {*tflite.sensitivity(model, x, verbose=0)} == {"shared", "probabilities"}
+    file = tflite.convert(
+        model, quantize="int8", calibration=x, float_layers=["shared", "probabilities"]
+    )
+    exact = tflite.convert(model, calibration=x)
+    for one, two in zip(exact.agreements, file.agreements, strict=True):
+        assert file.agreements[two].largest < 0.01 * exact.agreements[one].range
+    kinds = [op for op in tflite.inspect(file.content).to_dict()["ops"] if "QUANTIZE" not in op]
+    assert {*kinds} == {"CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "RESHAPE"}

@@ -15,7 +15,8 @@ from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.endpoints import input_names, output_names, packed
 from fr_keras.tflite.filled import filled
 from fr_keras.tflite.graph import Recipes
-from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
+from fr_keras.tflite.ops import outputs_from
+from fr_keras.tflite.quantize import calibrated, quantized
 from fr_keras.tflite.recipes import recipes_of
 from fr_keras.tflite.rows import float32_for
 from fr_keras.tflite.run import Runner
@@ -60,7 +61,7 @@ def converted(
         return named(content, scopes), {}
     content = calibrated(content, rows, _by_tensor(content, scopes, plain, ranges or {}))
     recipes = {} if stages is None else recipes_of(content, stages, scopes)
-    in_float = outputs_of_ops(content, scopes, plain.made_from(float_layers))
+    in_float = outputs_from(content, scopes, plain.made_from(float_layers))
 
     def finished(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
         content, recipes = depth_to_space(content, recipes)

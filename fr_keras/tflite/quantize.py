@@ -1,6 +1,6 @@
 """int8 quantization of a float flatbuffer, with ranges that are chosen, not just seen."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +12,6 @@ from tensorflow.lite.python.convert import mlir_quantize
 
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.observe import observe
-from fr_keras.tflite.scopes import Scopes
 
 _SAMPLES = 2**17  # of each tensor, over all rows
 _SHRINK = np.geomspace(1, 0.05, 40)
@@ -93,31 +92,10 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
     )
 
 
-def outputs_of_ops(
-    content: bytes, scopes: Scopes | None = None, layers: Container[int] = ()
-) -> list[str]:
-    """Names of what every op puts out; with `scopes`, of the ops that come from some layers.
-
-    An op is known by the names of its output and of its constants: an output of the model has a
-    name of its own.
-
-    Args:
-        content: A float32 file, as the converter wrote it.
-        scopes: Those that the model was converted in.
-        layers: The `id` of each of these layers.
-    """
-    model = flatbuffer.read(content)
-    graph, found = model.subgraphs[0], []
-    for op in graph.operators:
-        tensors = [graph.tensors[number] for number in op.outputs]
-        names = [tensor.name.decode() for tensor in tensors]
-        constants = [graph.tensors[n] for n in op.inputs if n >= 0]
-        tensors += [one for one in constants if model.buffers[one.buffer].data is not None]
-        if scopes is None or any(
-            id(layer) in layers for one in tensors for layer in scopes.layers(one.name)
-        ):
-            found += names
-    return found
+def outputs_of_ops(content: bytes) -> list[str]:
+    """Names of what every op of a float file puts out."""
+    graph = flatbuffer.read(content).subgraphs[0]
+    return [graph.tensors[n].name.decode() for op in graph.operators for n in op.outputs]
 
 
 def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:

@@ -55,6 +55,16 @@ class Scopes:
         several."""
         return [self._layers[number] for number in self._numbers(tensor)]
 
+    def output_layer(self, number: int) -> keras.layers.Layer | None:
+        """The layer that puts out an output of the model, for the file gives it another name."""
+        history = self.model.outputs[number]._keras_history
+        while isinstance(history.operation, keras.Model):
+            history = history.operation.outputs[history.tensor_index]._keras_history
+        layer = history.operation
+        while isinstance(layer, keras.layers.TimeDistributed):
+            layer = layer.layer
+        return next((one for one in self._layers if one is layer), None)
+
     def short(self, tensor: bytes | str) -> str:
         """A name for a tensor: that of the first of its layers, or of its op outside of layers.
 

@@ -10,6 +10,7 @@ from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.aware import exact
 from fr_keras.tflite.convert import check_convertible
 from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.ops import outputs_from
 from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
 from fr_keras.tflite.rows import split_rows
 from fr_keras.tflite.run import Runner
@@ -57,7 +58,7 @@ def sensitivity(
     every, found = outputs_of_ops(content), {}
     layers = {name: layer for name, layer in named_layers(model).items() if layer.weights}
     for name, layer in track(layers.items(), "Sensitivity", transient=True, disable=not verbose):
-        own = {*outputs_of_ops(content, scopes, plain.made_from([layer]))}
+        own = {*outputs_from(content, scopes, plain.made_from([layer]))}
         if own:
             others = [one for one in every if one not in own]
             runner = Runner(named(quantized(content, True, others), scopes))
