@@ -24,6 +24,7 @@ from fr_keras.bake import bake
 from fr_keras.bands import BandEnergy
 from fr_keras.capacity import CapacitySampling
 from fr_keras.compact import compact
+from fr_keras.layers import register_twin
 from fr_keras.regularize import regularize
 from fr_keras.rounding import ArchiveRounding
 from fr_keras.summary import summary
@@ -43,6 +44,7 @@ __all__ = [
     "layers",
     "load_archive",
     "metrics",
+    "register_twin",
     "regularize",
     "save_archive",
     "schedules",

@@ -4,10 +4,8 @@ import keras
 
 from fr_keras.forms import WHOLE, Baked, Origin, chooser
 from fr_keras.joins import joined
-from fr_keras.layers import TWINS, FactoredKernel, FRBatchNormalization, FrequencyTwin
+from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
 from fr_keras.rebuild import all_layers, check_graph, input_shapes, rebuild_with_twins
-
-_PLAIN = {twin: plain for plain, twin in TWINS.items()}
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
@@ -34,7 +32,7 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
 
     Raises:
         ValueError: If `form` is unknown, or `model` is unbuilt, subclassed, or holds weights
-            that are not finite.
+            that are not finite, or an FR layer of a class that `register_twin` was not told.
 
     Example:
 
@@ -85,7 +83,7 @@ def baked(model: keras.Model, form: str) -> Baked:
 
 
 def _dense(layer: FrequencyTwin) -> keras.layers.Layer:
-    return _PLAIN[type(layer)].from_config(layer.plain_config())
+    return plain_class(type(layer)).from_config(layer.plain_config())
 
 
 def _chain(layer: FactoredKernel, roles: tuple[str, ...], shapes: set) -> keras.Sequential:

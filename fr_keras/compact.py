@@ -36,7 +36,7 @@ def compact(model: keras.Model) -> keras.Model:
 
     copy = rebuild(model, to_corner)
     if model.compiled:
-        copy.compile_from_config(model.get_compile_config())
+        _compile_like(model, copy)
         _carry_optimizer(model, copy)
     return copy
 
@@ -50,6 +50,14 @@ def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
     twin = type(layer).from_config({**layer.get_config(), "stored": layer.corner})
     twin.starts_empty = True
     return twin
+
+
+def _compile_like(model: keras.Model, copy: keras.Model) -> None:
+    """Compiles with the very loss and metrics: no config can bring back a function of a user's."""
+    arguments = model._compile_config.config  # nothing public keeps them as they were given
+    optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
+    copy.compile(**{**arguments, "optimizer": optimizer})
+    optimizer.build(copy.trainable_variables)
 
 
 def _carry_optimizer(model: keras.Model, copy: keras.Model) -> None:

@@ -4,6 +4,7 @@
 """
 
 import collections
+import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
@@ -12,8 +13,9 @@ import numpy as np
 
 from fr_keras.layers import FrequencyKernel, FrequencyTwin
 
-#: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy.
-Exchange = Callable[[keras.layers.Layer], keras.layers.Layer | None]
+#: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy. It is
+#: asked for input layers, operators and `TimeDistributed` too, and for what is in the latter.
+Exchange = Callable[[keras.Operation], keras.Operation | None]
 
 #: Writes the weights of an FR layer to the plain layer, or chain of layers, in its place.
 Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
@@ -27,7 +29,8 @@ def rebuild(
 ) -> keras.Model:
     """Returns a copy of `model` with some layers exchanged and every weight carried across.
 
-    Names, topology and `trainable` flags stay. The copy is not compiled.
+    Names, topology and `trainable` flags stay, and so does the state outside of weights: what
+    preprocessing layers learnt and where random generators are. The copy is not compiled.
 
     Args:
         model: A built functional or sequential model.
@@ -72,21 +75,53 @@ def _clone(
     def new(operation):
         if _has_graph(operation):
             return _clone(operation, exchange, twins)
+        twin = exchange(operation)
         if isinstance(operation, keras.layers.TimeDistributed):
-            return keras.layers.TimeDistributed(
-                clone(operation.layer),
-                name=operation.name,
-                trainable=operation.trainable,
-                dtype=operation.dtype_policy,
-            )
-        # Not a bare operator or keras.ops call.
-        is_layer = isinstance(operation, keras.layers.Layer)
-        twin = exchange(operation) if is_layer else None
-        # The function of a Lambda is in this process already: nothing foreign is loaded.
-        trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
-        return twin or type(operation).from_config(operation.get_config(), **trusted)
+            config = (twin or operation).get_config()
+            named = {key: config[key] for key in ("name", "trainable", "dtype")}
+            return keras.layers.TimeDistributed(clone(operation.layer), **named)
+        return twin or copied(operation, operation.get_config())
 
-    return keras.models.clone_model(model, clone_function=clone, call_function=call)
+    inputs = keras.tree.map_structure(lambda tensor: _input(tensor, clone), ends(model)[0])
+    with _not_compiled(model):  # `clone_model` compiles the copy of a compiled model
+        return keras.models.clone_model(model, inputs, clone_function=clone, call_function=call)
+
+
+def copied(operation: keras.Operation, config: dict) -> keras.Operation:
+    """A layer or operator of that config, with the state that must be there before it is called."""
+    # The function of a Lambda is in this process already: nothing foreign is loaded.
+    trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
+    copy = type(operation).from_config(config, **trusted)
+    known, empty = _lookups(operation), _lookups(copy)
+    if len(known) == len(empty):  # a layer that holds them may make them when it is built
+        for before, after in zip(known, empty, strict=True):
+            _carry_vocabulary(before, after)
+    own_way = getattr(type(operation), "build_from_config", None)
+    if own_way not in (None, keras.layers.Layer.build_from_config) and operation.built:
+        copy.build_from_config(operation.get_build_config())
+    return copy
+
+
+def _input(tensor: keras.KerasTensor, clone: Callable) -> keras.KerasTensor:
+    """A new input in the place of one; Keras' own copies forget what is optional or sparse."""
+    layer = tensor._keras_history.operation
+    return clone(layer).output
+
+
+@contextlib.contextmanager
+def _not_compiled(model: keras.Model) -> Iterator[None]:
+    compiled, model.compiled = model.compiled, False
+    try:
+        yield
+    finally:
+        model.compiled = compiled
+
+
+def ends(model: keras.Model) -> tuple:
+    """The structures of inputs and outputs; a sequential model is a chain of single tensors."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
 
 
 def check_graph(model: keras.Model) -> None:
@@ -213,22 +248,59 @@ def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> N
         for before, after in zip(layer.weights, twin.weights, strict=True):
             after.assign(before[tuple(slice(n) for n in after.shape)])
     elif isinstance(layer, FrequencyTwin) == converted:
-        twin.set_weights(layer.get_weights())
         _carry_beyond_weights(layer, twin)
+        twin.set_weights(layer.get_weights())  # last: Keras stores the sum of a kernel and its LoRA
     elif converted:
         twin.load_plain(layer)
     else:
         fill(layer, twin)
+    states, new = _random_states(layer), _random_states(twin)
+    if len(states) == len(new):  # a Dropout whose rate was set to 0 later has one, its copy none
+        for before, after in zip(states, new, strict=True):
+            after.assign(before)
+
+
+def _random_states(layer: keras.layers.Layer) -> list[keras.Variable]:
+    weights = {id(weight) for weight in layer.weights}
+    return [one for one in layer.variables if id(one) not in weights]
 
 
 def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """What preprocessing layers hold besides their weights, by the methods that Keras saves by."""
-    if hasattr(layer, "save_assets"):
-        with tempfile.TemporaryDirectory() as folder:
-            layer.save_assets(folder)
-            twin.load_assets(folder)
-    if hasattr(twin, "finalize_state"):
-        twin.finalize_state()
+    """What a layer and those that it holds know besides their weights, as Keras saves it."""
+    for before, after in zip(layer._flatten_layers(), twin._flatten_layers(), strict=True):
+        if isinstance(before, keras.layers.TextVectorization):
+            continue  # all that it knows is in the lookup that it holds
+        if isinstance(before, _LOOKUPS):
+            _carry_vocabulary(before, after)
+            continue
+        state: dict = {}
+        before.save_own_variables(state)
+        after.load_own_variables({key: np.asarray(value) for key, value in state.items()})
+        if hasattr(before, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:
+                before.save_assets(folder)
+                after.load_assets(folder)
+
+
+_LOOKUPS = (keras.layers.IntegerLookup, keras.layers.StringLookup)
+
+
+def _lookups(operation) -> list[keras.layers.Layer]:
+    """The lookups among a layer and those that it holds, to which there is no public way."""
+    if not isinstance(operation, keras.layers.Layer):
+        return []
+    return [layer for layer in operation._flatten_layers() if isinstance(layer, _LOOKUPS)]
+
+
+def _carry_vocabulary(lookup: keras.layers.Layer, twin: keras.layers.Layer) -> None:
+    """Not through the files that Keras saves: they tear a token with a line end in two."""
+    vocabulary = lookup.get_vocabulary()
+    if lookup.get_vocabulary(include_special_tokens=False):
+        state: dict = {}
+        lookup.save_own_variables(state)
+        # Weights beyond the vocabulary are padding, which Keras adds again.
+        weights = state["idf_weights"][: len(vocabulary)] if state else None
+        twin.set_vocabulary(vocabulary, weights)
 
 
 def check_finite(layer: keras.layers.Layer) -> None:

@@ -117,7 +117,7 @@ def twin_config(layer: keras.layers.Layer, axis_weights: Mapping[str, Sequence[f
     config = layer.get_config()
     if layer.name in axis_weights:
         config["axis_weights"] = axis_weights[layer.name]
-    if TWINS[type(layer)] is FRDense:
+    if issubclass(TWINS[type(layer)], FRDense):
         config["input_axes"] = _flattened_axes(layer)
     return config
 

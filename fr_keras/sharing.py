@@ -3,8 +3,7 @@
 import bisect
 import math
 from collections.abc import Mapping
-
-import numpy as np
+from fractions import Fraction
 
 from fr_keras import zigzag
 from fr_keras.layers import FRDense, FrequencyKernel
@@ -68,24 +67,24 @@ def _bandwidth(
 ) -> tuple[list[int], list[int]]:
     """What each layer keeps at the largest common index sum that the total pays for, and at the
     next one, which it does not."""
-    spectra = [
-        (values, np.cumsum(counts))
-        for values, counts in (
-            zigzag.levels(layer.spectrum_shape, layer.axis_weights) for layer in layers
-        )
-    ]
+    spectra = [(layer.spectrum_shape, layer.axis_weights) for layer in layers]
+    # Every index sum is a whole number of these units.
+    unit = Fraction(1, math.lcm(*(zigzag.integer_weights(*one)[1].denominator for one in spectra)))
 
-    def kept(limit: float) -> list[int]:
-        found = []
-        for (values, cumulated), floor in zip(spectra, floors, strict=True):
-            reached = int(np.searchsorted(values, limit, side="right"))
-            found.append(max(floor, int(cumulated[reached - 1]) if reached else 0))
-        return found
+    def kept(sums: int) -> list[int]:
+        return [
+            max(floor, zigzag.count_up_to(shape, sums * unit, weights))
+            for (shape, weights), floor in zip(spectra, floors, strict=True)
+        ]
 
-    limits = np.unique(np.concatenate([values for values, _ in spectra]))
-    affordable = bisect.bisect_right(limits, total, key=lambda limit: sum(kept(limit)))
-    now = kept(limits[affordable - 1]) if affordable else floors
-    return now, kept(limits[min(affordable, len(limits) - 1)])
+    last = max(math.floor(_largest_sum(*one) / unit) for one in spectra)
+    affordable = bisect.bisect_right(range(last + 1), total, key=lambda sums: sum(kept(sums)))
+    return (kept(affordable - 1) if affordable else floors), kept(min(affordable, last))
+
+
+def _largest_sum(shape: tuple[int, ...], weights: tuple[float, ...] | None) -> Fraction:
+    steps, unit = zigzag.integer_weights(shape, weights)
+    return unit * sum(step * (n - 1) for step, n in zip(steps, shape, strict=True))
 
 
 def _erdos_renyi(

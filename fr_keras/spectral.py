@@ -4,7 +4,9 @@ Two ways per axis, chosen by `contracts`: a product with the cosine matrix, whic
 fastest on short axes and corners, and the FFT of `tf.signal` on long ones.
 `benchmarks/spectral.py` measures both and justifies the limits.
 
-All arithmetic is float32 whatever comes in: half precision would lose the kernel.
+All arithmetic is float32 whatever comes in: half precision would lose the kernel. Where TensorFlow
+lets a GPU round the operands of a product to TF32, with 10 bits of mantissa, the product is made
+of three whose operands lose nothing that counts.
 """
 
 import functools
@@ -75,7 +77,7 @@ def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = 
         if n == 1:
             continue
         if contracts(n, frequencies):
-            x = _contract(x, tf.constant(cosine_matrix(n, frequencies)), axis)
+            x = _contract(x, cosine_matrix(n, frequencies), axis)
         else:
             x = _on_last_axis(functools.partial(tf.signal.dct, norm="ortho"), x, axis)
             x = tf.gather(x, tf.range(frequencies), axis=axis) if frequencies < n else x
@@ -108,15 +110,50 @@ def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = 
         if n == 1:
             continue
         if contracts(n, frequencies):
-            x = _contract(x, tf.constant(cosine_matrix(n, frequencies).T), axis)
+            x = _contract(x, cosine_matrix(n, frequencies).T, axis)
         else:
             x = tf.pad(x, [[0, n - frequencies if a == axis else 0] for a in range(x.shape.rank)])
             x = _on_last_axis(functools.partial(tf.signal.idct, norm="ortho"), x, axis)
     return x
 
 
-def _contract(x: tf.Tensor, matrix: tf.Tensor, axis: int) -> tf.Tensor:
-    """Multiplies `matrix` of shape (out, in) onto one axis, as one batched matrix product."""
+def _contract(x: tf.Tensor, matrix: np.ndarray, axis: int) -> tf.Tensor:
+    """Multiplies `matrix` of shape (out, in) onto one axis, in float32 on every device."""
+    if not _rounds_to_tf32():
+        return _product(x, tf.constant(matrix), axis)
+
+    @tf.custom_gradient  # that of `tf.matmul` would round again
+    def exact(x):
+        (high, low), (matrix_high, matrix_low) = tf32_split(x), tf32_split(tf.constant(matrix))
+        rest = _product(low, matrix_high, axis) + _product(high, matrix_low, axis)
+        product = rest + _product(high, matrix_high, axis)
+        return product, lambda upstream: _contract(upstream, matrix.T, axis)
+
+    return exact(x)
+
+
+def _rounds_to_tf32() -> bool:
+    """Whether a float32 product may be rounded to TF32 here, as on NVIDIA's GPUs since Ampere."""
+    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
+    return allowed and bool(tf.config.get_visible_devices("GPU"))
+
+
+def tf32_split(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a float32 tensor without the last 13 of its 23 bits of mantissa, and the rest.
+
+    Example:
+
+    >>> high, low = tf32_split(tf.constant([1.0, 1 / 3]))
+    >>> high.numpy().tolist(), (high + low).numpy().tolist()
+    ([1.0, 0.333251953125], [1.0, 0.3333333432674408])
+    """
+    bits = tf.bitwise.bitwise_and(tf.bitcast(x, tf.uint32), tf.constant(0xFFFFE000, tf.uint32))
+    high = tf.bitcast(bits, tf.float32)
+    return high, x - high
+
+
+def _product(x: tf.Tensor, matrix: tf.Tensor, axis: int) -> tf.Tensor:
+    """`matrix` times one axis, as one batched matrix product."""
     shape = x.shape.as_list()
     before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     if after == 1:

@@ -13,10 +13,13 @@ Redundancy of Convolutional Neural Networks", IEEE Access 2023, arXiv 2304.07973
 
 import bisect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
+
+# Weights are whole multiples of one fraction, a thousandth or more.
+_FINEST = 1000
 
 
 def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) -> tuple[int, ...]:
@@ -24,7 +27,8 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
 
     Args:
         shape: Lengths of the axes, each at least 1.
-        weights: One positive number per axis, exact to a thousandth; `None` is 1 each.
+        weights: One number per axis, of at least 0.001 and exact to a thousandth; `None` is 1
+            each.
 
     Raises:
         ValueError: If `shape` or `weights` break these rules.
@@ -82,7 +86,7 @@ def order_within(
 def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> int:
     """Returns the key of the last kept coefficient: `keys(shape) <= boundary` is the mask.
 
-    Found by counting index sums axis by axis: no tensor of the kernel's size is made.
+    Found by counting: no tensor of the kernel's size is made.
 
     Raises:
         ValueError: If `kept` is not between 1 and the number of coefficients.
@@ -94,44 +98,25 @@ def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = 
             f"`kept` must be a whole number from 1 to {size}, the coefficients of shape "
             f"{tuple(shape)}. Received: kept={kept!r}"
         )
-    axes = _tie_axes(len(shape))
-    steps = integer_weights(shape, weights)[0]
-    # counts[k][s]: coefficients over the axes axes[k:] alone whose weighted sum is s.
-    counts = [np.ones(1, np.int64)]
-    for axis in reversed(axes):
-        counts.insert(0, _with_axis(counts[0], shape[axis], steps[axis]))
-    left = int(np.searchsorted(np.cumsum(counts[0]), kept))
-    rank = kept - int(counts[0][:left].sum())
-    # Inside the sum, the axes are decided one after the other, in the order of the tie rule.
-    index = [0] * len(shape)
-    for axis, rest in zip(axes, counts[1:], strict=True):
-        sums = left - steps[axis] * np.arange(shape[axis])
-        inside = (sums >= 0) & (sums < len(rest))
-        completions = np.cumsum(np.where(inside, rest[np.where(inside, sums, 0)], 0))
-        index[axis] = int(np.searchsorted(completions, rank))
-        rank -= int(completions[index[axis] - 1]) if index[axis] else 0
-        left -= steps[axis] * index[axis]
     strides = key_strides(shape, weights)
-    return sum(s * u for s, u in zip(strides, index, strict=True))
+    largest = sum(s * (n - 1) for s, n in zip(strides, shape, strict=True))
+    return bisect.bisect_left(range(largest), kept, key=_reach(shape, strides))
 
 
-def levels(
-    shape: Sequence[int], weights: Sequence[float] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the weighted index sums that occur, ascending, and how many coefficients have each.
+def _reach(shape: tuple[int, ...], strides: tuple[int, ...]) -> Callable[[int], int]:
+    """Counts the coefficients up to a key: along the longest axis by division, all at once."""
+    longest = shape.index(max(shape))
+    others = [axis for axis in range(len(shape)) if axis != longest]
+    before = _keys_within([shape[a] for a in others], [strides[a] for a in others]).ravel()
+    length, stride = shape[longest], strides[longest]
 
-    Example:
+    largest = int(before[-1]) + stride * (length - 1)
 
-    >>> [values.tolist() for values in levels((2, 3))]
-    [[0.0, 1.0, 2.0, 3.0], [1, 2, 2, 1]]
-    """
-    shape = _checked_shape(shape)
-    steps, unit = integer_weights(shape, weights)
-    counts = np.ones(1, np.int64)
-    for length, step in zip(shape, steps, strict=True):
-        counts = _with_axis(counts, length, step)
-    occurring = np.flatnonzero(counts)
-    return occurring * unit, counts[occurring]
+    def count(key: int) -> int:
+        reached = (min(key, largest) - before) // stride + 1
+        return int(np.clip(reached, 0, length).sum())
+
+    return count
 
 
 def mask(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> np.ndarray:
@@ -188,8 +173,24 @@ def count_before(shape: Sequence[int], key: int, weights: Sequence[float] | None
     >>> count_before((2, 3), int(keys((2, 3))[1, 1]))
     3
     """
-    counts = range(1, math.prod(shape) + 1)
-    return bisect.bisect_left(counts, key, key=lambda kept: boundary(shape, kept, weights))
+    return _reach(_checked_shape(shape), key_strides(shape, weights))(key - 1)
+
+
+def count_up_to(
+    shape: Sequence[int], limit: float | Fraction, weights: Sequence[float] | None = None
+) -> int:
+    """Returns how many coefficients have a weighted index sum of at most `limit`.
+
+    Example:
+
+    >>> [count_up_to((2, 3), limit) for limit in (-1, 0, 1, 2.5, 9)]
+    [0, 1, 3, 5, 6]
+    """
+    shape = _checked_shape(shape)
+    whole_sums = math.floor(Fraction(limit) / integer_weights(shape, weights)[1])
+    # The tie rule's part of a key is less than the number of coefficients.
+    key = (whole_sums + 1) * math.prod(shape) - 1
+    return _reach(shape, key_strides(shape, weights))(key)
 
 
 def _keys_within(box: Sequence[int], strides: Sequence[int]) -> np.ndarray:
@@ -206,25 +207,22 @@ def _tie_axes(rank: int) -> list[int]:
     return last_two + list(range(rank - 2))
 
 
-def _with_axis(counts: np.ndarray, length: int, step: int) -> np.ndarray:
-    """Counts of the sums when an axis with indices `0, step, ..., (length - 1) * step` joins."""
-    total = np.zeros(len(counts) + step * (length - 1), np.int64)
-    total[: len(counts)] = counts
-    # A running sum over the last `length` entries at distance `step`.
-    columns = np.pad(total, (0, -len(total) % step)).reshape(-1, step).cumsum(axis=0)
-    columns[length:] = columns[length:] - columns[:-length]
-    return columns.ravel()[: len(total)]
-
-
 def integer_weights(
     shape: tuple[int, ...], weights: Sequence[float] | None
-) -> tuple[list[int], float]:
-    """The weights as the smallest whole numbers in the same proportion, and their unit."""
-    fractions = [Fraction(w).limit_denominator(1000) for w in _checked_weights(shape, weights)]
+) -> tuple[list[int], Fraction]:
+    """The weights as the smallest whole numbers in the same proportion, and their unit.
+
+    Thirds and the like stay what they are while all weights have a denominator of at most 1000 in
+    common; beyond that they are rounded to thousandths.
+    """
+    weights = _checked_weights(shape, weights)
+    fractions = [Fraction(w).limit_denominator(_FINEST) for w in weights]
     scale = math.lcm(*(f.denominator for f in fractions))
+    if scale > _FINEST:
+        fractions, scale = [Fraction(round(w * _FINEST), _FINEST) for w in weights], _FINEST
     integers = [int(f * scale) for f in fractions]
     common = math.gcd(*integers)
-    return [w // common for w in integers], common / scale
+    return [w // common for w in integers], Fraction(common, scale)
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:

@@ -1,8 +1,10 @@
 import itertools
+import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fr_keras import zigzag
@@ -55,15 +57,13 @@ def test_boundary_with_weights_is_the_key_of_the_last_kept(shape, data):
 
 
 @given(shapes, st.data())
-def test_levels_are_the_weighted_index_sums(shape, data):
+def test_how_many_lie_up_to_an_index_sum(shape, data):
     weights = data.draw(
         st.lists(st.sampled_from([0.25, 1, 1.5, 3]), min_size=len(shape), max_size=len(shape))
     )
+    limit = data.draw(st.floats(-1, 50))
     index_sums = sum(w * i for w, i in zip(weights, np.indices(shape), strict=True))
-    values, counts = np.unique(index_sums, return_counts=True)
-    found = zigzag.levels(shape, weights)
-    assert np.allclose(found[0], values)
-    assert np.array_equal(found[1], counts)
+    assert zigzag.count_up_to(shape, limit, weights) == np.count_nonzero(index_sums <= limit)
 
 
 def test_a_kernel_of_a_hundred_million_weights():
@@ -109,3 +109,44 @@ def test_bad_weights_are_refused(weights):
 def test_a_key_beyond_64_bits_is_refused():
     with pytest.raises(ValueError, match="64 bits"):
         zigzag.key_strides((100_000, 100_000, 1000), (999.999, 0.001, 1))
+
+
+any_weight = st.floats(0.001, 2000) | st.sampled_from([1 / 3, 1 / 7, 1.2345, 0.5678, 0.1234, 1])
+
+
+@given(shapes, st.data())
+def test_any_weights_are_the_definition_with_thousandths(shape, data):
+    weights = data.draw(st.lists(any_weight, min_size=len(shape), max_size=len(shape)))
+    steps, unit = zigzag.integer_weights(shape, weights)
+    assert unit.denominator <= 1000
+    assert np.allclose([float(step * unit) for step in steps], weights, atol=5.1e-4)
+    assert zigzag.order(shape, weights).tolist() == reference_order(shape, steps)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 512, 1024), (25_088, 4096), (7, 7, 512, 4096), (1000,)])
+@settings(max_examples=15)
+@given(data=st.data())
+def test_no_weights_take_much_memory(shape, data):
+    """(1.2345, 0.5678, 0.1234, 1) once took 22 GB."""
+    weights = data.draw(st.lists(any_weight, min_size=len(shape), max_size=len(shape)))
+    kept = data.draw(st.integers(1, int(np.prod(shape))))
+    tracemalloc.start()
+    last = zigzag.boundary(shape, kept, weights)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
+    assert zigzag.count_before(shape, last, weights) == kept - 1
+    corner = zigzag.corner(shape, kept, weights)
+    assert zigzag.count_within(shape, corner, weights) >= kept
+    assert zigzag.count_up_to(shape, 0, weights) == 1
+
+
+def test_weights_that_were_fine_stay_what_they_were():
+    """Archives hold weights: thirds, with a small common denominator, are not rounded."""
+    assert zigzag.integer_weights((4, 4), (1 / 3, 1)) == ([1, 3], Fraction(1, 3))
+    assert zigzag.integer_weights((4, 4), (1.5, 1)) == ([3, 2], Fraction(1, 2))
+    assert zigzag.integer_weights((4, 4, 4), (1 / 3, 1 / 7, 0.3)) == (
+        [70, 30, 63],
+        Fraction(1, 210),
+    )
+    assert zigzag.integer_weights((4, 4, 4), (1 / 7, 1 / 11, 1 / 13))[1] == Fraction(1, 1000)

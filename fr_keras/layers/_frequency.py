@@ -33,7 +33,7 @@ class FrequencyTwin:
         raise NotImplementedError
 
     def fill_plain(self, plain: keras.layers.Layer) -> None:
-        """Sets the weights of the plain twin to those that this layer computes with."""
+        """Sets the weights of the plain twin to this layer's, unrounded in half precision."""
         raise NotImplementedError
 
 
@@ -149,8 +149,7 @@ class FrequencyKernel(FrequencyTwin):
         """The spatial kernel, rebuilt from the kept coefficients in the compute dtype."""
         if not hasattr(self, "coefficients"):
             raise AttributeError("You must build the layer before accessing `kernel`.")
-        kernel = spectral.idct_nd(self._used_coefficients(), shape=self.spectrum_shape)
-        return ops.cast(ops.reshape(kernel, self._kernel_shape), self.compute_dtype)
+        return ops.cast(self.float32_kernel(), self.compute_dtype)
 
     @kernel.setter
     def kernel(self, value):
@@ -160,6 +159,11 @@ class FrequencyKernel(FrequencyTwin):
             raise AttributeError(
                 "`kernel` is rebuilt from `coefficients`: assign with `set_kernel`."
             )
+
+    def float32_kernel(self):
+        """Returns the spatial kernel in float32, whatever the layer computes in."""
+        kernel = spectral.idct_nd(self._used_coefficients(), shape=self.spectrum_shape)
+        return ops.reshape(kernel, self._kernel_shape)
 
     def _mask(self):
         """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph.
@@ -300,7 +304,7 @@ class FrequencyKernel(FrequencyTwin):
             self.bias.assign(plain.bias)
 
     def fill_plain(self, plain):
-        getattr(plain, self.weight_name).assign(self.kernel)
+        getattr(plain, self.weight_name).assign(self.float32_kernel())
         if getattr(plain, "bias", None) is not None:
             plain.bias.assign(self.bias)
 
@@ -311,6 +315,8 @@ class FrequencyKernel(FrequencyTwin):
 
     def load_own_variables(self, store):
         keras.layers.Layer.load_own_variables(self, store)
+        # The boundary follows from `kept`; in a file of another version it may be another key.
+        self.limit()
 
     def quantize(self, mode=None, *args, **kwargs):
         raise NotImplementedError(
@@ -344,12 +350,21 @@ def _boundary(shape: tuple[int, ...], kept: int, weights: tuple[float, ...] | No
     return zigzag.boundary(shape, kept, weights)
 
 
+def _is_l2(regularizer) -> bool:
+    """Old .h5 files store L2 as an L1L2 without L1."""
+    kind = type(regularizer)
+    return kind is keras.regularizers.L2 or (
+        kind is keras.regularizers.L1L2 and float(regularizer.l1) == 0
+    )
+
+
 def refusal(layer: keras.layers.Layer) -> str | None:
     """Says why a layer, plain or not, cannot hold coefficients; `None` if it can."""
     for name, value in vars(layer).items():
+        name = name.removeprefix("_")
         if value is None or "bias" in name or "activity" in name:
             continue
-        if name.endswith("_regularizer") and type(value) is not keras.regularizers.L2:
+        if name.endswith("_regularizer") and not _is_l2(value):
             return (
                 f"`{name}` must be None or keras.regularizers.L2, the one penalty that is the same "
                 f"on kernel and coefficients. Received: {value}"

@@ -69,7 +69,7 @@ class _FrequencySeparable(FrequencyTwin):
 
     def fill_plain(self, plain):
         for kernel, part in zip(self.plain_kernels(plain), self.parts(), strict=True):
-            kernel.assign(part.kernel)
+            kernel.assign(part.float32_kernel())
         if plain.bias is not None:
             plain.bias.assign(self.bias)
 

@@ -5,7 +5,6 @@ import dataclasses
 import keras
 import numpy as np
 
-from fr_keras.rebuild import all_layers
 from fr_keras.tflite.deployable import in_half
 from fr_keras.tflite.endpoints import output_names, predict
 from fr_keras.tflite.run import Runner
@@ -88,7 +87,7 @@ def agreements(
     model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, quantize: str
 ) -> dict[str, Agreement]:
     """How far a file in that quantization mode is from the model, by name of the output."""
-    half = any(map(in_half, all_layers(model)))
+    half = in_half(model)
     outputs = runner.run_all(rows)
     return {
         name: compare(

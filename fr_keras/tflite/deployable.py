@@ -1,34 +1,33 @@
 """What is converted: a model baked, and in float32."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import keras
 
 from fr_keras.bake import baked
 from fr_keras.forms import Baked, Origin
-from fr_keras.rebuild import all_layers, frequency_layers, rebuild_with_twins
+from fr_keras.rebuild import all_layers, copied, frequency_layers, rebuild_with_twins
+
+_HALF = ("float16", "bfloat16")
+# Of a layer or operator, or by the name of its dtype policy.
+_BROUGHT = (*_HALF, "float64", "mixed_float16", "mixed_bfloat16")
 
 
-def in_half(layer: keras.layers.Layer) -> bool:
-    """Whether a layer computes in half precision."""
-    return layer.compute_dtype in ("float16", "bfloat16")
+def in_half(model: keras.Model) -> bool:
+    """Whether a layer or operator of a model computes in half precision."""
+    return any(not _types(operation).isdisjoint(_HALF) for operation in _operations(model))
 
 
 def deployable(model: keras.Model, form: str) -> Baked:
-    """Returns a model baked, and in float32: TFLite has no kernels for half precision.
+    """Returns a model baked, and in float32: TFLite has no kernels for other floats.
 
     A model that needs neither is not copied.
     """
-
-    def in_float32(layer):
-        config = {**layer.get_config(), "dtype": "float32"}
-        return type(layer).from_config(config) if in_half(layer) else None
-
     before = {id(layer): layer for layer in all_layers(model)}
-    if any(map(in_half, before.values())):
-        copy, twins = rebuild_with_twins(model, in_float32)
-        before = {id(twins[old]): layer for old, layer in before.items() if old in twins}
-        model = copy
+    if any(map(_in_another_float, _operations(model))):
+        model, twins = rebuild_with_twins(model, _in_float32)
+        before = {id(twins[old]): layer for old, layer in before.items()}
     if not frequency_layers(model):
         return Baked(model, {new: Origin(layer) for new, layer in before.items()})
     plain = baked(model, form)
@@ -37,3 +36,47 @@ def deployable(model: keras.Model, form: str) -> Baked:
         for new, origin in plain.origins.items()
     }
     return Baked(plain.model, origins)
+
+
+def _operations(model: keras.Model) -> Iterator[keras.Operation]:
+    """Every layer and operator, with those in nested models and in other layers."""
+    # A sequential model has its graph of operations once it is built.
+    for operation in getattr(model, "_functional", model).operations:
+        inside = operation
+        yield operation
+        if isinstance(operation, keras.layers.TimeDistributed):
+            inside = operation.layer
+        if isinstance(inside, keras.Model) and getattr(inside, "inputs", None):
+            yield from _operations(inside)
+        elif isinstance(operation, keras.layers.Layer):
+            yield from (one for one in operation._flatten_layers() if one is not operation)
+
+
+def _in_another_float(operation: keras.Operation) -> bool:
+    return not _types(operation).isdisjoint(_BROUGHT)
+
+
+def _types(operation: keras.Operation) -> set[str | None]:
+    """What a layer stores and computes in, or an operator is told to."""
+    return {getattr(operation, name, None) for name in ("dtype", "compute_dtype")}
+
+
+def _in_float32(operation: keras.Operation) -> keras.Operation | None:
+    inside = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else []
+    if any(map(_in_another_float, [operation, *inside])):
+        return copied(operation, _config_in_float32(operation.get_config()))
+    return None
+
+
+def _config_in_float32(config):
+    """A config with float32 in the place of other floats, in what it holds as well."""
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return "float32" if config["config"]["name"] in _BROUGHT else config
+        return {
+            key: "float32" if key == "dtype" and value in _BROUGHT else _config_in_float32(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_config_in_float32, config))
+    return config

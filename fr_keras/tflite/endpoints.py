@@ -1,18 +1,28 @@
-"""Inputs and outputs of a Keras model, flat and by name, as a .tflite file has them."""
+"""Inputs and outputs of a Keras model, flat and by name, as a .tflite file has them.
 
+A tensor that the model takes or gives under a key of a dict has the path to it as its name: `"q/1"`
+is the second of a list under the key `"q"`. Any other has the name of its layer. A name that comes
+twice gets its place among the flat tensors behind it, as in `"heads_0"`.
+"""
+
+import collections
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
+from fr_keras.rebuild import ends
+
 
 def input_names(model: keras.Model) -> list[str]:
-    """Names of the flat inputs: the keys where the model takes a dict."""
-    return _names(_ends(model)[0], [tensor.name for tensor in model.inputs])
+    """Names of the flat inputs, all different."""
+    return _names(ends(model)[0], [tensor.name for tensor in model.inputs])
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Names of the flat outputs: the keys where the model gives a dict, else their layers."""
+    """Names of the flat outputs, all different."""
     if isinstance(model, keras.Sequential):
         return [model.layers[-1].name]
     return _names(model.output, list(model.output_names))
@@ -20,33 +30,55 @@ def output_names(model: keras.Model) -> list[str]:
 
 def packed(model: keras.Model, flat: Sequence) -> object:
     """The flat inputs in the structure that the model takes."""
-    return keras.tree.pack_sequence_as(_ends(model)[0], list(flat))
+    return keras.tree.pack_sequence_as(ends(model)[0], list(flat))
 
 
-def by_input(data, names: Sequence[str], argument: str) -> list:
-    """One element of `data` for each input: from a dict by name, or a list or tuple in order.
+def by_input(data, names: Sequence[str], argument: str, structure=None) -> list:
+    """One element of `data` for each input.
 
-    With one input, `data` itself, unless it is a dict.
+    Args:
+        data: A dict by name, a list or tuple in order, or what has the structure of the inputs;
+            with one input, anything else is its data itself.
+        names: The inputs' names, in order.
+        argument: What the caller calls `data`.
+        structure: Of the model's inputs; `None` is that of `data`, if its keys tell the names.
 
     Raises:
         ValueError: If inputs are missing or left over.
     """
-    if isinstance(data, Mapping):
-        if sorted(data) != sorted(names):
-            raise ValueError(
-                f"`{argument}` must have one entry for each of the inputs {list(names)}. "
-                f"Received: {sorted(data)}"
-            )
+    if isinstance(data, Mapping) and {*data} == {*names}:
         return [data[name] for name in names]
-    if len(names) == 1:
+    if len(names) == 1 and not isinstance(data, Mapping):
         return [data]
+    if structure is None and len(_paths(data)) == len(names) and _names(data, names) == [*names]:
+        structure = data
+    if structure is not None and _fits(structure, data):
+        return [functools.reduce(operator.getitem, path, data) for path in _paths(structure)]
     if not isinstance(data, (list, tuple)) or len(data) != len(names):
-        found = f"{type(data).__name__}" + (f" of {len(data)}" if hasattr(data, "__len__") else "")
+        found = sorted(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
+        counted = isinstance(data, (list, tuple))
         raise ValueError(
-            f"`{argument}` must be a dict, or a list in this order, with one entry for each of the "
-            f"inputs {list(names)}. Received: {found}"
+            f"`{argument}` must be a dict with one entry for each of the inputs {list(names)}, a "
+            "list in this order, or nested as the model's inputs are. "
+            f"Received: {found}{f' of {len(data)}' if counted else ''}"
         )
     return list(data)
+
+
+def _fits(structure, data) -> bool:
+    """Whether `data` has a structure; what stands in the place of a tensor may be anything."""
+    if isinstance(structure, Mapping):
+        same = isinstance(data, Mapping) and {*data} == {*structure}
+        return same and all(_fits(structure[key], data[key]) for key in structure)
+    if isinstance(structure, (list, tuple)):
+        same = isinstance(data, (list, tuple)) and len(data) == len(structure)
+        return same and all(map(_fits, structure, data))
+    return True
+
+
+def _paths(structure) -> list[tuple]:
+    """The keys and positions that lead to each tensor, in the order of the flat ones."""
+    return [path for path, _ in keras.tree.flatten_with_path(structure)]
 
 
 def predict(model: keras.Model, rows: list[np.ndarray]) -> list[np.ndarray]:
@@ -58,17 +90,25 @@ def predict(model: keras.Model, rows: list[np.ndarray]) -> list[np.ndarray]:
     return [np.asarray(output, np.float32) for output in outputs]
 
 
-def _ends(model: keras.Model) -> tuple:
-    """The structures of inputs and outputs; a sequential model is a chain of single tensors."""
-    if isinstance(model, keras.Sequential):
-        return model.inputs[0], model.outputs[0]
-    return model.input, model.output
-
-
-def _names(structure, names: list[str]) -> list[str]:
-    if isinstance(structure, Mapping):
-        names = sorted(structure)
-    # A layer called twice names two outputs.
+def _names(structure, layers: list[str]) -> list[str]:
+    """The names of flat tensors that layers of these names take or give."""
+    found = []
+    for path, layer in zip(_paths(structure), layers, strict=True):
+        insides = [
+            functools.reduce(operator.getitem, path[:n], structure) for n in range(len(path))
+        ]
+        in_dict = any(isinstance(inside, Mapping) for inside in insides)
+        found.append("/".join(map(str, path)) if in_dict else layer)
+    times = collections.Counter(found)
+    taken = {name for name in found if times[name] == 1}
     return [
-        name if names.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(names)
+        name if times[name] == 1 else _free(f"{name}_{number}", taken)
+        for number, name in enumerate(found)
     ]
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name

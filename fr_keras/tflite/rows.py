@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from fr_keras.rebuild import ends
 from fr_keras.tflite.endpoints import by_input, input_names
 
 #: The modes that need representative data.
@@ -39,7 +40,7 @@ def split_rows(
             )
         rng = np.random.default_rng(0)
         return None, [rng.random((32, *shape), np.float32) for shape in shapes], "random"
-    parts = by_input(calibration, input_names(model), "calibration")
+    parts = by_input(calibration, input_names(model), "calibration", ends(model)[0])
     rows = [
         representative_rows(part, shape, _ROWS, float32_for(dtype))
         for part, shape, dtype in zip(parts, shapes, types, strict=True)

@@ -62,9 +62,10 @@ class Runner:
         """Runs any number of rows, one by one.
 
         Args:
-            x: Array `(rows, *input shape)`; for several inputs a dict of arrays by name, or a list
-                in the file's order. Integers of the file's own input type go in as they are;
-                every other number counts as a real value and is quantized where needed.
+            x: Array `(rows, *input shape)`; for several inputs a dict of arrays by name, a list in
+                the file's order, or arrays nested as the model takes them. Integers of the file's
+                own input type go in as they are; every other number counts as a real value and is
+                quantized where needed.
 
         Returns:
             Real values, float32 `(rows, *output shape)`; quantized outputs are dequantized. Of
@@ -131,7 +132,7 @@ def run(file: str | os.PathLike | bytes, x, threads: int = 1) -> np.ndarray | di
     Args:
         file: Path of the file, or its bytes.
         x: Array `(rows, *input shape)`, real values or the file's own integers; for several
-            inputs a dict of arrays by name, or a list in the file's order.
+            inputs a dict of arrays by name, a list in the file's order, or nested as the model's.
         threads: CPU threads of the runtime.
 
     Returns:
