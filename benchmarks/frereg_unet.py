@@ -27,6 +27,7 @@ from fr_keras import bake, interop, metrics, regularize, summary, tflite, zoo
 from fr_keras.tflite._converter import named, raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.quantize import calibrated, quantized
+from fr_keras.tflite.scopes import Scopes
 
 IMAGES = 16
 SHAPE = (640, 960, 3)
@@ -102,9 +103,9 @@ def files(network: keras.Model, x: np.ndarray):
     for mode in ("float32", "float16", "int8"):
         done = tflite.convert(network, quantize=mode, calibration=x, float_io=True)
         yield mode, done.content
-    plain = deployable(network, "auto")
-    content = calibrated(raw(plain, "int8"), [x])
-    yield "int8, one range", named(quantized(content, float_io=True), plain)
+    scopes = Scopes(deployable(network, "auto").model)
+    content = calibrated(raw(scopes, "int8"), [x])
+    yield "int8, one range", named(quantized(content, float_io=True), scopes)
 
 
 def main() -> None:

@@ -2,10 +2,10 @@
 
 import keras
 
-from fr_keras.forms import WHOLE, chooser
+from fr_keras.forms import WHOLE, Baked, Origin, chooser
 from fr_keras.joins import joined
 from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
-from fr_keras.rebuild import rebuild
+from fr_keras.rebuild import all_layers, check_graph, input_shapes, rebuild_with_twins
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
@@ -19,7 +19,7 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     A chain that reads a `Concatenate` is a `keras.Model` of that name, with `<layer>_in_0`,
     `<layer>_in_1` and so on for the parts and `<layer>_sum` for their sum: nothing is concatenated.
     Layers that have no input and output channels to factor, such as depthwise convolutions and
-    embeddings, are baked dense.
+    embeddings, are baked dense, and so is a layer that is called on tensors of several ranks.
 
     Args:
         model: A built functional or sequential model, with FR layers or without.
@@ -45,38 +45,65 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     >>> [layer.name for layer in bake(twin, form="factored").layers[0].layers]
     ['hidden_core', 'hidden_out']
     """
-    choose = chooser(form)
+    return baked(model, form).model
+
+
+def baked(model: keras.Model, form: str) -> Baked:
+    """As `bake`, with the origin of every layer."""
+    check_graph(model)
+    choose, shapes = chooser(form), input_shapes(model)
+    roles: dict[int, tuple[str, ...]] = {}
 
     def exchange(layer):
         if isinstance(layer, FRBatchNormalization):
             return layer.plain()
         if not isinstance(layer, FrequencyTwin):
             return None
-        roles = choose(layer).roles if isinstance(layer, FactoredKernel) else WHOLE
-        return _chain(layer, roles) if roles != WHOLE else _dense(layer)
+        reads = shapes[id(layer)]
+        if isinstance(layer, FactoredKernel) and len({*map(len, reads)}) == 1:
+            roles[id(layer)] = choose(layer).roles
+        if roles.get(id(layer), WHOLE) == WHOLE:
+            return _dense(layer)
+        return _chain(layer, roles[id(layer)], reads)
 
-    baked = rebuild(model, exchange, _fill)
-    return baked if form == "dense" else joined(baked)
+    def fill(layer, plain):
+        _fill(layer, plain, roles.get(id(layer), WHOLE))
+
+    plain, twins = rebuild_with_twins(model, exchange, fill)
+    origins = {}
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        chain = roles.get(id(layer), WHOLE)
+        stages = [twins[id(layer)]] if chain == WHOLE else twins[id(layer)].layers
+        for role, stage in zip(chain, stages, strict=True):
+            origins[id(stage)] = Origin(layer, chain, (role,))
+    result = Baked(plain, origins)
+    return result if form == "dense" else joined(result)
 
 
 def _dense(layer: FrequencyTwin) -> keras.layers.Layer:
     return plain_class(type(layer)).from_config(layer.plain_config())
 
 
-def _chain(layer: FactoredKernel, roles: tuple[str, ...]) -> keras.Sequential:
+def _chain(layer: FactoredKernel, roles: tuple[str, ...], shapes: set) -> keras.Sequential:
+    """The chain of a layer that is called on tensors of these shapes."""
     stages = layer.stage_layers(roles, layer.corner_kernels(roles))
-    chain = keras.Sequential(stages, name=layer.name)
+    # An axis on which they differ may have any length.
+    shape = [lengths[0] if len({*lengths}) == 1 else None for lengths in zip(*shapes, strict=True)]
+    chain = keras.Sequential(
+        [keras.Input(batch_shape=shape, dtype=layer.compute_dtype), *stages], name=layer.name
+    )
     chain.trainable = layer.trainable
     return chain
 
 
-def _fill(layer: FrequencyTwin, baked: keras.layers.Layer) -> None:
-    if not isinstance(baked, keras.Sequential):
-        layer.fill_plain(baked)
+def _fill(layer: FrequencyTwin, plain: keras.layers.Layer, roles: tuple[str, ...]) -> None:
+    if roles == WHOLE:
+        layer.fill_plain(plain)
         return
-    roles = tuple(stage.name.removeprefix(f"{layer.name}_") for stage in baked.layers)
     kernels = layer.corner_kernels(roles)
-    for role, stage in zip(roles, baked.layers, strict=True):
+    for role, stage in zip(roles, plain.layers, strict=True):
         stage.kernel.assign(kernels[role])
-    if baked.layers[-1].bias is not None:
-        baked.layers[-1].bias.assign(layer.bias)
+    if plain.layers[-1].bias is not None:
+        plain.layers[-1].bias.assign(layer.bias)

@@ -5,7 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 
-from fr_keras.rebuild import rebuild
+from fr_keras.forms import WHOLE, Baked, Origin
+from fr_keras.rebuild import all_layers, rebuild_with_twins
 
 #: Plain layers with a kernel `(..., out, in)`, and those with one `(..., in, out)`.
 TRANSPOSED = (
@@ -16,8 +17,8 @@ TRANSPOSED = (
 FORWARD = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 
 
-def joined(model: keras.Model) -> keras.Model:
-    """Returns a copy of a baked model in which chains are joined with what they read.
+def joined(baked: Baked) -> Baked:
+    """Returns a baked model in which chains are joined with what they read.
 
     A chain behind a `Concatenate` of channels takes each part to the frequencies by itself and
     adds them up there, for the cosines of the whole are those of its parts side by side: the
@@ -29,12 +30,17 @@ def joined(model: keras.Model) -> keras.Model:
     Chains inside nested models stay as they are.
 
     Args:
-        model: A functional or sequential model of plain layers, with chains as `bake` makes them.
+        baked: What `bake` made, before its chains were joined.
     """
-    if isinstance(model, keras.Sequential):
-        return model
-    join = _Join(model)
-    return rebuild(model, lambda layer: None, call=join) if join.concatenations else model
+    if isinstance(baked.model, keras.Sequential):
+        return baked
+    join = _Join(baked)
+    if not join.concatenations:
+        return baked
+    model, twins = rebuild_with_twins(baked.model, lambda layer: None, call=join)
+    copied = {id(twins[identity]): origin for identity, origin in baked.origins.items()}
+    found, alive = {**copied, **join.origins}, [id(layer) for layer in all_layers(model)]
+    return Baked(model, {identity: found[identity] for identity in alive if identity in found})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,22 +63,25 @@ class _Join:
 
     Attributes:
         concatenations: Names of the concatenations that are taken away.
+        origins: Those of the joined layers, by `id`.
     """
 
-    def __init__(self, model: keras.Model):
-        self._layers = {layer.name: layer for layer in model.layers}
-        readers = _readers(model)
+    def __init__(self, baked: Baked):
+        self._before, self.origins = baked.origins, {}
+        # In one graph a name is one operation.
+        self._layers = {layer.name: layer for layer in baked.model.layers}
+        readers = _readers(baked.model)
         self.concatenations = {
             name
             for name, found in readers.items()
             if isinstance(self._layers.get(name), keras.layers.Concatenate)
             and len(self._layers[name]._inbound_nodes) == 1
-            and all(_takes_parts(reader, self._layers[name]) for reader in found)
+            and all(self._takes_parts(reader, self._layers[name]) for reader in found)
         }
         self._unfinished = {
             name
             for name, found in readers.items()
-            if _ends_linear(self._layers.get(name))
+            if self._ends_linear(self._layers.get(name))
             and len(found) == 1
             and found[0] is not None
             and found[0].name in self.concatenations
@@ -81,111 +90,115 @@ class _Join:
         }
 
     def __call__(self, layer, *args, **kwargs):
+        inputs = args[0] if args else kwargs.get("inputs")
         if layer.name in self.concatenations:
-            return _Parts(list(args[0]))
+            return _Parts(list(inputs))
         if layer.name in self._unfinished:
-            return _Unfinished(args[0], self._layers[layer.name])
-        if args and isinstance(args[0], _Parts):
-            return _from_parts(self._layers[layer.name], args[0].tensors)
+            return _Unfinished(inputs, self._layers[layer.name])
+        if isinstance(inputs, _Parts):
+            return self._from_parts(self._layers[layer.name], inputs.tensors)
         return layer(*args, **kwargs)
+
+    def _is_chain(self, layer) -> bool:
+        return isinstance(layer, keras.Sequential) and all(
+            self._before.get(id(stage), Origin(stage)).chain != WHOLE for stage in layer.layers
+        )
+
+    def _takes_parts(self, reader, concatenation: keras.layers.Concatenate) -> bool:
+        """Whether a reader is a chain that begins with a matrix on the concatenated axis."""
+        if not self._is_chain(reader) or len(reader._inbound_nodes) != 1:
+            return False
+        first, rank = reader.layers[0], len(concatenation.output.shape)
+        channels = 1 if getattr(first, "data_format", None) == "channels_first" else rank - 1
+        return (
+            isinstance(first, FORWARD)
+            and {1} == {*getattr(first, "kernel_size", (1,)), *getattr(first, "strides", (1,))}
+            and getattr(first, "groups", 1) == 1
+            and concatenation.axis % rank == channels
+        )
+
+    def _ends_linear(self, layer) -> bool:
+        """Whether a layer is a chain without activation that takes a matrix behind its end."""
+        if not self._is_chain(layer) or len(layer._inbound_nodes) != 1:
+            return False
+        last = layer.layers[-1]
+        return (
+            isinstance(last, FORWARD + TRANSPOSED)
+            and getattr(last, "groups", 1) == 1
+            and last.activation is keras.activations.linear
+        )
+
+    def _from_parts(self, chain: keras.Sequential, parts: list) -> keras.KerasTensor:
+        """The chain on the parts of its input, as one model of its name."""
+        first, *rest = chain.layers
+        kernel, row = keras.ops.convert_to_numpy(first.kernel), 0
+        tensors, values = [], []
+        inputs, sums = [], []
+        for number, part in enumerate(parts):
+            width = _width(part, first)
+            rows = kernel[..., row : row + width, :]
+            origin = dataclasses.replace(self._before[id(first)], channels=(row, row + width))
+            row += width
+            unfinished = isinstance(part, _Unfinished)
+            tensors.append(self._finished(part, rows, origin) if unfinished else part)
+            inputs.append(keras.Input(batch_shape=tensors[-1].shape, dtype=tensors[-1].dtype))
+            if unfinished:
+                sums.append(inputs[-1])
+                continue
+            stage = _like(first, f"{first.name}_{number}", rows, None)
+            self.origins[id(stage)] = origin
+            sums.append(stage(inputs[-1]))
+            values.append((stage, [rows]))
+        add = keras.layers.Add(name=f"{chain.name}_sum", dtype=first.dtype_policy)
+        self.origins[id(add)] = dataclasses.replace(self._before[id(first)], roles=())
+        x = add(sums)
+        for stage in rest:
+            copy = self._copied(stage)
+            x = copy(x)
+            values.append((copy, stage.get_weights()))
+        model = keras.Model(inputs, x, name=chain.name)
+        model.trainable = chain.trainable
+        for stage, weights in values:
+            stage.set_weights(weights)
+        return model(tensors)
+
+    def _finished(self, part: "_Unfinished", rows: np.ndarray, reader: Origin) -> keras.KerasTensor:
+        """The end of a chain, and the rows of a matrix that read its channels, as one stage."""
+        rows = _squeezed(rows)
+        *before, last = part.chain.layers
+        kernel, roles = _behind(last, rows), self._before[id(last)].roles
+        end = last
+        if roles == ("out",) and _merges(before[-1], kernel):
+            kernel, roles = _behind(before[-1], _squeezed(kernel)), ("core", "out")
+            end = before.pop()
+        origin = dataclasses.replace(self._before[id(last)], roles=roles, reader=reader)
+        end = _like(end, end.name, kernel, last.bias)
+        self.origins[id(end)] = origin
+        chain = keras.Sequential([*map(self._copied, before), end], name=part.chain.name)
+        chain.trainable = part.chain.trainable
+        output = chain(part.tensor)
+        for stage, copy in zip(before, chain.layers[:-1], strict=True):
+            copy.set_weights(stage.get_weights())
+        bias = [] if last.bias is None else [keras.ops.convert_to_numpy(last.bias) @ rows]
+        end.set_weights([kernel, *bias])
+        return output
+
+    def _copied(self, stage: keras.layers.Layer) -> keras.layers.Layer:
+        copy = type(stage).from_config(stage.get_config())
+        self.origins[id(copy)] = self._before[id(stage)]
+        return copy
 
 
 def _readers(model: keras.Model) -> dict[str, list]:
     """What reads the output of each operation, by name; `None` is an output of the model."""
     found: dict[str, list] = {operation.name: [] for operation in model.operations}
-    for operation in model.operations:
-        for node in operation._inbound_nodes:
-            for tensor in node.input_tensors:
-                found[tensor._keras_history.operation.name].append(operation)
+    # Not the nodes of an operation: it may be called in other models too.
+    for node in (node for nodes in model._nodes_by_depth.values() for node in nodes):
+        for tensor in node.input_tensors:
+            found[tensor._keras_history.operation.name].append(node.operation)
     for tensor in model.outputs:
         found[tensor._keras_history.operation.name].append(None)
     return found
-
-
-def _takes_parts(reader, concatenation: keras.layers.Concatenate) -> bool:
-    """Whether a reader is a chain of which the first stage is a matrix on the concatenated axis."""
-    if not _is_chain(reader) or len(reader._inbound_nodes) != 1:
-        return False
-    first, rank = reader.layers[0], len(concatenation.output.shape)
-    channels = 1 if getattr(first, "data_format", None) == "channels_first" else rank - 1
-    return (
-        isinstance(first, FORWARD)
-        and {1} == {*getattr(first, "kernel_size", (1,)), *getattr(first, "strides", (1,))}
-        and getattr(first, "groups", 1) == 1
-        and concatenation.axis % rank == channels
-    )
-
-
-def _ends_linear(layer) -> bool:
-    """Whether a layer is a chain without activation, of which the end takes a matrix behind it."""
-    if not _is_chain(layer) or len(layer._inbound_nodes) != 1:
-        return False
-    last = layer.layers[-1]
-    return (
-        isinstance(last, FORWARD + TRANSPOSED)
-        and getattr(last, "groups", 1) == 1
-        and last.activation is keras.activations.linear
-    )
-
-
-def _is_chain(layer) -> bool:
-    return isinstance(layer, keras.Sequential) and all(
-        stage.name.startswith(f"{layer.name}_") for stage in layer.layers
-    )
-
-
-def _from_parts(chain: keras.Sequential, parts: list) -> keras.KerasTensor:
-    """The chain on the parts of its input, as one model of its name."""
-    first, *rest = chain.layers
-    kernel, row = keras.ops.convert_to_numpy(first.kernel), 0
-    tensors, values = [], []
-    inputs, sums = [], []
-    for number, part in enumerate(parts):
-        width = _width(part, first)
-        rows = kernel[..., row : row + width, :]
-        row += width
-        tensors.append(_finished(part, rows) if isinstance(part, _Unfinished) else part)
-        inputs.append(keras.Input(batch_shape=tensors[-1].shape, dtype=tensors[-1].dtype))
-        if isinstance(part, _Unfinished):
-            sums.append(inputs[-1])
-            continue
-        stage = _like(first, f"{first.name}_{number}", rows, None)
-        sums.append(stage(inputs[-1]))
-        values.append((stage, [rows]))
-    x = keras.layers.Add(name=f"{chain.name}_sum", dtype=first.dtype_policy)(sums)
-    for stage in rest:
-        copy = type(stage).from_config(stage.get_config())
-        x = copy(x)
-        values.append((copy, stage.get_weights()))
-    model = keras.Model(inputs, x, name=chain.name)
-    model.trainable = chain.trainable
-    for stage, weights in values:
-        stage.set_weights(weights)
-    return model(tensors)
-
-
-def _finished(part: _Unfinished, rows: np.ndarray) -> keras.KerasTensor:
-    """The end of a chain, and the rows of a matrix that read its channels, as one stage."""
-    stages, rows = part.chain.layers, _squeezed(rows)
-    *before, last = stages
-    kernel = _behind(last, rows)
-    if last.name.endswith("_out") and _merges(before[-1], kernel):
-        kernel = _behind(before[-1], _squeezed(kernel))
-        *before, last_core = before
-        end = _like(last_core, last_core.name, kernel, last.bias)
-    else:
-        end = _like(last, last.name, kernel, last.bias)
-    chain = keras.Sequential(
-        [*(type(stage).from_config(stage.get_config()) for stage in before), end],
-        name=part.chain.name,
-    )
-    chain.trainable = part.chain.trainable
-    output = chain(part.tensor)
-    for stage, copy in zip(before, chain.layers[:-1], strict=True):
-        copy.set_weights(stage.get_weights())
-    bias = [] if last.bias is None else [keras.ops.convert_to_numpy(last.bias) @ rows]
-    end.set_weights([kernel, *bias])
-    return output
 
 
 def _merges(core: keras.layers.Layer, kernel: np.ndarray) -> bool:

@@ -43,13 +43,23 @@ def rebuild(
         ValueError: If the model has no functional graph, is not built, or holds a weight that
             is not finite.
     """
+    return rebuild_with_twins(model, exchange, fill, call)[0]
+
+
+def rebuild_with_twins(
+    model: keras.Model,
+    exchange: Exchange,
+    fill: Fill = FrequencyTwin.fill_plain,
+    call: Callable | None = None,
+) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
+    """As `rebuild`, with the new layer in the place of each layer, by `id` of the old one."""
     check_graph(model)
     twins: dict[int, keras.layers.Layer] = {}
     copy = _clone(model, exchange, twins, call)
     for layer in all_layers(model):
         if not isinstance(layer, keras.layers.InputLayer):  # Keras clones these itself
             _carry(layer, twins[id(layer)], fill)
-    return copy
+    return copy, twins
 
 
 def _clone(
@@ -136,8 +146,13 @@ def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
     Nested models and `TimeDistributed` are opened; other layers that hold layers count as one.
     """
-    for _, layer in _walk(model):
+    for _, layer in _leaves(model):
         yield layer
+
+
+def containers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the nested models and `TimeDistributed` layers that `all_layers` opens."""
+    return [layer for _, layer in _walk(model) if _opened(layer)]
 
 
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
@@ -146,7 +161,7 @@ def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     That is the name of a layer, or where several have it, as in nested models that one function
     built, the path to it: `"left/fc"` is layer `fc` in the nested model `left`.
     """
-    return _by_name(_walk(model))
+    return _by_name(_leaves(model))
 
 
 def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
@@ -155,7 +170,7 @@ def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
     The parts of a layer with several kernels have names of their own; as a path,
     `"separable/separable_pointwise_kernel"`.
     """
-    twins = [(path, one) for path, one in _walk(model) if isinstance(one, FrequencyTwin)]
+    twins = [(path, one) for path, one in _leaves(model) if isinstance(one, FrequencyTwin)]
     return _by_name(
         (path if part is twin else (*path, part.name), part)
         for path, twin in twins
@@ -163,22 +178,29 @@ def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
     )
 
 
-def _walk(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
+def _leaves(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
     """Yields the layers of `all_layers`, each with the names of what it is in and its own."""
+    return ((path, layer) for path, layer in _walk(model) if not _opened(layer))
+
+
+def _walk(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
+    """Yields every layer and everything that is opened, once, with its path."""
     seen: set[int] = set()
     stack = [((), layer) for layer in model.layers]
     while stack:
         outer, layer = stack.pop(0)
-        if id(layer) in seen:
-            continue
-        seen.add(id(layer))
-        path = (*outer, layer.name)
-        if _has_graph(layer):
-            stack = [*((path, one) for one in layer.layers), *stack]
-        elif isinstance(layer, keras.layers.TimeDistributed):
-            stack = [(path, layer.layer), *stack]
-        else:
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            path = (*outer, layer.name)
             yield path, layer
+            stack = [*((path, one) for one in _opened(layer)), *stack]
+
+
+def _opened(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers of a nested model or `TimeDistributed`; none of another layer."""
+    if _has_graph(layer):
+        return layer.layers
+    return [layer.layer] if isinstance(layer, keras.layers.TimeDistributed) else []
 
 
 def _by_name(found: Iterable[tuple[tuple[str, ...], keras.layers.Layer]]) -> dict:
@@ -192,6 +214,24 @@ def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:
     """Returns the kernels of `model` that live in the DCT domain, one layer each."""
     twins = [layer for layer in all_layers(model) if isinstance(layer, FrequencyTwin)]
     return [part for twin in twins for part in twin.parts()]
+
+
+def input_shapes(model: keras.Model) -> dict[int, set[tuple[int | None, ...]]]:
+    """Returns the shapes of all tensors on which each layer is called, by `id` of the layer.
+
+    Of a layer in a `TimeDistributed` they are those of a step.
+    """
+    found: dict[int, set] = collections.defaultdict(set)
+    graph = getattr(model, "_functional", None) or model
+    for node in (node for nodes in graph._nodes_by_depth.values() for node in nodes):
+        layer, shapes = node.operation, [tensor.shape for tensor in node.input_tensors]
+        while isinstance(layer, keras.layers.TimeDistributed):
+            layer, shapes = layer.layer, [shape[:1] + shape[2:] for shape in shapes]
+        if _has_graph(layer):
+            for identity, inner in input_shapes(layer).items():
+                found[identity] |= inner
+        found[id(layer)] |= {*shapes}
+    return found
 
 
 def _has_graph(layer: keras.layers.Layer) -> bool:

@@ -14,6 +14,7 @@ from fr_keras.tflite._converter import _noise, raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.quantize import calibrated, quantized
 from fr_keras.tflite.run import Runner
+from fr_keras.tflite.scopes import Scopes
 from fr_keras.tflite.segments import _segments, reaches, segmented
 
 
@@ -48,7 +49,7 @@ def net() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def float_file(net) -> bytes:
-    return calibrated(raw(deployable(net, "factored"), "int8"), [images(16)])
+    return calibrated(raw(Scopes(deployable(net, "factored").model), "int8"), [images(16)])
 
 
 def ops(content: bytes) -> dict[str, int]:
@@ -148,7 +149,7 @@ def test_dense_chains_have_bottlenecks_too():
     model = regularize(plain, include="wide")
     model.get_layer("wide").truncate(30)
     x = np.random.default_rng(0).normal(3, 1, (60, 64)).astype("float32")
-    content = calibrated(raw(deployable(model, "factored"), "int8"), [x])
+    content = calibrated(raw(Scopes(deployable(model, "factored").model), "int8"), [x])
     reach = reaches(content, [x])
     split, count, _ = segmented(content, reach, 0)
     assert count == len(reach) == 1
@@ -159,7 +160,7 @@ def test_dense_chains_have_bottlenecks_too():
 
 def test_channels_that_no_row_excites_divide_by_nothing(net):
     black = np.zeros((10, 16, 16, 3), "float32")
-    content = calibrated(raw(deployable(net, "factored"), "int8"), [black])
+    content = calibrated(raw(Scopes(deployable(net, "factored").model), "int8"), [black])
     reach = reaches(content, [black])
     assert any(not one.any() for one in reach.values())
     split, _, _ = segmented(content, reach, 0)

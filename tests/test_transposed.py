@@ -7,6 +7,7 @@ from keras import layers
 
 from fr_keras import tflite
 from fr_keras.tflite._converter import raw
+from fr_keras.tflite.scopes import Scopes
 from fr_keras.tflite.transposed import depth_to_space
 
 X = np.random.default_rng(0).normal(size=(3, 6, 8, 4)).astype("float32")
@@ -28,7 +29,7 @@ def network(size, stride, **options) -> keras.Model:
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "relu"}], ids=str)
 def test_same_function(side, padding, options):
-    content = raw(network(side, side, padding=padding, **options), "float32")
+    content = raw(Scopes(network(side, side, padding=padding, **options)), "float32")
     rewritten, _ = depth_to_space(content)
     ops = tflite.inspect(rewritten).ops
     assert "TRANSPOSE_CONV" not in ops
@@ -40,7 +41,7 @@ def test_same_function(side, padding, options):
 
 @pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 1), ((2, 3), 2)])
 def test_windows_that_overlap_stay(size, stride):
-    rewritten, _ = depth_to_space(raw(network(size, stride, padding="same"), "float32"))
+    rewritten, _ = depth_to_space(raw(Scopes(network(size, stride, padding="same")), "float32"))
     assert tflite.inspect(rewritten).ops["TRANSPOSE_CONV"] == 1
 
 

@@ -10,15 +10,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fr_keras.forms import Baked
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.endpoints import input_names, output_names, packed
 from fr_keras.tflite.filled import filled
 from fr_keras.tflite.graph import Recipes
-from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
+from fr_keras.tflite.ops import outputs_from
+from fr_keras.tflite.quantize import calibrated, quantized
 from fr_keras.tflite.recipes import recipes_of
 from fr_keras.tflite.rows import float32_for
 from fr_keras.tflite.run import Runner
+from fr_keras.tflite.scopes import Scopes
 from fr_keras.tflite.segments import reaches, segmented
+from fr_keras.tflite.splits import sliced
 from fr_keras.tflite.stages import Stages
 from fr_keras.tflite.transposed import depth_to_space
 
@@ -33,41 +37,57 @@ _JUDGED = 8  # representative rows
 
 
 def converted(
-    model: keras.Model,
+    plain: Baked,
     quantize: str,
     rows: list[np.ndarray] | None,
     float_io: bool,
-    float_layers: Sequence[str] = (),
-    ranges: Mapping[str, tuple[float, float]] | None = None,
+    float_layers: Sequence[keras.layers.Layer] = (),
+    ranges: Mapping[int, tuple[float, float]] | None = None,
     stages: Stages | None = None,
 ) -> tuple[bytes, Recipes]:
     """Returns the file for batch 1, its inputs and outputs in the model's flat order.
 
+    `float_layers`, and `ranges` by `id`, are of layers of the model that `plain` was baked from.
     With `stages` the constants of an int8 file follow from recipes, by number of the op.
 
     Raises:
+        ValueError: If the model keeps a state between calls.
         RuntimeError: If the converter refuses the model, with the ops it refuses.
         OSError: If it cannot write its temporary files.
     """
-    content = raw(model, quantize, rows, float_io)
+    scopes = Scopes(plain.model)
+    content = raw(scopes, quantize, rows, float_io)
     if quantize != "int8":
-        return named(content, model), {}
-    content = calibrated(content, rows, ranges)
-    recipes = {} if stages is None else recipes_of(content, stages)
+        return named(content, scopes), {}
+    content = calibrated(content, rows, _by_tensor(content, scopes, plain, ranges or {}))
+    recipes = {} if stages is None else recipes_of(content, stages, scopes)
+    in_float = outputs_from(content, scopes, plain.made_from(float_layers))
 
     def finished(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
         content, recipes = depth_to_space(content, recipes)
-        file = quantized(content, float_io, outputs_of_ops(content, float_layers))
+        file = quantized(content, float_io, in_float)
         if recipes:
             file, recipes = filled(file, content, recipes, stages.source)
-        return named(file, model), recipes
+        return named(file, scopes), recipes
 
     # A quantization-aware model has learnt to live with the steps that its ranges give.
     reach = {} if ranges else reaches(content, rows)
     if not reach:
         return finished(content, recipes)
     tries = (segmented(content, reach, share, recipes) for share in _SHARES)
-    return _held(tries, finished, rows, named(content, model))
+    return _held(tries, finished, rows, named(content, scopes))
+
+
+def _by_tensor(
+    content: bytes, scopes: Scopes, plain: Baked, ranges: Mapping[int, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """The known ranges of layers, by name of the tensor that they put out."""
+    known = {one: ranges.get(id(origin.layer)) for one, origin in plain.origins.items()}
+    found = {}
+    for tensor in flatbuffer.read(content).subgraphs[0].tensors:
+        of_layers = [known.get(id(layer)) for layer in scopes.layers(tensor.name)]
+        found |= {tensor.name.decode(): one for one in of_layers[::-1] if one}
+    return found
 
 
 def _held(
@@ -101,16 +121,21 @@ def _noise(outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 
 
 def raw(
-    model: keras.Model, quantize: str, rows: list[np.ndarray] | None = None, float_io: bool = False
+    scopes: Scopes, quantize: str, rows: list[np.ndarray] | None = None, float_io: bool = False
 ) -> bytes:
     """Returns what TensorFlow's converter makes of a model; for int8, the float32 file."""
+    model = scopes.model
     trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
 
+    changed: list[str] = []
+
     # The weights are constants of the graph: the converter reads variables badly.
     def constant(*inputs):
-        weights = ([tf.constant(value) for value in values] for values in (trainable, other))
-        outputs = model.stateless_call(*weights, packed(model, inputs), training=False)[0]
+        weights = [[tf.constant(value) for value in values] for values in (trainable, other)]
+        outputs, after = model.stateless_call(*weights, packed(model, inputs), training=False)
+        pairs = zip(model.non_trainable_variables, weights[1], after, strict=True)
+        changed.extend(variable.path for variable, one, two in pairs if one is not two)
         # An output may be an input, or another output, as it is.
         return [tf.identity(output) for output in keras.tree.flatten(outputs)]
 
@@ -118,7 +143,9 @@ def raw(
         tf.TensorSpec((1, *entry.shape[1:]), float32_for(entry.dtype), name=f"input_{number}")
         for number, entry in enumerate(model.inputs)
     ]
-    function = tf.function(constant).get_concrete_function(*signature)
+    with scopes.entered():
+        function = tf.function(constant).get_concrete_function(*signature)
+    _check_stateless([*(one.name for one in function.variables), *changed])
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
     _configure(converter, quantize, rows, float_io)
     with _quiet():
@@ -136,19 +163,33 @@ def raw(
             "the converter could not write its temporary files and is not to be trusted then: "
             f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
         )
-    return content
+    return sliced(content) if quantize == "int8" else content
 
 
-def named(content: bytes, model: keras.Model) -> bytes:
-    """The flatbuffer with its ends in the model's order, by their names in its signature.
+def _check_stateless(variables: list[str]) -> None:
+    if variables:
+        raise ValueError(
+            "`model` must keep nothing from one call to the next, for its file has weights that "
+            f"stay. Received: variables {sorted({*variables})}. Build recurrent layers with "
+            "stateful=False and take their state as an input; make constants of what stays."
+        )
 
-    The converter orders them as it likes and calls them `input_0` and `output_0`, by number.
+
+def named(content: bytes, scopes: Scopes) -> bytes:
+    """The flatbuffer with its ends in the model's order, by their names in its signature, and
+    with its other tensors named after their layers.
+
+    The converter orders the ends as it likes and calls them `input_0` and `output_0`, by number.
     """
     parsed = flatbuffer.read(content)
     (signature,), graph = parsed.signatureDefs, parsed.subgraphs[0]
-    graph.inputs = _rename(signature.inputs, "input", input_names(model))
-    graph.outputs = _rename(signature.outputs, "output", output_names(model))
-    flatbuffer.shorten_names(parsed)
+    graph.inputs = _rename(signature.inputs, "input", input_names(scopes.model))
+    graph.outputs = _rename(signature.outputs, "output", output_names(scopes.model))
+    ends = {*graph.inputs, *graph.outputs}
+    for one in parsed.subgraphs:
+        for number, tensor in enumerate(one.tensors):
+            if one is not graph or number not in ends:
+                tensor.name = scopes.short(tensor.name)
     return flatbuffer.write(parsed)
 
 

@@ -1,13 +1,15 @@
 """Quantization-aware fine-tuning: a model that computes what its int8 file will."""
 
-import collections
+import itertools
+from collections.abc import Iterator
 
 import keras
 import numpy as np
-from keras import ops
+from keras import Operation, ops
 
+from fr_keras.forms import WHOLE
 from fr_keras.joins import FORWARD, TRANSPOSED
-from fr_keras.rebuild import all_layers, check_graph, rebuild
+from fr_keras.rebuild import all_layers, check_graph, rebuild_with_twins
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.quantize import Samples, clipped_range
 from fr_keras.tflite.rows import split_rows
@@ -23,7 +25,6 @@ class FakeQuantize(keras.layers.Layer):
     The gradient passes where the input lies in the range.
 
     Args:
-        source: Name of the layer whose output it rounds.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Shapes:
@@ -31,7 +32,7 @@ class FakeQuantize(keras.layers.Layer):
 
     Example:
 
-    >>> layer = FakeQuantize("relu")
+    >>> layer = FakeQuantize()
     >>> layer.set_range(0.0, 25.5)
     >>> layer(keras.ops.array([0.06, 30.0])).numpy().round(3)
     array([ 0.1, 25.5], dtype=float32)
@@ -40,9 +41,8 @@ class FakeQuantize(keras.layers.Layer):
     Integer-Arithmetic-Only Inference", CVPR 2018.
     """
 
-    def __init__(self, source: str, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.source = source
         self._range = self.add_weight(
             name="range", shape=(2,), initializer="zeros", trainable=False, dtype="float32"
         )
@@ -65,8 +65,9 @@ class FakeQuantize(keras.layers.Layer):
         rounded = clipped + ops.stop_gradient(ops.round(clipped / step) * step - clipped)
         return ops.where(high > low, rounded, inputs)
 
-    def get_config(self):
-        return {**super().get_config(), "source": self.source}
+    def compute_output_spec(self, inputs):
+        # Keras takes the products of its operators for sparse.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
 
 
 class RoundedKernel:
@@ -161,8 +162,13 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     check_graph(model)
     rows = split_rows(calibration, model, "int8")[0]
     plain = deployable(model, form)
-    copy = rebuild(plain, _rounded)
-    graph = _Graph()
+    copy, twins = rebuild_with_twins(plain.model, _rounded)
+    # The cosines at the ends of chains stay what they are.
+    for identity, origin in plain.origins.items():
+        if origin.chain != WHOLE and "core" not in origin.roles:
+            twins[identity].trainable = False
+    _tell_apart(copy)
+    graph = _Graph(copy)
     if isinstance(copy, keras.Sequential):
         inputs = keras.Input(copy.inputs[0].shape[1:], dtype=copy.inputs[0].dtype)
         aware = keras.Model(inputs, graph(copy, inputs), name=copy.name)
@@ -172,18 +178,12 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     return aware
 
 
-def ranges(model: keras.Model) -> dict[str, tuple[float, float]]:
-    """The ranges of a quantization-aware model, by name of the layer that they are for.
+def exact(model: keras.Model) -> tuple[keras.Model, dict[int, tuple[float, float]]]:
+    """A quantization-aware model without rounding, and the ranges of its layers by their `id`.
 
-    A layer that is called several times has several, and is left out.
+    A layer that is called several times has several ranges, and is left out. Another model is
+    returned as it is.
     """
-    rounding = [layer for layer in all_layers(model) if isinstance(layer, FakeQuantize)]
-    times = collections.Counter(layer.source for layer in rounding)
-    return {layer.source: layer.range for layer in rounding if times[layer.source] == 1}
-
-
-def exact(model: keras.Model) -> keras.Model:
-    """A quantization-aware model without rounding; another model as it is."""
 
     def plain(layer):
         if not isinstance(layer, RoundedKernel):
@@ -194,7 +194,42 @@ def exact(model: keras.Model) -> keras.Model:
     def call(layer, *args, **kwargs):
         return args[0] if isinstance(layer, FakeQuantize) else layer(*args, **kwargs)
 
-    return rebuild(model, plain, call=call) if ranges(model) else model
+    rounding = [layer for layer in all_layers(model) if isinstance(layer, FakeQuantize)]
+    if not rounding:
+        return model, {}
+    copy, twins = rebuild_with_twins(model, plain, call=call)
+    sources = [id(layer.input._keras_history.operation) for layer in rounding]
+    return copy, {
+        id(twins[source]): layer.range
+        for source, layer in zip(sources, rounding, strict=True)
+        if sources.count(source) == 1 and source in twins
+    }
+
+
+def _tell_apart(model: keras.Model) -> None:
+    """Gives operations of one name in nested models distinct ones: they come into one graph."""
+    taken: set[str] = set()
+    for operation in _operations(model):
+        operation.name = _free(operation.name, taken)
+        taken.add(operation.name)
+
+
+def _operations(model: keras.Model) -> Iterator[Operation]:
+    """The operations of a graph and its nested ones, each once."""
+    seen: dict[int, Operation] = {}
+    graphs = [model]
+    while graphs:
+        graph = graphs.pop()
+        for operation in (getattr(graph, "_functional", None) or graph).operations:
+            if id(operation) not in seen:
+                seen[id(operation)] = operation
+                graphs += [operation] if isinstance(operation, keras.Model) else []
+    return (one for one in seen.values() if not isinstance(one, keras.Model))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+    return next(one for one in names if one not in taken)
 
 
 def _rounded(layer: keras.layers.Layer) -> keras.layers.Layer | None:
@@ -213,18 +248,19 @@ class _Graph:
     between them is never stored.
     """
 
-    def __init__(self):
+    def __init__(self, model: keras.Model):
         # By the identity of a tensor: the tensor, and the layer that made it or what rounds it.
         self._owed: dict[int, tuple] = {}
         self._settled: dict[int, tuple] = {}
-        self._sources: list[str] = []
+        self._names = {operation.name for operation in _operations(model)}
 
     def __call__(self, layer, *args, **kwargs):
+        inputs = args[0] if args else kwargs.get("inputs")
         if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-            return self._nested(layer, args[0])
+            return self._nested(layer, inputs)
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-        if not self._is_fused(layer, args):
+        if not self._is_fused(layer, inputs):
             args, kwargs = keras.tree.map_structure(self._rounded, (args, kwargs))
         outputs = layer(*args, **kwargs)
         for tensor in keras.tree.flatten(outputs):
@@ -235,10 +271,6 @@ class _Graph:
         return outputs
 
     def _nested(self, model: keras.Model, inputs):
-        for layer in model.layers:
-            role = layer.name.removeprefix(f"{model.name}_")
-            if role != layer.name and role.split("_")[0] in ("in", "out"):
-                layer.trainable = False  # cosines
         if isinstance(model, keras.Sequential):
             for layer in model.layers:
                 inputs = self(layer, inputs)
@@ -246,10 +278,10 @@ class _Graph:
         # What `clone_model` does, but inside another graph.
         return model._run_through_graph(inputs, call_fn=self)
 
-    def _is_fused(self, layer, args) -> bool:
-        if not isinstance(layer, _FUSED) or id(args[0]) not in self._owed:
+    def _is_fused(self, layer, inputs) -> bool:
+        if not isinstance(layer, _FUSED) or id(inputs) not in self._owed:
             return False
-        before = self._owed[id(args[0])][1]
+        before = self._owed[id(inputs)][1]
         linear = isinstance(before, _PLAIN) and before.activation is keras.activations.linear
         behind = isinstance(before, (keras.layers.BatchNormalization, keras.layers.Add))
         return linear or (behind and isinstance(layer, keras.layers.ReLU))
@@ -258,11 +290,9 @@ class _Graph:
         if not isinstance(tensor, keras.KerasTensor) or "float" not in tensor.dtype:
             return tensor
         if id(tensor) not in self._settled:
-            source = tensor._keras_history.operation.name
-            number = self._sources.count(source)  # a shared layer puts out several tensors
-            self._sources.append(source)
-            name = f"{source}_range_{number}" if number else f"{source}_range"
-            rounded = FakeQuantize(source, name=name)(tensor)
+            name = _free(f"{tensor._keras_history.operation.name}_range", self._names)
+            self._names.add(name)
+            rounded = FakeQuantize(name=name)(tensor)
             self._settled[id(tensor)] = (tensor, rounded)
             self._settled[id(rounded)] = (rounded, rounded)
         return self._settled[id(tensor)][1]

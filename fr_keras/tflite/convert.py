@@ -9,11 +9,11 @@ import keras
 
 from fr_archive.files import check_target, write_bytes
 from fr_keras.forms import chooser
-from fr_keras.rebuild import all_layers, check_graph, frequency_layers
+from fr_keras.rebuild import all_layers, check_graph, frequency_layers, named_layers
 from fr_keras.tflite import metadata
 from fr_keras.tflite._converter import converted
 from fr_keras.tflite.agreement import BOUNDS, Agreement, agreements
-from fr_keras.tflite.aware import exact, ranges
+from fr_keras.tflite.aware import exact
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.graph import Recipe
 from fr_keras.tflite.rows import CALIBRATED, split_rows
@@ -96,7 +96,8 @@ def convert(
         float_io: Whether an int8 or int16x8 file takes and gives float32.
         form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
             `fr_keras.bake`.
-        float_layers: Names of layers of which the ops stay in float32 in an int8 file, those that
+        float_layers: Names of layers, or paths as `"left/fc"` where nested models have layers of
+            one name, of which the ops stay in float32 in an int8 file, those that
             `fr_keras.tflite.sensitivity` finds at fault; float32 and int8 ops are joined by
             QUANTIZE and DEQUANTIZE.
         labels: Names of the classes of a single output, stored in the file.
@@ -128,16 +129,16 @@ def convert(
     if path is not None:
         check_target(path, overwrite)
     _check_labels(model, labels)
-    if quantize != "int8":
-        model = exact(model)  # only int8 rounds as a quantization-aware model does
     calibrating, checking, rows_from = split_rows(calibration, model, quantize)
-    plain = deployable(exact(model), form)
+    unrounded, ranges = exact(model)
+    if quantize != "int8":
+        model = unrounded  # only int8 rounds as a quantization-aware model does
+    plain = deployable(unrounded, form)
     stages = None
-    if quantize == "int8" and frequency_layers(model):
-        stages = Stages(model, plain, form)
-    content, recipes = converted(
-        plain, quantize, calibrating, float_io, float_layers, ranges(model), stages
-    )
+    if quantize == "int8" and frequency_layers(unrounded):
+        stages = Stages(unrounded, plain)
+    in_float = [named_layers(unrounded)[name] for name in float_layers]
+    content, recipes = converted(plain, quantize, calibrating, float_io, in_float, ranges, stages)
     entry = _entry(model.name, quantize, labels, normalization, command)
     content = metadata.attach(content, entry)
     found = agreements(model, Runner(content), checking, rows_from, quantize)
@@ -169,6 +170,13 @@ def check_convertible(model: keras.Model, quantize: str) -> None:
                 "`model` must have inputs of fixed shape, for a .tflite file has: build it on the "
                 f"size the phone will use. Received: {tuple(entry.shape[1:])} for '{entry.name}'"
             )
+    integers = [entry.name for entry in model.inputs if "float" not in entry.dtype]
+    if quantize == "int16x8" and integers:
+        raise ValueError(
+            "`model` must have float inputs for quantize='int16x8': TensorFlow cannot calibrate "
+            f"integer ones in this mode. Received: {integers} of integers. Take quantize='int8', "
+            "where they stay what they are."
+        )
     rolled = [
         layer.name
         for layer in all_layers(model)
@@ -187,8 +195,8 @@ def _check_float_layers(model: keras.Model, quantize: str, names: Sequence[str])
             "`float_layers` must be left out unless quantize='int8'. "
             f"Received: {list(names)} with quantize={quantize!r}"
         )
-    known = {layer.name for layer in all_layers(model)}
-    if isinstance(names, str) or not {*names} <= known:
+    known = named_layers(model)
+    if isinstance(names, str) or not {*names} <= {*known}:
         raise ValueError(
             f"`float_layers` must be a list of layers of the model: {sorted(known)}. "
             f"Received: {names!r}"

@@ -1,11 +1,13 @@
 """What is converted: a model baked, and in float32."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import keras
 
-from fr_keras.bake import bake
-from fr_keras.rebuild import copied, frequency_layers, rebuild
+from fr_keras.bake import baked
+from fr_keras.forms import Baked, Origin
+from fr_keras.rebuild import all_layers, copied, frequency_layers, rebuild_with_twins
 
 _HALF = ("float16", "bfloat16")
 # Of a layer or operator, or by the name of its dtype policy.
@@ -17,13 +19,23 @@ def in_half(model: keras.Model) -> bool:
     return any(not _types(operation).isdisjoint(_HALF) for operation in _operations(model))
 
 
-def deployable(model: keras.Model, form: str) -> keras.Model:
-    """Returns a model baked, and in float32: TFLite has no kernels for other floats."""
-    if frequency_layers(model):
-        model = bake(model, form)
-    if not any(map(_in_another_float, _operations(model))):
-        return model
-    return rebuild(model, _in_float32)
+def deployable(model: keras.Model, form: str) -> Baked:
+    """Returns a model baked, and in float32: TFLite has no kernels for other floats.
+
+    A model that needs neither is not copied.
+    """
+    before = {id(layer): layer for layer in all_layers(model)}
+    if any(map(_in_another_float, _operations(model))):
+        model, twins = rebuild_with_twins(model, _in_float32)
+        before = {id(twins[old]): layer for old, layer in before.items()}
+    if not frequency_layers(model):
+        return Baked(model, {new: Origin(layer) for new, layer in before.items()})
+    plain = baked(model, form)
+    origins = {
+        new: dataclasses.replace(origin, layer=before[id(origin.layer)])
+        for new, origin in plain.origins.items()
+    }
+    return Baked(plain.model, origins)
 
 
 def _operations(model: keras.Model) -> Iterator[keras.Operation]:

@@ -1,7 +1,5 @@
 """Reading and writing flatbuffers: equal vectors once, weights aligned, names short."""
 
-import re
-
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -9,8 +7,6 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 # The schema demands it of buffers, and the generated Python code does not do it.
 _ALIGNMENT = 16
-# What TensorFlow appends to a name to make it unique, and what it says of the op inside a layer.
-_UNIQUE = re.compile(r"_\d+$")
 _OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 #: Number of a type of tensors -> its name in the schema.
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -34,31 +30,6 @@ def op_name(code: schema.OperatorCodeT) -> str:
         return code.customCode.decode(errors="replace")
     # Ops below 127 are written to the old field too; the larger of both is the op.
     return _OPS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
-
-
-def shorten_names(model: schema.ModelT) -> None:
-    """Names each tensor after the layers it came from, without the ops inside them.
-
-    `unet/down0_conv1_1/down0_conv1_core_1/convolution` becomes `down0_conv1_core`; in a file of
-    small kernels names are otherwise a tenth of all bytes.
-    """
-    for graph in model.subgraphs:
-        ends = {*graph.inputs, *graph.outputs}
-        for number, tensor in enumerate(graph.tensors):
-            if number not in ends:
-                tensor.name = _short(tensor.name.decode(errors="replace"))
-
-
-def layers_of(name: str) -> list[str]:
-    """The Keras layers, outer and inner, whose ops put out the tensor of that name."""
-    scopes = [part.split("/")[:-1] for part in name.split(";")]
-    return [_UNIQUE.sub("", scope) for path in scopes for scope in path]
-
-
-def _short(name: str) -> str:
-    # A fused op lists the names of its parts: the last is where its kernel is.
-    *path, _ = name.split(";")[0].split("/")
-    return _UNIQUE.sub("", path[-1]) if path else name
 
 
 class _SharingBuilder(flatbuffers.Builder):

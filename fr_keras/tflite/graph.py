@@ -107,6 +107,11 @@ class Graph:
         data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8)
         return data.view(np.float32).reshape(tensor.shape).astype(np.float64)
 
+    def integers(self, number: int) -> np.ndarray:
+        """The values of an int32 constant."""
+        data = np.asarray(self.model.buffers[self.graph.tensors[number].buffer].data, np.uint8)
+        return data.view(np.int32)
+
     def set_constant(self, op: schema.OperatorT, position: int, values, dtype=np.float32) -> None:
         """Gives an op a constant of its own: it may have none, or share it with others."""
         inputs = [*op.inputs, *[-1] * (position + 1 - len(op.inputs))]

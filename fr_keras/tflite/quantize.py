@@ -58,16 +58,14 @@ def calibrated(
     Args:
         content: A float32 file, as the converter wrote it.
         rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
-        ranges: Ranges that are known already, by name of the last Keras layer of an op.
+        ranges: Ranges that are known already, by name of the tensor.
     """
     model, ranges = flatbuffer.read(content), ranges or {}
     graph = model.subgraphs[0]
     ends = {*graph.inputs, *graph.outputs}
     for number, seen in _observed(content, model, rows).items():
         low, high = seen.ends if number in ends else clipped_range(seen.values)
-        layers = flatbuffer.layers_of(graph.tensors[number].name.decode())
-        known = [ranges[name] for name in layers if name in ranges]
-        low, high = known[0] if known else (low, high)
+        low, high = ranges.get(graph.tensors[number].name.decode(), (low, high))
         parameters = schema.QuantizationParametersT()
         parameters.min, parameters.max = [float(low)], [float(high)]
         graph.tensors[number].quantization = parameters
@@ -94,23 +92,10 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
     )
 
 
-def outputs_of_ops(content: bytes, layers: Sequence[str] | None = None) -> list[str]:
-    """Names of what every op puts out; with `layers`, of the ops that come from these Keras layers.
-
-    An op is known by the names of its output and of its constants: an output of the model has a
-    name of its own.
-    """
-    model = flatbuffer.read(content)
-    graph, found = model.subgraphs[0], []
-    for op in graph.operators:
-        tensors = [graph.tensors[number] for number in op.outputs]
-        names = [tensor.name.decode() for tensor in tensors]
-        constants = [graph.tensors[n] for n in op.inputs if n >= 0]
-        tensors += [one for one in constants if model.buffers[one.buffer].data is not None]
-        origin = {name for one in tensors for name in flatbuffer.layers_of(one.name.decode())}
-        if layers is None or origin & {*layers}:
-            found += names
-    return found
+def outputs_of_ops(content: bytes) -> list[str]:
+    """Names of what every op of a float file puts out."""
+    graph = flatbuffer.read(content).subgraphs[0]
+    return [graph.tensors[n].name.decode() for op in graph.operators for n in op.outputs]
 
 
 def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:

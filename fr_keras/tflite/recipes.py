@@ -6,46 +6,47 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_archive.recipes import Node, Op, scalar
-from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.graph import LINEAR, Graph, Recipe
+from fr_keras.tflite.scopes import Scopes
 from fr_keras.tflite.stages import Normalization, Stage, Stages
 
 _CLOSE = 1e-3
 
 
-def recipes_of(content: bytes, stages: Stages) -> dict[int, Recipe]:
+def recipes_of(content: bytes, stages: Stages, scopes: Scopes) -> dict[int, Recipe]:
     """Returns the recipes of the ops of a float file, by number of what they put out.
 
-    An op is known by the names of its tensors, and a recipe by its numbers: what the converter
-    folded into the constants has to be a batch normalization, or the op has no recipe.
+    A recipe is proven by its numbers: what the converter folded into the constants has to be a
+    batch normalization, or the op has no recipe.
 
     Args:
         content: A float32 file, as the converter wrote it.
         stages: Of the model that was converted.
+        scopes: Those that it was converted in.
     """
     graph, found = Graph(content), {}
     for op in graph.graph.operators:
         if not graph.is_linear(op):
             continue
-        names = _names(graph, op)
-        stage = next((stages.by_name[name] for name in names if name in stages.by_name), None)
+        layers = _layers(graph, op, scopes)
+        stage = next((stages.kernels[one] for one in layers if one in stages.kernels), None)
         if stage is not None:
-            recipe = _recipe(graph, op, stage, stages, names)
+            recipe = _recipe(graph, op, stage, stages, layers)
             if recipe is not None:
                 found[op.outputs[0]] = recipe
     return found
 
 
-def _names(graph: Graph, op: schema.OperatorT) -> list[str]:
-    """The layers that an op may come from, the innermost of its kernel's name first."""
+def _layers(graph: Graph, op: schema.OperatorT, scopes: Scopes) -> list[int]:
+    """The `id` of the layers that an op comes from, that of its kernel first."""
     _, kernel, bias = LINEAR[graph.kind(op)]
     numbers = [op.inputs[kernel], *op.inputs[bias : bias + 1], op.outputs[0]]
-    names = [graph.graph.tensors[n].name.decode() for n in numbers if n >= 0]
-    return [one for name in names for one in reversed(flatbuffer.layers_of(name))]
+    names = [graph.graph.tensors[n].name for n in numbers if n >= 0]
+    return [id(layer) for name in names for layer in scopes.layers(name)]
 
 
 def _recipe(
-    graph: Graph, op: schema.OperatorT, stage: Stage, stages: Stages, names: list[str]
+    graph: Graph, op: schema.OperatorT, stage: Stage, stages: Stages, layers: list[int]
 ) -> Recipe | None:
     kernel, bias = graph.kernel(op), graph.bias(op)
     node, value = _output_last(stage, stages)
@@ -58,7 +59,7 @@ def _recipe(
     ratio = np.where(weights > 0, np.sum(rows * flat, 1) / np.maximum(weights, 1e-300), 1.0)
     if not _close(rows * ratio[:, None], flat):
         return None
-    for scale, offset in _foldings(stage, stages, ratio, names):
+    for scale, offset in _foldings(stage, stages, ratio, layers):
         if _is(stages, offset, bias):
             if scale is not None:
                 node = Node(Op.MULTIPLY, (node, scale))
@@ -81,12 +82,12 @@ def _output_last(stage: Stage, stages: Stages) -> tuple[Node, np.ndarray]:
 
 
 def _foldings(
-    stage: Stage, stages: Stages, ratio: np.ndarray, names: list[str]
+    stage: Stage, stages: Stages, ratio: np.ndarray, layers: list[int]
 ) -> Iterator[tuple[Node | None, Node | None]]:
     """Recipes of the scale of a kernel and of a bias that may be folded into an op."""
     if _close(ratio, np.ones_like(ratio)):
         yield None, stage.bias
-    likely = sorted(stages.normalizations, key=lambda name: name not in names)
+    likely = sorted(stages.normalizations, key=lambda one: one not in layers)
     for normalization in map(stages.normalizations.get, likely):
         scale = stages.value(normalization.scale)
         if scale is not None and scale.shape == ratio.shape and _close(scale, ratio):

@@ -4,15 +4,17 @@ import keras
 from rich.progress import track
 
 from fr_keras.forms import chooser
-from fr_keras.rebuild import all_layers
+from fr_keras.rebuild import named_layers
 from fr_keras.tflite._converter import named, raw
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.aware import exact
 from fr_keras.tflite.convert import check_convertible
 from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.ops import outputs_from
 from fr_keras.tflite.quantize import calibrated, outputs_of_ops, quantized
 from fr_keras.tflite.rows import split_rows
 from fr_keras.tflite.run import Runner
+from fr_keras.tflite.scopes import Scopes
 
 
 def sensitivity(
@@ -30,7 +32,8 @@ def sensitivity(
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
-        For each layer with ops of its own that int8 changes, by name, the agreement of the output
+        For each layer with ops of its own that int8 changes, by name (or path: `"left/fc"` where
+        nested models have layers of one name), the agreement of the output
         that is furthest from the model; the worst layer first.
 
     Raises:
@@ -47,17 +50,18 @@ def sensitivity(
     """
     chooser(form)
     check_convertible(model, "int8")
-    model = exact(model)
+    model, _ = exact(model)
     calibrating, checking, rows_from = split_rows(calibration, model, "int8")
     plain = deployable(model, form)
-    content = calibrated(raw(plain, "int8"), calibrating)
+    scopes = Scopes(plain.model)
+    content = calibrated(raw(scopes, "int8"), calibrating)
     every, found = outputs_of_ops(content), {}
-    layers = [layer for layer in all_layers(model) if layer.weights]
-    for layer in track(layers, "Sensitivity", transient=True, disable=not verbose):
-        own = {*outputs_of_ops(content, [layer.name])}
+    layers = {name: layer for name, layer in named_layers(model).items() if layer.weights}
+    for name, layer in track(layers.items(), "Sensitivity", transient=True, disable=not verbose):
+        own = {*outputs_from(content, scopes, plain.made_from([layer]))}
         if own:
-            others = [name for name in every if name not in own]
-            runner = Runner(named(quantized(content, True, others), plain))
+            others = [one for one in every if one not in own]
+            runner = Runner(named(quantized(content, True, others), scopes))
             by_output = agreements(model, runner, checking, rows_from, "int8")
-            found[layer.name] = max(by_output.values(), key=lambda one: one.relative)
+            found[name] = max(by_output.values(), key=lambda one: one.relative)
     return dict(sorted(found.items(), key=lambda item: -item[1].relative))

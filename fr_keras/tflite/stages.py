@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import math
 
 import keras
@@ -11,7 +10,7 @@ import numpy as np
 from fr_archive import ArchiveError
 from fr_archive.recipes import Kitchen, Node, Op, Source, scalar
 from fr_keras import zigzag
-from fr_keras.forms import WHOLE, chooser
+from fr_keras.forms import Baked, Origin
 from fr_keras.joins import TRANSPOSED
 from fr_keras.layers import FactoredKernel, FrequencyKernel
 from fr_keras.rebuild import all_layers, frequency_layers
@@ -20,8 +19,6 @@ from fr_keras.vectors import weights
 
 # Baking computes in float32, recipes in float64.
 _CLOSE = 1e-4
-# A joined stage ends in a part of another layer's cosines: so many are tried.
-_MOST_TRIED = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,33 +53,29 @@ class Stages:
 
     Args:
         model: A built model with FR layers.
-        plain: What `bake` made of it.
-        form: The form that it was baked in.
+        plain: What was baked of it.
 
     Attributes:
-        by_name: The stages, by the name of the baked layer.
-        normalizations: The batch normalizations, by name.
+        kernels: The stages, by `id` of the baked layer.
+        normalizations: The batch normalizations, by `id` of the baked layer.
         source: What the recipes take.
     """
 
-    def __init__(self, model: keras.Model, plain: keras.Model, form: str):
+    def __init__(self, model: keras.Model, plain: Baked):
         self._parts = {id(part): n for n, part in enumerate(frequency_layers(model))}
         self._vectors, self._series = _numbered(model)
         self.source = source(model)
-        self._choose = chooser(form)
-        self._layers = {layer.name: layer for layer in all_layers(model)}
-        self._factored = [one for one in self._layers.values() if isinstance(one, FactoredKernel)]
-        self.normalizations = {
-            one.name: self._normalization(one)
-            for one in self._layers.values()
-            if isinstance(one, keras.layers.BatchNormalization)
-        }
-        self.by_name = {}
-        for layer in all_layers(plain):
-            if getattr(layer, "kernel", None) is not None:
-                stage = self._stage(layer)
+        self.kernels, self.normalizations = {}, {}
+        for layer in all_layers(plain.model):
+            if id(layer) not in plain.origins:
+                continue
+            origin = plain.origins[id(layer)]
+            if isinstance(origin.layer, keras.layers.BatchNormalization):
+                self.normalizations[id(layer)] = self._normalization(origin.layer)
+            elif getattr(layer, "kernel", None) is not None:
+                stage = self._stage(layer, origin)
                 if stage is not None:
-                    self.by_name[layer.name] = stage
+                    self.kernels[id(layer)] = stage
 
     def value(self, node: Node) -> np.ndarray | None:
         """What a recipe gives; `None` if it takes too much."""
@@ -91,61 +84,46 @@ class Stages:
         except ArchiveError:
             return None
 
-    def _stage(self, plain: keras.layers.Layer) -> Stage | None:
-        layer, role = self._origin(plain.name)
-        if layer is None:
-            return None
+    def _stage(self, plain: keras.layers.Layer, origin: Origin) -> Stage | None:
         kernel = keras.ops.convert_to_numpy(plain.kernel)
         transposed = isinstance(plain, TRANSPOSED)
-        has_bias = getattr(plain, "bias", None) is not None
-        bias = self._vector(layer.bias) if has_bias else None
-        candidates = self._candidates(layer, role, kernel.shape, transposed)
-        for node, matrix in itertools.islice(candidates, _MOST_TRIED):
-            if self._gives(node, kernel):
-                if bias is not None and matrix is not None:
-                    bias = Node(Op.CONTRACT, (bias, matrix), (0,))
-                return Stage(node, bias, transposed)
-        return None
+        axis = kernel.ndim - (2 if transposed else 1)
+        node, matrix = self._kernel(origin, axis), self._matrix(origin.reader)
+        if node is not None:
+            node = self._reshaped(node, kernel.shape)
+        if node is None or not self._gives(node, kernel):
+            return None
+        bias = None
+        if getattr(plain, "bias", None) is not None:
+            bias = self._vector(origin.layer.bias)
+            if matrix is not None:
+                bias = Node(Op.CONTRACT, (bias, matrix), (0,))
+        return Stage(node, bias, transposed)
 
-    def _origin(self, name: str) -> tuple[keras.layers.Layer | None, str]:
-        """The layer of the model that a baked one comes from, and its role in the chain."""
-        if name in self._layers:
-            return self._layers[name], "core"
-        for role in ("in", "core", "out"):
-            before, found, after = name.rpartition(f"_{role}")
-            if found and before in self._layers and (not after or after[1:].isdigit()):
-                return self._layers[before], role
-        return None, ""
-
-    def _candidates(self, layer, role: str, shape: tuple[int, ...], transposed: bool):
-        """Recipes that may give a kernel, and the matrix behind it that its bias meets too."""
+    def _kernel(self, origin: Origin, axis: int) -> Node | None:
+        """The recipe of a kernel, whatever its shape; `axis` is that of its outputs."""
+        layer, roles = origin.layer, origin.roles
         if not isinstance(layer, FrequencyKernel):
-            if layer.kernel is not None and id(layer.kernel) in self._vectors:
-                yield self._reshaped(self._vector(layer.kernel), shape), None
-            return
+            held = id(getattr(layer, "kernel", None)) in self._vectors
+            return self._vector(layer.kernel) if held else None
         if not isinstance(layer, FactoredKernel):
-            yield self._reshaped(self._core(layer, ()), shape), None
-            return
-        roles = self._choose(layer).roles
-        core = self._core(layer, roles)
-        if role == "core" and math.prod(layer.spectrum_shape) == math.prod(shape):
-            yield self._reshaped(self._core(layer, WHOLE), shape), None
-        if role == "in":
-            for start in self._offsets(layer, shape[-2]):
-                yield self._reshaped(self._end(layer, 0, start, start + shape[-2]), shape), None
-            return
-        out = self._end(layer, 1) if "out" in roles else None
-        if role == "out":
-            yield self._reshaped(out, shape), None
-        else:
-            yield self._reshaped(core, shape), None
-        axis = len(shape) - (2 if transposed else 1)
-        for matrix in self._behind(layer, shape[axis]):
-            if role == "out":
-                yield self._reshaped(Node(Op.CONTRACT, (out, matrix), (1,)), shape), matrix
-                continue
-            both = matrix if out is None else Node(Op.CONTRACT, (out, matrix), (1,))
-            yield Node(Op.CONTRACT, (core, both), (axis,)), matrix
+            return self._core(layer, ())
+        if roles == ("in",):
+            return self._end(layer, 0, origin.channels)
+        matrix = self._matrix(origin.reader)
+        if "out" in roles:
+            out = self._end(layer, 1)
+            matrix = out if matrix is None else Node(Op.CONTRACT, (out, matrix), (1,))
+        if "core" not in roles or origin.channels is not None:
+            return matrix if "core" not in roles else None
+        core = self._core(layer, origin.chain)
+        return core if matrix is None else Node(Op.CONTRACT, (core, matrix), (axis,))
+
+    def _matrix(self, reader: Origin | None) -> Node | None:
+        """The matrix of what reads a chain and was multiplied into its end."""
+        if reader is None or reader.roles != ("in",):
+            return None
+        return self._end(reader.layer, 0, reader.channels)
 
     def _core(self, layer: FrequencyKernel, roles: tuple[str, ...]) -> Node:
         """The corner of the coefficients, rebuilt over the axes that no other stage takes."""
@@ -162,37 +140,18 @@ class Stages:
                 node = Node(Op.CONTRACT, (node, _cosines(n, r)), (axis,))
         return node
 
-    def _end(self, layer: FactoredKernel, end: int, start: int = 0, stop: int = 0) -> Node:
-        """The matrix of an end, `(in, r)` or `(r, out)`; of one axis, from `start` to `stop`."""
+    def _end(
+        self, layer: FactoredKernel, end: int, channels: tuple[int, int] | None = None
+    ) -> Node:
+        """The matrix of an end, `(in, r)` or `(r, out)`; with `channels`, of a part of them."""
         axes = layer.ends()[end]
         lengths = [(layer.spectrum_shape[a], layer.corner[a]) for a in axes]
-        if len(axes) == 1 and stop:
-            parts = [Node(Op.COSINES, (), (*lengths[0], start, stop))]
+        if channels is not None:
+            parts = [Node(Op.COSINES, (), (*lengths[0], *channels))]
         else:
             parts = [_cosines(*one) for one in lengths]
         matrix = functools.reduce(lambda a, b: Node(Op.KRON, (a, b)), parts)
         return matrix if end else Node(Op.TRANSPOSE, (matrix,), (1, 0))
-
-    def _offsets(self, layer: FactoredKernel, width: int) -> list[int]:
-        """Where the channels of a part may begin in what a layer reads."""
-        axes = layer.ends()[0]
-        length = math.prod(layer.spectrum_shape[a] for a in axes)
-        if length == width or len(axes) > 1:
-            return [0]
-        return list(dict.fromkeys([0, length - width, *range(0, length - width, width)]))
-
-    def _behind(self, layer: FactoredKernel, width: int):
-        """Matrices of other layers that may follow: those that read a concatenation of this."""
-        wide = math.prod(layer.spectrum_shape[a] for a in layer.ends()[1])
-        for other in self._factored:
-            axes = other.ends()[0]
-            if (
-                len(axes) == 1
-                and other.spectrum_shape[axes[0]] > wide
-                and other.corner[axes[0]] == width
-            ):
-                for start in self._offsets(other, wide):
-                    yield self._end(other, 0, start, start + wide)
 
     def _reshaped(self, node: Node, shape: tuple[int, ...]) -> Node:
         value = self.value(node)

@@ -1,0 +1,149 @@
+"""What layers are called changes nothing: results are those of the same network, plainly named."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from networks import images
+
+from fr_keras import bake, regularize, tflite
+from fr_keras.rebuild import all_layers, frequency_layers
+
+# Of each network: plain names, and names that look like those that `bake`, Keras, TensorFlow or
+# this package give.
+NAMES = {
+    "like a chain": ("head", "head_core", "head_out"),
+    "like an input stage": ("head", "head_in", "head_core"),
+    "like a part": ("head", "head_in_0", "head_in_1"),
+    "like a second layer": ("head", "head_1", "head_2"),
+    "like a scope": ("model", "layer0", "layer1_1"),
+    "like a range": ("a", "a_range", "a_range_1"),
+}
+
+
+def network(names) -> keras.Model:
+    """A user's own models before and behind concatenations that chains read."""
+    keras.utils.set_random_seed(0)
+    outer, first, second = names
+    inputs = keras.Input((8, 8, 3), name="image")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name=f"{outer}_stem")(inputs)
+    small = layers.AveragePooling2D(2, name="small")(x)
+    inner = [
+        layers.Conv2D(16, 3, padding="same", activation="relu", name=first),
+        layers.Conv2D(12, 1, bias_initializer="random_normal", name=second),
+    ]
+    up = layers.Conv2DTranspose(10, 2, strides=2, name=second)
+    for layer in (*inner, up):
+        layer.its_own = True
+    parts = [
+        keras.Sequential(inner, name=outer)(x),
+        keras.Sequential([up], name=f"{outer}_up")(small),
+        x,
+    ]
+    both = layers.Concatenate(name="both")(parts)
+    x = layers.Conv2D(24, 3, padding="same", name=f"{first}_reader")(both)
+    x = layers.BatchNormalization(name=f"{second}_norm")(x)
+    again = layers.Concatenate(name="again")([x, layers.ReLU(name=f"{outer}_relu")(x)])
+    x = keras.Sequential([layers.Conv2D(9, 1, name=f"{outer}_x_in")], name=f"{outer}_x")(again)
+    return keras.Model(inputs, layers.Dense(5, name=f"{outer}_logits")(x), name=f"{outer}_net")
+
+
+PLAIN = ("encoder", "one", "two")
+
+
+def truncated(names) -> keras.Model:
+    """With chains around the user's own models, which stay plain."""
+    model = regularize(network(names), exclude=lambda layer: hasattr(layer, "its_own"))
+    for layer in frequency_layers(model):
+        layer.truncate(min(12, layer.kept))
+    return model
+
+
+@pytest.fixture(params=NAMES.values(), ids=NAMES)
+def names(request):
+    return request.param
+
+
+@pytest.mark.parametrize("form", ["factored", "auto"])
+def test_baking(names, form):
+    x = images(4, (8, 8, 3))
+    for model in (truncated(names), network(names)):
+        expected = model.predict(x, verbose=0)
+        outputs = bake(model, form).predict(x, verbose=0)
+        np.testing.assert_allclose(outputs, expected, atol=1e-5 * np.abs(expected).max())
+    kinds = [type(one) for one in all_layers(bake(truncated(names), form))]
+    assert kinds == [type(one) for one in all_layers(bake(truncated(PLAIN), form))]
+
+
+def test_conversion(names):
+    x = images(20, (8, 8, 3))
+    one, two = (
+        tflite.convert(truncated(each), quantize="int8", calibration=x) for each in (names, PLAIN)
+    )
+    assert one.recipes == two.recipes
+    np.testing.assert_array_equal(tflite.run(one.content, x), tflite.run(two.content, x))
+
+
+@pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a range"]])
+def test_quantization_aware_training(names):
+    x = images(20, (8, 8, 3))
+    aware, other = (tflite.quantization_aware(network(each), x) for each in (names, PLAIN))
+    assert [w.shape for w in aware.trainable_weights] == [w.shape for w in other.trainable_weights]
+    np.testing.assert_array_equal(aware.predict(x, verbose=0), other.predict(x, verbose=0))
+    files = [
+        tflite.run(tflite.convert(one, quantize="int8", calibration=x).content, x)
+        for one in (aware, other)
+    ]
+    np.testing.assert_array_equal(*files)
+
+
+@pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a second layer"]])
+def test_sensitivity_and_float_layers(names):
+    x = images(20, (8, 8, 3))
+    model, other = network(names), network(PLAIN)
+    found, plainly = (tflite.sensitivity(one, x, verbose=0) for one in (model, other))
+    assert [*found.values()] == [*plainly.values()]
+    worst = [next(iter(each)) for each in (found, plainly)]
+    files = [
+        tflite.convert(one, quantize="int8", calibration=x, float_layers=[name]).content
+        for one, name in zip((model, other), worst, strict=True)
+    ]
+    np.testing.assert_array_equal(*(tflite.run(one, x) for one in files))
+
+
+def test_two_encoders_of_one_function():
+    def encoder(name):
+        inside = [layers.Dense(6, activation="relu", name="fc"), layers.Dense(3, name="out")]
+        return keras.Sequential([keras.Input((8,)), *inside], name=name)
+
+    left, right = keras.Input((8,), name="u"), keras.Input((8,), name="v")
+    both = layers.Concatenate()([encoder("left")(left), encoder("right")(right)])
+    model = keras.Model([left, right], layers.Dense(2, name="fc")(both))
+    x = [images(40, (8,)), images(40, (8,), seed=1)]
+    found = tflite.sensitivity(model, x, verbose=0)
+    assert {*found} == {"left/fc", "left/out", "right/fc", "right/out", "fc"}
+    aware = tflite.quantization_aware(model, x)
+    assert tflite.convert(aware, quantize="int8", calibration=x).agreement.holds
+    with pytest.raises(ValueError, match="left/fc"):
+        tflite.convert(model, quantize="int8", calibration=x, float_layers=["fc2"])
+    file = tflite.convert(model, quantize="int8", calibration=x, float_layers=["right/fc"])
+    kinds = tflite.inspect(file.content).to_dict()["ops"]
+    assert kinds["DEQUANTIZE"] == kinds["QUANTIZE"] == 1
+
+
+def test_every_op_of_a_layer_stays_in_float():
+    """Of a layer that is called often, also the call whose output is the model's; a softmax too."""
+    inputs = keras.Input((8, 8, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    probabilities = layers.Dense(4, activation="softmax", name="probabilities")
+    outputs = [shared(shared(shared(inputs))), probabilities(layers.Flatten()(inputs))]
+    model, x = keras.Model(inputs, outputs), images(20, (8, 8, 3))
+    assert {*tflite.sensitivity(model, x, verbose=0)} == {"shared", "probabilities"}
+    file = tflite.convert(
+        model, quantize="int8", calibration=x, float_layers=["shared", "probabilities"]
+    )
+    exact = tflite.convert(model, calibration=x)
+    for one, two in zip(exact.agreements, file.agreements, strict=True):
+        assert file.agreements[two].largest < 0.01 * exact.agreements[one].range
+    kinds = [op for op in tflite.inspect(file.content).to_dict()["ops"] if "QUANTIZE" not in op]
+    assert {*kinds} == {"CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "RESHAPE"}

@@ -1,0 +1,73 @@
+"""Recurrent layers and others with several outputs or a state: the same bytes, and true errors."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from fr_keras import tflite
+
+
+def of_parts(inputs):
+    """Of a split only some parts are read, and of an unstacking too."""
+    parts = keras.ops.split(layers.Dense(12)(inputs), 3, axis=-1)
+    steps = keras.ops.unstack(parts[2], axis=1)
+    return keras.ops.sigmoid(parts[0])[:, 0] + keras.ops.tanh(steps[1])
+
+
+def recurrent(layer, bidirectional: bool = False):
+    return lambda x: layers.Dense(3)(layers.Bidirectional(layer)(x) if bidirectional else layer(x))
+
+
+NETWORKS = {
+    "GRU": recurrent(layers.GRU(4, unroll=True)),
+    "GRU of version 1": recurrent(layers.GRU(4, unroll=True, reset_after=False)),
+    "LSTM": recurrent(layers.LSTM(4, unroll=True)),
+    "SimpleRNN": recurrent(layers.SimpleRNN(4, unroll=True)),
+    "both ways": recurrent(layers.LSTM(4, unroll=True), bidirectional=True),
+    "parts": of_parts,
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_the_same_model_gives_the_same_bytes(network):
+    inputs = keras.Input((5, 4))
+    model = keras.Model(inputs, network(inputs))
+    x = np.random.default_rng(0).normal(size=(30, 5, 4)).astype("float32")
+    done = [tflite.convert(model, quantize="int8", calibration=x) for _ in range(6)]
+    assert len({one.content for one in done}) == 1
+    assert done[0].agreement.mean <= done[0].agreement.bound * done[0].agreement.range
+
+
+class Counter(layers.Layer):
+    def build(self, _):
+        self.calls = self.add_weight(shape=(), trainable=False, name="calls")
+
+    def call(self, x):
+        self.calls.assign_add(1.0)
+        return x * self.calls
+
+
+STATEFUL = {
+    "lstm": lambda: layers.LSTM(4, stateful=True, unroll=True),
+    "gru": lambda: layers.Bidirectional(layers.GRU(4, stateful=True, unroll=True)),
+    "calls": Counter,
+}
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_a_state_is_named(name):
+    inputs = keras.Input(batch_shape=(1, 5, 4))
+    model = keras.Model(inputs, layers.Dense(3)(STATEFUL[name]()(inputs)))
+    with pytest.raises(ValueError, match=rf"keep nothing from one call .*{name}.*stateful=False"):
+        tflite.convert(model)
+
+
+def test_integers_are_refused_where_tensorflow_cannot_calibrate_them():
+    inputs = keras.Input((5,), dtype="int32", name="tokens")
+    x = layers.Flatten()(layers.Embedding(9, 4)(inputs))
+    model = keras.Model(inputs, layers.Dense(3)(x))
+    rows = np.arange(100).reshape(20, 5) % 9
+    with pytest.raises(ValueError, match=r"tokens.*quantize='int8'"):
+        tflite.convert(model, quantize="int16x8", calibration=rows)
+    assert tflite.convert(model, quantize="int8", calibration=rows).agreement.holds
