@@ -12,7 +12,7 @@ from rich.table import Table
 
 from fr_keras.forms import WHOLE, chooser
 from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
-from fr_keras.rebuild import all_layers, check_graph
+from fr_keras.rebuild import check_graph, named_layers
 
 _BYTES_PER_NUMBER = 4
 # Layers whose multiply-adds are not their kernel weights times positions.
@@ -21,6 +21,12 @@ _NOT_PER_POSITION = (
     keras.layers.EinsumDense,
     keras.layers.MultiHeadAttention,
 )
+# Layers whose kernel is applied once for each position of the input, not of the output.
+_PER_INPUT = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +34,7 @@ class LayerRow:
     """One layer that holds weights.
 
     Attributes:
-        name: Name of the layer.
+        name: Name of the layer; where several have one name, as in nested models, the path to it.
         type: Its class.
         kernel_weights: Size of its kernel; 0 where it has none that FR could hold.
         kept: Kept coefficients of an FR layer, in all its kernels; `None` on a plain layer.
@@ -206,11 +212,15 @@ def summary(model: keras.Model) -> Summary:
     used = collections.defaultdict(list)
     for layer, positions in _uses(model):
         used[id(layer)].append(positions)
-    rows = [_row(layer, used[id(layer)]) for layer in all_layers(model) if layer.weights]
+    rows = [
+        _row(name, layer, used[id(layer)])
+        for name, layer in named_layers(model).items()
+        if layer.weights
+    ]
     return Summary(model.name, tuple(rows))
 
 
-def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
+def _row(name: str, layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
     converted = isinstance(layer, FrequencyTwin)
     parts = layer.parts() if converted else []
     numbers = sum(math.prod(weight.shape) for weight in layer.weights)
@@ -224,7 +234,7 @@ def _row(layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
     multiplies = kernel and not isinstance(layer, _NOT_PER_POSITION)
     known = sum(positions) if multiplies and positions and None not in positions else None
     return LayerRow(
-        name=layer.name,
+        name=name,
         type=type(layer).__name__,
         kernel_weights=kernel,
         kept=sum(part.kept for part in parts) if converted else None,
@@ -254,8 +264,7 @@ def _uses(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, int | None]]
             yield from _uses(layer)
             continue
         inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
-        transposed = "Transpose" in type(inner).__name__
-        tensors = node.input_tensors if transposed else node.outputs
+        tensors = node.input_tensors if isinstance(inner, _PER_INPUT) else node.outputs
         if tensors:
             yield inner, _positions(inner, tensors[0].shape)
 

@@ -7,7 +7,7 @@ import pytest
 from keras import layers as kl
 from networks import small_convnet, truncated_twin
 
-from fr_keras import bake, regularize, summary, zoo
+from fr_keras import bake, layers, register_twin, regularize, summary, zoo
 from fr_keras.rebuild import frequency_layers
 
 
@@ -147,3 +147,28 @@ def test_unbuilt_is_refused():
     with pytest.raises(ValueError, match="unbuilt"):
         summary(keras.Sequential([kl.Dense(3)]))
     assert np.isfinite(summary(small_convnet()).total("bytes"))
+
+
+def test_layers_of_one_name_are_rows_with_their_paths():
+    def block(name):
+        return keras.Sequential([keras.Input((6,)), kl.Dense(4, name="fc")], name=name)
+
+    inputs = keras.Input((6,))
+    both = kl.Concatenate()([block("left")(inputs), block("right")(inputs)])
+    twin = regularize(keras.Model(inputs, kl.Dense(2, name="last")(both)))
+    assert [row.name for row in summary(twin).rows] == ["left/fc", "right/fc", "last"]
+
+
+def test_the_name_of_a_class_changes_no_count():
+    class TransposedConv(kl.Conv2D):
+        pass
+
+    class FRTransposedConv(layers.FRConv2D, TransposedConv):
+        pass
+
+    register_twin(TransposedConv, FRTransposedConv)
+    counts = []
+    for kind in (kl.Conv2D, TransposedConv):
+        model = keras.Sequential([keras.Input((8, 8, 3)), kind(5, 3, strides=2)])
+        counts += [summary(one).total("multiply_adds") for one in (model, regularize(model))]
+    assert set(counts) == {3 * 3 * 3 * 3 * 3 * 5}
