@@ -52,8 +52,9 @@ class FrequencyKernel(FrequencyTwin):
 
     Args:
         *args: The arguments of the plain layer, in its order.
-        axis_weights: Weights of the kernel's axes in the zigzag order, one positive number per
-            axis: a larger weight keeps fewer frequencies along that axis. `None` is 1 each.
+        axis_weights: Weights of the kernel's axes in the zigzag order, one number of at least 0.001
+            per axis, exact to a thousandth: a larger weight keeps fewer frequencies along that
+            axis. `None` is 1 each.
         stored: Corner of the spectrum that is held, one length per axis: less memory, and faster
             where a layer can compute from a corner. The coefficients start with as many as fit
             into it in zigzag order. `None` is the whole spectrum.
