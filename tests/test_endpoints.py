@@ -141,6 +141,6 @@ def test_a_name_that_comes_twice_takes_no_other_name():
 def test_what_does_not_fit_is_named(data):
     structure, names = STRUCTURES["dict of lists"]
     for told in (structure, None):
-        match = r"`x` must be a dict with one entry for each of the inputs \['p', 'q/0', 'q/1'\]"
+        match = r"`x` must .* one entry for each of the inputs \['p', 'q/0', 'q/1'\], or be nested"
         with pytest.raises(ValueError, match=match):
             by_input(data, names, "x", told)

@@ -54,13 +54,14 @@ def by_input(data, names: Sequence[str], argument: str, structure=None) -> list:
         structure = data
     if structure is not None and _fits(structure, data):
         return [functools.reduce(operator.getitem, path, data) for path in _paths(structure)]
+    nested = f"one entry for each of the inputs {list(names)}, or be nested as the model's"
+    if isinstance(data, Mapping):
+        raise ValueError(f"`{argument}` must have {nested}. Received: {sorted(map(str, data))}")
     if not isinstance(data, (list, tuple)) or len(data) != len(names):
-        found = sorted(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
-        counted = isinstance(data, (list, tuple))
+        found = f"{type(data).__name__}" + (f" of {len(data)}" if hasattr(data, "__len__") else "")
         raise ValueError(
-            f"`{argument}` must be a dict with one entry for each of the inputs {list(names)}, a "
-            "list in this order, or nested as the model's inputs are. "
-            f"Received: {found}{f' of {len(data)}' if counted else ''}"
+            f"`{argument}` must be a dict, or a list in this order, with {nested}. "
+            f"Received: {found}"
         )
     return list(data)
 
