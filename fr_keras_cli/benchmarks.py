@@ -105,7 +105,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         for target in targets:
             run.check(target, settings, phone)
         x, y = _test_rows(data, image_size, rows)
-        subjects = [library.subject(file, x, y, rows) for file in files]
+        subjects = library.subjects(files, x, y, rows)
         results = []
         measured = _measured(targets, subjects, settings, phone)
         # Closed, so that a phone is left clean, also on Ctrl-C.
