@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fr_keras_cli.options import (
+    Source,
     failure,
     force_option,
     image_size_option,
@@ -37,6 +38,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 )
 @click.option(
     "--data",
+    type=Source(),
     metavar="NAME|FILE.npz|FOLDER",
     help="Test rows to run, with their classes: a data set as for `train`. [default: random rows]",
 )

@@ -204,7 +204,7 @@ def test_the_command_is_in_the_file(trained, tmp_path):
     arguments = ["convert", str(trained[0]), "m.tflite"]
     subprocess.run([sys.executable, "-m", "fr_keras_cli", *arguments], cwd=tmp_path, check=True)
     stored = fr_keras.tflite.inspect(tmp_path / "m.tflite").metadata["command"]
-    assert stored == shlex.join(["fr-keras", *arguments])
+    assert stored == shlex.join(["fr-keras", "convert", trained[0].name, "m.tflite"])
 
 
 @pytest.mark.parametrize(
