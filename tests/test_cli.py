@@ -265,7 +265,7 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["train", "m.keras", "--model", "vgg"], "--model must be one of"),
         (["compare", "--method", "magic"], "--method must be one of"),
         (["compare", "--keep", "3"], "floors"),
-        (["compare", "--model", "none.keras"], ".keras file that exists"),
+        (["compare", "--model", "none.keras"], ".hdf5 file that exists"),
         (["convert", "none.keras", "m.tflite"], "does not exist"),
         (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
