@@ -9,6 +9,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from fr_keras.tflite.endpoints import by_input
 
+# The name of a flatbuffer that is not from a file.
+_BYTES = "bytes"
+
 
 class Ends:
     """The inputs and outputs of a .tflite file, which is loaded and not run.
@@ -113,7 +116,8 @@ class Runner(Ends):
             self._interpreter.allocate_tensors()
         except RuntimeError as error:
             raise ValueError(
-                f"`file` must have ops that LiteRT can run: {error}. Received: {self._name}"
+                f"{_called(self._name)} must have ops that LiteRT can run: {error}. "
+                f"Received: {self._name}"
             ) from error
 
     def run(self, x) -> np.ndarray | dict[str, np.ndarray]:
@@ -203,7 +207,7 @@ def run(file: str | os.PathLike | bytes, x, threads: int = 1) -> np.ndarray | di
 def read(file: str | os.PathLike | bytes) -> tuple[str, bytes]:
     """Returns a name for messages and the bytes of a file that may be given as bytes already."""
     if isinstance(file, (bytes, bytearray)):
-        return "bytes", bytes(file)
+        return _BYTES, bytes(file)
     return f"'{file}'", Path(file).read_bytes()
 
 
@@ -217,9 +221,14 @@ def interpreter(name: str, content: bytes, threads: int = 1) -> Interpreter:
         return Interpreter(model_content=content, num_threads=threads)
     except (ValueError, RuntimeError) as error:
         raise ValueError(
-            f"`file` must be a .tflite flatbuffer that LiteRT can load: {error}. "
+            f"{_called(name)} must be a .tflite flatbuffer that LiteRT can load: {error}. "
             f"Received: {name}, {len(content)} bytes"
         ) from error
+
+
+def _called(name: str) -> str:
+    """What messages call it: who made bytes of a model gave no file."""
+    return "the content" if name == _BYTES else "`file`"
 
 
 def _row_shape(details: dict, kind: str) -> tuple[int, ...]:
