@@ -214,6 +214,18 @@ def test_a_file_that_fails_costs_its_own_row(file, tmp_path):
     assert again.exit_code == 0, again.output
 
 
+def test_bytes_are_not_called_a_file():
+    """Who converts a model gives no `file`."""
+    flex = function(lambda x: tf.linalg.det(tf.reshape(x, (1, 2, 2))), S((1, 4)), flex=True)
+    for content, message in (
+        (flex, "the content must have ops that LiteRT can run: Select TensorFlow op"),
+        (b"no flatbuffer", "the content must be a .tflite flatbuffer"),
+    ):
+        with pytest.raises(ValueError, match=message) as found:
+            tflite.Runner(content)
+        assert "`file`" not in str(found.value)
+
+
 def test_data_that_fits_one_file_only(file):
     x, y = np.zeros((2, 6, 6, 2)), np.zeros(2)
     found = benchmark.subjects([file("flatten"), file("transposed")], x, y)
