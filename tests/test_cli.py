@@ -204,7 +204,7 @@ def test_the_command_is_in_the_file(trained, tmp_path):
     arguments = ["convert", str(trained[0]), "m.tflite"]
     subprocess.run([sys.executable, "-m", "fr_keras_cli", *arguments], cwd=tmp_path, check=True)
     stored = fr_keras.tflite.inspect(tmp_path / "m.tflite").metadata["command"]
-    assert stored == shlex.join(["fr-keras", *arguments])
+    assert stored == shlex.join(["fr-keras", "convert", trained[0].name, "m.tflite"])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["train", "m.keras", "--model", "vgg"], "--model must be one of"),
         (["compare", "--method", "magic"], "--method must be one of"),
         (["compare", "--keep", "3"], "floors"),
-        (["compare", "--model", "none.keras"], ".keras file that exists"),
+        (["compare", "--model", "none.keras"], ".hdf5 file that exists"),
         (["convert", "none.keras", "m.tflite"], "does not exist"),
         (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
