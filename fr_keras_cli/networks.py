@@ -245,9 +245,9 @@ def _check_fit(model, dataset, source: str) -> None:
 def _check_recipe(network, recipe) -> None:
     """What is wrong with the arguments is said before the training, as wrong usage."""
     from fr_keras import regularize, sharing
-    from fr_keras.rebuild import frequency_layers
+    from fr_keras.rebuild import named_kernels
 
-    twins = frequency_layers(regularize(network))
+    twins = named_kernels(regularize(network))
     try:
         sharing.targets(twins, recipe.keep, recipe.floors, recipe.sharing)
     except ValueError as error:

@@ -104,6 +104,7 @@ def test_convert_takes_the_form(trained, tmp_path):
     assert sizes["auto"] < 0.2 * sizes["dense"]
 
 
+@pytest.mark.filterwarnings("ignore:calibration changed")
 def test_pack_inspect_and_unpack(trained, npz, tmp_path):
     out, back = tmp_path / "m.fr", tmp_path / "back.keras"
     done = call("pack", trained[0], out, "--calibration", npz, "--json")
