@@ -1,4 +1,4 @@
-"""The membrane benchmark in small: an FR U-Net on an easy task, trained and cut, to its int8 file."""
+"""The membrane benchmark in small: an FR U-Net on an easy task, cut, to its int8 file."""
 
 import keras
 import numpy as np
