@@ -1,10 +1,19 @@
 """Networks for tests of "same function": live statistics, logits, inputs in range."""
 
+import os
+
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 from fr_keras import regularize
+
+#: For a parameter of a test: TensorFlow asks the processor for bfloat16, and then oneDNN for the
+#: op; with less allowed there than the processor has, the op fails or ends the process.
+bfloat16 = pytest.mark.skipif(
+    "ONEDNN_MAX_CPU_ISA" in os.environ, reason="ONEDNN_MAX_CPU_ISA may take bfloat16 away"
+)
 
 
 def small_convnet() -> keras.Model:

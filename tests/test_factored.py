@@ -4,7 +4,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
-from networks import halved, images, live, relative_difference, small_convnet, truncated_twin
+from networks import (
+    bfloat16,
+    halved,
+    images,
+    live,
+    relative_difference,
+    small_convnet,
+    truncated_twin,
+)
 
 from fr_keras import bake, layers, regularize, tflite, zoo
 from fr_keras.layers import FactoredKernel
@@ -165,7 +173,7 @@ def test_einsum(equation, output_shape, bias_axes, input_shape):
         check_every_chain(layer, x, kept)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=bfloat16), "float64"])
 def test_chains_under_other_policies(policy):
     layer = layers.FRConv2D(6, 3, dtype=policy, stored=(3, 3, 2, 2), name="layer")
     x = images(2, (6, 6, 4))

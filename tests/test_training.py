@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from networks import colours, relative_difference, small_convnet
+from networks import bfloat16, colours, relative_difference, small_convnet
 
 from fr_keras import TailTruncation, bake, regularize, summary
 from fr_keras.rebuild import frequency_layers
@@ -82,7 +82,9 @@ def test_endless_data_with_steps_per_epoch():
     check_trained(model, history.history)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16)]
+)
 def test_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)
     try:
