@@ -1,17 +1,19 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both make their own .venv.
 PYTHON ?= python3.11
 BIN := .venv/bin
-READY := .venv/ready
+# Each use has an extra of setup.cfg, and a mark that says it is installed.
+READY := .venv/ready-dev
+READY_ALL := .venv/ready-all
 
 .PHONY: demo test test-all android lint wheel clean
 
-demo: $(READY)
+demo: .venv/ready-demo
 	$(BIN)/fr-keras demo --force
 
 test: $(READY) lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
-test-all: $(READY) lint
+test-all: $(READY_ALL) lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 android: $(READY)
@@ -25,13 +27,16 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-wheel: $(READY)
+wheel: $(READY_ALL)
 	$(BIN)/python -m build --wheel
 
-$(READY): constraints.txt setup.cfg pyproject.toml
+.venv/made: constraints.txt setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
-	touch $(READY)
+	touch $@
+
+.venv/ready-%: .venv/made
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$*]"
+	touch $@
 
 clean:
 	rm -rf .venv build dist demo_output *.egg-info .pytest_cache .ruff_cache .hypothesis

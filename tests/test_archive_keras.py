@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 from layer_cases import CASES
-from networks import images, live, relative_difference, small_convnet, truncated_twin
+from networks import bfloat16, images, live, relative_difference, small_convnet, truncated_twin
 
 import fr_archive
 import fr_keras
@@ -138,7 +138,9 @@ def test_a_random_layer_draws_anew(tmp_path):
     assert (keras.ops.convert_to_numpy(loaded(images(2, (6,)), training=True)) == 0).any()
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16)]
+)
 def test_policies_come_back(policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     try:

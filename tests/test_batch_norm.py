@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from networks import relative_difference
+from networks import bfloat16, relative_difference
 
 from fr_keras import bake, layers, regularize
 from fr_keras.rebuild import frequency_layers
@@ -112,7 +112,9 @@ def test_a_large_mean_does_not_drown_the_variance():
     assert relative_difference(step(the_plain_way(model), x)[0], step(model, x)[0]) < 2e-3
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", "float16", pytest.param("bfloat16", marks=bfloat16)]
+)
 def test_half_precision(policy):
     keras.config.set_dtype_policy(policy)
     try:

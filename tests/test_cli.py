@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from test_data import arrays
 
 import fr_keras
+from fr_keras import demo
+from fr_keras.baselines import METHODS
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
@@ -201,9 +203,11 @@ def test_inspect_a_keras_file(trained):
     assert "conv1" in call("inspect", trained[0]).output
 
 
-def test_the_command_is_in_the_file(trained, tmp_path):
+def test_the_command_is_in_the_file(trained, tmp_path, monkeypatch):
     arguments = ["convert", str(trained[0]), "m.tflite"]
-    subprocess.run([sys.executable, "-m", "fr_keras_cli", *arguments], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["fr-keras", *arguments])
+    assert call(*arguments).exit_code == 0
     stored = fr_keras.tflite.inspect(tmp_path / "m.tflite").metadata["command"]
     assert stored == shlex.join(["fr-keras", "convert", trained[0].name, "m.tflite"])
 
@@ -213,18 +217,14 @@ def test_the_command_is_in_the_file(trained, tmp_path):
     [
         ("jinja2", "report"),
         ("matplotlib", "report"),
-        ("sklearn", "digits"),
+        ("sklearn.datasets", "digits"),
         ("tf_keras", "tfmot"),
     ],
 )
-def test_a_missing_extra_is_named_before_the_work(tmp_path, module, extra):
-    code = (
-        f"import sys; sys.modules[{module!r}] = None\n"
-        "from fr_keras_cli import main\n"
-        f"main(['demo', '--out', {str(tmp_path / 'out')!r}])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 1
+def test_a_missing_extra_is_named_before_the_work(tmp_path, monkeypatch, module, extra):
+    monkeypatch.setitem(sys.modules, module, None)
+    done = call("demo", "--out", tmp_path / "out")
+    assert done.exit_code == 1
     assert f"pip install 'fr-keras[{extra}]'" in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -315,37 +315,59 @@ def test_failures_are_exit_code_1_and_leave_nothing(trained, npz, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == set(damaged)
 
 
-@pytest.mark.parametrize("command", ["convert", "train"])
-def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, tmp_path, command):
+def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, tmp_path):
     """A real write that the system stops half-way: the file size limit of the process."""
-    out = tmp_path / {"convert": "m.tflite", "train": "m.keras"}[command]
-    out.write_bytes(b"mine")
-    arguments = {
-        "convert": [str(trained[0]), str(out)],
-        "train": [str(out), "--data", str(npz), *QUICK],
-    }[command]
+    file, model = tmp_path / "m.tflite", tmp_path / "m.keras"
+    commands = [
+        ["convert", str(trained[0]), str(file), "--force"],
+        ["train", str(model), "--data", str(npz), *QUICK, "--force"],
+    ]
+    for out in (file, model):
+        out.write_bytes(b"mine")
+    code = (
+        "from fr_keras_cli import main\n"
+        f"for arguments in {commands}:\n"
+        "    try:\n"
+        "        main(arguments)\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 1\n"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "fr_keras_cli", command, *arguments, "--force"],
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
     )
-    assert done.returncode == 1
+    assert done.returncode == 0, done.stderr
     # The converter writes temporary files of its own before there is a file to write.
-    message = {"convert": "make room in", "train": "cannot be written and is left as it was"}
-    assert message[command] in done.stderr
+    for message in ("make room in", "cannot be written and is left as it was"):
+        assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert out.read_bytes() == b"mine"
-    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "m.tflite": b"mine",
+        "m.keras": b"mine",
+    }
 
 
-def test_demo(npz, tmp_path):
+@pytest.fixture
+def pruning(request, monkeypatch):
+    """Real magnitude pruning, or a plain training in its place, which takes no other process."""
+    if request.param == "replaced":
+        monkeypatch.setattr(METHODS["pruning"], "train", METHODS["plain"].train)
+        monkeypatch.setattr(METHODS["pruning"], "check_installed", lambda: None)
+
+
+@pytest.mark.parametrize(
+    "pruning", ["replaced", pytest.param("real", marks=pytest.mark.slow)], indirect=True
+)
+def test_demo(npz, tmp_path, pruning):
     """The whole demo on a few rows: every file and the report are there and say the same."""
     out = tmp_path / "demo"
     done = call("demo", "--data", npz, *QUICK, "--out", out, "--json")
     assert done.exit_code == 0, done.output
     results = json.loads(done.stdout)
     assert results == json.loads((out / "results.json").read_text())
+    assert f"{results['network']['kept']:,} of" in demo.title(results)
     forms = {form["form"]: form for form in results["forms"]}
     others = {f"{name} {mode}" for name in ("plain", "pruning") for mode in ("float32", "int8")}
     assert set(forms) == others | {f"FR {mode}" for mode in fr_keras.tflite.MODES}
@@ -371,6 +393,3 @@ def test_demo(npz, tmp_path):
     assert call("demo", "--data", npz, *QUICK, "--out", other).exit_code == 2
     assert (other / "fr.keras").read_bytes() == b"mine"
     assert len(list(other.iterdir())) == 1
-    text = call("demo", "--data", npz, *QUICK, "--out", out, "--force")
-    assert text.exit_code == 0
-    assert "FR int16x8" in text.output

@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as kl
-from networks import images, live, relative_difference, small_convnet, truncated_twin
+from networks import colours, images, live, relative_difference, small_convnet, truncated_twin
 
 from fr_keras import TailTruncation, bake, compact, layers, regularize, summary
 from fr_keras.rebuild import frequency_layers
 
-X, Y = images(64), np.arange(64) % 5
+X, Y = colours(64)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
@@ -17,7 +17,8 @@ def stored(model) -> int:
     return sum(int(np.prod(layer.coefficients.shape)) for layer in frequency_layers(model))
 
 
-def compiled(model, optimizer="adam", **kwargs):
+def compiled(model, optimizer=None, **kwargs):
+    optimizer = optimizer or keras.optimizers.Adam(1e-2)
     model.compile(optimizer, LOSS, metrics=["accuracy"], **kwargs)
     return model
 
@@ -31,7 +32,7 @@ def fit(model, epochs, initial_epoch=0, **kwargs):
 def without_dropout():
     model = small_convnet()
     model.get_layer("dropout").rate = 0.0
-    return live(model, images(64))
+    return live(model, X)
 
 
 def test_start_is_the_truncated_twin():
@@ -62,9 +63,9 @@ def test_start_as_a_total_or_a_fraction():
 
 def test_the_schedule_falls_from_the_start():
     model = compiled(regularize(without_dropout(), start=1000))
-    history = fit(model, 4, callbacks=[TailTruncation(200, epochs=3)])
+    history = fit(model, 10, callbacks=[TailTruncation(400, epochs=3)])
     assert history["kept"][0] <= 1000
-    assert history["kept"][-1] == summary(model).kept == 200
+    assert history["kept"][-1] == summary(model).kept == 400
     assert history["loss"][-1] < history["loss"][0]
     assert relative_difference(model(X), bake(model)(X)) < 1e-4
     assert relative_difference(model(X), bake(model, form="factored")(X)) < 1e-4
@@ -76,36 +77,32 @@ def test_what_is_kept_cannot_grow_beyond_the_start():
         fit(model, 1, callbacks=[TailTruncation(3000, epochs=1)])
 
 
+# A larger epsilon than usual: with it the last bits of a gradient near 0 stay the last bits.
 @pytest.mark.parametrize(
     "optimizer",
     [
         {"class_name": "SGD", "config": {"learning_rate": 0.05, "momentum": 0.9}},
-        {"class_name": "Adam", "config": {"learning_rate": 0.01}},
-        {"class_name": "AdamW", "config": {"learning_rate": 0.01, "use_ema": True}},
-        {"class_name": "RMSprop", "config": {"learning_rate": 0.003}},
+        {"class_name": "Adam", "config": {"learning_rate": 0.01, "epsilon": 0.01}},
+        {"class_name": "AdamW", "config": {"weight_decay": 0.1, "epsilon": 0.01, "use_ema": True}},
+        {"class_name": "RMSprop", "config": {"learning_rate": 0.003, "epsilon": 0.01}},
     ],
     ids=lambda optimizer: optimizer["class_name"],
 )
 def test_compact_between_fits_trains_on_as_if_nothing_had_happened(optimizer):
     """Same kept coefficients, same slots, same schedule: the same weights at the end."""
-
-    def trained(compacting):
-        keras.utils.set_random_seed(3)
-        model = regularize(without_dropout())
-        compiled(model, keras.optimizers.deserialize(optimizer))
-        cut = {"keep": 0.1, "epochs": 3, "schedule": "linear"}
-        fit(model, 3, callbacks=[TailTruncation(**cut)])
-        if compacting:
-            model = compact(model)
-        history = fit(model, 6, initial_epoch=3, callbacks=[TailTruncation(**cut)])
-        return model, history
-
-    (whole, long), (small, short) = trained(False), trained(True)
+    whole = compiled(regularize(without_dropout()), keras.optimizers.deserialize(optimizer))
+    cut = {"keep": 0.1, "epochs": 3, "schedule": "linear"}
+    fit(whole, 3, callbacks=[TailTruncation(**cut)])
+    small = compact(whole)
     assert stored(small) < 0.6 * stored(whole)
     assert small.optimizer.iterations == whole.optimizer.iterations
-    np.testing.assert_allclose(short["loss"], long["loss"], rtol=2e-3)
+    long, short = (
+        fit(model, 5, initial_epoch=3, callbacks=[TailTruncation(**cut)])
+        for model in (whole, small)
+    )
+    np.testing.assert_allclose(short["loss"], long["loss"], rtol=1e-4)
     assert short["kept"] == long["kept"]
-    assert relative_difference(whole(X), small(X)) < 2e-2
+    assert relative_difference(whole(X), small(X)) < 1e-3
     for a, b in zip(frequency_layers(whole), frequency_layers(small), strict=True):
         assert a.truncation == b.truncation
 
@@ -162,13 +159,13 @@ def test_compact_opens_nested_models_and_copies_layers_of_several_kernels():
 
 def test_jit_and_mixed_precision_train_on_corners():
     model = compiled(regularize(without_dropout(), start=600), jit_compile=True)
-    history = fit(model, 3, callbacks=[TailTruncation(200, epochs=2)])
+    history = fit(model, 10, callbacks=[TailTruncation(400, epochs=2)])
     assert history["loss"][-1] < history["loss"][0]
     keras.config.set_dtype_policy("mixed_float16")
     try:
         model = compiled(regularize(without_dropout(), start=600))
-        history = fit(model, 3, callbacks=[TailTruncation(200, epochs=2)])
-        fit(compact(model), 4, initial_epoch=3, callbacks=[TailTruncation(200, epochs=2)])
+        history = fit(model, 10, callbacks=[TailTruncation(400, epochs=2)])
+        fit(compact(model), 11, initial_epoch=10, callbacks=[TailTruncation(400, epochs=2)])
     finally:
         keras.config.set_dtype_policy("float32")
     assert history["loss"][-1] < history["loss"][0]

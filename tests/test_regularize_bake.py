@@ -296,30 +296,26 @@ def test_a_layer_that_cannot_hold_coefficients_is_named(arguments):
     assert [layer.name for layer in frequency_layers(twin)] == ["last"]
 
 
-def test_a_baked_model_loads_without_fr_keras(plain, tmp_path):
-    model = truncated_twin(plain, 0.3)
-    bake(model).save(tmp_path / "baked.keras")
+def test_baked_models_load_without_fr_keras_and_the_twin_with_its_import(plain, tmp_path):
+    model = truncated_twin(plain, 0.05)
     x = images(8)
     np.save(tmp_path / "x.npy", x)
+    model.save(tmp_path / "fr.keras")
+    for form in ("dense", "factored"):
+        bake(model, form=form).save(tmp_path / f"{form}.keras")
     code = (
         "import sys, keras, numpy as np\n"
-        "y = keras.models.load_model('baked.keras').predict(np.load('x.npy'), verbose=0)\n"
-        "assert not any(name.startswith('fr_keras') for name in sys.modules)\n"
-        "np.save('y.npy', y)\n"
+        "x = np.load('x.npy')\n"
+        "for name in ('dense', 'factored', 'fr'):\n"
+        "    if name == 'fr':\n"
+        "        assert not any(name.startswith('fr_keras') for name in sys.modules)\n"
+        "        import fr_keras\n"
+        "    np.save(name, keras.models.load_model(f'{name}.keras').predict(x, verbose=0))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
-    y = np.load(tmp_path / "y.npy")
-    assert relative_difference(model.predict(x, verbose=0), y) < 1e-4
-
-
-def test_loading_needs_nothing_but_the_import(plain, tmp_path):
-    truncated_twin(plain, 0.3).save(tmp_path / "fr.keras")
-    code = (
-        "import fr_keras, keras\n"
-        "model = keras.models.load_model('fr.keras')\n"
-        "assert model.get_layer('conv').kept < 216\n"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+    for name in ("dense", "factored", "fr"):
+        y = np.load(tmp_path / f"{name}.npy")
+        assert relative_difference(model.predict(x, verbose=0), y) < 1e-4
 
 
 def test_another_backend_is_a_clear_error():

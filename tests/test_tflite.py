@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 from keras import layers as kl
-from networks import images, live, relative_difference, small_convnet, truncated_twin
+from networks import bfloat16, images, live, relative_difference, small_convnet, truncated_twin
 
 from fr_keras import bake, regularize, tflite, zoo
 from fr_keras.tflite import metadata
@@ -244,7 +244,9 @@ def test_files_are_not_overwritten(model, tmp_path):
         tflite.convert(model, tmp_path / "nowhere" / "m.tflite")
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16), "float16"]
+)
 def test_models_of_every_policy_convert(policy):
     keras.config.set_dtype_policy(policy)
     try:

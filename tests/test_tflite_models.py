@@ -12,8 +12,8 @@ from fr_keras import data, tflite
 
 MODELS = Path(__file__).parents[1] / "tflite_models"
 ENTRIES = json.loads((MODELS / "models.json").read_text())
-# Kernels differ in their last bits between CPUs; a row at the edge may turn.
-_SLACK = 0.005
+# Kernels differ in their last bits between CPUs; rows at the edge may turn: so many at least.
+_SLACK, _ROWS = 0.005, 3
 
 
 def test_the_list_is_whole():
@@ -43,9 +43,10 @@ def test_the_files_score_what_they_claim(name, request):
     if name != "digits":
         source = str(request.getfixturevalue("real_data") / f"{name}.npz")
     test = data.load(source).test
+    slack = max(_SLACK, _ROWS / len(test.y))
     for entry in entries:
         outputs = tflite.run(MODELS / entry["file"], test.x)
-        assert np.mean(outputs.argmax(-1) == test.y) == pytest.approx(entry["accuracy"], abs=_SLACK)
+        assert np.mean(outputs.argmax(-1) == test.y) == pytest.approx(entry["accuracy"], abs=slack)
 
 
 def test_publishing_copies_and_lists(tmp_path):

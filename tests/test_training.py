@@ -10,24 +10,25 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from networks import images, relative_difference, small_convnet
+from networks import bfloat16, colours, relative_difference, small_convnet
 
 from fr_keras import TailTruncation, bake, regularize, summary
 from fr_keras.rebuild import frequency_layers
 
-X, Y = images(64), np.arange(64) % 5
+X, Y = colours(64)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 HERE = Path(__file__).parent
 
 
-def compiled(optimizer="adam", **kwargs):
+def compiled(optimizer=None, **kwargs):
     model = regularize(small_convnet())
+    optimizer = optimizer or keras.optimizers.Adam(1e-2)
     model.compile(optimizer, LOSS, metrics=["accuracy"], **kwargs)
     return model
 
 
 def check_trained(model, history):
-    """It learned, the cut arrived, and the baked model is the same function."""
+    """It learned what is easy, the cut arrived, and the baked model is the same function."""
     assert history["loss"][-1] < history["loss"][0]
     assert history["kept"][-1] == summary(model).kept == round(0.2 * 4256)
     expected = model.predict(X, verbose=0)
@@ -43,7 +44,7 @@ def cut():
     [
         {"jit_compile": True},
         {"optimizer": keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2)},
-        {"optimizer": keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True)},
+        {"optimizer": keras.optimizers.SGD(0.02, momentum=0.9, nesterov=True)},
         {"optimizer": keras.optimizers.AdamW(1e-2, weight_decay=1e-3, use_ema=True)},
         {"optimizer": keras.optimizers.Adam(1e-2, clipnorm=1.0)},
         {"steps_per_execution": 2},
@@ -52,13 +53,8 @@ def cut():
     ids=lambda setup: "-".join(setup),
 )
 def test_compile_options(setup):
-    if not isinstance(setup.get("optimizer", ""), str):  # an optimizer serves one model
-        setup = {
-            **setup,
-            "optimizer": type(setup["optimizer"]).from_config(setup["optimizer"].get_config()),
-        }
     model = compiled(**setup)
-    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()])
+    history = model.fit(X, Y, epochs=10, batch_size=16, verbose=0, callbacks=[cut()])
     check_trained(model, history.history)
 
 
@@ -73,7 +69,7 @@ def test_compile_options(setup):
 )
 def test_fit_options(fit):
     model = compiled()
-    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()], **fit)
+    history = model.fit(X, Y, epochs=10, batch_size=16, verbose=0, callbacks=[cut()], **fit)
     check_trained(model, history.history)
 
 
@@ -81,19 +77,21 @@ def test_endless_data_with_steps_per_epoch():
     model = compiled()
     endless = tf.data.Dataset.from_tensor_slices((X, Y)).repeat().batch(16)
     history = model.fit(
-        endless, steps_per_epoch=3, epochs=5, verbose=0, shuffle=False, callbacks=[cut()]
+        endless, steps_per_epoch=3, epochs=10, verbose=0, shuffle=False, callbacks=[cut()]
     )
     check_trained(model, history.history)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16)]
+)
 def test_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)
     try:
         model = compiled()
     finally:
         keras.config.set_dtype_policy("float32")
-    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()]).history
+    history = model.fit(X, Y, epochs=10, batch_size=16, verbose=0, callbacks=[cut()]).history
     assert history["loss"][-1] < history["loss"][0]
     assert history["kept"][-1] == summary(model).kept == round(0.2 * 4256)
 
@@ -126,7 +124,8 @@ def test_mirrored_strategy(tmp_path):
         "from test_training import X, Y, check_trained, compiled, cut\n"
         "with tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1']).scope():\n"
         "    model = compiled()\n"
-        "history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[cut()]).history\n"
+        "fit = model.fit(X, Y, epochs=10, batch_size=16, verbose=0, callbacks=[cut()])\n"
+        "history = fit.history\n"
         "assert history['loss'][-1] < history['loss'][0]\n"
         "assert history['kept'][-1] == round(0.2 * 4256)\n"
         "for layer in frequency_layers(model):\n"
@@ -171,7 +170,7 @@ def check_resumed(tmp_path, steps):
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
-    check_resumed(tmp_path, [6, 7])
+    check_resumed(tmp_path, [6])
 
 
 @pytest.mark.slow

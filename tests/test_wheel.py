@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_a_built_wheel_works_outside_the_checkout(tmp_path):
     def run(*command, **kwargs):
         return subprocess.run(command, check=True, capture_output=True, text=True, **kwargs)
