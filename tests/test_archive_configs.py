@@ -11,7 +11,7 @@ from keras import layers
 import fr_archive
 import fr_keras
 from fr_archive import Archive, ArchiveError, Config, Quantized, Reference
-from fr_keras.archive import description, limits, unbuilt
+from fr_keras.archive import building, description, limits, unbuilt
 from fr_keras.archive.load import loaded
 
 INPUT = ["InputLayer", {"batch_shape": [None, 8], "name": "x"}]
@@ -99,8 +99,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_configs_are_refused_before_anything_is_built(name, monkeypatch):
-    monkeypatch.setattr(description, "build", nothing_is_built)
-    monkeypatch.setattr(unbuilt, "build", nothing_is_built)
+    monkeypatch.setattr(building.Builder, "model", nothing_is_built)
     monkeypatch.setattr(keras.saving, "deserialize_keras_object", nothing_is_built)
     modules = set(sys.modules)
     with pytest.raises(ArchiveError):
@@ -277,5 +276,5 @@ def test_every_layer_of_the_list_can_be_described():
         keras.Sequential([keras.Input((8,)), layers.Dense(4, name="d", activation="relu")])
     )
     assert data["layers"][1] == ["Dense", {"name": "d", "units": 4, "activation": "relu"}]
-    model = description.build(data)
+    model = building.build(data)
     assert np.shape(model.layers[0].kernel) == (8, 4)
