@@ -20,7 +20,7 @@ _PLAIN = """
     ContrastLimitedAdaptiveHistogramEqualization Conv1D Conv1DTranspose Conv2D Conv2DTranspose
     Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D Dense
     DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU EinsumDense Embedding
-    Equalization Flatten GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D
+    Flatten GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D
     GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D
     GlobalMaxPooling3D GroupNormalization GroupQueryAttention HashedCrossing Hashing Identity
     InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking MaxNumBoundingBoxes MaxPooling1D
@@ -114,8 +114,6 @@ def to_data(key: str, value: object) -> object:
     if isinstance(value, dict) and set(value) >= {"class_name", "config"}:
         if key == "dtype":
             value = value["config"].get("name")
-        elif key == "seed":  # a generator that draws on: no state of it is kept
-            value = None
         else:
             value = [value["class_name"], value["config"]]
     value = _plain(value)
