@@ -377,7 +377,7 @@ def wrapped(kind: str):
             layers.Conv1D(3, 2, kernel_regularizer="l2"), power_iterations=2, name="norm"
         )(x),
         "dicts of lists": lambda x: structured()(
-            {"a": [x, layers.ReLU()(x)], "b": layers.Flatten()(x)}
+            {"a": [x, layers.Activation("tanh")(x)], "b": layers.Flatten()(x)}
         )["c"][1],
     }[kind]
 
