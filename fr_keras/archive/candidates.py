@@ -57,6 +57,7 @@ class Network:
         self._values = [weight.values() for weight in weights(model)]
         self.model = loaded(start)
         self._parts = named_kernels(self.model)
+        self._tensors: dict[str, Quantized] = {}  # what these hold now
         self._weights = weights(self.model)
         self.calibration = None
         if calibration is not None and normalizes(model):
@@ -95,8 +96,13 @@ class Network:
         return self.model
 
     def _set_coefficients(self, tensors: Iterable[Quantized]) -> None:
-        parts = self._parts.values()
-        for part, series, tensor in zip(parts, self._series, tensors, strict=True):
+        """Changes the layers that hold others."""
+        for (name, part), series, tensor in zip(
+            self._parts.items(), self._series, tensors, strict=True
+        ):
+            if self._tensors.get(name) == tensor:
+                continue
             values = np.zeros_like(series)  # what was cut is 0: the corner stays
             values[: len(tensor.values)] = tensor.reals()
             keep_series(part, values)
+            self._tensors[name] = tensor

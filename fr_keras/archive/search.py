@@ -145,17 +145,19 @@ def _confirmed(stages: list[list[_Found]], confirm: Measure, goal):
     best, trials = None, []
     for stage in stages:
         for one in reversed(stage):
-            model = loaded(one.network.archive(one.levels))
-            trial = dataclasses.replace(one.trial, accuracy=confirm(model))
+            archive = one.network.archive(one.levels)
+            accuracy = confirm(one.network.become(archive))
+            trial = dataclasses.replace(one.trial, accuracy=accuracy)
             trials.append(trial)
             rank = goal.rank(trial)
             if rank is not None:
                 if best is None or rank > best[0]:
-                    best = (rank, one, model, trial.accuracy)
+                    best = (rank, one, archive, accuracy)
                 break
     if best is None:
         raise ValueError(goal.impossible(trials, " on the rows that confirm"))
-    return best[1:]
+    _, one, archive, accuracy = best
+    return one, loaded(archive), accuracy
 
 
 def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
