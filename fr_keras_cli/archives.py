@@ -17,7 +17,7 @@ from fr_keras_cli.options import (
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
-# Of the data that calibrate so many rows are used, from everywhere: folders are sorted by class.
+# Of the data that calibrate, so many rows at the most.
 _CALIBRATION_ROWS = 2048
 _FINE_TUNING_RATE = 5e-3  # as `train`
 
@@ -88,7 +88,7 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         check_target(output, overwrite=force)
         source = calibration or data
         rows = source and load(source, image_size)
-        calibration = rows and _evenly(rows.train.x)
+        calibration = rows and _sample(rows.train.x)
         network, chosen, report = load_model(model), {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
@@ -98,7 +98,7 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
             chosen["skeleton"] = {
                 "labels": rows.labels,
                 "normalization": rows.normalization,
-                "calibration": calibration,
+                "calibration": rows.train.x,
             }
         packing = save_archive(network, output, **chosen, overwrite=force)
         if as_json:
@@ -108,11 +108,6 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         if report:
             text = "validation accuracy {reference_accuracy:.2%} before, {accuracy:.2%} after"
             click.echo(text.format(**report["search"]))
-
-
-def _evenly(x):
-    """Some of the rows, of every part of them."""
-    return x[:: max(1, -(-len(x) // _CALIBRATION_ROWS))]
 
 
 def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:
@@ -136,6 +131,11 @@ def _searches(data: str | None, options: dict) -> bool:
             "--data, --search-kept and --fine-tune need --max-drop or --max-bytes"
         )
     return bool(goals)
+
+
+def _sample(rows):
+    """Rows from everywhere: folders are sorted by class."""
+    return rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
 
 
 def _search(model, dataset, calibration, options: dict) -> tuple:

@@ -4,7 +4,7 @@ Not one model is built for a trial: one copy takes on what any of the archives w
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -57,16 +57,17 @@ class Network:
         self._values = [weight.values() for weight in weights(model)]
         self.model = loaded(start)
         self._parts = named_kernels(self.model)
-        self._tensors: dict[str, Quantized] = {}  # what these hold now
         self._weights = weights(self.model)
         self.calibration = None
         if calibration is not None and normalizes(model):
-            whole = isinstance(calibration, (np.ndarray, Mapping))
-            self.calibration = calibration if whole else list(calibration)
+            whole = isinstance(calibration, np.ndarray)
+            self.calibration = [calibration] if whole else list(calibration)
         kinds = ("step", "kept") if search_kept else ("step",)
         self.places: list[Place] = [(kind, name) for kind in kinds for name in self._parts]
         self.places += [("error", weight.layer_name) for weight in self._weights]
         self.places = list(dict.fromkeys(self.places))
+        # What the parts hold now.
+        self._tensors: dict[str, Quantized] = {}
 
     def numbers(self, kind: str, levels: Levels) -> dict[str, float]:
         """The steps or the errors of the layers, by their names in `rebuild.named_layers`."""
