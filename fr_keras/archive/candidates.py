@@ -50,8 +50,9 @@ class Network:
     """One copy of a model that takes on what any archive of it would load to."""
 
     def __init__(self, model: keras.Model, calibration: Iterable | None, search_kept: bool):
-        model, _ = prepared(model)
-        start, _ = packed(model, STEP, ERROR, None)
+        given = prepared(model)
+        model = given.model
+        start, _ = packed(given, STEP, ERROR, None)
         self._architecture = start.architecture
         self._series = [kept_series(part) for part in frequency_layers(model)]
         self._values = [weight.values() for weight in weights(model)]

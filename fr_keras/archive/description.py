@@ -18,6 +18,7 @@ A call of an input layer takes no arguments. What does nothing at inference is n
 
 import inspect
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -42,10 +43,22 @@ def describe(model: keras.Model) -> dict:
         return _Describer().model(model)
 
 
-def at_inference(model: keras.Model) -> tuple[keras.Model, list[str]]:
-    """Returns a model without what does nothing at inference, and the names of that.
+class Prepared(NamedTuple):
+    """What an archive holds of a model.
 
-    It is the model itself if there is nothing of the kind, else a copy.
+    Attributes:
+        model: The model without what does nothing at inference: itself, or a copy.
+        description: It as plain data.
+        left_out: The names of what does nothing at inference.
+    """
+
+    model: keras.Model
+    description: dict
+    left_out: list[str]
+
+
+def at_inference(model: keras.Model) -> Prepared:
+    """Returns a model without what does nothing at inference.
 
     Raises:
         ArchiveError: If it holds anything that is not in `known`.
@@ -54,7 +67,7 @@ def at_inference(model: keras.Model) -> tuple[keras.Model, list[str]]:
         describer = _Describer()
         description = describer.model(model)
         if not describer.left_out:
-            return model, []
+            return Prepared(model, description, [])
         originals = (one for one in describer.layers if _is_made(one))
         builder = Builder(lambda *_: _copy(next(originals)))
         copy = builder.model(description)
@@ -64,7 +77,8 @@ def at_inference(model: keras.Model) -> tuple[keras.Model, list[str]]:
             layer.set_weights(before[id(layer)].get_weights())
             if hasattr(layer, "finalize_state"):
                 layer.finalize_state()
-    return copy, list(dict.fromkeys(describer.left_out))
+    # Without what was left out, Keras may have the layers in another order.
+    return Prepared(copy, describe(copy), list(dict.fromkeys(describer.left_out)))
 
 
 def layer_data(layer: keras.layers.Layer) -> list:

@@ -14,7 +14,7 @@ from fr_archive.archive import source
 from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import limits, reference
 from fr_keras.archive.agreement import Sample, measured
-from fr_keras.archive.description import at_inference, describe
+from fr_keras.archive.description import Prepared, at_inference
 from fr_keras.archive.load import loaded
 from fr_keras.archive.normalization import move_biases, scales
 from fr_keras.archive.precision import ERROR, STEP, Precision, by_layer
@@ -120,9 +120,9 @@ def save_archive(
     """
     check_target(path, overwrite)
     _check_skeleton(skeleton, calibration)
-    inferring, left_out = prepared(model)
+    given = prepared(model)
     sample = None if calibration is None else Sample(calibration, model)
-    archive, residuals = packed(inferring, step, error, sample)
+    archive, residuals = packed(given, step, error, sample)
     # That it loads is proven before anything is written.
     found = loaded(fr_archive.decode(fr_archive.encode(archive)))
     agreements = {} if sample is None else measured(model, found, sample)
@@ -131,7 +131,7 @@ def save_archive(
         archive = dataclasses.replace(archive, skeleton=_skeleton(archive, found, arguments))
     data = fr_archive.encode(archive)
     report = packing(data, archive, found, weights(found), residuals)
-    report = dataclasses.replace(report, left_out=tuple(left_out), agreements=agreements)
+    report = dataclasses.replace(report, left_out=tuple(given.left_out), agreements=agreements)
     write_bytes(path, data, overwrite)
     return report
 
@@ -158,8 +158,8 @@ def _skeleton(archive: Archive, model: keras.Model, arguments: dict) -> bytes:
     return skeletons.write(done.content, sites, gaps, source(archive))
 
 
-def prepared(model: keras.Model) -> tuple[keras.Model, list[str]]:
-    """Returns a model without what does nothing at inference, and the names of that.
+def prepared(model: keras.Model) -> Prepared:
+    """Returns what an archive holds of a model.
 
     Raises:
         ValueError: If an archive cannot hold the model.
@@ -172,24 +172,23 @@ def prepared(model: keras.Model) -> tuple[keras.Model, list[str]]:
             f"`model` must have a layer in the DCT domain: use `regularize`. Received: "
             f"'{model.name}' with none"
         )
-    inferring, left_out = at_inference(model)
-    weights(inferring)
-    description = describe(inferring)
-    limits.check(description)
-    unbuilt(description).check_held([part.kept for part in frequency_layers(inferring)])
-    return inferring, left_out
+    given = at_inference(model)
+    weights(given.model)
+    limits.check(given.description)
+    shapes = unbuilt(given.description)
+    shapes.check_held([part.kept for part in frequency_layers(given.model)])
+    return given
 
 
 def packed(
-    model: keras.Model, step: Precision, error: Precision, calibration: Iterable | None
+    given: Prepared, step: Precision, error: Precision, calibration: Iterable | None
 ) -> tuple[Archive, dict[str, float]]:
     """Returns the archive of a model that is prepared, and the error of each weight by its name."""
+    model, description, _ = given
     parts = named_kernels(model)
     steps = by_layer("step", step, parts, STEP)
-    errors = by_layer(
-        "error", error, dict.fromkeys(one.layer_name for one in weights(model)), ERROR
-    )
-    description = describe(model)
+    names = dict.fromkeys(one.layer_name for one in weights(model))
+    errors = by_layer("error", error, names, ERROR)
     tensors = [quantize_tensor(kept_series(part), steps[name]) for name, part in parts.items()]
     if calibration is not None:
         model = _calibrated(model, tensors, calibration)
