@@ -33,6 +33,8 @@ from fr_keras.vectors import weights
 
 DIGITS_EPOCHS, MNIST_EPOCHS, UNET_STEPS = 20, 10, 300
 CALIBRATION_ROWS = 2000
+# Coarse steps, which lose little here.
+STEP, ERROR = 0.005, 0.01
 FORMATS = {
     "gzip": lambda content: gzip.compress(content, 9, mtime=0),
     "xz": lambda content: lzma.compress(content, preset=9 | lzma.PRESET_EXTREME),
@@ -104,7 +106,7 @@ def sizes(model: keras.Model, folder: Path, calibration) -> tuple[dict[str, int]
     found["sparse, npz"] = len(npz(sparse(model)))
     found["sparse, xz"] = len(FORMATS["xz"](b"".join(one.tobytes() for one in sparse(model))))
     file = folder / "model.fr"
-    packing = save_archive(model, file, calibration=calibration, overwrite=True)
+    packing = save_archive(model, file, STEP, ERROR, calibration=calibration, overwrite=True)
     for name, pack in FORMATS.items():
         found[f"integers, {name}"] = len(pack(integers(file)))
     found["archive"] = packing.bytes

@@ -66,7 +66,9 @@ def pack(paths: dict[str, Path]) -> None:
     for name, model in (("lenet5", lenet), ("unet", network())):
         shape = (8, *model.inputs[0].shape[1:])
         rows = np.random.default_rng(1).random(shape, np.float32)
-        save_archive(model, paths[name], calibration=rows, skeleton={"calibration": rows})
+        save_archive(
+            model, paths[name], 0.005, 0.01, calibration=rows, skeleton={"calibration": rows}
+        )
 
 
 def run(command: list[str], path: Path, runs: int) -> tuple[list[float], float]:

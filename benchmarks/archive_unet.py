@@ -30,6 +30,8 @@ KEPT = 33
 LEARNING_RATE = 1e-2
 CALIBRATION_TILES = 48
 UNPACKINGS = 5
+# Coarse steps, which lose little here.
+STEP, ERROR = 0.005, 0.01
 
 
 def network() -> keras.Model:
@@ -68,7 +70,7 @@ def score(model: keras.Model, path: str) -> float:
 def packed(model: keras.Model, path: str, file: Path) -> dict:
     """The archive: bytes by section, and the Dice of what it loads to."""
     begin = time.perf_counter()
-    packing = save_archive(model, file, calibration=calibration(path))
+    packing = save_archive(model, file, STEP, ERROR, calibration=calibration(path))
     seconds = time.perf_counter() - begin
     begin = time.perf_counter()
     loaded = load_archive(file)
@@ -85,7 +87,7 @@ def packed(model: keras.Model, path: str, file: Path) -> dict:
 
 def _again(loaded: keras.Model, file: Path) -> bytes:
     again = file.with_name("again.fr")
-    save_archive(loaded, again)
+    save_archive(loaded, again, STEP, ERROR)
     return again.read_bytes()
 
 
@@ -93,7 +95,12 @@ def with_skeleton(model: keras.Model, path: str, file: Path) -> dict:
     """The archive that makes its int8 file by itself, and whether that is the file of `convert`."""
     representative = np.concatenate(calibration(path))
     packing = save_archive(
-        model, file, calibration=calibration(path), skeleton={"calibration": representative}
+        model,
+        file,
+        STEP,
+        ERROR,
+        calibration=calibration(path),
+        skeleton={"calibration": representative},
     )
     unpacked = file.with_suffix(".tflite")
     command = [sys.executable, "-m", "fr_keras_cli", "unpack", str(file), str(unpacked), "--force"]

@@ -6,6 +6,7 @@ A mantissa has 16 bits and a quantized number at most 31, so their product is ex
 is rounded once, to float32.
 """
 
+import bisect
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,10 +44,11 @@ def nearest(step: float) -> int:
         raise ArchiveError(
             f"`step` must lie between {value(LOWEST)} and {value(HIGHEST)}. Received: step={step}"
         )
-    index = LOWEST
-    while index < HIGHEST and step * step > value(index) * value(index + 1):
-        index += 1
-    return index
+    return LOWEST + bisect.bisect_left(_BETWEEN, step * step)
+
+
+# The squares of what lies in the middle of two steps.
+_BETWEEN = [value(index) * value(index + 1) for index in range(LOWEST, HIGHEST)]
 
 
 @dataclass(frozen=True)

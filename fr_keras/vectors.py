@@ -7,15 +7,17 @@ one another, for the archive codes their lengths and steps as differences.
 Not kept: the state of random generators, and counters that only training reads.
 """
 
+import collections
 import dataclasses
 import math
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
 
 from fr_archive import ArchiveError
 from fr_keras.layers import FrequencyTwin
-from fr_keras.rebuild import all_layers
+from fr_keras.rebuild import named_layers
 
 LONGEST = 1 << 12
 BLOCK = 1 << 10
@@ -28,17 +30,17 @@ class Weight:
     """One weight of a layer.
 
     Attributes:
-        layer: The layer, as `all_layers` gives it.
+        layer: The layer, as `named_layers` gives it.
         variable: The weight.
+        layer_name: The name of the layer in `named_layers`.
+        name: That and the name of the weight, for people, with a number where a layer has several
+            of that name.
     """
 
     layer: keras.layers.Layer
     variable: keras.Variable
-
-    @property
-    def name(self) -> str:
-        """The layer and the weight, for people."""
-        return f"{self.layer.name}/{self.variable.name}"
+    layer_name: str
+    name: str
 
     @property
     def size(self) -> int:
@@ -48,10 +50,7 @@ class Weight:
     @property
     def lengths(self) -> list[int]:
         """The lengths of its vectors."""
-        if len(self.variable.shape) <= 1 and self.size <= LONGEST:
-            return [self.size] if self.size else []
-        whole, rest = divmod(self.size, BLOCK)
-        return [BLOCK] * whole + ([rest] if rest else [])
+        return lengths(tuple(self.variable.shape))
 
     def is_statistic(self, name: str) -> bool:
         """Whether it is the moving mean or variance of a batch normalization."""
@@ -71,21 +70,53 @@ class Weight:
         return np.split(values, np.cumsum(self.lengths)[:-1]) if self.size else []
 
 
+def lengths(shape: tuple[int, ...]) -> list[int]:
+    """Returns the lengths of the vectors of a weight of that shape."""
+    size = math.prod(shape)
+    if len(shape) <= 1 and size <= LONGEST:
+        return [size] if size else []
+    whole, rest = divmod(size, BLOCK)
+    return [BLOCK] * whole + ([rest] if rest else [])
+
+
 def weights(model: keras.Model) -> list[Weight]:
     """Returns the weights that an archive holds as vectors, in its order.
 
     Raises:
         ArchiveError: If there is a weight of whole numbers that is no counter.
     """
-    found = [Weight(layer, one) for layer in all_layers(model) for one in _beside_spectra(layer)]
+    found = [one for named in named_layers(model).items() for one in _of_layer(*named)]
     names = [*_FIRST, *sorted({one.variable.name for one in found} - {*_FIRST})]
     return sorted(found, key=lambda one: names.index(one.variable.name))
 
 
+def _of_layer(layer_name: str, layer: keras.layers.Layer) -> Iterator[Weight]:
+    times = collections.Counter()
+    for variable in _beside_spectra(layer):
+        times[variable.name] += 1
+        number = f" {times[variable.name]}" if times[variable.name] > 1 else ""
+        yield Weight(layer, variable, layer_name, f"{layer_name}/{variable.name}{number}")
+
+
 def _beside_spectra(layer: keras.layers.Layer) -> list[keras.Variable]:
     parts = layer.parts() if isinstance(layer, FrequencyTwin) else []
-    spectra = {id(one) for part in parts for one in (part.coefficients, part._truncation)}
-    found = [one for one in layer.weights if id(one) not in spectra]
+    return real_weights(layer, [(part.coefficients, part._truncation) for part in parts])
+
+
+def real_weights(
+    layer: keras.layers.Layer, but: Iterable[Iterable[keras.Variable]] = ()
+) -> list[keras.Variable]:
+    """Returns the weights of a layer that are real numbers.
+
+    Args:
+        layer: The layer.
+        but: Others than these.
+
+    Raises:
+        ArchiveError: If there is a weight of whole numbers that is no counter.
+    """
+    others = {id(one) for part in but for one in part}
+    found = [one for one in layer.weights if id(one) not in others]
     for one in found:
         if "float" not in one.dtype and one.name not in _COUNTERS:
             raise ArchiveError(

@@ -25,12 +25,23 @@ _FINE_TUNING_RATE = 5e-3  # as `train`
 @click.command()
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--step", type=_above_zero, help="Steps of a kernel, relative to its norm.")
-@click.option("--error", type=_above_zero, help="Error of other weights, relative to their scale.")
+@click.option(
+    "--step",
+    type=_above_zero,
+    help="Steps of a kernel, relative to its norm. The default, 0.0003, keeps the function; 0.005 "
+    "makes a smaller file.",
+)
+@click.option(
+    "--error",
+    type=_above_zero,
+    help="Error of other weights, relative to their scale. The default is 0.0005; 0.01 makes a "
+    "smaller file.",
+)
 @click.option(
     "--calibration",
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data to set the statistics of batch normalizations anew: a data set as for `train`.",
+    help="Data to set the statistics of batch normalizations anew, and to measure what the file "
+    "did to the outputs: a data set as for `train`.",
 )
 @click.option(
     "--data",

@@ -11,7 +11,7 @@ from keras import layers
 import fr_archive
 import fr_keras
 from fr_archive import Archive, ArchiveError, Config, Quantized, Reference
-from fr_keras.archive import description, limits, unbuilt
+from fr_keras.archive import building, description, limits, unbuilt
 from fr_keras.archive.load import loaded
 
 INPUT = ["InputLayer", {"batch_shape": [None, 8], "name": "x"}]
@@ -47,6 +47,18 @@ def test_what_is_allowed_loads():
 LAMBDA = {"class_name": "__lambda__", "config": {"value": ["4wAAAAA=", None, None]}}
 FOREIGN = {"class_name": "system", "module": "os", "config": "id", "registered_name": "system"}
 
+LSTM = ["LSTM", {"name": "a", "units": 4}]
+CELL = ["LSTMCell", {"name": "a", "units": 4}]
+
+
+def deep(count):
+    """Layers in layers."""
+    layer = ["Dense", {"name": "z", "units": 4}]
+    for number in range(count):
+        layer = ["TimeDistributed", {"name": f"y{number}", "layer": layer}]
+    return layer
+
+
 HOSTILE = {
     "lambda": sequential(["Lambda", {"name": "y", "function": LAMBDA}]),
     "saved model": sequential(["TFSMLayer", {"name": "y", "filepath": "/tmp/x"}]),
@@ -73,6 +85,30 @@ HOSTILE = {
     "inner layer of a dense layer": sequential(dense(layer=["Lambda", {"name": "z"}])),
     "lambda in a wrapper": sequential(["TimeDistributed", {"name": "y", "layer": ["Lambda", {}]}]),
     "lambda in a model": sequential(["Sequential", sequential(["Lambda", {"name": "y"}])]),
+    "lambda in a bidirectional": sequential(
+        ["Bidirectional", {"name": "y", "layer": ["Lambda", {"name": "a"}], "backward_layer": LSTM}]
+    ),
+    "foreign layer in a bidirectional": sequential(
+        ["Bidirectional", {"name": "y", "layer": LSTM, "backward_layer": FOREIGN}]
+    ),
+    "no backward layer": sequential(["Bidirectional", {"name": "y", "layer": LSTM}]),
+    "cell as an object": sequential(["RNN", {"name": "y", "cell": FOREIGN}]),
+    "cells as objects": sequential(["StackedRNNCells", {"name": "y", "cells": [FOREIGN]}]),
+    "saved model in a pipeline": sequential(
+        ["Pipeline", {"name": "y", "layers": [["TFSMLayer", {"name": "z", "filepath": "/tmp/x"}]]}]
+    ),
+    "spectrum in a wrapper": sequential(["SpectralNormalization", {"name": "y", "layer": dense()}]),
+    "spectrum of before in a wrapper": sequential(
+        dense(), ["SpectralNormalization", {"name": "z", "layer": 1}]
+    ),
+    "model in a wrapper": sequential(
+        ["SpectralNormalization", {"name": "y", "layer": ["Sequential", sequential(dense())]}]
+    ),
+    "input in a wrapper": sequential(["TimeDistributed", {"name": "y", "layer": INPUT}]),
+    "deep wrappers": sequential(deep(40)),
+    "many cells": sequential(["StackedRNNCells", {"name": "y", "cells": [CELL] * 3000}]),
+    "vocabulary": sequential(["IntegerLookup", {"name": "y", "vocabulary": "/etc/passwd"}]),
+    "augmentation": sequential(["RandomFlip", {"name": "y"}]),
     "length": sequential(dense(units=10**9)),
     "negative length": sequential(dense(units=-(10**9))),
     "long text": sequential(dense(activation=None, name="y" * 1000)),
@@ -99,8 +135,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_configs_are_refused_before_anything_is_built(name, monkeypatch):
-    monkeypatch.setattr(description, "build", nothing_is_built)
-    monkeypatch.setattr(unbuilt, "build", nothing_is_built)
+    monkeypatch.setattr(building.Builder, "model", nothing_is_built)
     monkeypatch.setattr(keras.saving, "deserialize_keras_object", nothing_is_built)
     modules = set(sys.modules)
     with pytest.raises(ArchiveError):
@@ -126,6 +161,21 @@ def doubled(depth):
         entry = ["Functional", {**model, "name": f"m{level}"}]
         model = functional(entry, calls=[0, 0, [[1], {}, 1]])
     return model
+
+
+def test_nor_is_one_in_a_bidirectional():
+    """Keras makes the layers inside of it again, and would look there."""
+
+    class Evil(layers.LSTM):
+        def __init__(self, *args, **kwargs):
+            raise AssertionError("it ran")
+
+    both = {"name": "y", "layer": LSTM, "backward_layer": ["LSTM", {**LSTM[1], "name": "b"}]}
+    with (
+        keras.saving.custom_object_scope({"LSTM": Evil}),
+        pytest.raises(ArchiveError, match="registered as LSTM"),
+    ):
+        load(beside(["Bidirectional", both], 4, 8))
 
 
 def test_models_in_models_are_bounded():
@@ -173,6 +223,99 @@ HUGE = {
             ],
         },
         "holds at most 67108864 numbers",
+    ),
+}
+
+
+def beside(layer, *shape, **dtype):
+    """A layer beside one in the DCT domain."""
+    given = ["InputLayer", {"batch_shape": [None, *shape], "name": "x", **dtype}]
+    other = ["InputLayer", {"batch_shape": [None, 8], "name": "other"}]
+    return {
+        "name": "m",
+        "layers": [given, layer, other, dense()],
+        "calls": [0, [[0]], [[], {}, 2], [[2]]],
+        "inputs": [0, 2],
+        "outputs": [1, 3],
+    }
+
+
+LARGEST = 1 << 24
+_IMAGE, _BETWEEN = (8, 8, 3), "at most 1073741824 numbers a row"
+_RESIZING = ["Resizing", {"name": "z", "height": LARGEST, "width": LARGEST}]
+_SMALL = ["Resizing", {"name": "s", "height": 8, "width": 8}]
+HUGE |= {
+    "resizing": (beside(_RESIZING, *_IMAGE), _BETWEEN),
+    "resizing through time": (
+        beside(["TimeDistributed", {"name": "t", "layer": _RESIZING}], 4, *_IMAGE),
+        _BETWEEN,
+    ),
+    "resizing inside": (
+        beside(["Pipeline", {"name": "p", "layers": [_RESIZING, _SMALL]}], *_IMAGE),
+        _BETWEEN,
+    ),
+    "padding": (
+        beside(["ZeroPadding2D", {"name": "z", "padding": [[LARGEST] * 2] * 2}], *_IMAGE),
+        _BETWEEN,
+    ),
+    "sampling up": (
+        beside(["UpSampling3D", {"name": "z", "size": [LARGEST] * 3}], 8, *_IMAGE),
+        _BETWEEN,
+    ),
+    "repeating": (beside(["RepeatVector", {"name": "z", "n": LARGEST}], 4096), _BETWEEN),
+    "pooling": (
+        beside(["AdaptiveMaxPooling2D", {"name": "z", "output_size": [LARGEST] * 2}], *_IMAGE),
+        _BETWEEN,
+    ),
+    "categories": (
+        beside(
+            ["CategoryEncoding", {"name": "z", "num_tokens": LARGEST, "output_mode": "one_hot"}],
+            *(100, 1),
+            dtype="int32",
+        ),
+        _BETWEEN,
+    ),
+    "mel": (
+        beside(
+            ["MelSpectrogram", {"name": "z", "fft_length": LARGEST, "num_mel_bins": LARGEST}],
+            LARGEST,
+        ),
+        _BETWEEN,
+    ),
+    "spectrogram": (
+        beside(["STFTSpectrogram", {"name": "z", "frame_length": LARGEST}], LARGEST, 1),
+        "at most 1073741824 weights",
+    ),
+    "convolutional cells": (
+        beside(["ConvLSTM2D", {"name": "z", "filters": 999, "kernel_size": 99}], 4, 128, 128, 3),
+        "at most 1073741824 weights",
+    ),
+    "cells": (
+        beside(
+            [
+                "RNN",
+                {
+                    "name": "z",
+                    "cell": [
+                        "StackedRNNCells",
+                        {
+                            "name": "s",
+                            "cells": [
+                                ["LSTMCell", {"name": f"c{number}", "units": 2000}]
+                                for number in range(9)
+                            ],
+                        },
+                    ],
+                },
+            ],
+            *(4, 8),
+        ),
+        "holds at most 67108864 numbers",
+    ),
+    # What takes long is drawn at random, for nothing: these weights are not in the file.
+    "weights that are not there": (
+        beside(["LSTM", {"name": "z", "units": 4000}], 4, 8),
+        "has 62641 vectors, the file 0",
     ),
 }
 
@@ -277,5 +420,5 @@ def test_every_layer_of_the_list_can_be_described():
         keras.Sequential([keras.Input((8,)), layers.Dense(4, name="d", activation="relu")])
     )
     assert data["layers"][1] == ["Dense", {"name": "d", "units": 4, "activation": "relu"}]
-    model = description.build(data)
+    model = building.build(data)
     assert np.shape(model.layers[0].kernel) == (8, 4)

@@ -380,16 +380,16 @@ def test_what_cannot_be_packed_is_said_and_nothing_written(network, tmp_path):
     refused("model", "must be a keras.Model")
     inputs = keras.Input((4,))
     for layer, message in (
-        (layers.Lambda(lambda x: x * 2, name="double"), "no Lambda.*'double'"),
-        (type("Mine", (layers.Dense,), {})(4, name="own"), "Mine 'own'"),
-        (layers.Dense(4, activation=outputs, name="odd"), "'odd'.*`activation`"),
+        (layers.Lambda(lambda x: x * 2, name="double"), "Lambda 'double': it calls code"),
+        (type("Mine", (layers.Dense,), {})(4, name="own"), "Mine 'own': it is no class of Keras"),
+        (layers.Dense(4, activation=outputs, name="odd"), "'odd': `activation`"),
         (
             layers.Dense(
                 4, kernel_regularizer=keras.regularizers.OrthogonalRegularizer(), name="o"
             ),
             "'o'.*`kernel_regularizer`",
         ),
-        (keras.ops.sin, "no bare operation.*Sin"),
+        (keras.ops.sin, "Sin 'sin.*': it is a bare operation"),
     ):
         x = fr_keras.layers.FRDense(4, name="fr")(inputs)
         refused(keras.Model(inputs, layer(x)), message)

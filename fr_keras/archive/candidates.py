@@ -13,16 +13,19 @@ from fr_archive import Archive, Quantized
 from fr_keras.archive.load import fill_weights, loaded
 from fr_keras.archive.precision import ERROR, STEP
 from fr_keras.archive.quantization import quantize_tensor
-from fr_keras.archive.save import normalizes, packed, quantized_vectors
+from fr_keras.archive.save import normalizes, packed, prepared, quantized_vectors
 from fr_keras.moments import Moments
-from fr_keras.rebuild import frequency_layers
+from fr_keras.rebuild import frequency_layers, named_kernels
 from fr_keras.series import keep_series, kept_series
 from fr_keras.vectors import weights
 
-#: What one number of a search is for: `("step" | "error" | "kept", layer name)`.
+#: What one number of a search is for: `("step" | "error" | "kept", layer name)`, the names being
+#: those of `rebuild.named_layers`.
 Place = tuple[str, str]
 #: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
+# At level 0, a small file that most networks bear.
+_UNITS = {"step": 0.005, "error": 0.01}
 
 
 class Measure:
@@ -47,35 +50,39 @@ class Network:
     """One copy of a model that takes on what any archive of it would load to."""
 
     def __init__(self, model: keras.Model, calibration: Iterable | None, search_kept: bool):
-        start, _ = packed(model, STEP, ERROR, None)
+        given = prepared(model)
+        model = given.model
+        start, _ = packed(given, STEP, ERROR, None)
         self._architecture = start.architecture
         self._series = [kept_series(part) for part in frequency_layers(model)]
         self._values = [weight.values() for weight in weights(model)]
         self.model = loaded(start)
-        self._parts = frequency_layers(self.model)
+        self._parts = named_kernels(self.model)
         self._weights = weights(self.model)
         self._moments = self.calibration = None
         if calibration is not None and normalizes(model):
             self._moments = Moments(self.model, calibration)
             self.calibration = self._moments.batches
         kinds = ("step", "kept") if search_kept else ("step",)
-        self.places: list[Place] = [(kind, part.name) for kind in kinds for part in self._parts]
-        self.places += [("error", weight.layer.name) for weight in self._weights]
+        self.places: list[Place] = [(kind, name) for kind in kinds for name in self._parts]
+        self.places += [("error", weight.layer_name) for weight in self._weights]
         self.places = list(dict.fromkeys(self.places))
+        # What the parts hold now.
+        self._tensors: dict[str, Quantized] = {}
 
     def numbers(self, kind: str, levels: Levels) -> dict[str, float]:
-        """The steps or the errors of the layers."""
-        unit = {"step": STEP, "error": ERROR}[kind]
+        """The steps or the errors of the layers, by their names in `rebuild.named_layers`."""
+        unit = _UNITS[kind]
         return {name: unit * 2 ** (n / 2) for (one, name), n in levels.items() if one == kind}
 
     def archive(self, levels: Levels) -> Archive:
         """The archive as `save_archive` makes it with these arguments."""
         steps, errors = self.numbers("step", levels), self.numbers("error", levels)
         tensors = []
-        for part, series in zip(self._parts, self._series, strict=True):
-            shorter = 2 ** (-levels.get(("kept", part.name), 0) / 8)
+        for name, series in zip(self._parts, self._series, strict=True):
+            shorter = 2 ** (-levels.get(("kept", name), 0) / 8)
             count = math.ceil(shorter * len(series))
-            tensors.append(quantize_tensor(series[:count], steps[part.name]))
+            tensors.append(quantize_tensor(series[:count], steps[name]))
         self._set_coefficients(tensors)
         for weight, values in zip(self._weights, self._values, strict=True):
             weight.assign(values)
@@ -91,7 +98,13 @@ class Network:
         return self.model
 
     def _set_coefficients(self, tensors: Iterable[Quantized]) -> None:
-        for part, series, tensor in zip(self._parts, self._series, tensors, strict=True):
+        """Changes the layers that hold others."""
+        for (name, part), series, tensor in zip(
+            self._parts.items(), self._series, tensors, strict=True
+        ):
+            if self._tensors.get(name) == tensor:
+                continue
             values = np.zeros_like(series)  # what was cut is 0: the corner stays
             values[: len(tensor.values)] = tensor.reals()
             keep_series(part, values)
+            self._tensors[name] = tensor

@@ -1,9 +1,9 @@
-"""A model as plain data, and back: the architecture that an archive holds.
+"""A model as plain data: the architecture that an archive holds; `building` is the way back.
 
     model       = {"name", "layers": [layer, ...]}                             sequential
                 | {"name", "layers", "calls": [call, ...], "inputs", "outputs"}  functional
     layer       = [class, {arguments that are not the default}]
-                | ["TimeDistributed", {"layer": layer, ...}]
+                | [wrapper, {"layer": layer or [layer, ...], ...}]
                 | ["Functional" | "Sequential", model]
                 | n                     the n-th layer of the file again, inner ones counted first
     call        = 0                     the next layer that was not called yet, on what came before
@@ -13,38 +13,24 @@
     inputs      = argument | {"named": {name: argument}};  0 if left out
     outputs     = likewise;  the last call if left out
 
-A call of an input layer takes no arguments.
+A call of an input layer takes no arguments. What does nothing at inference is not there.
 """
 
-import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from fr_archive import ArchiveError
 from fr_keras.archive import known
+from fr_keras.archive.building import Builder, make_layer, settings
+from fr_keras.archive.graphs import nodes
 from fr_keras.layers import TWINS
-
-#: Given a layer's class and its arguments, as data, the layer, not built.
-Make = Callable[[str, dict], keras.layers.Layer]
+from fr_keras.rebuild import all_layers
 
 _PLAIN_TWIN = {twin: plain for plain, twin in TWINS.items()}
-#: The names of models in models.
-MODELS = ("Functional", "Sequential")
-
-
-@contextlib.contextmanager
-def settings(dtype: str = "float32") -> Iterator[None]:
-    """Makes what Keras takes as default the same for everybody."""
-    policy, order = keras.config.dtype_policy(), keras.config.image_data_format()
-    keras.config.set_dtype_policy(dtype)
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(policy)
-        keras.config.set_image_data_format(order)
 
 
 def describe(model: keras.Model) -> dict:
@@ -57,6 +43,44 @@ def describe(model: keras.Model) -> dict:
         return _Describer().model(model)
 
 
+class Prepared(NamedTuple):
+    """What an archive holds of a model.
+
+    Attributes:
+        model: The model without what does nothing at inference: itself, or a copy.
+        description: It as plain data.
+        left_out: The names of what does nothing at inference.
+    """
+
+    model: keras.Model
+    description: dict
+    left_out: list[str]
+
+
+def at_inference(model: keras.Model) -> Prepared:
+    """Returns a model without what does nothing at inference.
+
+    Raises:
+        ArchiveError: If it holds anything that is not in `known`.
+    """
+    with settings():
+        describer = _Describer()
+        description = describer.model(model)
+        if not describer.left_out:
+            return Prepared(model, description, [])
+        originals = (one for one in describer.layers if _is_made(one))
+        builder = Builder(lambda *_: _copy(next(originals)))
+        copy = builder.model(description)
+    before = dict(zip(map(id, builder.made), describer.layers, strict=True))
+    for layer in all_layers(copy):
+        if layer.weights:
+            layer.set_weights(before[id(layer)].get_weights())
+            if hasattr(layer, "finalize_state"):
+                layer.finalize_state()
+    # Without what was left out, Keras may have the layers in another order.
+    return Prepared(copy, describe(copy), list(dict.fromkeys(describer.left_out)))
+
+
 def layer_data(layer: keras.layers.Layer) -> list:
     """Returns a layer, but no model and no wrapper, as plain data.
 
@@ -65,52 +89,36 @@ def layer_data(layer: keras.layers.Layer) -> list:
     """
     name = known.NAMES.get(type(layer))
     if name is None:
-        raise ArchiveError(
-            "An archive holds layers of Keras and fr_keras, no Lambda, no class of somebody else, "
-            "and no bare operation, as those that compute a mask. Received: "
-            f"{type(layer).__module__}.{type(layer).__name__} '{layer.name}'"
-        )
+        raise ArchiveError(_refused(layer, known.reason(layer)))
     try:
         config = _config(layer)
         return [name, _shortened(name, config)]
     except ArchiveError as error:
-        raise ArchiveError(f"Layer '{layer.name}' cannot be archived: {error}") from None
+        raise ArchiveError(_refused(layer, str(error))) from None
 
 
-def make_layer(name: str, arguments: dict) -> keras.layers.Layer:
-    """Returns a layer from its data, which were checked; not built."""
-    config = {key: known.from_data(key, value) for key, value in arguments.items()}
-    return known.LAYERS[name].from_config(config)
+def _refused(layer, why: str) -> str:
+    return (
+        "`model` must hold nothing but what an archive can hold. Received: "
+        f"{type(layer).__name__} '{layer.name}': {why}"
+    )
 
 
-def build(description: dict, make: Make = make_layer) -> keras.Model:
-    """Returns the model of a description that was checked.
-
-    Args:
-        description: As `describe` returns it.
-        make: Makes each layer, in the order of the file.
-    """
-    return _Builder(make).model(description)
+def _is_made(layer: keras.layers.Layer) -> bool:
+    """Whether a layer is made from its configuration alone."""
+    return not isinstance(layer, keras.Model) and type(layer) not in known.WRAPPER_NAMES
 
 
-def expanded(call: list | int, number: int, called: int) -> list:
-    """Returns arguments, keyword arguments and place of the layer of a call.
-
-    Args:
-        call: As it is in a description.
-        number: Which call of the model this is.
-        called: How many layers were called before.
-    """
-    given = call or [[number - 1]]
-    return [*given, *[{}, called][len(given) - 1 :]]
+def _copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return type(layer).from_config(layer.get_config())
 
 
-def _config(layer: keras.layers.Layer, but: str | None = None) -> dict:
+def _config(layer: keras.layers.Layer, but: Collection[str] = ()) -> dict:
     config = layer.get_config()
     return {
         key: known.to_data(key, value)
         for key, value in config.items()
-        if key != but and not known.is_left_out(key)
+        if key not in but and not known.is_left_out(key)
     }
 
 
@@ -133,32 +141,36 @@ def _shortened(name: str, config: dict) -> dict:
 
 
 class _Describer:
-    """One walk over a model and the models in it."""
+    """One walk over a model and the models in it.
+
+    Attributes:
+        layers: Every layer and model, in the order in which a description counts them.
+        left_out: The names of what does nothing at inference.
+    """
 
     def __init__(self):
         self._numbers: dict[int, int] = {}
+        self.layers: list[keras.layers.Layer] = []
+        self.left_out: list[str] = []
 
     def model(self, model: keras.Model) -> dict:
         if isinstance(model, keras.Sequential):
-            first = model.inputs[0]._keras_history.operation
-            layers = [first, *(one for one in model.layers if one is not first)]
-            found = {"layers": [self._layer(layer) for layer in layers]}
+            operations = [node.operation for node in self._nodes(model, {})]
+            found = {"layers": [self._layer(one) for one in operations]}
         else:
             found = self._functional(model)
         return {"name": model.name, **found, **({} if model.trainable else {"trainable": False})}
 
     def _functional(self, model: keras.Model) -> dict:
-        by_depth = model._nodes_by_depth
-        nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-        calls, places, references = [], {}, {}
-        for number, node in enumerate(nodes):
+        calls, places, references, operations = [], {}, {}, {}
+        for number, node in enumerate(self._nodes(model, references)):
             new = id(node.operation) not in places
             place = places.setdefault(id(node.operation), len(places))
+            operations[id(node.operation)] = node.operation
             calls.append(_call(node, number, references, None if new else place))
             for output, tensor in enumerate(node.outputs):
                 whole = len(node.outputs) == 1
                 references[id(tensor)] = number if whole else {"call": number, "output": output}
-        operations = {id(node.operation): node.operation for node in nodes}
         found = {"layers": [self._layer(one) for one in operations.values()], "calls": calls}
         for key, tensors, usual in (
             ("inputs", model.input, 0),
@@ -169,22 +181,66 @@ class _Describer:
                 found[key] = reference
         return found
 
+    def _nodes(self, model: keras.Model, references: dict) -> Iterator:
+        """The calls but those that do nothing, whose outputs are references to their inputs."""
+        for node in nodes(model):
+            if not _does_nothing(node.operation):
+                yield node
+            elif len(node.input_tensors) != 1 or len(node.outputs) != 1:
+                raise ArchiveError(_refused(node.operation, "it takes more than images"))
+            else:
+                (given,), (output,) = node.input_tensors, node.outputs
+                if (given.shape, given.dtype) != (output.shape, output.dtype):
+                    yield node
+                    continue
+                self.left_out.append(node.operation.name)
+                references[id(output)] = references.get(id(given))
+
     def _layer(self, layer) -> list | int:
         if id(layer) in self._numbers:
             return self._numbers[id(layer)]
+        original = layer
+        if _does_nothing(layer):
+            self.left_out.append(layer.name)
+            # Of whole numbers it makes real ones.
+            layer = keras.layers.Rescaling(1.0, name=layer.name, dtype=layer.dtype_policy)
         if isinstance(layer, keras.Model):
             kind = "Sequential" if isinstance(layer, keras.Sequential) else "Functional"
             found = [kind, self.model(layer)]
-        elif type(layer) is keras.layers.TimeDistributed:
-            inner = self._layer(layer.layer)
-            config = _config(layer, but="layer")
-            usual = {"dtype": "float32", "trainable": True}.items()
-            short = dict(one for one in config.items() if one not in usual)
-            found = ["TimeDistributed", {**short, "layer": inner}]
-        else:
+        elif _is_made(layer):
             found = layer_data(layer)
-        self._numbers[id(layer)] = len(self._numbers)
+        else:
+            found = self._wrapper(layer)
+        self._numbers[id(original)] = len(self._numbers)
+        self.layers.append(layer)
         return found
+
+    def _wrapper(self, layer: keras.layers.Layer) -> list:
+        name = known.WRAPPER_NAMES[type(layer)]
+        inner = {key: getattr(layer, place) for key, place in known.WRAPPERS[name].items()}
+        inner = {
+            key: list(map(self._layer, one)) if isinstance(one, (list, tuple)) else self._layer(one)
+            for key, one in inner.items()
+        }
+        parameters = inspect.signature(type(layer)).parameters
+        usual = {key: one.default for key, one in parameters.items()}
+        usual |= {"dtype": "float32", "trainable": True}
+        config = _config(layer, but=inner).items()
+        return [name, {key: one for key, one in config if one != usual.get(key, ...)} | inner]
+
+
+def _does_nothing(layer: keras.layers.Layer) -> bool:
+    """Whether a layer gives what it takes, at inference, as real numbers."""
+    if isinstance(layer, keras.Model):
+        inner = [node.operation for node in nodes(layer)]
+        inner = [one for one in inner if not isinstance(one, keras.layers.InputLayer)]
+    elif type(layer) is keras.layers.TimeDistributed:
+        inner = [layer.layer]
+    elif type(layer) is keras.layers.Pipeline:
+        inner = layer.layers
+    else:
+        return type(layer) in known.AUGMENTATION
+    return bool(inner) and all(map(_does_nothing, inner))
 
 
 def _call(node, number: int, references: dict, place: int | None) -> list | int:
@@ -210,67 +266,11 @@ def _reference(value, references: dict) -> object:
         return [_reference(one, references) for one in value]
     if isinstance(value, dict):
         return {"named": {key: _reference(one, references) for key, one in value.items()}}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is not None and not isinstance(value, (bool, int, float)):
+        raise ArchiveError(
+            "Layers must be called on what other layers give, and on single numbers. Received: "
+            f"{value!r:.100} of type {type(value).__name__}"
+        )
     return {"value": value}
-
-
-class _Builder:
-    """One walk over a description."""
-
-    def __init__(self, make: Make):
-        self._make = make
-        self._made: list[keras.layers.Layer] = []
-
-    def model(self, description: dict) -> keras.Model:
-        layers = [self._layer(one) for one in description["layers"]]
-        if "calls" in description:
-            model = _called(description, layers)
-        else:
-            model = keras.Sequential(layers, name=description["name"])
-        if "trainable" in description:
-            model.trainable = False
-        return model
-
-    def _layer(self, data: list | int) -> keras.layers.Layer:
-        if isinstance(data, int):
-            return self._made[data]
-        name, arguments = data
-        if name in MODELS:
-            layer = self.model(arguments)
-        elif name == "TimeDistributed":
-            inner = self._layer(arguments["layer"])
-            layer = keras.layers.TimeDistributed(**{**arguments, "layer": inner})
-        else:
-            layer = self._make(name, arguments)
-        self._made.append(layer)
-        return layer
-
-
-def _called(description: dict, layers: list) -> keras.Model:
-    """The functional model of these layers."""
-    outputs, called = [], 0
-
-    def tensor(reference):
-        match reference:
-            case int():
-                return outputs[reference]
-            case list():
-                return [tensor(one) for one in reference]
-            case {"call": number, "output": output}:
-                return outputs[number][output]
-            case {"named": named}:
-                return {key: tensor(one) for key, one in named.items()}
-            case {"value": value}:
-                return value
-
-    for number, call in enumerate(description["calls"]):
-        args, kwargs, place = expanded(call, number, called)
-        called = max(called, place + 1)
-        layer = layers[place]
-        if isinstance(layer, keras.layers.InputLayer):
-            outputs.append(layer.output)
-            continue
-        named = {key: tensor(one) for key, one in kwargs.items()}
-        outputs.append(layer(*[tensor(one) for one in args], **named))
-    last = len(outputs) - 1
-    inputs, results = (tensor(description.get(*one)) for one in (("inputs", 0), ("outputs", last)))
-    return keras.Model(inputs, results, name=description["name"])

@@ -54,12 +54,12 @@ class SmallAt:
             return None
         return (-trial.bytes, trial.accuracy)
 
-    def impossible(self, trials: list[Trial]) -> str:
-        best = max(one.accuracy for one in trials)
+    def impossible(self, trials: list[Trial], where: str = "") -> str:
+        best = max(one.accuracy for one in trials if one.accuracy is not None)
         return (
-            f"`max_drop` must leave an accuracy of at most {best:.4f}, the best of the archives "
-            f"tried: allow more, or give `calibration`. Received: one that leaves "
-            f"{self._least:.4f}"
+            f"`max_drop` must leave an accuracy of at most {best:.4f}{where}, the best of the "
+            "archives tried: allow more, or give `calibration` or more rows. Received: one that "
+            f"leaves {self._least:.4f}"
         )
 
 
@@ -77,7 +77,7 @@ class AccurateWithin:
     def rank(self, trial: Trial) -> tuple | None:
         return None if trial.accuracy is None else (trial.accuracy, -trial.bytes)
 
-    def impossible(self, trials: list[Trial]) -> str:
+    def impossible(self, trials: list[Trial], where: str = "") -> str:
         smallest = min(one.bytes for one in trials)
         return (
             f"`max_bytes` must be at least {smallest}, the smallest archive that was found: allow "

@@ -13,24 +13,58 @@ from fr_archive import ArchiveError
 from fr_keras.layers import TWINS, FRBatchNormalization
 
 _PLAIN = """
-    Activation Add Average AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization
-    Concatenate Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Cropping1D
-    Cropping2D Cropping3D Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU EinsumDense
-    Embedding Flatten GRU GaussianDropout GaussianNoise GlobalAveragePooling1D
+    Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D
+    AdaptiveAveragePooling3D AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D Add
+    AdditiveAttention AlphaDropout Attention AutoContrast Average AveragePooling1D AveragePooling2D
+    AveragePooling3D BatchNormalization CategoryEncoding CenterCrop Concatenate
+    ContrastLimitedAdaptiveHistogramEqualization Conv1D Conv1DTranspose Conv2D Conv2DTranspose
+    Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D Dense
+    DepthwiseConv1D DepthwiseConv2D Discretization Dot Dropout ELU EinsumDense Embedding
+    Flatten GRU GRUCell GaussianDropout GaussianNoise GlobalAveragePooling1D
     GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D
-    GlobalMaxPooling3D GroupNormalization GroupQueryAttention Identity InputLayer LSTM
-    LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum
-    MultiHeadAttention Multiply Normalization PReLU Permute RMSNormalization ReLU RepeatVector
-    Rescaling Reshape SeparableConv1D SeparableConv2D SimpleRNN Softmax SpatialDropout1D
-    SpatialDropout2D SpatialDropout3D Subtract UnitNormalization UpSampling1D UpSampling2D
-    UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
+    GlobalMaxPooling3D GroupNormalization GroupQueryAttention HashedCrossing Hashing Identity
+    InputLayer LSTM LSTMCell LayerNormalization LeakyReLU Masking MaxNumBoundingBoxes MaxPooling1D
+    MaxPooling2D MaxPooling3D Maximum MelSpectrogram Minimum MultiHeadAttention Multiply
+    Normalization PReLU Permute RMSNormalization RandomCrop ReLU RepeatVector Rescaling Reshape
+    Resizing ReversibleEmbedding STFTSpectrogram SeparableConv1D SeparableConv2D SimpleRNN
+    SimpleRNNCell Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D Subtract
+    UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
+    ZeroPadding3D
 """
-#: Name -> class of every layer that an archive may hold, but for models and `TimeDistributed`.
+#: Name -> class of every layer that an archive may hold, but for models and `WRAPPERS`.
 LAYERS: dict[str, type[keras.layers.Layer]] = {
     **{name: getattr(keras.layers, name) for name in _PLAIN.split()},
     **{twin.__name__: twin for twin in TWINS.values()},
 }
 NAMES = {cls: name for name, cls in LAYERS.items()} | {FRBatchNormalization: "BatchNormalization"}
+
+#: Name of a layer that holds others -> which of its arguments they are, and its attribute of each.
+WRAPPERS = {
+    "Bidirectional": {"layer": "forward_layer", "backward_layer": "backward_layer"},
+    "Pipeline": {"layers": "layers"},
+    "RNN": {"cell": "cell"},
+    "SpectralNormalization": {"layer": "layer"},
+    "StackedRNNCells": {"cells": "cells"},
+    "TimeDistributed": {"layer": "layer"},
+}
+WRAPPER_NAMES = {getattr(keras.layers, name): name for name in WRAPPERS}
+#: What changes images at random in training, and at inference nothing: an archive leaves it out.
+AUGMENTATION = tuple(
+    getattr(keras.layers, name)
+    for name in """
+    AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter
+    RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur
+    RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation
+    RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Solarization
+    """.split()  # noqa: SIM905
+)
+_VOCABULARY = "it looks words up in a vocabulary, of which an archive holds none"
+_CODE = "it calls code that an archive does not hold"
+_REASONS = {
+    **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), _VOCABULARY),
+    **dict.fromkeys(("FlaxLayer", "JaxLayer", "TFSMLayer", "TorchModuleWrapper"), _CODE),
+    "Lambda": _CODE,
+}
 
 _ACTIVATIONS = tuple(
     """
@@ -46,13 +80,23 @@ _PENALTIES = {
 _POLICIES = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
 _TENSOR_TYPES = (*_POLICIES[:4], "bool", "uint8", "int8", "int16", "int32", "int64", "string")
 
-# Objects inside of layers, or tensors in configurations, that an archive does not hold.
-_NEVER = ("mean", "variance", "quantization_config")
+# Objects inside of layers that an archive does not hold.
+_NEVER = ("quantization_config",)
 
 #: No length in an architecture is larger.
 LARGEST = 1 << 24
 _LONGEST_TEXT = 200
 _DEEPEST = 4
+
+
+def reason(layer: object) -> str:
+    """Returns why an archive cannot hold a layer or operation that is in none of the lists."""
+    cls = type(layer)
+    if not isinstance(layer, keras.layers.Layer):
+        return "it is a bare operation, as Keras makes them for masks: use a layer of Keras"
+    if getattr(keras.layers, cls.__name__, None) is cls:
+        return _REASONS.get(cls.__name__, "this version of fr_keras does not know it")
+    return "it is no class of Keras and fr_keras"
 
 
 def is_left_out(key: str) -> bool:
@@ -69,7 +113,7 @@ def to_data(key: str, value: object) -> object:
     """
     if isinstance(value, dict) and set(value) >= {"class_name", "config"}:
         if key == "dtype":
-            value = value["config"]["name"]
+            value = value["config"].get("name")
         else:
             value = [value["class_name"], value["config"]]
     value = _plain(value)

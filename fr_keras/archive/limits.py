@@ -8,13 +8,16 @@ import math
 
 from fr_archive import ArchiveError
 from fr_keras.archive import known
-from fr_keras.archive.description import MODELS, expanded
+from fr_keras.archive.building import MODELS, expanded
+from fr_keras.layers import TWINS
 
 MOST_LAYERS = 1 << 11
 #: Calls of layers, with those of inner models counted as often as the models are called.
 MOST_CALLS = 1 << 13
 _MOST_INNER = 16
 _LONGEST_NAME = 200
+_TWINS = {twin.__name__ for twin in TWINS.values()}
+_INSIDE = "A layer holds plain layers of Keras, no models and none in the DCT domain"
 
 
 def check(description: object) -> None:
@@ -32,6 +35,8 @@ class _Check:
     def __init__(self):
         # How many calls a call of each layer is; 0 for an input.
         self._made: list[int] = []
+        # Whether any other layer may hold it.
+        self._plain: list[bool] = []
 
     def model(self, data: object, depth: int) -> int:
         """Returns how many calls of layers one call of the model is."""
@@ -54,44 +59,66 @@ class _Check:
             raise ArchiveError(f"A model calls at most {MOST_CALLS} layers, not {cost}")
         return cost
 
-    def _layer(self, data: object, depth: int) -> int:
+    def _layer(self, data: object, depth: int, inside: bool = False) -> int:
+        """Returns how many calls one call of a layer is.
+
+        Args:
+            data: The layer.
+            depth: In how many others it is.
+            inside: Whether one of these is a layer that is no model, and no `TimeDistributed`.
+        """
         if type(data) is int:
             if not 0 <= data < len(self._made):
                 raise ArchiveError(f"A layer is there again only behind itself, not as {data}")
+            if inside and not self._plain[data]:
+                raise ArchiveError(_INSIDE)
             return self._made[data]
         if type(data) is not list or len(data) != 2 or type(data[0]) is not str:
             raise ArchiveError(f"A layer is [class, {{arguments}}]. Received: {data!r:.100}")
         name, arguments = data
+        plain = name not in (*MODELS, "InputLayer", "TimeDistributed") and name not in _TWINS
+        if inside and not plain:
+            raise ArchiveError(_INSIDE)
         if name in MODELS:
-            if ("calls" in arguments) != (name == "Functional"):
+            if type(arguments) is not dict or ("calls" in arguments) != (name == "Functional"):
                 raise ArchiveError("A functional model has `calls`, a sequential one has not")
             cost = self.model(arguments, depth + 1)
         else:
-            cost = self._plain_layer(name, arguments, depth)
+            cost = self._one(name, arguments, depth, inside)
         self._made.append(cost)
+        self._plain.append(plain)
         if len(self._made) > MOST_LAYERS:
             raise ArchiveError(f"An archive holds at most {MOST_LAYERS} layers")
         return cost
 
-    def _plain_layer(self, name: str, arguments: object, depth: int) -> int:
-        if name != "TimeDistributed" and name not in known.LAYERS:
+    def _one(self, name: str, arguments: object, depth: int, inside: bool) -> int:
+        if name not in known.WRAPPERS and name not in known.LAYERS:
             raise ArchiveError(
                 f"An archive holds only layers of Keras and fr_keras that are known to be safe, "
                 f"not '{name:.60}'"
             )
-        _check_object(f"'{name}'", arguments, {"name"}, None)
+        inner = known.WRAPPERS.get(name, ())
+        _check_object(f"'{name}'", arguments, {"name", *inner}, None)
         _check_name(arguments["name"])
         for key, value in arguments.items():
             if known.is_left_out(key):
                 raise ArchiveError(f"`{key}` of '{name}' is not kept in archives")
-            if (name, key) != ("TimeDistributed", "layer"):
+            if key not in inner:
                 known.check(key, value)
-        if name != "TimeDistributed":
-            return int(name != "InputLayer")
-        inner = arguments.get("layer")
-        if type(inner) is list and inner and inner[0] in ("InputLayer", "TimeDistributed"):
-            raise ArchiveError("'TimeDistributed' holds a layer or a model")
-        return 1 + self._layer(inner, depth + 1)
+        cost = int(name != "InputLayer")
+        for key in inner:
+            cost += self._inner(arguments[key], depth, inside or name != "TimeDistributed")
+        return cost
+
+    def _inner(self, data: object, depth: int, inside: bool) -> int:
+        """A layer in another one, or a list of them."""
+        if depth > _MOST_INNER:
+            raise ArchiveError(f"Layers in layers are at most {_MOST_INNER} deep")
+        if type(data) is list and data and type(data[0]) is not str:
+            return sum(self._layer(one, depth + 1, inside) for one in data)
+        if type(data) is list and data and data[0] == "InputLayer":
+            raise ArchiveError("No layer holds an input")
+        return self._layer(data, depth + 1, inside)
 
 
 def _check_calls(data: dict, costs: list[int]) -> int:

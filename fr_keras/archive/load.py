@@ -7,10 +7,9 @@ import keras
 import numpy as np
 
 import fr_archive
-from fr_archive import ArchiveError
 from fr_archive.container import load
 from fr_keras.archive import limits
-from fr_keras.archive.description import build, make_layer, settings
+from fr_keras.archive.building import build, make_layer, settings
 from fr_keras.archive.quantization import restore_vector
 from fr_keras.archive.reference import describe_reference
 from fr_keras.archive.report import Packing, packing
@@ -80,13 +79,15 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
     shapes = unbuilt(description)
     counts = [len(tensor.values) for tensor in archive.tensors]
     shapes.check_held(counts)
+    shapes.check_vectors(len(archive.vectors))
     with settings():
         model = guarded(lambda: build(description, _maker(shapes, counts)))
     for part, tensor in zip(frequency_layers(model), archive.tensors, strict=True):
         keep_series(part, tensor.reals())
     fill_weights(weights(model), archive)
     for layer in all_layers(model):
-        if hasattr(layer, "finalize_state"):
+        # Without weights there is nothing that was adapted, or it is among the arguments.
+        if layer.weights and hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return model
 
@@ -111,12 +112,7 @@ def _maker(shapes: Unbuilt, counts: list[int]):
 
 
 def fill_weights(found: list[Weight], archive: fr_archive.Archive) -> None:
-    """Sets the weights of a model to the vectors of an archive."""
-    lengths = [length for weight in found for length in weight.lengths]
-    if len(lengths) != len(archive.vectors):
-        raise ArchiveError(
-            f"The architecture has {len(lengths)} vectors, the file {len(archive.vectors)}"
-        )
+    """Sets the weights of a model to the vectors of an archive, which are as many."""
     vectors = iter(archive.vectors)
     for weight in found:
         variance = weight.is_statistic("variance")

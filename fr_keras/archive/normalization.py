@@ -1,14 +1,19 @@
 """Biases and statistics: which of them say something, and how exactly they must be kept."""
 
+import collections
 import math
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
+from fr_keras.archive.graphs import graphs, nodes, opened
 from fr_keras.archive.quantization import root_of_squares
-from fr_keras.rebuild import all_layers
+from fr_keras.layers import TWINS
 from fr_keras.vectors import Weight
+
+#: What adds its bias to its output.
+_BIASED = tuple({*TWINS} - {keras.layers.Embedding, keras.layers.MultiHeadAttention})
 
 
 def move_biases(model: keras.Model, weights: list[Weight], values: list[np.ndarray]) -> None:
@@ -64,17 +69,39 @@ def _root_mean_square(values: np.ndarray) -> float:
 
 def _biased(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
     """Yields layers whose bias goes straight into a batch normalization and nowhere else."""
-    for norm in all_layers(model):
-        if not isinstance(norm, keras.layers.BatchNormalization) or len(norm._inbound_nodes) != 1:
-            continue
-        inputs = norm._inbound_nodes[0].input_tensors[0]
-        layer = inputs._keras_history.operation
-        if (
-            getattr(layer, "bias", None) is not None
-            and layer.bias.shape == norm.moving_mean.shape
-            and getattr(layer, "activation", None) in (None, keras.activations.linear)
-            and getattr(layer, "data_format", None) in (None, "channels_last")
-            and norm.axis in (-1, len(inputs.shape) - 1)
-            and len(layer._inbound_nodes) == len(layer._outbound_nodes) == 1
-        ):
-            yield layer, norm
+    inner = [(graph, node) for graph in graphs(model) for node in nodes(graph)]
+    # By its variables, so that a layer inside of another one is seen too.
+    calls = collections.Counter(
+        id(variable)
+        for _, node in inner
+        if not isinstance(opened(node.operation), keras.Model)
+        for variable in getattr(node.operation, "weights", ())
+    )
+    readers = collections.Counter(id(one) for _, node in inner for one in node.input_tensors)
+    readers.update(id(one) for graph in graphs(model) for one in graph.outputs)
+    for _, node in inner:
+        norm = node.operation
+        if isinstance(norm, keras.layers.BatchNormalization):
+            (given, *_) = (*node.arguments.args, node.arguments.kwargs.get("inputs"))
+            layer = given._keras_history.operation
+            if (
+                readers[id(given)] == 1
+                and _moves(layer, norm, len(given.shape) - 1)
+                and calls[id(layer.bias)] == calls[id(norm.moving_mean)] == 1
+            ):
+                yield layer, norm
+
+
+def _moves(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization, last: int) -> bool:
+    """Whether the bias of a layer and the mean behind it are of one kind, and all that counts."""
+    return (
+        isinstance(layer, _BIASED)
+        and layer.bias is not None
+        and layer.bias.shape == norm.moving_mean.shape
+        and getattr(layer, "activation", None) in (None, keras.activations.linear)
+        and getattr(layer, "data_format", None) in (None, "channels_last")
+        and norm.axis in (-1, last)
+        # These read the output, or the bias, in training.
+        and layer.activity_regularizer is None
+        and layer.bias_regularizer is None
+    )

@@ -14,7 +14,8 @@ import keras
 from fr_archive import ArchiveError, Reference
 from fr_keras import zoo
 from fr_keras.archive import known
-from fr_keras.archive.description import describe, layer_data, settings
+from fr_keras.archive.building import settings
+from fr_keras.archive.description import describe, layer_data
 from fr_keras.archive.unbuilt import without_memory
 from fr_keras.layers import TWINS
 from fr_keras.regularize import twin_config

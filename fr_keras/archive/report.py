@@ -9,7 +9,8 @@ from rich.table import Table
 
 import fr_archive
 from fr_keras.layers import FrequencyTwin
-from fr_keras.rebuild import all_layers
+from fr_keras.rebuild import named_layers
+from fr_keras.tflite import Agreement
 from fr_keras.vectors import Weight
 
 
@@ -18,7 +19,7 @@ class LayerRow:
     """One layer that holds numbers.
 
     Attributes:
-        name: Name of the layer.
+        name: Name of the layer, as in `rebuild.named_layers`.
         type: Its class.
         kept: Its coefficients in the DCT domain.
         steps: The step of each of its tensors of coefficients.
@@ -47,6 +48,11 @@ class Packing:
         bytes: Of the whole file.
         sections: The bytes of each section, by name, with the header of the file.
         layers: One row for each layer that holds numbers.
+        left_out: The names of layers of the model that do nothing at inference, and are not in the
+            file.
+        agreements: What the file did to the function: of each output how far the model that the
+            file loads to is from the one that was given, on rows of `calibration`. Empty without
+            these.
     """
 
     network: str
@@ -54,17 +60,20 @@ class Packing:
     bytes: int
     sections: dict[str, int]
     layers: tuple[LayerRow, ...]
+    left_out: tuple[str, ...] = ()
+    agreements: dict[str, Agreement] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Returns it as plain types, ready for JSON."""
         layers = [{**dataclasses.asdict(row), "steps": list(row.steps)} for row in self.layers]
-        return {**dataclasses.asdict(self), "layers": layers}
+        agreements = {name: one.to_dict() for name, one in self.agreements.items()}
+        plain = {**dataclasses.asdict(self), "layers": layers, "agreements": agreements}
+        return {**plain, "left_out": list(self.left_out)}
 
     def __rich__(self) -> Table:
-        sections = ", ".join(f"{name} {size:,}" for name, size in self.sections.items())
         table = Table(
             title=f"{self.network}: {self.bytes:,} bytes",
-            caption=f"bytes: {sections}",
+            caption="\n".join(self._notes()),
             box=box.SIMPLE,
             show_edge=False,
             padding=0,
@@ -83,6 +92,19 @@ class Packing:
                 f"{max(row.residuals.values()):.1e}" if row.residuals else "",
             )
         return table
+
+    def _notes(self) -> list[str]:
+        sections = ", ".join(f"{name} {size:,}" for name, size in self.sections.items())
+        notes = [f"bytes: {sections}"]
+        if self.left_out:
+            notes.append(f"left out, for it does nothing at inference: {', '.join(self.left_out)}")
+        for name, one in self.agreements.items():
+            same = "" if one.argmax is None else f", arg-max agrees on {one.argmax:.2%}"
+            notes.append(
+                f"{name} against the model, on {one.rows} rows: mean difference "
+                f"{one.relative:.1e} of the range{same}"
+            )
+        return notes
 
     def __str__(self) -> str:
         console = Console(width=120, color_system=None)
@@ -110,20 +132,18 @@ def packing(
     sizes = fr_archive.sizes(data)
     tensors = iter(zip(archive.tensors, sizes.tensors, strict=True))
     vectors = iter(zip(archive.vectors, sizes.vectors, strict=True))
-    of_weights = {}
-    for weight in weights:
-        of_weights[weight.name] = [next(vectors) for _ in weight.lengths]
+    of_weights = {weight.name: [next(vectors) for _ in weight.lengths] for weight in weights}
     rows = []
-    for layer in all_layers(model):
+    for layer_name, layer in named_layers(model).items():
         parts = layer.parts() if isinstance(layer, FrequencyTwin) else []
         spectra = [next(tensors) for _ in parts]
-        mine = [weight.name for weight in weights if weight.layer is layer]
+        mine = [weight.name for weight in weights if weight.layer_name == layer_name]
         others = [one for name in mine for one in of_weights[name]]
         if not spectra and not others:
             continue
         rows.append(
             LayerRow(
-                name=layer.name,
+                name=layer_name,
                 type=type(layer).__name__,
                 kept=sum(len(one.values) for one, _ in spectra),
                 steps=tuple(fr_archive.step_value(one.step) for one, _ in spectra),

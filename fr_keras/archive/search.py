@@ -10,7 +10,7 @@ import numpy as np
 import fr_archive
 from fr_keras.archive import goals
 from fr_keras.archive.candidates import Levels, Measure, Network, Place
-from fr_keras.archive.goals import ROUNDING, Trial
+from fr_keras.archive.goals import Trial
 from fr_keras.archive.load import loaded
 from fr_keras.compact import compact
 
@@ -72,8 +72,9 @@ def search(
 
     Every other row searches; the rows between confirm. Of many archives the best is one that the
     rows of the search happen to favour. So `max_drop` must hold on the rows that confirm as well:
-    the search goes back to what it had before until it does. The accuracies of the result are
-    theirs.
+    the search goes back to what it had before until it does. Nor is the result worse on these rows
+    than what a stage of the search began with: one factor for all layers, each layer by itself,
+    counts, the network that was fine-tuned. The accuracies of the result are theirs.
 
     Args:
         model: A model as for `save_archive`, with one output of a score for each class. It stays
@@ -84,9 +85,10 @@ def search(
         max_bytes: The bytes that may be used; accuracy is made high.
         calibration: Training inputs as for `save_archive`. Each trial reads them all.
         search_kept: Whether tensors may also be cut to fewer coefficients.
-        fine_tune: Given a copy of `model` and the relative steps that were found, by layer, trains
-            the copy, on training data, with `ArchiveRounding(steps)`. The search then goes on with
-            it from where it was, and takes it if it is better.
+        fine_tune: Given a copy of `model` and the relative steps that were found, by the names of
+            `rebuild.named_kernels`, trains the copy, on training data, with
+            `ArchiveRounding(steps)`. The search then goes on with it from where it was, and takes
+            it if it is better, also on the rows that confirm.
         batch_size: Rows at a time.
         progress: Called after each trial.
 
@@ -113,17 +115,17 @@ def search(
     confirm = Measure(x[1::2], y[1::2], batch_size)
     reference = confirm(model)
     if max_drop is None:
-        goal = goals.AccurateWithin(max_bytes)
+        goal = confirming = goals.AccurateWithin(max_bytes)
     else:
         goal = goals.SmallAt(measure(model) - max_drop)
+        confirming = goals.SmallAt(reference - max_drop)
     run = _Run(network, measure, goal, progress)
     run.search()
     if fine_tune is not None:
         tuned = compact(model)
         fine_tune(tuned, network.numbers("step", run.best.levels))
         run.go_on(Network(tuned, network.calibration, search_kept))
-    least = 0.0 if max_drop is None else reference - max_drop
-    best, found, accuracy = _confirmed(run.found, confirm, least)
+    best, found, accuracy = _confirmed(run.stages, confirm, confirming)
     return SearchResult(
         model=found,
         step=best.network.numbers("step", best.levels),
@@ -135,19 +137,27 @@ def search(
     )
 
 
-def _confirmed(found: list[_Found], confirm: Measure, least: float):
-    """The best archive that is accurate enough on rows that no search has seen."""
-    accuracies = []
-    for best in reversed(found):
-        model = loaded(best.network.archive(best.levels))
-        accuracies.append(confirm(model))
-        if accuracies[-1] >= least - ROUNDING:
-            return best, model, accuracies[-1]
-    raise ValueError(
-        f"`max_drop` must leave an accuracy of at most {max(accuracies):.4f} on the rows that "
-        "confirm, the best of the archives that were found: allow more, or give more rows. "
-        f"Received: one that leaves {least:.4f}"
-    )
+def _confirmed(stages: list[list[_Found]], confirm: Measure, goal):
+    """The best of what the stages found, by rows that no search has seen.
+
+    Of each stage that is the last of its archives that the goal allows.
+    """
+    best, trials = None, []
+    for stage in stages:
+        for one in reversed(stage):
+            archive = one.network.archive(one.levels)
+            accuracy = confirm(one.network.become(archive))
+            trial = dataclasses.replace(one.trial, accuracy=accuracy)
+            trials.append(trial)
+            rank = goal.rank(trial)
+            if rank is not None:
+                if best is None or rank > best[0]:
+                    best = (rank, one, archive, accuracy)
+                break
+    if best is None:
+        raise ValueError(goal.impossible(trials, " on the rows that confirm"))
+    _, one, archive, accuracy = best
+    return one, loaded(archive), accuracy
 
 
 def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
@@ -167,19 +177,21 @@ class _Run:
         self._trying = network
         self._seen: set[tuple[int, ...]] = set()
         self._accuracies: dict[bytes, float] = {}
-        #: Each better than those before.
-        self.found: list[_Found] = []
+        #: Of each stage what it found, each better than those before.
+        self.stages: list[list[_Found]] = [[]]
         self.trials: list[Trial] = []
 
     @property
     def best(self) -> _Found | None:
-        return self.found[-1] if self.found else None
+        return next((stage[-1] for stage in reversed(self.stages) if stage), None)
 
     def search(self) -> None:
         """Searches from all layers alike to each by itself."""
         self._all_alike(shorter=0)
+        self._next_stage()
         self._one_by_one("step", "error")
         if any(kind == "kept" for kind, _ in self._trying.places):
+            self._next_stage()
             for shorter in range(_STRIDE, _SHORTEST + 1, _STRIDE):
                 if not self._all_alike(shorter) and self.best:
                     break
@@ -190,8 +202,12 @@ class _Run:
     def go_on(self, network: Network) -> None:
         """Searches among archives of another network, from the levels of the best."""
         self._trying, self._seen = network, set()
+        self._next_stage()
         self._is_better(self.best.levels)
         self._one_by_one("kept", "step", "error")
+
+    def _next_stage(self) -> None:
+        self.stages.append([])
 
     def _all_alike(self, shorter: int) -> int:
         """Tries one factor for all steps and errors; returns how often that was the best."""
@@ -227,7 +243,7 @@ class _Run:
         rank = self._goal.rank(trial)
         if rank is None or (self.best and rank <= self._goal.rank(self.best.trial)):
             return False
-        self.found.append(_Found(trial, self._trying, levels))
+        self.stages[-1].append(_Found(trial, self._trying, levels))
         return True
 
     def _trial(self, levels: Levels) -> Trial:

@@ -11,14 +11,18 @@ from keras.src.backend.common import global_state
 
 from fr_archive import ArchiveError
 from fr_keras import zigzag
-from fr_keras.archive.description import build, make_layer, settings
+from fr_keras.archive.building import build, make_layer, settings
+from fr_keras.archive.graphs import graphs, nodes
 from fr_keras.layers import TWINS, FrequencyKernel
 from fr_keras.rebuild import all_layers
+from fr_keras.vectors import lengths, real_weights
 
 #: Weights that a model may declare, those of kernels before truncation counted whole.
 MOST_WEIGHTS = 1 << 30
 #: Of these, numbers that a loaded model may hold.
 MOST_HELD = 1 << 26
+#: Numbers of a tensor between two layers, where a row has its length and an open axis is 1.
+MOST_BETWEEN = 1 << 30
 # The zigzag order is found by counting weighted sums of indices: so many in all, in seconds.
 _MOST_SUMS = 1 << 23
 
@@ -67,11 +71,13 @@ class Unbuilt:
         spectra: The tensors of coefficients of each FR layer, in the order in which `build` makes
             the layers.
         order: The places in `spectra`, in the order in which an archive holds them.
+        vectors: How many vectors stand for the other weights.
     """
 
     plain: keras.Model
     spectra: list[list[Spectrum]]
     order: list[int]
+    vectors: int
 
     def in_order(self) -> list[Spectrum]:
         """All tensors of coefficients, in the order of the archive."""
@@ -82,6 +88,15 @@ class Unbuilt:
         corners = iter([one.held(n) for one, n in zip(self.in_order(), counts, strict=True)])
         found = {place: [next(corners) for _ in self.spectra[place]] for place in self.order}
         return [found[place] for place in range(len(self.spectra))]
+
+    def check_vectors(self, number: int) -> None:
+        """Refuses another number of vectors.
+
+        Raises:
+            ArchiveError: With the two numbers.
+        """
+        if number != self.vectors:
+            raise ArchiveError(f"The architecture has {self.vectors} vectors, the file {number}")
 
     def check_held(self, counts: list[int]) -> None:
         """Refuses a number of kept coefficients that a tensor has not, or that takes too much.
@@ -123,6 +138,11 @@ def unbuilt(description: dict) -> Unbuilt:
         plain = guarded(lambda: build(description, make))
     if _size(plain) > MOST_WEIGHTS:
         raise ArchiveError(f"A model declares at most {MOST_WEIGHTS} weights, not {_size(plain)}")
+    largest = guarded(lambda: max(_between(plain)))
+    if largest > MOST_BETWEEN:
+        raise ArchiveError(
+            f"Between layers are tensors of at most {MOST_BETWEEN} numbers a row, not {largest}"
+        )
     spectra = guarded(lambda: [_spectra(*one) for one in made])
     sums = guarded(lambda: sum(_largest_sum(one) for layer in spectra for one in layer))
     if sums > _MOST_SUMS:
@@ -132,7 +152,7 @@ def unbuilt(description: dict) -> Unbuilt:
         )
     places = {id(layer): place for place, (_, _, layer) in enumerate(made)}
     order = [places[id(layer)] for layer in all_layers(plain) if id(layer) in places]
-    return Unbuilt(plain, spectra, order)
+    return Unbuilt(plain, spectra, order, guarded(lambda: _vectors(plain, made)))
 
 
 def guarded(work: Callable[[], Any]) -> Any:
@@ -147,6 +167,41 @@ def guarded(work: Callable[[], Any]) -> Any:
 
 def _size(model: keras.Model) -> int:
     return sum(math.prod(weight.shape) for layer in all_layers(model) for weight in layer.weights)
+
+
+def _between(model: keras.Model) -> Iterator[int]:
+    """The numbers in a row of each tensor that a layer gives."""
+    for graph in graphs(model):
+        for node in nodes(graph):
+            shapes = [tensor.shape for tensor in node.outputs]
+            for given in node.input_tensors[:1]:
+                shapes += _inside(node.operation, given.shape)
+            yield max(math.prod(n or 1 for n in shape) for shape in shapes)
+
+
+def _inside(layer: keras.layers.Layer, shape: tuple) -> Iterator[tuple]:
+    """The shapes of what layers give inside of a layer that is no model."""
+    if isinstance(layer, keras.layers.TimeDistributed):
+        yield from _inside(layer.layer, (shape[0], *shape[2:]))
+    elif isinstance(layer, keras.layers.Pipeline):
+        for one in layer.layers:
+            yield from _inside(one, shape)
+            shape = one.compute_output_shape(shape)
+            yield shape
+
+
+def _vectors(plain: keras.Model, made: list[tuple]) -> int:
+    """How many vectors the weights take that are no kernels with a spectrum."""
+    kernels = {
+        id(layer): make_layer(name, arguments).plain_kernels(layer)
+        for name, arguments, layer in made
+    }
+    found = [
+        weight
+        for layer in all_layers(plain)
+        for weight in real_weights(layer, [kernels.get(id(layer), ())])
+    ]
+    return sum(len(lengths(tuple(weight.shape))) for weight in found)
 
 
 def _spectra(name: str, arguments: dict, plain: keras.layers.Layer) -> list[Spectrum]:

@@ -63,6 +63,8 @@ def make(name: str) -> dict:
     packing = save_archive(
         model,
         path,
+        step=0.005,
+        error=0.01,
         calibration=[calibration] if has_statistics else None,
         skeleton={
             "calibration": calibration,
