@@ -4,11 +4,15 @@ import os
 import platform
 from importlib.metadata import version
 
+from fr_keras.benchmark import processor
+
 
 def environment() -> dict:
-    """Returns the machine's kind and the versions that decide a result; no host names, no paths."""
+    """Returns the machine's kind, its processor with the instruction sets that decide the speed of
+    kernels, and the versions that decide a result; no host names, no paths."""
     return {
         "machine": platform.machine(),
+        **processor.describe(),
         "cores": len(os.sched_getaffinity(0)),
         "device": "CPU",
         "python": platform.python_version(),

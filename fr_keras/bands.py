@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from fr_keras.layers import FrequencyKernel
-from fr_keras.rebuild import frequency_layers
+from fr_keras.rebuild import named_kernels
 
 # A histogram in TensorBoard is made of samples: this many stand for the energy of a kernel.
 _SAMPLES = 1000
@@ -50,7 +50,8 @@ class BandEnergy(keras.callbacks.Callback):
     """Writes the energy of each FR kernel to TensorBoard, once an epoch.
 
     For each kernel a histogram `band_energy/<layer>` of its energy over the bands (0 is the
-    lowest frequencies, 1 the highest), and the scalars `kept/<layer>` and `energy/<layer>`.
+    lowest frequencies, 1 the highest), and the scalars `kept/<layer>` and `energy/<layer>`. Where
+    nested models have layers of one name, `<layer>` is the path to one.
 
     Args:
         log_dir: Folder of the event files, such as that of `keras.callbacks.TensorBoard`.
@@ -86,11 +87,11 @@ class BandEnergy(keras.callbacks.Callback):
         import tensorflow as tf
 
         with self._writer.as_default(step=epoch):
-            for layer in frequency_layers(self.model):
+            for name, layer in named_kernels(self.model).items():
                 energy = self._energy(layer)
-                tf.summary.histogram(f"band_energy/{layer.name}", self._samples(energy))
-                tf.summary.scalar(f"energy/{layer.name}", energy.sum())
-                tf.summary.scalar(f"kept/{layer.name}", layer.kept)
+                tf.summary.histogram(f"band_energy/{name}", self._samples(energy))
+                tf.summary.scalar(f"energy/{name}", energy.sum())
+                tf.summary.scalar(f"kept/{name}", layer.kept)
         self._writer.flush()
 
     def on_train_end(self, logs=None):

@@ -1,14 +1,16 @@
 """Networks that other packages trained: checkpoints of `frereg`, and batch-norm statistics."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 
 from fr_keras import zigzag
+from fr_keras.calibration import Calibration, calibrate_batch_norm
 from fr_keras.layers import FrequencyKernel
-from fr_keras.rebuild import all_layers, check_graph, frequency_layers
+from fr_keras.rebuild import frequency_layers
+
+__all__ = ["Calibration", "calibrate_batch_norm", "load_frereg"]
 
 # What frereg stores beside the weights: its order and its mask, which follow from the numbers.
 _BUFFERS = (".ZMAT", ".IDROP")
@@ -99,61 +101,3 @@ def _kept(layer: FrequencyKernel, spectrum: np.ndarray, name: str) -> int:
             f"'{layer.name}' keeps. Received: {len(used)} of them, up to number {kept}"
         )
     return kept
-
-
-def calibrate_batch_norm(model: keras.Model, data: Iterable) -> None:
-    """Sets the moving statistics of every batch normalization to the average over `data`.
-
-    The model runs in training mode, without dropout, on one batch after the other; no weight but
-    the moving statistics changes. Use it after loading a network that was trained without them,
-    or where they lag behind the weights.
-
-    Args:
-        model: A built functional or sequential model.
-        data: An array `(rows, *input)`, taken as one batch, or an iterable of batches, such as a
-            `tf.data.Dataset`; of an `(inputs, labels)` tuple, the inputs.
-
-    Raises:
-        ValueError: If the model has no batch normalization, or `data` no batch.
-
-    Example:
-
-    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.BatchNormalization()])
-    >>> calibrate_batch_norm(model, np.array([[1.0, 2.0], [3.0, 2.0]]))
-    >>> model.layers[0].moving_mean.numpy().tolist()
-    [2.0, 2.0]
-    """
-    check_graph(model)
-    norms = [one for one in all_layers(model) if isinstance(one, keras.layers.BatchNormalization)]
-    if not norms:
-        raise ValueError(
-            f"`model` must have a BatchNormalization layer. Received: '{model.name}' with none"
-        )
-    batches = [data] if isinstance(data, np.ndarray) else data
-    number = 0
-    with _averaging(model, norms):
-        for number, batch in enumerate(batches, start=1):
-            for norm in norms:
-                # The moving average with this momentum is the average over the batches so far.
-                norm.momentum = 1 - 1 / number
-            model(batch[0] if isinstance(batch, (tuple, list)) else batch, training=True)
-    if number == 0:
-        raise ValueError("`data` must hold at least one batch. Received: none")
-
-
-@contextlib.contextmanager
-def _averaging(model: keras.Model, norms: list) -> Iterator[None]:
-    """Puts momenta, dropout rates and the frozen state of normalizations back at the end."""
-    drops = [one for one in all_layers(model) if hasattr(one, "rate")]
-    before = [(one, "momentum", one.momentum) for one in norms]
-    before += [(one, "trainable", one.trainable) for one in norms]
-    before += [(one, "rate", one.rate) for one in drops]
-    try:
-        for norm in norms:
-            norm.trainable = True
-        for drop in drops:
-            drop.rate = 0.0
-        yield
-    finally:
-        for layer, name, value in before:
-            setattr(layer, name, value)

@@ -1,6 +1,6 @@
 """`regularize`: any functional or sequential Keras model to its twin in the DCT domain."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import keras
 
@@ -13,7 +13,7 @@ from fr_keras.layers import (
     FrequencyTwin,
     refusal,
 )
-from fr_keras.rebuild import all_layers, check_graph, rebuild
+from fr_keras.rebuild import check_graph, named_layers, rebuild
 from fr_keras.sharing import Keep, targets
 
 Selector = (
@@ -52,10 +52,11 @@ def regularize(
     training then takes less memory, and less time where their corners are small; batch
     normalizations become `layers.FRBatchNormalization`, which computes the same from less.
 
-    Layers keep their names. Layer types without a twin, such as normalization, are copied as they
-    are; `summary` names them. Nested models and `TimeDistributed` are opened, other layers that
-    hold layers are copied whole. A Dense behind a Flatten holds its kernel with the axes of the
-    tensor that was laid flat.
+    Layers keep their names. In the arguments a layer of a nested model has its name too, or its
+    path, as `"left/fc"`, where several layers have one name. Layer types without a twin, such as
+    normalization, are copied as they are; `summary` names them. Nested models and `TimeDistributed`
+    are opened, other layers that hold layers are copied whole. A Dense behind a Flatten holds its
+    kernel with the axes of the tensor that was laid flat.
 
     Args:
         model: A built functional or sequential model. It stays as it is.
@@ -88,13 +89,15 @@ def regularize(
     """
     check_graph(model)
     axis_weights = dict(axis_weights or {})
-    layers = list(all_layers(model))
-    weighable = [one for one in layers if issubclass(TWINS.get(type(one), object), FrequencyKernel)]
-    _check_names("include", _names(include), layers)
-    _check_names("exclude", _names(exclude), layers)
+    named = named_layers(model)
+    weighable = {
+        n for n, x in named.items() if issubclass(TWINS.get(type(x), object), FrequencyKernel)
+    }
+    _check_names("include", _names(include), named)
+    _check_names("exclude", _names(exclude), named)
     _check_names("axis_weights", axis_weights, weighable)
-    chosen = _chosen(layers, include, exclude)
-    configs = {id(layer): twin_config(layer, axis_weights) for layer in chosen}
+    chosen = _chosen(named, include, exclude)
+    configs = {id(x): twin_config(x, axis_weights.get(name)) for name, x in chosen.items()}
     counts = {} if start is None else _starts(chosen, configs, start)
     twins: dict[int, FrequencyTwin] = {}
 
@@ -112,55 +115,56 @@ def regularize(
     return twin
 
 
-def twin_config(layer: keras.layers.Layer, axis_weights: Mapping[str, Sequence[float]]) -> dict:
+def twin_config(layer: keras.layers.Layer, axis_weights: Sequence[float] | None) -> dict:
     """Returns the config of the FR layer that takes the place of a plain one in its graph."""
     config = layer.get_config()
-    if layer.name in axis_weights:
-        config["axis_weights"] = axis_weights[layer.name]
+    if axis_weights is not None:
+        config["axis_weights"] = axis_weights
     if issubclass(TWINS[type(layer)], FRDense):
         config["input_axes"] = _flattened_axes(layer)
     return config
 
 
-def _starts(chosen: list[keras.layers.Layer], configs: dict[int, dict], start: Keep) -> dict:
+def _starts(chosen: dict[str, keras.layers.Layer], configs: dict[int, dict], start: Keep) -> dict:
     """How many coefficients each layer begins with, by its id; their corners go to the configs.
 
     Nothing is built for it: the whole spectrum of a large model would be its largest tensor.
     """
-    owners = {}
-    for layer in chosen:
+    twins = {}
+    for name, layer in chosen.items():
         twin = TWINS[type(layer)].from_config(configs[id(layer)])
         if isinstance(twin, FrequencyKernel):
             twin.spectrum_shape = twin.spectrum_of(tuple(getattr(layer, twin.weight_name).shape))
-            owners[twin] = layer
+            twins[name] = twin
     counts = {}
-    for twin, kept in targets(list(owners), start):
-        counts[id(owners[twin])] = kept
-        configs[id(owners[twin])]["stored"] = zigzag.corner(
+    for name, kept in targets(twins, start).items():
+        twin = twins[name]
+        counts[id(chosen[name])] = kept
+        configs[id(chosen[name])]["stored"] = zigzag.corner(
             twin.spectrum_shape, kept, twin.axis_weights
         )
     return counts
 
 
 def _chosen(
-    layers: list[keras.layers.Layer], include: Selector, exclude: Selector
-) -> list[keras.layers.Layer]:
-    """The layers to convert; an error if there is none, or one that cannot be."""
-    chosen = [
-        layer
-        for layer in layers
+    named: dict[str, keras.layers.Layer], include: Selector, exclude: Selector
+) -> dict[str, keras.layers.Layer]:
+    """The layers to convert by name; an error if there is none, or one that cannot be."""
+    chosen = {
+        name: layer
+        for name, layer in named.items()
         if type(layer) in TWINS
-        and (include is None or _matches(include, layer))
-        and not (exclude is not None and _matches(exclude, layer))
-    ]
-    for layer in chosen:
+        and (include is None or _matches(include, name, layer))
+        and not (exclude is not None and _matches(exclude, name, layer))
+    }
+    for name, layer in chosen.items():
         reason = refusal(layer)
         if reason is not None:
-            raise ValueError(f"Layer '{layer.name}' cannot be converted, `exclude` it: {reason}")
+            raise ValueError(f"Layer '{name}' cannot be converted, `exclude` it: {reason}")
     if not chosen:
         raise ValueError(
             f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
-            f"chosen by `include` and `exclude`. Received: {[layer.name for layer in layers]}"
+            f"chosen by `include` and `exclude`. Received: {list(named)}"
         )
     return chosen
 
@@ -183,14 +187,14 @@ def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
             return None
 
 
-def _matches(selector: Selector, layer: keras.layers.Layer) -> bool:
+def _matches(selector: Selector, name: str, layer: keras.layers.Layer) -> bool:
     if isinstance(selector, str):
-        return layer.name == selector
+        return name == selector
     if isinstance(selector, type):
         return isinstance(layer, selector)
     if callable(selector):
         return bool(selector(layer))
-    return any(_matches(one, layer) for one in selector)
+    return any(_matches(one, name, layer) for one in selector)
 
 
 def _names(selector: Selector) -> list[str]:
@@ -201,10 +205,10 @@ def _names(selector: Selector) -> list[str]:
     return [name for one in selector for name in _names(one)]
 
 
-def _check_names(argument: str, names, layers: list[keras.layers.Layer]) -> None:
-    known = {layer.name for layer in layers}
-    unknown = sorted(set(names) - known)
+def _check_names(argument: str, names: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(
-            f"`{argument}` must name layers of the model: {sorted(known)}. Received: {unknown}"
+            f"`{argument}` must name layers of the model, by paths where nested models have layers "
+            f"of one name: {sorted(known)}. Received: {unknown}"
         )

@@ -22,19 +22,19 @@ FREREG_FLOORS = {"conv": 128, "dense": 256, "transpose": 32}
 
 
 def targets(
-    layers: list[FrequencyKernel],
+    named: Mapping[str, FrequencyKernel],
     keep: Keep,
     floors: int | str = 1,
     sharing: str = "bandwidth",
-) -> list[tuple[FrequencyKernel, int]]:
-    """Returns the layers that are to be cut, each with the coefficients it keeps.
+) -> dict[str, int]:
+    """Returns how many coefficients each layer keeps that is to be cut, by its name.
 
     A total is shared in two steps: every layer gets its floor, and what is left is shared. The
     shares add up to the total exactly.
 
     Args:
-        layers: The FR layers of a model.
-        keep: A total (int), a fraction of all coefficients (float), or a dict from layer name to
+        named: The FR layers of a model by name, as of `rebuild.named_kernels`.
+        keep: A total (int), a fraction of all coefficients (float), or a dict from these names to
             either. Dict entries are never floored; layers not in the dict are not in the result.
         floors: The least a layer gets from a total, or `"frereg"` for that package's floors. A
             layer smaller than its floor is kept whole.
@@ -46,11 +46,12 @@ def targets(
 
     Raises:
         ValueError: If a number is out of range, a total cannot feed the floors, a dict names a
-            layer that is not there or is there twice, or `sharing` is unknown.
+            layer that is not there, or `sharing` is unknown.
     """
+    layers = list(named.values())
     sizes = [math.prod(layer.spectrum_shape) for layer in layers]
     if isinstance(keep, Mapping):
-        return _named(layers, sizes, keep)
+        return _by_name(dict(zip(named, sizes, strict=True)), keep)
     total = _count(keep, sum(sizes), "keep")
     least = [min(_floor(layer, floors), n) for layer, n in zip(layers, sizes, strict=True)]
     if sharing not in SHARINGS:
@@ -59,7 +60,14 @@ def targets(
         least, sizes = _bandwidth(layers, total, least)
     if sharing == "erdos_renyi":
         least, sizes = _erdos_renyi(layers, total, least)
-    return list(zip(layers, share(sizes, total, least), strict=True))
+    return dict(zip(named, share(sizes, total, least), strict=True))
+
+
+def usable(layer: FrequencyKernel) -> int:
+    """How many coefficients have an index sum of at most 2: with fewer, inputs or outputs of a
+    layer are hardly told apart."""
+    _, counts = zigzag.levels(layer.spectrum_shape, layer.axis_weights)
+    return int(sum(counts[:3]))
 
 
 def _bandwidth(
@@ -136,19 +144,18 @@ def share(sizes: list[int], total: int, floors: list[int]) -> list[int]:
     return shares
 
 
-def _named(layers, sizes, keep) -> list[tuple[FrequencyKernel, int]]:
-    names = [layer.name for layer in layers]
-    wrong = sorted(name for name in keep if names.count(name) != 1)
+def _by_name(sizes: dict[str, int], keep: Mapping[str, int | float]) -> dict[str, int]:
+    wrong = sorted(keep.keys() - sizes.keys())
     if wrong or not keep:
         raise ValueError(
-            f"`keep` must name FR layers of the model, each name once: {sorted(names)}. "
-            f"Received: {wrong or 'an empty dict'}"
+            "`keep` must name FR layers of the model, by paths where nested models have layers of "
+            f"one name: {sorted(sizes)}. Received: {wrong or 'an empty dict'}"
         )
-    return [
-        (layer, _count(keep[layer.name], size, f"keep[{layer.name!r}]"))
-        for layer, size in zip(layers, sizes, strict=True)
-        if layer.name in keep
-    ]
+    return {
+        name: _count(keep[name], size, f"keep[{name!r}]")
+        for name, size in sizes.items()
+        if name in keep
+    }
 
 
 def _count(keep: int | float, size: int, argument: str) -> int:

@@ -3,7 +3,7 @@
 This package imports fr_keras, and with it TensorFlow, only inside the sub-commands: `--help`
 answers at once.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage. With `--debug` an error has its traceback.
 """
 
 import faulthandler
@@ -17,6 +17,7 @@ import click
 from fr_keras_cli.archives import pack, unpack
 from fr_keras_cli.benchmarks import benchmark
 from fr_keras_cli.doctor import doctor
+from fr_keras_cli.errors import debug_option
 from fr_keras_cli.files import convert, inspect, sensitivity
 from fr_keras_cli.networks import compare, demo, train
 from fr_keras_cli.reports import report
@@ -34,6 +35,7 @@ def run() -> None:
 
 @click.group()
 @click.version_option(package_name="fr-keras", prog_name="fr-keras")
+@debug_option
 def main() -> None:
     """Frequency regularization for Keras: train small, ship small TFLite files."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -58,4 +60,4 @@ for _command in (
     report,
     doctor,
 ):
-    main.add_command(_command)
+    main.add_command(debug_option(_command))

@@ -17,8 +17,8 @@ from fr_keras_cli.options import (
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
-# Of the data that calibrate, what each trial of a search reads, and how many rows at a time.
-_CALIBRATION_ROWS, _BATCH = 2048, 256
+# Of the data that calibrate, so many rows at the most.
+_CALIBRATION_ROWS = 2048
 _FINE_TUNING_RATE = 5e-3  # as `train`
 
 
@@ -77,11 +77,12 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         check_target(output, overwrite=force)
         source = calibration or data
         rows = source and load(source, image_size)
-        network, chosen, report = load_model(model), {"calibration": rows and rows.train.x}, {}
+        calibration = rows and _sample(rows.train.x)
+        network, chosen, report = load_model(model), {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
             dataset = rows if source == data else load(data, image_size)
-            network, chosen, report = _search(network, dataset, rows.train.x, options)
+            network, chosen, report = _search(network, dataset, calibration, options)
         if skeleton:
             chosen["skeleton"] = {
                 "labels": rows.labels,
@@ -121,11 +122,15 @@ def _searches(data: str | None, options: dict) -> bool:
     return bool(goals)
 
 
+def _sample(rows):
+    """Rows from everywhere: folders are sorted by class."""
+    return rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
+
+
 def _search(model, dataset, calibration, options: dict) -> tuple:
     """The model that was found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
 
-    rows = calibration[:_CALIBRATION_ROWS]
     with progress_bars() as progress:
         task = progress.add_task("search", total=None)
 
@@ -140,7 +145,7 @@ def _search(model, dataset, calibration, options: dict) -> tuple:
             dataset.validation.y,
             max_drop=options["max_drop"],
             max_bytes=options["max_bytes"],
-            calibration=[rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)],
+            calibration=calibration,
             search_kept=options["search_kept"],
             fine_tune=options["fine_tune"] and _fine_tuning(dataset.train, options["fine_tune"]),
             progress=show,

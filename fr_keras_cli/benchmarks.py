@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fr_keras_cli.options import (
+    Source,
     failure,
     force_option,
     image_size_option,
@@ -37,6 +38,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 )
 @click.option(
     "--data",
+    type=Source(),
     metavar="NAME|FILE.npz|FOLDER",
     help="Test rows to run, with their classes: a data set as for `train`. [default: random rows]",
 )
@@ -105,7 +107,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         for target in targets:
             run.check(target, settings, phone)
         x, y = _test_rows(data, image_size, rows)
-        subjects = [library.subject(file, x, y, rows) for file in files]
+        subjects = library.subjects(files, x, y, rows)
         results = []
         measured = _measured(targets, subjects, settings, phone)
         # Closed, so that a phone is left clean, also on Ctrl-C.

@@ -1,11 +1,14 @@
 """The sub-commands on files: convert, sensitivity, inspect."""
 
 import json
+import warnings
 from pathlib import Path
 
 import click
 
 from fr_keras_cli.options import (
+    MODELS,
+    Source,
     command,
     failure,
     force_option,
@@ -38,6 +41,7 @@ form_option = click.option(
 )
 @click.option(
     "--calibration",
+    type=Source(),
     metavar="NAME|FILE.npz|FOLDER",
     help="Representative data, needed for int8 and int16x8: a data set as for `train`.",
 )
@@ -56,7 +60,7 @@ form_option = click.option(
 def convert(
     model, output, quantize, calibration, image_size, form, float_io, float_layers, force, as_json
 ) -> None:
-    """Convert a .keras MODEL to a .tflite file and check it against the model."""
+    """Convert a MODEL that Keras saved to a .tflite file and check it against the model."""
     if quantize in ("int8", "int16x8") and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration")
     with failure():
@@ -65,15 +69,16 @@ def convert(
 
         check_target(output, overwrite=force)
         dataset = None if calibration is None else load(calibration, image_size)
+        network = load_model(model)
         conversion = tflite.convert(
-            load_model(model),
+            network,
             output,
             quantize=quantize,
             calibration=None if dataset is None else dataset.train.x,
             float_io=float_io,
             form=form,
             float_layers=float_layers,
-            labels=None if dataset is None else dataset.labels,
+            labels=None if dataset is None else _labels(network, dataset),
             normalization=None if dataset is None else dataset.normalization,
             command=command(),
             overwrite=force,
@@ -84,10 +89,24 @@ def convert(
             click.echo(f"{output}: {conversion}")
 
 
+def _labels(network, dataset) -> tuple[str, ...] | None:
+    """The names of the data set's classes, where they are those of the model's one output."""
+    if len(network.outputs) == 1 and network.outputs[0].shape[-1] == len(dataset.labels):
+        return dataset.labels
+    outputs = [tuple(one.shape[1:]) for one in network.outputs]
+    warnings.warn(
+        f"The file has no names of classes: '{dataset.name}' has {len(dataset.labels)} classes, "
+        f"and the model puts out {outputs}.",
+        stacklevel=2,
+    )
+    return None
+
+
 @click.command()
 @model_argument
 @click.option(
     "--calibration",
+    type=Source(),
     required=True,
     metavar="NAME|FILE.npz|FOLDER",
     help="Representative data: a data set as for `train`.",
@@ -96,7 +115,7 @@ def convert(
 @form_option
 @json_option
 def sensitivity(model, calibration, image_size, form, as_json) -> None:
-    """Show which layers of a .keras MODEL lose most in int8, each measured alone."""
+    """Show which layers of a MODEL that Keras saved lose most in int8, each measured alone."""
     with failure():
         from rich.console import Console
         from rich.table import Table
@@ -121,16 +140,20 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def inspect(file, as_json) -> None:
-    """Show what a .tflite, .keras or .fr FILE holds."""
+    """Show what a .tflite, .fr, .keras or .h5 FILE holds."""
+    kinds = (".tflite", ".fr", *MODELS)
+    kind = file.suffix.lower()
+    if kind not in kinds:
+        raise click.UsageError(f"FILE must end in one of {', '.join(kinds)}. Received: {file}")
     with failure():
         from rich.console import Console
 
         from fr_keras import archive, summary, tflite
 
-        if file.suffix == ".keras":
+        if kind in MODELS:
             shown = summary(load_model(file))
         else:
-            shown = (archive if file.suffix == ".fr" else tflite).inspect(file)
+            shown = (archive if kind == ".fr" else tflite).inspect(file)
         if as_json:
             click.echo(json.dumps(shown.to_dict()))
         else:

@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from fr_keras_cli.options import (
+    MODELS,
     Floors,
     Keep,
+    Source,
     command,
     data_option,
     failure,
@@ -24,9 +26,10 @@ from fr_keras_cli.options import (
 
 _model_option = click.option(
     "--model",
+    type=Source(),
     default="lenet5",
     show_default=True,
-    metavar="lenet5|resnet20|FILE.keras",
+    metavar="lenet5|resnet20|FILE.keras|FILE.h5",
     help="The network; a file is trained on from its weights.",
 )
 _epochs_option = click.option(
@@ -209,20 +212,42 @@ def _network(source: str, dataset, seed: int):
 
     if source in NETWORKS:
         return network(dataset, seed, source)
-    if not source.endswith(".keras") or not Path(source).is_file():
+    path = Path(source)
+    if path.suffix not in MODELS or not path.is_file():
         raise click.UsageError(
-            f"--model must be one of {', '.join(NETWORKS)} or a .keras file that exists. "
-            f"Received: {source}"
+            f"--model must be one of {', '.join(NETWORKS)} or a {' or '.join(MODELS)} file that "
+            f"exists. Received: {source}"
         )
-    return load_model(Path(source))
+    model = load_model(path)
+    _check_fit(model, dataset, source)
+    return model
+
+
+def _check_fit(model, dataset, source: str) -> None:
+    """Whether a model takes the data's images and has an output for each class."""
+    taken = [tuple(one.shape[1:]) for one in model.inputs]
+    image = dataset.train.x.shape[1:]
+    fits = len(taken) == 1 and len(taken[0]) == len(image)
+    if not fits or any(n not in (None, m) for n, m in zip(taken[0], image, strict=True)):
+        raise click.UsageError(
+            f"--data must have images that --model takes. Received: images {image} of "
+            f"'{dataset.name}' for inputs {taken} of '{source}'"
+        )
+    given = [tuple(one.shape[1:]) for one in model.outputs]
+    single = len(given) == 1 and len(given[0]) == 1
+    if not single or given[0][0] < len(dataset.labels):
+        raise click.UsageError(
+            "--model must have one output with a number for each class of --data. Received: "
+            f"outputs {given} of '{source}' for {len(dataset.labels)} classes of '{dataset.name}'"
+        )
 
 
 def _check_recipe(network, recipe) -> None:
     """What is wrong with the arguments is said before the training, as wrong usage."""
     from fr_keras import regularize, sharing
-    from fr_keras.rebuild import frequency_layers
+    from fr_keras.rebuild import named_kernels
 
-    twins = frequency_layers(regularize(network))
+    twins = named_kernels(regularize(network))
     try:
         sharing.targets(twins, recipe.keep, recipe.floors, recipe.sharing)
     except ValueError as error:

@@ -1,13 +1,17 @@
-"""Options, data sets and errors that the sub-commands share."""
+"""Options, data sets and models that the sub-commands share."""
 
-import contextlib
 import shlex
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import click
+from click.core import ParameterSource
 
+from fr_keras_cli.errors import failure
+
+__all__ = ["failure"]  # the sub-commands take it from here
+
+#: Suffixes of files that Keras loads a model from.
+MODELS = (".keras", ".h5", ".hdf5")
 _KEEP_RULE = "must be a whole number of at least 1, or a fraction above 0 and at most 1.0"
 
 
@@ -39,10 +43,17 @@ class Floors(click.ParamType):
         return int(value)
 
 
+class Source(click.ParamType):
+    """A name that the library knows, or the path of a file or a folder."""
+
+    name = "name|path"
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 data_option = click.option(
     "--data",
+    type=Source(),
     default="digits",
     show_default=True,
     metavar="NAME|FILE.npz|FOLDER",
@@ -71,30 +82,69 @@ def out_option(default: str, what: str):
 
 
 def command() -> str:
-    """The command as it was typed, for the metadata of files."""
-    return shlex.join(["fr-keras", *sys.argv[1:]])
+    """The command as it was typed, for the metadata of files: of paths only the last names."""
+    context = click.get_current_context()
+    words = ["fr-keras", context.info_name]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name)
+        given = context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        if given and value is not None:
+            words += _words(parameter, value)
+    return shlex.join(words)
+
+
+def _words(parameter: click.Parameter, value) -> list[str]:
+    """A parameter on the command line."""
+    option = parameter.opts[:1] if isinstance(parameter, click.Option) else []
+    if getattr(parameter, "is_flag", False):
+        return option
+    is_path = isinstance(parameter.type, (click.Path, Source))
+    times = value if parameter.multiple else [value]
+    groups = [one if parameter.nargs != 1 else [one] for one in times]
+    shown = file_name if is_path else str
+    return [word for group in groups for word in (*option, *map(shown, group))]
+
+
+def file_name(path: str | Path) -> str:
+    """The last name of a path, of Windows too: folders say who made a file, and where."""
+    text = str(path)
+    if Path(text).expanduser().resolve() == Path.home():
+        return "~"  # its last name is the user's
+    return PureWindowsPath(text).name or text
 
 
 def load(source: str, image_size):
     from fr_keras import data
 
-    if source not in data.NAMES and not source.endswith(".npz") and not Path(source).is_dir():
+    path = Path(source)
+    is_file = path.suffix == ".npz" and path.is_file()
+    if source not in data.NAMES and not is_file and not path.is_dir():
+        missing = "" if path.exists() else ", and there is no such file or folder"
         raise click.UsageError(
-            f"data must be one of {', '.join(data.NAMES)}, a .npz file or a folder of images. "
-            f"Received: {source}"
+            f"{_option_of(source)} must be one of {', '.join(data.NAMES)}, a .npz file or a folder "
+            f"of images. Received: {source}{missing}"
         )
     return data.load(source, image_size)
+
+
+def _option_of(value: str) -> str:
+    """The option that has this value."""
+    context = click.get_current_context()
+    given = (one for one in context.command.params if context.params.get(one.name) == value)
+    return next((one.opts[0] for one in given), "data")
 
 
 def load_classes(source: str, image_size):
     dataset = load(source, image_size)
     if dataset.train.y.ndim != 1:
-        raise click.UsageError(f"data must have one class an image. Received: {source}")
+        raise click.UsageError(
+            f"{_option_of(source)} must have one class an image. Received: {source}"
+        )
     return dataset
 
 
 def load_model(path: Path):
-    """Loads a .keras file with fr_keras' classes registered."""
+    """Loads a model that Keras saved, with fr_keras' classes registered."""
     import keras
 
     import fr_keras  # noqa: F401
@@ -102,7 +152,8 @@ def load_model(path: Path):
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types on a damaged file
-        raise ValueError(f"{path} is no .keras model that loads: {error}") from error
+        kinds = ", ".join(MODELS)
+        raise ValueError(f"{path} is no Keras model ({kinds}) that loads: {error}") from error
 
 
 def progress_bars():
@@ -110,14 +161,3 @@ def progress_bars():
     from rich.progress import Progress
 
     return Progress(console=Console(stderr=True))
-
-
-@contextlib.contextmanager
-def failure() -> Iterator[None]:
-    """Turns the library's errors into one line on stderr and an exit code."""
-    try:
-        yield
-    except (FileExistsError, FileNotFoundError, IsADirectoryError) as error:
-        raise click.UsageError(str(error)) from error
-    except (ValueError, OSError, ImportError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error

@@ -13,7 +13,7 @@ import loopback
 import loopback_system as system
 import pytest
 
-from fr_keras.benchmark import android
+from fr_keras.benchmark import android, processor
 from fr_keras.benchmark.android import binaries, phone
 from fr_keras.benchmark.android.adb import Adb, AdbError, Answer, DeviceLost, TookTooLong, complaint
 from fr_keras.benchmark.result import State
@@ -209,6 +209,8 @@ def test_what_a_failure_means(code, text, message):
 def test_a_measurement(device, one):
     (result,) = measured(device, one, ["none"])
     assert (result.status, result.message, result.notes) == ("done", None, ())
+    sets = result.device.pop("instruction_sets", None)
+    assert sets == processor.describe().get("instruction_sets")
     assert result.device == {
         "name": "Loopback One",
         "abi": "arm64-v8a",

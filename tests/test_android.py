@@ -101,6 +101,7 @@ def test_both_dialects_run_on_arm64_kernels(network, phone, one, tmp_path):
     )
     xnnpack, npu, nnapi = measure(network, [one], ["xnnpack", "npu", "nnapi"], tmp_path / "tools")
     assert [xnnpack.status, npu.status, nnapi.status] == ["done"] * 3
+    xnnpack.device.pop("instruction_sets", None)  # of the machine that plays phone
     assert xnnpack.device == {
         "name": "Loopback One",
         "abi": "arm64-v8a",

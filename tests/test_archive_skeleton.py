@@ -23,7 +23,10 @@ from fr_keras.rebuild import frequency_layers
 from fr_keras_cli import main as cli
 
 # The networks are not trained: int8 may be far from them, and that is not the subject.
-pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning"),
+    pytest.mark.filterwarnings("ignore:calibration changed"),  # statistics drawn at random
+]
 ROWS = 24
 
 

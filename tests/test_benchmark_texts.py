@@ -234,7 +234,7 @@ def test_a_refusal_is_told_from_a_failure(line):
     assert report.error == line.removeprefix("[benchmark_litert_model.cc:160] ")
     other = texts.read("E tflite  : Failed to load model\nE tflite  : Benchmarking failed.", "gpu")
     assert not other.refused
-    assert other.error == "Benchmarking failed."
+    assert other.error == "Failed to load model"
 
 
 def test_profiles_of_other_graphs_are_left_out():

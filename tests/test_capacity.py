@@ -255,6 +255,7 @@ def test_prefixes_of_a_network_trained_so_are_better(tmp_path):
     assert found["sampled", 1] > found["usual", 1] - 0.05
 
 
+@pytest.mark.filterwarnings("ignore:calibration changed")
 def test_statistics_can_be_set_anew_for_a_prefix(tmp_path):
     """What the docstring says of batch normalization: one set of statistics in the file."""
     plain = keras.Sequential(

@@ -59,6 +59,16 @@ def test_labels_as_a_column(tmp_path):
     assert column.train.y.shape == (36,)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int32, np.float32])
+def test_one_hot_labels_are_integers_and_tell_all_classes(tmp_path, dtype):
+    one_hot = {k: np.eye(6, dtype=dtype)[v] for k, v in arrays().items() if k[0] == "y"}
+    found = data.load(saved(tmp_path / "a.npz", **one_hot))
+    plain = data.load(saved(tmp_path / "b.npz"))
+    np.testing.assert_array_equal(found.train.y, plain.train.y)
+    np.testing.assert_array_equal(found.test.y, plain.test.y)
+    assert (found.labels, plain.labels) == (tuple("012345"), tuple("0123"))
+
+
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
@@ -66,7 +76,14 @@ def test_labels_as_a_column(tmp_path):
         ({"y_train": np.arange(7)}, "a label for each"),
         ({"x_train": np.zeros((40, 20))}, "images"),
         ({"y_train": np.linspace(0, 1, 40)}, "labels that count from 0"),
-        ({"y_train": np.arange(40) - 1}, "labels that count from 0"),
+        ({"y_train": np.arange(40) - 1}, "labels that count from 0.*the least -1"),
+        ({"y_train": np.eye(4)[np.arange(40) % 4] * 0.9}, "an integer or a one-hot row"),
+        ({"y_train": np.ones((40, 4))}, "an integer or a one-hot row"),
+        (
+            {"y_train": np.eye(4)[np.arange(40) % 4], "y_test": np.eye(3)[np.arange(8) % 3]},
+            "one-hot labels of the same classes",
+        ),
+        ({"y_train": np.eye(4)[np.arange(40) % 4], "y_test": np.arange(8)}, "labels below 4"),
         ({"x_train": np.full((40, 20, 20), np.nan)}, "finite"),
         ({"x_train": np.array([{}] * 40, object)}, "plain arrays"),
         ({"x_train": np.full((40, 20, 20), "a")}, "uint8 or float"),

@@ -1,5 +1,9 @@
 """Recurrent layers and others with several outputs or a state: the same bytes, and true errors."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -71,3 +75,54 @@ def test_integers_are_refused_where_tensorflow_cannot_calibrate_them():
     with pytest.raises(ValueError, match=r"tokens.*quantize='int8'"):
         tflite.convert(model, quantize="int16x8", calibration=rows)
     assert tflite.convert(model, quantize="int8", calibration=rows).agreement.holds
+
+
+def dead(kind):
+    """A layer that puts out nothing, or nearly nothing, on every row."""
+    return lambda x: layers.Dense(3)(layers.Flatten()(kind(x)))
+
+
+def masked(layer):
+    return lambda x: layers.Dense(3)(layer(layers.Masking()(x)))
+
+
+SILENT = {
+    "relu": dead(
+        layers.Dense(4, activation="relu", bias_initializer=keras.initializers.Constant(-9))
+    ),
+    "nearly": dead(
+        layers.Dense(4, kernel_initializer=keras.initializers.RandomNormal(stddev=1e-7))
+    ),
+    "conv": dead(
+        layers.Conv1D(4, 2, activation="relu", bias_initializer=keras.initializers.Constant(-9))
+    ),
+    "GRU": masked(layers.GRU(4, unroll=True)),
+    "LSTM": masked(layers.LSTM(4, unroll=True)),
+    "SimpleRNN": masked(layers.SimpleRNN(4, unroll=True)),
+}
+
+CONVERT = """
+import sys
+import keras, numpy as np
+import test_recurrent
+from fr_keras import tflite
+for network in test_recurrent.SILENT.values():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 4))
+    model = keras.Model(inputs, network(inputs))
+    x = np.random.default_rng(0).normal(size=(30, 5, 4)).astype("float32")
+    x[:, 3:] = 0
+    done = tflite.convert(model, quantize="int8", calibration=x)
+    assert done.agreement.mean <= done.agreement.bound * max(done.agreement.range, 1), done
+"""
+
+
+def test_layers_that_are_silent_on_all_rows_can_be_run():
+    """In a process of its own: LiteRT ended it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CONVERT],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

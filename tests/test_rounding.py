@@ -1,11 +1,13 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers as kl
 
 import fr_archive
 from fr_keras import ArchiveRounding, load_archive, regularize, save_archive
-from fr_keras.rebuild import frequency_layers
+from fr_keras.rebuild import frequency_layers, named_kernels
+from fr_keras.rounding import _Bits
 
 X = np.random.default_rng(0).normal(size=(64, 6, 6, 2)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)
@@ -151,3 +153,154 @@ def test_each_layer_has_its_own_step():
         assert 0.9 * steps[layer.name] <= least < 1.1 * steps[layer.name]
     with pytest.raises(ValueError, match=r"`step` must name every trainable FR layer.*'dense'"):
         fit(model, ArchiveRounding({"conv": 0.3}))
+
+
+# Interruptions
+
+HOOKS = (
+    "on_train_begin",
+    "on_epoch_begin",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_begin",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+    "on_test_end",
+    "on_epoch_end",
+)
+
+
+class Interrupt(keras.callbacks.Callback):
+    def __init__(self, hook, after=0):
+        super().__init__()
+        left = [after]
+
+        def raises(*args, **kwargs):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+
+        setattr(self, hook, raises)
+
+
+def as_it_was(model):
+    """Whether the model computes with its coefficients as they are, in every way to ask it."""
+    copy = twin(kernel_regularizer=L2)
+    copy.set_weights(model.get_weights())
+    outputs = copy(X)
+    loss = float(np.mean(np.square(outputs - Y)) + sum(copy.losses))
+    return (
+        np.allclose(outputs, model(X), atol=1e-5)
+        and np.allclose(outputs, model.predict(X, verbose=0), atol=1e-5)
+        and model.evaluate(X, Y, verbose=0) == pytest.approx(loss, rel=1e-5)
+        and model.train_on_batch(X, Y) == pytest.approx(loss, rel=1e-5)
+    )
+
+
+L2 = keras.regularizers.L2(0.01)
+
+
+@pytest.mark.parametrize(
+    ("hook", "first"),
+    [(hook, True) for hook in HOOKS]
+    + [("on_train_batch_begin", False), ("on_train_batch_end", False), ("on_test_begin", False)],
+)
+def test_an_interruption_leaves_nothing_behind(hook, first):
+    model = twin(kernel_regularizer=L2)
+    ours, other = ArchiveRounding(0.5, rate=0.1), Interrupt(hook, after=hook.count("batch"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(
+            model,
+            *([ours, other] if first else [other, ours]),
+            validation_data=(X, Y),
+            batch_size=16,
+        )
+    if hook.endswith("batch_begin") and first:
+        ours.restore()
+    assert as_it_was(model)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_next_fit_is_as_without_the_interruption(same):
+    histories = []
+    for interrupted in (True, False):
+        model, ours = twin(kernel_regularizer=L2), ArchiveRounding(0.3, rate=0.01)
+        before = model.get_weights()
+        if interrupted:
+            with pytest.raises(KeyboardInterrupt):
+                fit(model, ours, Interrupt("on_train_batch_begin", after=1), batch_size=16)
+            model.set_weights(before)
+        following = ours if same else ArchiveRounding(0.3, rate=0.01)
+        history = fit(model, following, shuffle=False, validation_data=(X, Y))
+        layers = frequency_layers(model)
+        assert not any(isinstance(one.coefficients.regularizer, _Bits) for one in layers)
+        assert all(layer.rounding is None for layer in layers)
+        histories.append((history, fit(model, shuffle=False), *coefficients(model)))
+    (left, right, *values), (expected, plain, *others) = histories
+    for one, other in ((left, expected), (right, plain)):
+        assert one.keys() == other.keys()
+        assert all(one[name] == pytest.approx(other[name], rel=1e-5) for name in one)
+    for one, other in zip(values, others, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_an_error_within_a_batch_leaves_nothing_behind():
+    model, ours = twin(kernel_regularizer=L2), ArchiveRounding(0.5, rate=0.1)
+
+    def rows():
+        yield X[:16], Y[:16]
+        yield X[:16], Y[:16]
+        raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, tf.errors.OpError)):
+        model.fit(rows(), verbose=0, shuffle=False, callbacks=[ours])
+    assert as_it_was(model)
+
+
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_a_data_set_of_unknown_length():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16).filter(lambda *_: True)
+    model, seen = twin(), []
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: seen.append(as_predicted(model)),
+    )
+    callbacks = [ArchiveRounding(0.5), look]
+    model.fit(data, epochs=2, verbose=0, shuffle=False, callbacks=callbacks)
+    assert seen == [True, True]
+
+
+def as_predicted(model):
+    """Whether the model computes with its coefficients as they are."""
+    copy = twin()
+    copy.set_weights(model.get_weights())
+    return np.allclose(copy(X), model.predict(X, verbose=0), atol=1e-5)
+
+
+def test_checkpoints_hold_the_coefficients_unrounded_and_compute_so(tmp_path):
+    model, path = twin(), tmp_path / "at.keras"
+    fit(model, ArchiveRounding(0.5), keras.callbacks.ModelCheckpoint(path), epochs=1)
+    saved = keras.models.load_model(path)
+    assert all(len(np.unique(one)) > 20 for one in coefficients(saved))
+    assert all(len(np.unique(one)) < 20 for one in coefficients(model))
+    assert all(layer.rounding is None for layer in frequency_layers(saved))
+
+
+def test_steps_of_layers_of_one_name_in_nested_models():
+    def nested(name):
+        return keras.Sequential([keras.Input((8,)), kl.Dense(8, name="same")], name=name)
+
+    inputs = keras.Input((8,))
+    plain = keras.Model(inputs, kl.Dense(2, name="end")(nested("b")(nested("a")(inputs))))
+    model, x = regularize(plain), np.ones((4, 8))
+    model.compile("sgd", "mse")
+    steps = {"a/same": 0.5, "b/same": 0.01, "end": 0.1}
+    model.fit(x, np.ones((4, 2)), verbose=0, callbacks=[ArchiveRounding(steps)])
+    for name, layer in named_kernels(model).items():
+        values = layer.kept_coefficients()
+        least = np.abs(values[values != 0]).min() / np.linalg.norm(values)
+        assert least >= 0.9 * steps[name]
+    assert len(np.unique(model.get_layer("b").layers[0].kept_coefficients())) > 12
+    with pytest.raises(
+        ValueError, match=r"`step` must name every .*'a/same'.*Received: \['same'\]"
+    ):
+        model.fit(x, np.ones((4, 2)), verbose=0, callbacks=[ArchiveRounding({"same": 0.5})])

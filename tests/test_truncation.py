@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from fr_keras import TailTruncation, layers, regularize, zigzag, zoo
-from fr_keras.rebuild import frequency_layers
+from fr_keras.rebuild import frequency_layers, named_kernels
 from fr_keras.sharing import share
-from fr_keras.sharing import targets as pairs
+from fr_keras.sharing import targets as counts
 
 
 def twin() -> keras.Model:
@@ -40,7 +40,7 @@ def kept(model):
 
 
 def targets(found, keep, floors=1, sharing="proportional"):
-    return {layer.name: kept for layer, kept in pairs(found, keep, floors, sharing)}
+    return counts({layer.name: layer for layer in found}, keep, floors, sharing)
 
 
 # Shares
@@ -293,10 +293,16 @@ def test_equal_names_in_nested_models():
 
     inputs = keras.Input((8,))
     model = regularize(keras.Model(inputs, nested("b")(nested("a")(inputs))))
-    found = frequency_layers(model)
-    assert [count for _, count in pairs(found, 0.5)] == [32, 32]
-    with pytest.raises(ValueError, match="each name once"):
-        pairs(found, {"same": 5})
+    found = named_kernels(model)
+    assert counts(found, 0.5) == {"a/same": 32, "b/same": 32}
+    for wrong in ("same", "c/same"):
+        with pytest.raises(ValueError, match=rf"`keep` must name .*'a/same'.*: \['{wrong}'\]"):
+            counts(found, {wrong: 5})
+    model.compile("sgd", "mse")
+    x = np.ones((4, 8))
+    callback = TailTruncation({"b/same": 5}, epochs=1)
+    model.fit(x, x, verbose=0, callbacks=[callback])
+    assert [layer.kept for layer in found.values()] == [64, 5]
 
 
 def test_early_stopping_that_chooses_in_the_final_phase():

@@ -14,7 +14,7 @@ from fr_keras.archive.load import fill_weights, loaded
 from fr_keras.archive.precision import ERROR, STEP
 from fr_keras.archive.quantization import quantize_tensor
 from fr_keras.archive.save import normalizes, packed, quantized_vectors
-from fr_keras.interop import calibrate_batch_norm
+from fr_keras.moments import Moments
 from fr_keras.rebuild import frequency_layers
 from fr_keras.series import keep_series, kept_series
 from fr_keras.vectors import weights
@@ -54,10 +54,10 @@ class Network:
         self.model = loaded(start)
         self._parts = frequency_layers(self.model)
         self._weights = weights(self.model)
-        self.calibration = None
+        self._moments = self.calibration = None
         if calibration is not None and normalizes(model):
-            whole = isinstance(calibration, np.ndarray)
-            self.calibration = [calibration] if whole else list(calibration)
+            self._moments = Moments(self.model, calibration)
+            self.calibration = self._moments.batches
         kinds = ("step", "kept") if search_kept else ("step",)
         self.places: list[Place] = [(kind, part.name) for kind in kinds for part in self._parts]
         self.places += [("error", weight.layer.name) for weight in self._weights]
@@ -79,8 +79,8 @@ class Network:
         self._set_coefficients(tensors)
         for weight, values in zip(self._weights, self._values, strict=True):
             weight.assign(values)
-        if self.calibration is not None:
-            calibrate_batch_norm(self.model, self.calibration)
+        if self._moments is not None:
+            self._moments.set()
         vectors, _ = quantized_vectors(self.model, self._weights, errors)
         return Archive(self._architecture, tensors, vectors)
 

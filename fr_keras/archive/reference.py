@@ -60,7 +60,7 @@ def describe_reference(reference: Reference) -> dict:
     for place, layer in enumerate(_layers(plain, description)):
         data = description["layers"][place]
         if type(layer) in TWINS and layer.name not in exclude:
-            twin = TWINS[type(layer)].from_config(twin_config(layer, axis_weights))
+            twin = TWINS[type(layer)].from_config(twin_config(layer, axis_weights.get(layer.name)))
             with settings():
                 data = description["layers"][place] = layer_data(twin)
         if dtype != "float32" and data[0] != "InputLayer":

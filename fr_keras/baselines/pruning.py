@@ -14,7 +14,7 @@ import numpy as np
 from fr_keras.baselines import _tf_keras
 from fr_keras.baselines._method import Method, Trained
 from fr_keras.data import Dataset
-from fr_keras.rebuild import frequency_layers
+from fr_keras.rebuild import named_kernels
 from fr_keras.regularize import regularize
 from fr_keras.sharing import targets
 from fr_keras.training import EpochProgress, Recipe
@@ -63,10 +63,11 @@ class MagnitudePruning(Method):
 
 
 def _write_task(folder: Path, model: keras.Model, data: Dataset, recipe: Recipe) -> None:
-    twins = targets(frequency_layers(regularize(model)), recipe.keep, sharing="erdos_renyi")
+    twins = named_kernels(regularize(model))
+    kept = targets(twins, recipe.keep, sharing="erdos_renyi")
     task = {
         "architecture": _tf_keras.architecture(model),
-        "sparsity": {twin.name: 1 - kept / math.prod(twin.spectrum_shape) for twin, kept in twins},
+        "sparsity": {n: 1 - k / math.prod(twins[n].spectrum_shape) for n, k in kept.items()},
         "steps_per_epoch": -(-len(data.train.x) // recipe.batch_size),
         "epochs": recipe.epochs,
         "truncation_epochs": recipe.truncation_epochs,

@@ -12,7 +12,7 @@ from fr_keras.benchmark.result import (
     load,
     save,
 )
-from fr_keras.benchmark.subject import Subject, subject
+from fr_keras.benchmark.subject import Subject, Unfit, subject, subjects
 
 __all__ = [
     "Agreement",
@@ -23,8 +23,10 @@ __all__ = [
     "State",
     "Subject",
     "Times",
+    "Unfit",
     "document",
     "load",
     "save",
     "subject",
+    "subjects",
 ]

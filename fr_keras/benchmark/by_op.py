@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_keras.benchmark import process
-from fr_keras.benchmark.profile import is_folded
+from fr_keras.benchmark.profile import is_folded, name_of, stands_alone
 from fr_keras.benchmark.result import REFERENCE
 from fr_keras.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
@@ -43,43 +43,67 @@ class OpAgreement:
 def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
     """Compares every op of a file on a target with the CPU reference, in the file's order.
 
+    Ops that hold a state, such as variables and tables, are left out, and those that put out no
+    real numbers.
+
     Args:
-        subject: The file, with a batch of 1 in all of its tensors, and its rows.
+        subject: The file, and its rows.
         run: Runs a flatbuffer on the target.
 
     Raises:
-        ValueError: If a tensor has another batch.
+        ValueError: If the shape of a value changes from row to row.
         WorkerError: If a run fails; a target may refuse an op by itself that it takes in a file.
     """
     model = flatbuffer.read(subject.content)
     graph = model.subgraphs[0]
-    ops = [op for op in graph.operators if not is_folded(model, op)]
-    made = [graph.tensors[op.outputs[0]] for op in ops]
-    strange = [one.name.decode() for one in made if one.shape is None or one.shape[:1] != [1]]
-    if strange:
-        raise ValueError(f"the batch must be 1 in all tensors. Received: another in {strange}")
-    opened = _opened(model, ops)
-    reference = process.work(opened, subject.inputs, REFERENCE).outputs
-    values = dict(zip((int(n) for n in graph.inputs), subject.inputs, strict=True))
-    values |= {int(op.outputs[0]): rows for op, rows in zip(ops, reference, strict=True)}
+    ops = [op for op in graph.operators if stands_alone(model, op) and not is_folded(model, op)]
+    values = _values(model, ops, subject)
+    ops = [op for op in ops if values[int(op.outputs[0])].dtype.kind in "fiub"]
     content, sources = _apart(model, ops)
-    alone = run(content, [values[number] for number in sources])
-    through = run(opened, subject.inputs)
-    found = []
-    for op, tensor, right, *ours in zip(ops, made, reference, alone, through, strict=True):
-        integer = right.dtype.kind in "iu"
-        scale = 1.0 if integer else float(np.ptp(right)) or 1.0
-        differences = [float(np.abs(one.astype(np.float64) - right).max()) / scale for one in ours]
-        kind = flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
-        unit = "steps" if integer else "relative"
-        found.append(OpAgreement(kind, tensor.name.decode(), unit, *differences))
-    return found
+    alone = run(content, [values[number] for number in sources]) if ops else []
+    firsts = [int(op.outputs[0]) for op in ops]
+    through = run(_opened(model, firsts), subject.inputs) if ops else []
+    return [
+        _compared(model, op, values[int(op.outputs[0])], *ours)
+        for op, *ours in zip(ops, alone, through, strict=True)
+    ]
 
 
-def _opened(model: schema.ModelT, ops: list[schema.OperatorT]) -> bytes:
-    """The file with the output of every op among its outputs."""
+def _values(
+    model: schema.ModelT, ops: list[schema.OperatorT], subject: Subject
+) -> dict[int, np.ndarray]:
+    """The reference's rows of each input of the file, and of all that the ops put out."""
+    graph = model.subgraphs[0]
+    made = [int(n) for op in ops for n in op.outputs]
+    found = process.work(_opened(model, made), subject.inputs, REFERENCE).outputs
+    values = dict(zip((*map(int, graph.inputs), *made), (*subject.inputs, *found), strict=True))
+    changing = [graph.tensors[n].name.decode() for n, rows in values.items() if rows is None]
+    if changing:
+        raise ValueError(
+            "`subject` must be one row where shapes depend on the values. "
+            f"Received: {len(subject.inputs[0])} rows, on which these change: {changing}"
+        )
+    return values
+
+
+def _compared(model, op: schema.OperatorT, right: np.ndarray, *ours: np.ndarray) -> OpAgreement:
+    """The first output of an op alone, and in the whole file, against the reference's."""
+    integer = right.dtype.kind in "iu"
+    right = right.astype(np.float64)
+    scale = 1.0 if integer or not right.size else float(np.ptp(right)) or 1.0
+    differences = (np.abs(one.astype(np.float64) - right) for one in ours)
+    return OpAgreement(
+        name_of(model, op),
+        model.subgraphs[0].tensors[op.outputs[0]].name.decode(),
+        "steps" if integer else "relative",
+        *(float(one.max(initial=0)) / scale for one in differences),
+    )
+
+
+def _opened(model: schema.ModelT, numbers: list[int]) -> bytes:
+    """The file with these tensors as its outputs."""
     single, graph = _copy(model)
-    graph.outputs = np.array([op.outputs[0] for op in ops], np.int32)
+    graph.outputs = np.array(numbers, np.int32)
     return flatbuffer.write(single)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from fr_keras.benchmark import android, devices, gpu, host
+from fr_keras.benchmark import android, devices, gpu, host, processor
 from fr_keras.benchmark.android import adb
 
 
@@ -28,11 +28,17 @@ def examine(program: str = "adb") -> list[Diagnosis]:
         program: The `adb` program.
     """
     return [
-        Diagnosis("host", True, f"{host.device()['processor']}, {host.cores()} cores"),
+        _host(),
         _arm64(),
         _gpu(),
         _android(program),
     ]
+
+
+def _host() -> Diagnosis:
+    found = processor.describe()
+    sets = found.get("instruction_sets", "instruction sets unknown")
+    return Diagnosis("host", True, f"{found['processor']}, {host.cores()} cores, {sets}")
 
 
 def _arm64() -> Diagnosis:

@@ -86,11 +86,10 @@ def measure(
     taken, notes = ops(subject.content, answer.log)
     return Result(
         **common,
-        notes=notes,
         times=times(answer.facts) if timed else None,
         peak_memory_bytes=answer.facts["peak_memory_bytes"] if timed else None,
         ops=taken,
-        **subject.scores(answer.outputs),
+        **subject.scores(answer.outputs, notes),
     )
 
 

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from fr_keras.benchmark import process
+from fr_keras.benchmark import process, processor
 from fr_keras.benchmark.profile import profile
 from fr_keras.benchmark.result import Ops, Result, Times
 from fr_keras.benchmark.subject import Subject
@@ -26,7 +26,7 @@ def device() -> dict[str, str | int]:
         "abi": platform.machine(),
         "os": platform.system(),
         "cores": cores(),
-        "processor": _processor(),
+        **processor.describe(),
     }
 
 
@@ -51,13 +51,14 @@ def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: in
         )
     except process.WorkerError as error:
         return Result(**common, status="failed", message=str(error))
+    found, notes = profile(subject.content, subject.inputs, delegate, threads)
     return Result(
         **common,
         times=times(answer.facts),
         peak_memory_bytes=answer.facts["peak_memory_bytes"],
         ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
-        profile=profile(subject.content, delegate, threads),
-        **subject.scores(answer.outputs),
+        profile=found,
+        **subject.scores(answer.outputs, notes),
     )
 
 
@@ -74,12 +75,3 @@ def times(facts: dict) -> Times:
         p5_us=p5,
         p95_us=p95,
     )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or "unknown"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,29 @@ class Answer:
 
     Attributes:
         facts: Its `answer.json`.
-        outputs: Rows of each output, in the file's own types.
+        outputs: Rows of each output, in the file's own types; `None` for one whose shape changes
+            from row to row.
         log: What it wrote on stderr.
     """
 
     facts: dict
-    outputs: list[np.ndarray]
+    outputs: list[np.ndarray | None]
     log: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Single:
+    """An op that stands alone.
+
+    Attributes:
+        name: Its kind.
+        inputs: Which tensors of the whole file its inputs are.
+        content: Its flatbuffer.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    content: bytes
 
 
 def work(
@@ -53,6 +69,7 @@ def work(
     runs: int = 0,
     warmup: int = 0,
     precision: str | None = None,
+    singles: Iterable[Single] | None = None,
     command: Sequence[str] = (sys.executable,),
     environment: Mapping[str, str] | None = None,
     limit: float = LIMIT,
@@ -67,6 +84,8 @@ def work(
         runs: Inferences to time; 0 for none.
         warmup: Inferences before them.
         precision: `float32` or `float16`, in which a GPU computes.
+        singles: Ops to time by themselves on the CPU, instead of the whole file, on the values
+            that they get in it from the first row.
         command: A Python with numpy and LiteRT, perhaps behind an emulator.
         environment: Variables to set besides this process's.
         limit: Seconds after which it is ended.
@@ -83,6 +102,8 @@ def work(
     }
     with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
         folder = Path(name)
+        if singles is not None:
+            request["singles"] = put(folder, singles)
         fill(folder, content, inputs, request)
         log = _run([*command, str(WORKER), name], environment, limit)
         return read(folder, log)
@@ -95,11 +116,21 @@ def fill(folder: Path, content: bytes, inputs: Sequence[np.ndarray], request: di
     (folder / "request.json").write_text(json.dumps(request))
 
 
+def put(folder: Path, singles: Iterable[Single]) -> list[tuple[str, tuple[int, ...]]]:
+    """Writes ops that stand alone, one after the other, and returns what is asked of each."""
+    asked = []
+    for number, one in enumerate(singles):
+        (folder / f"op{number}.tflite").write_bytes(one.content)
+        asked.append((one.name, one.inputs))
+    return asked
+
+
 def read(folder: Path, log: str) -> Answer:
     """Reads what a worker wrote."""
     facts = json.loads((folder / "answer.json").read_text())
     with np.load(folder / "outputs.npz") as held:
-        outputs = [held[str(n)] for n in range(len(held.files))]
+        numbers = map(str, range(facts["outputs"]))
+        outputs = [held[n] if n in held.files else None for n in numbers]
     return Answer(facts, outputs, log)
 
 
@@ -131,5 +162,8 @@ def _end(code: int) -> str:
 
 
 def _last(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
+    """The end of what a process said; of a Python error what it says, not where it was."""
+    _, traceback, said = text.rpartition("Traceback (most recent call last):")
+    kept = said.splitlines() if traceback else text.splitlines()
+    lines = [line for line in kept if line.strip() and not (traceback and line.startswith(" "))]
     return " / ".join(lines[-3:]) or "it said nothing"

@@ -8,7 +8,7 @@ from pathlib import Path
 from fr_keras.benchmark import android, arm64, devices, gpu, host
 from fr_keras.benchmark.android import app
 from fr_keras.benchmark.result import Result
-from fr_keras.benchmark.subject import Subject
+from fr_keras.benchmark.subject import Subject, Unfit
 
 _TARGETS = {"host": host, "arm64": arm64, "gpu": gpu, "android": android}
 
@@ -78,7 +78,10 @@ def check(target: str, settings: Settings, phone: Phone | None = None) -> None:
 
 
 def on(
-    target: str, subjects: Sequence[Subject], settings: Settings, phone: Phone | None = None
+    target: str,
+    subjects: Sequence[Subject | Unfit],
+    settings: Settings,
+    phone: Phone | None = None,
 ) -> Iterator[Result]:
     """Runs files on a target. Close the iterator, so that a phone is left clean.
 
@@ -89,7 +92,8 @@ def on(
         phone: For `android`.
 
     Yields:
-        A result for each file, delegate and number of threads; on a GPU for each precision.
+        A result for each file, delegate and number of threads; on a GPU for each precision. One
+        failed result for a file that cannot be measured.
 
     Raises:
         ValueError: If the target has none of the delegates.
@@ -97,10 +101,15 @@ def on(
             `devices.MissingDevice` and `android.AdbError`.
     """
     delegates = chosen(settings, target, phone)
+    for unfit in (one for one in subjects if isinstance(one, Unfit)):
+        yield _failed(target, unfit, delegates[0])
+    fit = [one for one in subjects if isinstance(one, Subject)]
+    if subjects and not fit:
+        return
     if target == "android":
         measure = app.measure if phone.app else functools.partial(android.measure, tool=phone.tool)
         yield from measure(
-            subjects,
+            fit,
             delegates,
             settings.threads_on(target),
             adb=phone.adb,
@@ -109,10 +118,26 @@ def on(
             warmup=settings.warmup,
         )
         return
-    for subject in subjects:
+    for subject in fit:
         for delegate in delegates:
             for threads in settings.threads_on(target):
                 yield from _measured(target, subject, delegate, threads, settings)
+
+
+def _failed(target: str, unfit: Unfit, delegate: str) -> Result:
+    """The result of a file that did not come to be measured."""
+    device, tool = {"name": target}, "none"  # a phone is not asked for its name
+    if target == "host":
+        device, tool = host.device(), host.tool()
+    elif target == "arm64":
+        setup = devices.find(target)
+        device, tool = arm64.device(setup), arm64.tool(setup)
+    elif target == "gpu":
+        device, tool = gpu.device(gpu.adapter()), host.tool()
+    facts = dataclasses.asdict(unfit)
+    return Result(
+        **facts, target=target, device=device, tool=tool, delegate=delegate, status="failed"
+    )
 
 
 def _measured(target, subject, delegate, threads, settings: Settings) -> Iterator[Result]:

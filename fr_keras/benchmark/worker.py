@@ -7,8 +7,10 @@ process of its own, so that a crash ends it alone and its peak memory is that of
 
 FOLDER holds `model.tflite`, `inputs.npz` with the arrays `0`, `1`, ... (rows first, in the file's
 own types) and `request.json`: `delegate` (`none`, `xnnpack` or `gpu`), `precision` of a GPU,
-`threads`, `runs` and `warmup` (0 runs: no times). It writes `outputs.npz` alike, and
-`answer.json`. What LiteRT itself says is on stderr.
+`threads`, `runs` and `warmup` (0 runs: no times). It writes `outputs.npz` alike, without outputs
+whose shape changes from row to row, and `answer.json`. With `singles` in the request, the name and
+the inputs of ops that stand alone in `op0.tflite`, `op1.tflite`, ..., it times these instead, on
+the values that they get in the file. What LiteRT itself says is on stderr.
 """
 
 import json
@@ -23,9 +25,14 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 
 class CpuModel:
-    """A file on LiteRT's interpreter."""
+    """A file on LiteRT's interpreter, for inputs of the shapes that `row` has.
 
-    def __init__(self, content: bytes, delegate: str, threads: int):
+    With `keep` every tensor keeps its value, for `tensor`.
+    """
+
+    def __init__(
+        self, content: bytes, delegate: str, threads: int, row: list[np.ndarray], keep: bool = False
+    ):
         resolvers = {
             "none": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             "xnnpack": OpResolverType.AUTO,
@@ -34,20 +41,29 @@ class CpuModel:
             model_content=content,
             num_threads=threads,
             experimental_op_resolver_type=resolvers[delegate],
+            experimental_preserve_all_tensors=keep,
         )
+        self._inputs = self._interpreter.get_input_details()
+        for one, part in zip(self._inputs, row, strict=True):
+            shape = whole(part, one).shape
+            if shape != tuple(one["shape"]):
+                self._interpreter.resize_tensor_input(one["index"], shape)
         self._interpreter.allocate_tensors()
-        self._inputs = [one["index"] for one in self._interpreter.get_input_details()]
         self._outputs = [one["index"] for one in self._interpreter.get_output_details()]
 
     def write(self, row: list[np.ndarray]) -> None:
-        for index, part in zip(self._inputs, row, strict=True):
-            self._interpreter.set_tensor(index, part[None])
+        for one, part in zip(self._inputs, row, strict=True):
+            self._interpreter.set_tensor(one["index"], whole(part, one))
 
     def invoke(self) -> None:
         self._interpreter.invoke()
 
     def read(self) -> list[np.ndarray]:
-        return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+        return [self.tensor(index) for index in self._outputs]
+
+    def tensor(self, index: int) -> np.ndarray:
+        found = self._interpreter.get_tensor(index)
+        return found.astype(np.bytes_) if found.dtype == object else found  # strings
 
     def ops(self) -> dict:
         """Which ops a delegate took: those between its inputs and its outputs."""
@@ -119,7 +135,20 @@ class GpuModel:
         self._found = [_read(buffer, one) for one, buffer in self._outputs]
 
     def read(self) -> list[np.ndarray]:
-        return [part[0] for part in self._found]
+        return self._found
+
+
+def whole(part: np.ndarray, tensor: dict) -> np.ndarray:
+    """What a tensor takes: a row with an axis before it, but where a row is all that it takes."""
+    return part[None] if part.ndim == len(tensor["shape"]) - 1 else part
+
+
+def joined(parts: list[np.ndarray]) -> np.ndarray | None:
+    """One output of several rows; none where its shape changes from row to row."""
+    if len({part.shape for part in parts}) > 1:
+        return None
+    rows = parts[0].shape[:1] == (1,)
+    return np.concatenate(parts) if rows else np.stack(parts)
 
 
 def _in_order(tensors: list[dict], details: dict, buffers: dict) -> list[tuple[dict, object]]:
@@ -143,10 +172,10 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def model_of(path: Path, request: dict):
+def model_of(path: Path, request: dict, row: list[np.ndarray]):
     if request["delegate"] == "gpu":
         return GpuModel(path, request["precision"], request["threads"])
-    return CpuModel(path.read_bytes(), request["delegate"], request["threads"])
+    return CpuModel(path.read_bytes(), request["delegate"], request["threads"], row)
 
 
 def timed(model, runs: int, warmup: int) -> dict:
@@ -159,20 +188,42 @@ def timed(model, runs: int, warmup: int) -> dict:
     return {"first_us": times[0], "times_us": times[1 + warmup :]}
 
 
-def work(folder: Path) -> None:
-    request = json.loads((folder / "request.json").read_text())
-    with np.load(folder / "inputs.npz") as held:
-        inputs = [held[str(n)] for n in range(len(held.files))]
+def singles(folder: Path, request: dict, row: list[np.ndarray]) -> list[dict]:
+    """The microseconds of each op that stands alone, or why it did not run there."""
+    file = CpuModel((folder / "model.tflite").read_bytes(), "none", request["threads"], row, True)
+    file.write(row)
+    file.invoke()
+    answers = []
+    for number, (name, inputs) in enumerate(request["singles"]):
+        # The last of these lines says where a crash was.
+        print(f"op {number}: {name}", file=sys.stderr, flush=True)
+        try:
+            values = [file.tensor(index) for index in inputs]
+            content = (folder / f"op{number}.tflite").read_bytes()
+            model = CpuModel(content, request["delegate"], request["threads"], values)
+            model.write(values)
+            answers.append({"us": timed(model, request["runs"], request["warmup"])["times_us"]})
+        except (RuntimeError, ValueError) as error:
+            answers.append({"error": str(error)})
+    return answers
+
+
+def measured(folder: Path, request: dict, inputs: list[np.ndarray]) -> tuple[dict, list]:
+    """What there is to say of a file, and its outputs, row by row."""
+    row = [part[0] for part in inputs]
     if request["runs"]:
         forget_peak()
     before, begin = memory("VmRSS"), time.perf_counter_ns()
-    model = model_of(folder / "model.tflite", request)
+    model = model_of(folder / "model.tflite", request, row)
     init_us = (time.perf_counter_ns() - begin) / 1000
-    answer = {"machine": platform.machine()}
+    answer = {}
     if request["runs"]:
-        model.write([part[0] for part in inputs])
+        model.write(row)
         answer |= {"init_us": init_us, **timed(model, request["runs"], request["warmup"])}
         answer["peak_memory_bytes"] = memory("VmHWM") - before
+        # Rows begin without what timed runs left in a file's variables.
+        del model
+        model = model_of(folder / "model.tflite", request, row)
     if request["delegate"] == "xnnpack":
         answer["ops"] = model.ops()
     rows = []
@@ -180,8 +231,20 @@ def work(folder: Path) -> None:
         model.write(list(row))
         model.invoke()
         rows.append(model.read())
-    outputs = {str(n): np.stack(parts) for n, parts in enumerate(zip(*rows, strict=True))}
-    np.savez(folder / "outputs.npz", **outputs)
+    return answer, [joined(list(parts)) for parts in zip(*rows, strict=True)]
+
+
+def work(folder: Path) -> None:
+    request = json.loads((folder / "request.json").read_text())
+    with np.load(folder / "inputs.npz") as held:
+        inputs = [held[str(n)] for n in range(len(held.files))]
+    if "singles" in request:
+        answer, outputs = {"singles": singles(folder, request, [part[0] for part in inputs])}, []
+    else:
+        answer, outputs = measured(folder, request, inputs)
+    kept = {str(n): one for n, one in enumerate(outputs) if one is not None}
+    np.savez(folder / "outputs.npz", **kept)
+    answer |= {"machine": platform.machine(), "outputs": len(outputs)}
     (folder / "answer.json").write_text(json.dumps(answer))
 
 

@@ -62,7 +62,7 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
             `"shapes"`: 600 drawings of 64x64 pixels with masks, made in code;
             `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"`: `keras.datasets`, which
             downloads them once;
-            a `.npz` file with the array names of `keras.datasets`;
+            a `.npz` file with the array names of `keras.datasets`; labels may be one-hot rows;
             a folder with one folder of images a class, or such folders in `train` and `test`.
         image_size: `(height, width)` to which the images of a folder are resized; `None` takes
             them as they are.
@@ -86,7 +86,7 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     elif source in _KERAS_NAMES:
         arrays = _from_keras(source)
     elif path.suffix == ".npz":
-        arrays = read_npz(path)
+        *arrays, labels = read_npz(path)
     elif path.is_dir():
         *arrays, labels = read_folder(path, image_size)
     else:

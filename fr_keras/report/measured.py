@@ -102,7 +102,10 @@ def devices(results: Iterable[Result]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for one in results:
         label = device_label(one)
-        facts = [f"{k}: {v}" for k, v in one.device.items() if k != "name" or str(v) not in label]
+        known = one.device.items()
+        facts = [
+            f"{k.replace('_', ' ')}: {v}" for k, v in known if k != "name" or str(v) not in label
+        ]
         lines = found.setdefault(label, [])
         lines += [line for line in (*facts, f"tool: {one.tool}") if line not in lines]
     return found

@@ -11,9 +11,12 @@ from tensorflow.compiler.mlir.lite import types_pb2
 from tensorflow.lite.python.convert import mlir_quantize
 
 from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.graph import LINEAR
 from fr_keras.tflite.observe import observe
 
 _SAMPLES = 2**17  # of each tensor, over all rows
+# XNNPACK's limit for the ratio of steps is 256, where a kernel has 127 steps.
+_LARGEST_RATIO = 2**14
 _SHRINK = np.geomspace(1, 0.05, 40)
 
 
@@ -69,7 +72,39 @@ def calibrated(
         parameters = schema.QuantizationParametersT()
         parameters.min, parameters.max = [float(low)], [float(high)]
         graph.tensors[number].quantization = parameters
+    for op in graph.operators:
+        _widen(model, op)
     return flatbuffer.write(model)
+
+
+def _widen(model: schema.ModelT, op: schema.OperatorT) -> None:
+    """Gives what a linear op puts out a range that XNNPACK takes, if it is (nearly) always 0.
+
+    XNNPACK loads no file, and may abort, where the step of an output is far below the product of
+    the steps of input and kernel. A layer that is dead or masked on all rows has such an output.
+    """
+    code, tensors = model.operatorCodes[op.opcodeIndex].builtinCode, model.subgraphs[0].tensors
+    if code not in LINEAR:
+        return
+    activation, kernel, _ = LINEAR[code]
+    data = model.buffers[tensors[op.inputs[kernel]].buffer].data
+    before, after = (tensors[n].quantization for n in (op.inputs[activation], op.outputs[0]))
+    if data is None or not (_has_range(before) and _has_range(after)):
+        return
+    largest = float(np.abs(np.asarray(data, np.uint8).view(np.float32)).max())
+    least = _width(before) * largest / _LARGEST_RATIO
+    if _width(after) < least or not _width(after):
+        low = min(float(after.min[0]), 0.0)
+        after.min, after.max = [low], [low + (least or 1.0)]
+
+
+def _has_range(quantization: schema.QuantizationParametersT | None) -> bool:
+    ends = None if quantization is None else quantization.max
+    return ends is not None and len(ends) > 0
+
+
+def _width(quantization: schema.QuantizationParametersT) -> float:
+    return max(float(quantization.max[0]), 0.0) - min(float(quantization.min[0]), 0.0)
 
 
 def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[str] = ()) -> bytes:

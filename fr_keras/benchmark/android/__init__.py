@@ -157,14 +157,14 @@ class _Case:
         state = phone.state(before, phone.look(adb), *self.session.folder.watched())
         profile, why = _tried("op profile", lambda: run.profile(self.runs))
         outputs, unlike = _tried("comparison of outputs", lambda: run.outputs(self.subject))
+        said = (*notes, *warnings, *report.notes, *why, *unlike)
         return {
             "times": report.times,
             "peak_memory_bytes": report.memory_bytes,
             "ops": with_refused(report.ops, profile, self.delegate),
             "profile": profile,
             "state": state,
-            "notes": (*notes, *warnings, *report.notes, *why, *unlike),
-            **({} if outputs is None else self.subject.scores(outputs)),
+            **({"notes": said} if outputs is None else self.subject.scores(outputs, said)),
         }
 
     def _notes(self) -> tuple[str, ...]:

@@ -88,7 +88,8 @@ def measure(
     _check_numbers(threads=threads, warmup=[warmup], runs=[runs])
     connection = Adb(adb, serial, pace.back)
     files = _chosen(bundled(connection), subjects)
-    device = phone.device(connection.properties(), connection.shell("nproc").text)
+    said = (connection.shell(command).text for command in ("nproc", phone.CPUINFO))
+    device = phone.device(connection.properties(), *said)
     try:
         for one, delegate, number in ((f, d, n) for f in files for d in delegates for n in threads):
             case = _Case(connection, device, one, delegate, number, runs, warmup, pace)

@@ -101,14 +101,13 @@ class Run:
         """
         if not self.installed.tool.writes_outputs:
             return None
-        kinds = subject.runner.outputs.values()
+        kinds = subject.ends.outputs.values()
         rows = [_split(self._row(subject, n), list(kinds)) for n in range(len(subject.inputs[0]))]
         return [np.stack(parts) for parts in zip(*rows, strict=True)]
 
     def _row(self, subject: Subject, row: int) -> bytes:
         inputs = [
-            (f"{PATH}/{row_file(row, part)}", (1, *rows.shape[1:]))
-            for part, rows in enumerate(subject.inputs)
+            (f"{PATH}/{row_file(row, part)}", shape) for part, shape in enumerate(subject.shapes)
         ]
         flags = self.installed.tool.rows(inputs, f"{PATH}/{_OUTPUT}")
         answer = self._answer(1, 0, **flags)

@@ -5,11 +5,14 @@ import re
 import time
 from collections.abc import Sequence
 
+from fr_keras.benchmark import processor
 from fr_keras.benchmark.android.adb import Adb
 from fr_keras.benchmark.result import State
 
 #: Android's thermal status from which a phone slows itself down: 1 is light, 2 moderate.
 WARM = 1
+#: The command that tells the instruction sets.
+CPUINFO = "cat /proc/cpuinfo"
 #: The file with the battery's current, in microamperes.
 CURRENT = "/sys/class/power_supply/battery/current_now"
 _LOOK = 5.0
@@ -32,12 +35,13 @@ class Snapshot:
     awake: bool | None = None
 
 
-def device(properties: dict[str, str], cores: str) -> dict[str, str | int]:
+def device(properties: dict[str, str], cores: str, cpuinfo: str) -> dict[str, str | int]:
     """What the phone is, without its serial number.
 
     Args:
         properties: Of `getprop`.
         cores: What `nproc` says.
+        cpuinfo: The text of `/proc/cpuinfo`.
     """
 
     def first(*names: str) -> str:
@@ -52,6 +56,7 @@ def device(properties: dict[str, str], cores: str) -> dict[str, str | int]:
         "api": api(properties),
         "soc": " ".join(filter(None, chip)) or first("ro.board.platform", "ro.hardware"),
         "cores": int(cores) if cores.strip().isdigit() else None,
+        "instruction_sets": processor.describe(cpuinfo).get("instruction_sets"),
     }
     return {name: value for name, value in found.items() if value}
 

@@ -96,10 +96,8 @@ def start(adb: Adb, folder: Folder, given: str | os.PathLike) -> Session:
         one = _install(adb, binary, f"benchmark_model{number}")
         tools.setdefault(one.tool.dialect, one)
     ordered = [tools[dialect] for dialect in tool.SWITCHES if dialect in tools]
-    cores = adb.shell("nproc").text
-    return Session(
-        adb, folder, tuple(ordered), phone.device(properties, cores), phone.api(properties)
-    )
+    device = phone.device(properties, adb.shell("nproc").text, adb.shell(phone.CPUINFO).text)
+    return Session(adb, folder, tuple(ordered), device, phone.api(properties))
 
 
 def _install(adb: Adb, binary: binaries.Binary, name: str) -> Installed:

@@ -14,6 +14,8 @@ _LOGCAT = re.compile(
     r"([VDIWEF])[ /][\w.]+\s*(?:\(\s*\d+\))?\s*:\s?"
 )
 _LEVEL = re.compile(r"^(VERBOSE|INFO|WARNING|WARN|ERROR|FATAL): ?")
+# E0000 00:00:1758455104.504065   62590 compiled_model.cc:51] text
+_GLOG = re.compile(r"^([IWEF])\d{4} [\d:.]+ +\d+ [^\]\s]+:\d+\] ?")
 _SOURCE = re.compile(r"^\[[^\]\s]+:\d+\] ?")
 
 _STATISTICS = re.compile(rf"^count={_NUMBER}(?= |$)")
@@ -45,6 +47,16 @@ _CREATED_XNNPACK = "Created TensorFlow Lite XNNPACK delegate for CPU."
 _UNSUPPORTED = "Following operations are not supported by"
 _SPLIT = re.compile(r"^(\d+) operations will run on the \w+, and the remaining (\d+) operations")
 _REFUSED = re.compile(r"Failed to apply (\w+) delegate|Failed to compile model|Disallowed CPU fall")
+# What names the op at fault; old builds print it without a level.
+_NAMES_OP = re.compile(
+    r"Select TensorFlow op|Node number \d+ \(|[Uu]nresolved custom op|custom op .* not found"
+    r"|Didn't find (?:custom )?op(?:erator)? for"
+)
+# A check of a kernel that an op did not pass, above the line that names the op.
+_CHECK = re.compile(r"\.(?:cc|h):\d+ ")
+# These say that it failed, and not why.
+_CONSEQUENCE = re.compile(r"^Benchmarking failed|^Failed to [\w ]+[.!]*$|^Registration failed")
+_CAUSES = 3  # lines
 _WARNED = re.compile(
     r"acceleration is unsupported|[Ff]all(?:ing)? ?back to|could not be loaded and registered"
 )
@@ -62,7 +74,7 @@ class Report:
         profile: The op profile, where it was turned on.
         notes: What a reader has to know.
         refused: Whether the delegate would not take the file.
-        error: The last error that it named.
+        error: Why it failed, as far as it says: the op at fault rather than what followed.
     """
 
     times: Times | None = None
@@ -84,7 +96,6 @@ def read(text: str, delegate: str) -> Report:
     """
     marked = [_clean(line) for line in text.splitlines()]
     lines = [line for _, line in marked]
-    errors = [line for level, line in marked if level in ("E", "F") and line]
     refusals = [line for line in lines if _REFUSED.search(line)]
     ops, applied = _delegation(lines, delegate)
     memory = _first(_MEMORY, lines, 2) or _first(_OVERALL, lines, 1)
@@ -96,8 +107,24 @@ def read(text: str, delegate: str) -> Report:
         profile=tables.read(lines),
         notes=() if delegate == "none" else (*_unsupported(lines), *_warnings(lines, delegate)),
         refused=bool(refusals),
-        error=next(iter([*refusals, *errors[-1:]]), None),
+        error=_why(marked),
     )
+
+
+def _why(marked: list[tuple[str, str]]) -> str | None:
+    """The lines that name what is at fault; the last that say nothing more, where there are none.
+
+    The tool goes on to say that it failed, so that the cause is seldom in the last line.
+    """
+    errors = [line for level, line in marked if level in ("E", "F") and line]
+    ops = [line for _, line in marked if _NAMES_OP.search(line)]
+    checks = [line for line in errors if _CHECK.search(line)] if ops else []
+    refusals = [line for _, line in marked if _REFUSED.search(line)][:1]
+    causes = [line for line in errors if not _CONSEQUENCE.match(line) and line not in refusals]
+    followed = [line for line in errors if not line.startswith("Benchmarking failed")]
+    known = [*checks, *ops] or causes
+    chosen = [*known[-_CAUSES:], *refusals] or followed[-1:] or errors[-1:]
+    return " / ".join(dict.fromkeys(line.strip() for line in chosen)) or None
 
 
 def _clean(line: str) -> tuple[str, str]:
@@ -106,9 +133,10 @@ def _clean(line: str) -> tuple[str, str]:
     logcat = _LOGCAT.match(line)
     level = logcat.group(1) if logcat else "I"
     line = line[logcat.end() :] if logcat else line
-    named = _LEVEL.match(line)
-    if named:
-        level, line = named.group(1)[0], line[named.end() :]
+    for pattern in (_LEVEL, _GLOG):
+        named = pattern.match(line)
+        if named:
+            level, line = named.group(1)[0], line[named.end() :]
     return level, _SOURCE.sub("", line)
 
 

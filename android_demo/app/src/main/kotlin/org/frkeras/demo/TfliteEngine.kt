@@ -8,7 +8,9 @@ import org.frkeras.demo.logic.Engine
 import org.frkeras.demo.logic.Network
 import org.frkeras.demo.logic.NumberType
 import org.frkeras.demo.logic.RefusedException
+import org.frkeras.demo.logic.Resources
 import org.frkeras.demo.logic.TensorType
+import org.frkeras.demo.logic.owning
 import org.tensorflow.lite.DataType
 import org.tensorflow.lite.Delegate
 import org.tensorflow.lite.Interpreter
@@ -24,15 +26,15 @@ class TfliteEngine : Engine {
 
     override fun open(file: File, accelerator: Accelerator, threads: Int): Network =
         explained(accelerator) {
-            val delegate = delegate(accelerator)
-            try {
+            owning { resources ->
                 val options = Interpreter.Options().setNumThreads(threads)
                     .setUseXNNPACK(accelerator != Accelerator.NONE)
-                delegate?.let { options.addDelegate(it) }
-                TfliteNetwork(Interpreter(file, options), delegate, accelerator)
-            } catch (error: Throwable) {
-                delegate?.close()
-                throw error
+                delegate(accelerator)?.let {
+                    resources.add(it)
+                    options.addDelegate(it)
+                }
+                val interpreter = resources.add(Interpreter(file, options))
+                TfliteNetwork(interpreter, resources, accelerator)
             }
         }
 
@@ -56,40 +58,31 @@ class TfliteEngine : Engine {
 
 private class TfliteNetwork(
     private val interpreter: Interpreter,
-    private val delegate: Delegate?,
+    private val resources: Resources,
     private val accelerator: Accelerator,
 ) : Network {
     override val input: TensorType
     override val output: TensorType
     override val notes =
-        if (delegate == null) {
+        if (accelerator == Accelerator.NONE || accelerator == Accelerator.CPU) {
             emptyList()
         } else {
             listOf("the delegate does not tell which ops it took; others ran on the CPU")
         }
 
     init {
-        try {
-            if (interpreter.inputTensorCount != 1 || interpreter.outputTensorCount != 1) {
-                throw RefusedException("A network must have one input and one output here")
-            }
-            input = interpreter.getInputTensor(0).type(name { getSignatureInputs(it) })
-            output = interpreter.getOutputTensor(0).type(name { getSignatureOutputs(it) })
-        } catch (error: RefusedException) {
-            // The delegate is closed by who made it.
-            interpreter.close()
-            throw error
+        if (interpreter.inputTensorCount != 1 || interpreter.outputTensorCount != 1) {
+            throw RefusedException("A network must have one input and one output here")
         }
+        input = interpreter.getInputTensor(0).type(name { getSignatureInputs(it) })
+        output = interpreter.getOutputTensor(0).type(name { getSignatureOutputs(it) })
     }
 
     override fun run(input: ByteBuffer, output: ByteBuffer) = explained(accelerator) {
         interpreter.run(input, output)
     }
 
-    override fun close() {
-        interpreter.close()
-        delegate?.close()
-    }
+    override fun close() = resources.close()
 
     /** By the one signature, as `fr_keras` names inputs and outputs. */
     private fun name(names: Interpreter.(String) -> Array<String>): String? =

@@ -129,13 +129,17 @@ class Inference(
     private fun load(wanted: Choice): Loaded {
         closeLoaded()
         val file = files.flatbuffer(wanted.model)
-        val opened = engine.openOrFallBack(file, wanted.accelerator, THREADS)
-        return Loaded(wanted, opened).also { loaded = it }
+        return owning { resources ->
+            val opened = engine.openOrFallBack(file, wanted.accelerator, THREADS)
+            resources.add(opened.network)
+            Loaded(wanted, opened).also { loaded = it }
+        }
     }
 
     private fun closeLoaded() {
-        loaded?.network?.close()
-        loaded = null
+        val old = loaded
+        loaded = null // also if it does not close
+        old?.network?.close()
     }
 
     private class Loaded(val choice: Choice, val opened: Opened) {
