@@ -5,20 +5,17 @@
 
 import collections
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
 
+from fr_keras.carry import Fill, carry, carry_vocabularies
 from fr_keras.layers import FrequencyKernel, FrequencyTwin
 
 #: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy. It is
 #: asked for input layers, operators and `TimeDistributed` too, and for what is in the latter.
 Exchange = Callable[[keras.Operation], keras.Operation | None]
-
-#: Writes the weights of an FR layer to the plain layer, or chain of layers, in its place.
-Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
 
 
 def rebuild(
@@ -57,8 +54,8 @@ def rebuild_with_twins(
     twins: dict[int, keras.layers.Layer] = {}
     copy = _clone(model, exchange, twins, call)
     for layer in all_layers(model):
-        if not isinstance(layer, keras.layers.InputLayer):  # Keras clones these itself
-            _carry(layer, twins[id(layer)], fill)
+        check_finite(layer)
+        carry(layer, twins[id(layer)], fill)
     return copy, twins
 
 
@@ -92,10 +89,7 @@ def copied(operation: keras.Operation, config: dict) -> keras.Operation:
     # The function of a Lambda is in this process already: nothing foreign is loaded.
     trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
     copy = type(operation).from_config(config, **trusted)
-    known, empty = _lookups(operation), _lookups(copy)
-    if len(known) == len(empty):  # a layer that holds them may make them when it is built
-        for before, after in zip(known, empty, strict=True):
-            _carry_vocabulary(before, after)
+    carry_vocabularies(operation, copy)
     own_way = getattr(type(operation), "build_from_config", None)
     if own_way not in (None, keras.layers.Layer.build_from_config) and operation.built:
         copy.build_from_config(operation.get_build_config())
@@ -237,70 +231,6 @@ def input_shapes(model: keras.Model) -> dict[int, set[tuple[int | None, ...]]]:
 def _has_graph(layer: keras.layers.Layer) -> bool:
     """Whether `layer` is a functional or built sequential model."""
     return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
-
-
-def _carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> None:
-    """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
-    check_finite(layer)
-    converted = isinstance(twin, FrequencyTwin)
-    if isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel):
-        # The twin may store a smaller corner.
-        for before, after in zip(layer.weights, twin.weights, strict=True):
-            after.assign(before[tuple(slice(n) for n in after.shape)])
-    elif isinstance(layer, FrequencyTwin) == converted:
-        _carry_beyond_weights(layer, twin)
-        twin.set_weights(layer.get_weights())  # last: Keras stores the sum of a kernel and its LoRA
-    elif converted:
-        twin.load_plain(layer)
-    else:
-        fill(layer, twin)
-    states, new = _random_states(layer), _random_states(twin)
-    if len(states) == len(new):  # a Dropout whose rate was set to 0 later has one, its copy none
-        for before, after in zip(states, new, strict=True):
-            after.assign(before)
-
-
-def _random_states(layer: keras.layers.Layer) -> list[keras.Variable]:
-    weights = {id(weight) for weight in layer.weights}
-    return [one for one in layer.variables if id(one) not in weights]
-
-
-def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """What a layer and those that it holds know besides their weights, as Keras saves it."""
-    for before, after in zip(layer._flatten_layers(), twin._flatten_layers(), strict=True):
-        if isinstance(before, keras.layers.TextVectorization):
-            continue  # all that it knows is in the lookup that it holds
-        if isinstance(before, _LOOKUPS):
-            _carry_vocabulary(before, after)
-            continue
-        state: dict = {}
-        before.save_own_variables(state)
-        after.load_own_variables({key: np.asarray(value) for key, value in state.items()})
-        if hasattr(before, "save_assets"):
-            with tempfile.TemporaryDirectory() as folder:
-                before.save_assets(folder)
-                after.load_assets(folder)
-
-
-_LOOKUPS = (keras.layers.IntegerLookup, keras.layers.StringLookup)
-
-
-def _lookups(operation) -> list[keras.layers.Layer]:
-    """The lookups among a layer and those that it holds, to which there is no public way."""
-    if not isinstance(operation, keras.layers.Layer):
-        return []
-    return [layer for layer in operation._flatten_layers() if isinstance(layer, _LOOKUPS)]
-
-
-def _carry_vocabulary(lookup: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """Not through the files that Keras saves: they tear a token with a line end in two."""
-    vocabulary = lookup.get_vocabulary()
-    if lookup.get_vocabulary(include_special_tokens=False):
-        state: dict = {}
-        lookup.save_own_variables(state)
-        # Weights beyond the vocabulary are padding, which Keras adds again.
-        weights = state["idf_weights"][: len(vocabulary)] if state else None
-        twin.set_vocabulary(vocabulary, weights)
 
 
 def check_finite(layer: keras.layers.Layer) -> None:

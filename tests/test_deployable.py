@@ -82,7 +82,7 @@ MODELS = {
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_what_is_converted_is_float32(name, dtype):
     model = MODELS[name](dtype)
-    plain = deployable(model, "auto")
+    plain = deployable(model, "auto").model
     for layer in plain._flatten_layers():
         if not isinstance(layer, keras.Model):
             assert {layer.compute_dtype, layer.dtype} == {"float32"}
