@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping
 from fractions import Fraction
 
+import keras
+
 from fr_keras import zigzag
 from fr_keras.layers import FRDense, FrequencyKernel
 
@@ -19,6 +21,12 @@ _FACTOR_STEPS = 1000
 
 #: The least number of coefficients per kind of layer that the authors' package frereg keeps.
 FREREG_FLOORS = {"conv": 128, "dense": 256, "transpose": 32}
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 def targets(
@@ -174,7 +182,7 @@ def _floor(layer: FrequencyKernel, floors: int | str) -> int:
     if floors == "frereg":
         if isinstance(layer, FRDense):
             return FREREG_FLOORS["dense"]
-        return FREREG_FLOORS["transpose" if "Transpose" in type(layer).__name__ else "conv"]
+        return FREREG_FLOORS["transpose" if isinstance(layer, _TRANSPOSED) else "conv"]
     if isinstance(floors, bool) or not isinstance(floors, int) or floors < 1:
         raise ValueError(
             f"`floors` must be a whole number of at least 1, or 'frereg'. Received: {floors!r}"

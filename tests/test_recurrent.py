@@ -126,3 +126,15 @@ def test_layers_that_are_silent_on_all_rows_can_be_run():
         text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+class InDoubles(layers.Layer):
+    def call(self, x):
+        return keras.ops.cast(keras.ops.cast(x, "float64") * 2 + 1, "float32")
+
+
+def test_a_layer_that_computes_in_float64_is_named():
+    inputs = keras.Input((4,))
+    x = layers.Dense(3)(InDoubles(name="doubles")(inputs))
+    with pytest.raises(RuntimeError, match=r"float64.*'doubles'"):
+        tflite.convert(keras.Model(inputs, x))

@@ -155,7 +155,7 @@ def raw(
             reasons = [line for line in str(error).splitlines() if " ops: " in line]
             raise RuntimeError(
                 f"'{model.name}' cannot be converted to quantize='{quantize}': "
-                f"{(reasons or [str(error)])[0][:500]}"
+                f"{(reasons or [str(error)])[0][:500]}{_in_float64(function.graph, scopes)}"
             ) from error
     if not flatbuffer.read(content).signatureDefs:
         # The converter goes on without a signature when it cannot write its temporary folder.
@@ -164,6 +164,16 @@ def raw(
             f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
         )
     return sliced(content) if quantize == "int8" else content
+
+
+def _in_float64(graph: tf.Graph, scopes: Scopes) -> str:
+    """Says which layers compute in a type that TFLite has no kernels for."""
+    names = {
+        scopes.short(op.name)
+        for op in graph.get_operations()
+        if any(output.dtype == tf.float64 for output in op.outputs)
+    }
+    return f". Computed in float64, let it be float32: {sorted(names)}" if names else ""
 
 
 def _check_stateless(variables: list[str]) -> None:
