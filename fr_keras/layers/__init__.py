@@ -1,7 +1,8 @@
 """Keras layers whose kernels live in the DCT domain."""
 
 from fr_keras.layers._factored import Chain, FactoredKernel
-from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin, refusal
+from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
+from fr_keras.layers._refusal import refusal
 from fr_keras.layers._twins import TWINS, plain_class, register_twin
 from fr_keras.layers.attention import FRMultiHeadAttention
 from fr_keras.layers.batch_norm import FRBatchNormalization

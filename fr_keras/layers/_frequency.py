@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from fr_keras import spectral, zigzag
+from fr_keras.layers._refusal import refusal
 
 # Fields of the one state vector of a layer; see `FrequencyKernel.truncation`.
 STATE = ("kept", "boundary", "start", "target", "epochs")
@@ -349,37 +350,3 @@ class FrequencyKernel(FrequencyTwin):
 def _boundary(shape: tuple[int, ...], kept: int, weights: tuple[float, ...] | None) -> int:
     """`zigzag.boundary`, remembered: with sampled capacities the same counts come again."""
     return zigzag.boundary(shape, kept, weights)
-
-
-def _is_l2(regularizer) -> bool:
-    """Old .h5 files store L2 as an L1L2 without L1."""
-    kind = type(regularizer)
-    return kind is keras.regularizers.L2 or (
-        kind is keras.regularizers.L1L2 and float(regularizer.l1) == 0
-    )
-
-
-def refusal(layer: keras.layers.Layer) -> str | None:
-    """Says why a layer, plain or not, cannot hold coefficients; `None` if it can."""
-    for name, value in vars(layer).items():
-        name = name.removeprefix("_")
-        if value is None or "bias" in name or "activity" in name:
-            continue
-        if name.endswith("_regularizer") and not _is_l2(value):
-            return (
-                f"`{name}` must be None or keras.regularizers.L2, the one penalty that is the same "
-                f"on kernel and coefficients. Received: {value}"
-            )
-        if name.endswith("_constraint"):
-            return (
-                f"`{name}` must be None: it would act on coefficients, not on the kernel. "
-                f"Received: {value}"
-            )
-    if getattr(layer, "lora_rank", None):
-        return f"`lora_rank` must be None: there is no kernel to adapt. Received: {layer.lora_rank}"
-    if layer.quantization_mode is not None:
-        return (
-            "`dtype` must not be a quantized policy: quantize on conversion instead. "
-            f"Received: dtype={layer.dtype_policy}"
-        )
-    return None

@@ -2,7 +2,8 @@
 
 import keras
 
-from fr_keras.layers._frequency import FrequencyTwin, refusal
+from fr_keras.layers._frequency import FrequencyTwin
+from fr_keras.layers._refusal import refusal
 from fr_keras.layers.einsum_dense import FREinsumDense
 
 

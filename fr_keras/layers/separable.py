@@ -2,7 +2,8 @@
 
 import keras
 
-from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin, refusal
+from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
+from fr_keras.layers._refusal import refusal
 
 _KERNELS = ("depthwise_kernel", "pointwise_kernel")
 
