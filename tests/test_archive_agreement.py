@@ -18,9 +18,8 @@ def fresh(model: keras.Model, x: np.ndarray) -> keras.Model:
     random = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
-            if layer.scale:
-                layer.gamma.assign(random.uniform(0.5, 1.5, layer.gamma.shape))
-            layer.beta.assign(random.normal(0, 0.5, layer.beta.shape))
+            for weight in layer.trainable_weights:
+                weight.assign(random.uniform(0.5, 1.5, weight.shape))
     interop.calibrate_batch_norm(model, x)
     return model
 
