@@ -4,7 +4,6 @@ import resource
 import shlex
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -49,11 +48,9 @@ def test_help_imports_no_tensorflow():
         "main(['--help'], standalone_mode=False)\n"
         "assert not {'tensorflow', 'keras', 'fr_keras'} & set(sys.modules)\n"
     )
-    begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in ("demo", "train", "compare", "convert", "inspect"))
-    assert time.perf_counter() - begin < 30  # generous: that nothing heavy is imported is above
 
 
 def test_train_saves_what_it_reports(trained):
