@@ -74,8 +74,7 @@ def targets(
 def usable(layer: FrequencyKernel) -> int:
     """How many coefficients have an index sum of at most 2: with fewer, inputs or outputs of a
     layer are hardly told apart."""
-    _, counts = zigzag.levels(layer.spectrum_shape, layer.axis_weights)
-    return int(sum(counts[:3]))
+    return zigzag.count_up_to(layer.spectrum_shape, 2, layer.axis_weights)
 
 
 def _bandwidth(

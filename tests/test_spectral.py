@@ -220,6 +220,7 @@ def test_the_three_products_are_the_plain_one_where_nothing_rounds(monkeypatch):
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_the_split_is_exact(value):
+    assume(value == 0 or abs(value) > 2.0**-100)  # processors flush what is smaller
     high, low = spectral.tf32_split(tf.constant([value]))
     assert (high + low).numpy().tolist() == [value]
     assert np.array_equal(tf32(high.numpy()), high.numpy())
