@@ -76,7 +76,7 @@ def test_baking(names, form):
 
 
 def test_conversion(names):
-    x = images(20, (8, 8, 3))
+    x = images(10, (8, 8, 3))
     one, two = (
         tflite.convert(truncated(each), quantize="int8", calibration=x) for each in (names, PLAIN)
     )
@@ -86,7 +86,7 @@ def test_conversion(names):
 
 @pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a range"]])
 def test_quantization_aware_training(names):
-    x = images(20, (8, 8, 3))
+    x = images(10, (8, 8, 3))
     aware, other = (tflite.quantization_aware(network(each), x) for each in (names, PLAIN))
     assert [w.shape for w in aware.trainable_weights] == [w.shape for w in other.trainable_weights]
     np.testing.assert_array_equal(aware.predict(x, verbose=0), other.predict(x, verbose=0))
@@ -99,7 +99,7 @@ def test_quantization_aware_training(names):
 
 @pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a second layer"]])
 def test_sensitivity_and_float_layers(names):
-    x = images(20, (8, 8, 3))
+    x = images(10, (8, 8, 3))
     model, other = network(names), network(PLAIN)
     found, plainly = (tflite.sensitivity(one, x, verbose=0) for one in (model, other))
     assert [*found.values()] == [*plainly.values()]
@@ -137,7 +137,7 @@ def test_every_op_of_a_layer_stays_in_float():
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     probabilities = layers.Dense(4, activation="softmax", name="probabilities")
     outputs = [shared(shared(shared(inputs))), probabilities(layers.Flatten()(inputs))]
-    model, x = keras.Model(inputs, outputs), images(20, (8, 8, 3))
+    model, x = keras.Model(inputs, outputs), images(10, (8, 8, 3))
     assert {*tflite.sensitivity(model, x, verbose=0)} == {"shared", "probabilities"}
     file = tflite.convert(
         model, quantize="int8", calibration=x, float_layers=["shared", "probabilities"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.fft
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fr_keras import spectral
