@@ -136,14 +136,11 @@ def test_every_op_of_a_layer_stays_in_float():
     inputs = keras.Input((8, 8, 3))
     shared = layers.Conv2D(3, 3, padding="same", name="shared")
     probabilities = layers.Dense(4, activation="softmax", name="probabilities")
-    outputs = [shared(shared(shared(inputs))), probabilities(layers.Flatten()(inputs))]
+    outputs = [shared(shared(shared(inputs))), probabilities(layers.Flatten(name="flat")(inputs))]
     model, x = keras.Model(inputs, outputs), images(10, (8, 8, 3))
     assert {*tflite.sensitivity(model, x, verbose=0)} == {"shared", "probabilities"}
-    file = tflite.convert(
-        model, quantize="int8", calibration=x, float_layers=["shared", "probabilities"]
-    )
-    exact = tflite.convert(model, calibration=x)
-    for one, two in zip(exact.agreements, file.agreements, strict=True):
-        assert file.agreements[two].largest < 0.01 * exact.agreements[one].range
-    kinds = [op for op in tflite.inspect(file.content).to_dict()["ops"] if "QUANTIZE" not in op]
-    assert {*kinds} == {"CONV_2D", "FULLY_CONNECTED", "SOFTMAX", "RESHAPE"}
+    names = ["shared", "probabilities", "flat"]
+    file = tflite.convert(model, quantize="int8", calibration=x, float_io=True, float_layers=names)
+    # Nothing is left that int8 could change.
+    for one in file.agreements.values():
+        assert one.largest < 1e-5 * one.range
