@@ -28,9 +28,10 @@ import numpy as np
 from environment import environment
 
 import fr_archive
-from fr_keras import CapacitySampling, data, load_archive, metrics, regularize, save_archive, zoo
-from fr_keras.data._shapes import draw_shapes
-from fr_keras.rebuild import frequency_layers
+from fr_bench import data
+from fr_bench.data._shapes import draw_shapes
+from fr_keras import CapacitySampling, load_archive, metrics, regularize, save_archive, zoo
+from fr_keras.models.walk import frequency_layers
 
 CAPACITIES = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 LEAST = 0.1

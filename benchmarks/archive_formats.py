@@ -26,10 +26,11 @@ import numpy as np
 from environment import environment
 
 import fr_archive
-from fr_keras import bake, compact, data, load_archive, regularize, save_archive, summary, training
-from fr_keras.rebuild import frequency_layers
-from fr_keras.series import keep_series, kept_series
-from fr_keras.vectors import weights
+from fr_bench import data, training
+from fr_keras import bake, compact, load_archive, regularize, save_archive, summary
+from fr_keras.models.coefficients import keep_series, kept_series
+from fr_keras.models.vectors import weights
+from fr_keras.models.walk import frequency_layers
 
 DIGITS_EPOCHS, MNIST_EPOCHS, UNET_STEPS = 20, 10, 300
 CALIBRATION_ROWS = 2000

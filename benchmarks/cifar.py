@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from fr_keras.data import Dataset, Split
+from fr_bench.data import Dataset, Split
 
 _VALIDATION = 5000
 

@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 from environment import environment
 
+from fr_bench.data import Dataset, Split
 from fr_keras import TailTruncation, regularize, summary, zoo
-from fr_keras.data import Dataset, Split
 
 KEEPS = (None, 0.1, 0.03, 0.01)
 SEED = 0

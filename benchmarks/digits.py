@@ -16,10 +16,10 @@ from environment import environment
 from rich.console import Console
 from rich.progress import Progress
 
-from fr_keras import data, demo
-from fr_keras.compare import Output, table
-from fr_keras.report import plots
-from fr_keras.training import Recipe
+from fr_bench import data, demo
+from fr_bench.compare import Output, table
+from fr_bench.report import plots
+from fr_bench.training import Recipe
 
 SEEDS = (0, 1, 2)
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from fr_keras.benchmark import processor
+from fr_bench.targets import processor
 
 
 def environment() -> dict:

@@ -17,7 +17,8 @@ import keras
 import numpy as np
 from environment import environment
 
-from fr_keras import ArchiveRounding, data, load_archive, regularize, save_archive, zoo
+from fr_bench import data
+from fr_keras import ArchiveRounding, load_archive, regularize, save_archive, zoo
 
 # What each layer keeps, the step of all of them, and how long they train.
 POINTS = {

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 from environment import environment
 
-from fr_keras import TailTruncation, data, regularize, summary, tflite, zoo
+from fr_bench import data
+from fr_keras import TailTruncation, regularize, summary, tflite, zoo
 
 SEEDS = (0, 1, 2)
 KEEP = {"conv1": 60, "conv2": 310, "hidden": 317, "classifier": 89}

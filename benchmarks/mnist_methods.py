@@ -18,10 +18,11 @@ import lenet5_mnist
 from environment import environment
 from rich.progress import Progress
 
-from fr_keras import data, summary
-from fr_keras.baselines import METHODS, Trained
-from fr_keras.compare import MODES, Form, Output, write_forms
-from fr_keras.training import Recipe, network
+from fr_bench import data
+from fr_bench.candidates import METHODS, Trained
+from fr_bench.compare import MODES, Form, Output, write_forms
+from fr_bench.training import Recipe, network
+from fr_keras import summary
 
 SEED = 0
 BUDGETS = (0.01, 0.005, 0.0025)

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from environment import environment
 
-from fr_keras import TailTruncation, data, regularize, zoo
+from fr_bench import data
+from fr_keras import TailTruncation, regularize, zoo
 
 SEEDS = (0, 1, 2)
 SHARINGS = ("proportional", "bandwidth")

@@ -37,7 +37,7 @@ def network(shape: tuple[int, int, int] = SHAPE):
     import keras
 
     from fr_keras import interop, regularize, zoo
-    from fr_keras.rebuild import frequency_layers
+    from fr_keras.models.walk import frequency_layers
 
     keras.utils.set_random_seed(0)
     plain = zoo.unet(shape)

@@ -18,17 +18,28 @@ except ImportError as error:  # a backend that is chosen but not installed fails
 if _keras.backend.backend() != "tensorflow":
     raise ImportError(f"{_BACKEND_RULE}backend '{_keras.backend.backend()}'")
 
-from fr_keras import archive, interop, layers, metrics, schedules, spectral, tflite, zigzag, zoo
+from fr_keras import (
+    archive,
+    callbacks,
+    interop,
+    layers,
+    metrics,
+    models,
+    spectral,
+    tflite,
+    zigzag,
+    zoo,
+)
 from fr_keras.archive import load_archive, save_archive
-from fr_keras.bake import bake
-from fr_keras.bands import BandEnergy
-from fr_keras.capacity import CapacitySampling
-from fr_keras.compact import compact
+from fr_keras.callbacks import (
+    ArchiveRounding,
+    BandEnergy,
+    CapacitySampling,
+    TailTruncation,
+    schedules,
+)
 from fr_keras.layers import register_twin
-from fr_keras.regularize import regularize
-from fr_keras.rounding import ArchiveRounding
-from fr_keras.summary import summary
-from fr_keras.truncation import TailTruncation
+from fr_keras.models import bake, compact, regularize, summary
 
 __version__ = "0.1.0"
 
@@ -39,11 +50,13 @@ __all__ = [
     "TailTruncation",
     "archive",
     "bake",
+    "callbacks",
     "compact",
     "interop",
     "layers",
     "load_archive",
     "metrics",
+    "models",
     "register_twin",
     "regularize",
     "save_archive",

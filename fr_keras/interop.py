@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from fr_keras import zigzag
-from fr_keras.calibration import Calibration, calibrate_batch_norm
 from fr_keras.layers import FrequencyKernel
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.calibration import Calibration, calibrate_batch_norm
+from fr_keras.models.walk import frequency_layers
 
 __all__ = ["Calibration", "calibrate_batch_norm", "load_frereg"]
 

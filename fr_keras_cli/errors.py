@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 _DEBUG = "fr_keras.debug"
-_OURS = ("fr_keras", "fr_archive", "fr_keras_cli")
+_OURS = ("fr_archive", "fr_keras", "fr_bench", "fr_keras_cli")
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -60,9 +60,9 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
     with failure():
         from rich.console import Console
 
-        from fr_keras import demo as demo_module
-        from fr_keras.compare import Output, table
-        from fr_keras.training import network
+        from fr_bench import demo as demo_module
+        from fr_bench.compare import Output, table
+        from fr_bench.training import network
 
         dataset = load_classes(data, image_size)
         recipe = _recipe(options)
@@ -116,7 +116,8 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
         from rich.console import Console
 
         from fr_archive.files import check_target, replacing
-        from fr_keras import regularize, summary, training
+        from fr_bench import training
+        from fr_keras import regularize, summary
 
         recipe = _recipe(options)
         check_target(output, overwrite=force)
@@ -175,9 +176,9 @@ def compare(model, data, image_size, methods, keeps, out, force, as_json, **opti
     with failure():
         from rich.console import Console
 
-        from fr_keras.baselines import METHODS
-        from fr_keras.compare import Output, table
-        from fr_keras.compare import compare as run
+        from fr_bench.candidates import METHODS
+        from fr_bench.compare import Output, table
+        from fr_bench.compare import compare as run
 
         unknown = [name for name in methods if name not in METHODS]
         if unknown:
@@ -200,7 +201,7 @@ def compare(model, data, image_size, methods, keeps, out, force, as_json, **opti
 
 def _recipe(options: dict):
     """The recipe of the options; what it leaves open is 0.3 of the epochs for the truncation."""
-    from fr_keras.training import Recipe
+    from fr_bench.training import Recipe
 
     epochs = options["epochs"]
     given = options.pop("truncation_epochs", None)
@@ -208,7 +209,7 @@ def _recipe(options: dict):
 
 
 def _network(source: str, dataset, seed: int):
-    from fr_keras.training import NETWORKS, network
+    from fr_bench.training import NETWORKS, network
 
     if source in NETWORKS:
         return network(dataset, seed, source)
@@ -244,12 +245,13 @@ def _check_fit(model, dataset, source: str) -> None:
 
 def _check_recipe(network, recipe) -> None:
     """What is wrong with the arguments is said before the training, as wrong usage."""
-    from fr_keras import regularize, sharing
-    from fr_keras.rebuild import named_kernels
+    from fr_keras import regularize
+    from fr_keras.models import budget
+    from fr_keras.models.walk import named_kernels
 
     twins = named_kernels(regularize(network))
     try:
-        sharing.targets(twins, recipe.keep, recipe.floors, recipe.sharing)
+        budget.targets(twins, recipe.keep, recipe.floors, recipe.sharing)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if recipe.truncation_epochs > recipe.epochs:

@@ -114,7 +114,7 @@ def file_name(path: str | Path) -> str:
 
 
 def load(source: str, image_size):
-    from fr_keras import data
+    from fr_bench import data
 
     path = Path(source)
     is_file = path.suffix == ".npz" and path.is_file()

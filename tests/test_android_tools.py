@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import fr_archive
-from fr_keras import data, tflite
-from fr_keras.benchmark.android import app
+from fr_bench import data
+from fr_bench.targets.android import app
+from fr_keras import tflite
 
 ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "android_demo"

@@ -6,7 +6,7 @@ import pytest
 from networks import halved, images, live, relative_difference
 
 from fr_keras import bake, regularize
-from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers
 
 NETWORKS = {
     "MobileNetV2": 96,

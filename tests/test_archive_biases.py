@@ -8,7 +8,7 @@ from networks import images, relative_difference
 
 import fr_keras
 from fr_keras import regularize
-from fr_keras.rebuild import all_layers
+from fr_keras.models.walk import all_layers
 
 FINE = {"step": 1e-6, "error": 1e-6}
 

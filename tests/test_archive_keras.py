@@ -14,7 +14,7 @@ import fr_archive
 import fr_keras
 from fr_keras import regularize, zoo
 from fr_keras.archive import inspect
-from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers
 
 GOLDENS = Path(__file__).parent / "goldens"
 FINE = {"step": 1e-5, "error": 1e-5}

@@ -11,7 +11,7 @@ from networks import images, relative_difference
 import fr_keras
 from fr_keras.archive import known
 from fr_keras.layers import FRDense
-from fr_keras.rebuild import all_layers
+from fr_keras.models.walk import all_layers
 
 FINE = {"step": 1e-6, "error": 1e-6}
 IMAGE, SERIES, VECTOR = (12, 12, 3), (5, 4), (6,)

@@ -11,8 +11,8 @@ from networks import images
 import fr_archive
 import fr_keras
 from fr_keras import archive, regularize, zoo
-from fr_keras.rebuild import frequency_layers
-from fr_keras.series import keep_series
+from fr_keras.models.coefficients import keep_series
+from fr_keras.models.walk import frequency_layers
 
 SHAPE = (12, 12, 1)
 
@@ -346,7 +346,7 @@ def test_a_search_tells_layers_of_one_name_apart(tmp_path):
     found = archive.search(
         model, x, y, max_drop=0.2, fine_tune=lambda _, steps: given.append({*steps})
     )
-    names = {*fr_keras.rebuild.named_kernels(model)}
+    names = {*fr_keras.models.walk.named_kernels(model)}
     assert {"left/fc", "right/fc", "scores"} <= names == {*found.step} == given[0]
     assert {"left/bn", "right/bn"} <= {*found.error}
     packing = fr_keras.save_archive(

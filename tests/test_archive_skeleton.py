@@ -19,7 +19,7 @@ from fr_archive.container import varint
 from fr_archive.rangecoder import Decoder
 from fr_archive.recipes import Op
 from fr_keras import regularize, tflite, zoo
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 from fr_keras_cli import main as cli
 
 # The networks are not trained: int8 may be far from them, and that is not the subject.

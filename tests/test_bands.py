@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from networks import images, small_convnet
 
 from fr_keras import BandEnergy, TailTruncation, regularize
-from fr_keras.bands import band_energy
-from fr_keras.rebuild import frequency_layers
+from fr_keras.callbacks._bands import band_energy
+from fr_keras.models.walk import frequency_layers
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.integers(1, 15))

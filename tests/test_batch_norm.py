@@ -7,7 +7,7 @@ import tensorflow as tf
 from networks import bfloat16, relative_difference
 
 from fr_keras import bake, layers, regularize
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 _CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers.Conv3D}
 

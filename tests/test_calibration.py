@@ -8,9 +8,10 @@ from keras import layers as kl
 from keras import ops
 from networks import images, small_convnet
 
-from fr_keras import interop, layers, moments, regularize
-from fr_keras.calibration import calibrate_batch_norm
-from fr_keras.moments import Moments
+from fr_keras import interop, layers, regularize
+from fr_keras.models import moments
+from fr_keras.models.calibration import calibrate_batch_norm
+from fr_keras.models.moments import Moments
 
 
 def statistics(model) -> list[np.ndarray]:

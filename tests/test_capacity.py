@@ -15,7 +15,7 @@ from fr_keras import (
     spectral,
     zigzag,
 )
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 X, Y = np.random.default_rng(0).normal(size=(32, 6, 6, 2)), np.ones((32, 3))
 LEAST = 0.1

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from test_data import arrays
 
 import fr_keras
-from fr_keras import demo
-from fr_keras.baselines import METHODS
+from fr_bench import demo
+from fr_bench.candidates import METHODS
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.

@@ -7,7 +7,7 @@ from keras import layers as kl
 from networks import colours, images, live, relative_difference, small_convnet, truncated_twin
 
 from fr_keras import TailTruncation, bake, compact, layers, regularize, summary
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 X, Y = colours(64)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -12,10 +12,10 @@ from rich.progress import Progress
 from test_data import arrays
 
 import fr_keras
-from fr_keras import baselines, data, training
-from fr_keras.baselines import METHODS, _tf_keras, pruning
-from fr_keras.compare import Output, compare
-from fr_keras.training import Recipe
+from fr_bench import candidates, data, training
+from fr_bench.candidates import METHODS, _tf_keras, pruning
+from fr_bench.compare import Output, compare
+from fr_bench.training import Recipe
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
@@ -170,7 +170,7 @@ def test_importing_every_module_leaves_keras_3_alone():
         "import importlib, pkgutil, sys, os, fr_keras\n"
         "for module in pkgutil.walk_packages(fr_keras.__path__, 'fr_keras.'):\n"
         "    importlib.import_module(module.name)\n"
-        "assert 'fr_keras.baselines._prune' in sys.modules\n"
+        "assert 'fr_bench.candidates._prune' in sys.modules\n"
         "assert not {'tensorflow_model_optimization', 'tf_keras'} & set(sys.modules)\n"
         "assert 'TF_USE_LEGACY_KERAS' not in os.environ\n"
     )
@@ -281,5 +281,5 @@ def test_a_missing_extra_is_named_before_the_work(small, tmp_path, monkeypatch):
 
 def test_every_method_is_documented():
     for method in METHODS.values():
-        assert isinstance(method, baselines.Method)
+        assert isinstance(method, candidates.Method)
         assert type(method).__doc__

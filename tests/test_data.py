@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fr_keras import data
+from fr_bench import data
 
 
 def arrays(rows=40, shape=(20, 20), dtype=np.uint8):

@@ -18,7 +18,7 @@ from device_setups import SETUP
 from packages import SetupError
 from wheels import pinned
 
-from fr_keras.benchmark import devices
+from fr_bench.targets import devices
 
 
 @pytest.fixture(autouse=True)

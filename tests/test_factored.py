@@ -16,7 +16,7 @@ from networks import (
 
 from fr_keras import bake, layers, regularize, tflite, zoo
 from fr_keras.layers import FactoredKernel
-from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers
 
 CHAINS = (("core",), ("core", "out"), ("in", "core"), ("in", "core", "out"))
 
@@ -262,7 +262,7 @@ def test_auto_never_costs_more_than_dense():
 
 
 def bake_choice(layer):
-    from fr_keras.forms import chooser
+    from fr_keras.layers.forms import chooser
 
     return chooser("auto")(layer)
 

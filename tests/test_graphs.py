@@ -7,7 +7,7 @@ from keras import layers
 from networks import images
 
 from fr_keras import bake, regularize, tflite
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 SHAPE = (8, 8, 3)
 

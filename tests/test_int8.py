@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from fr_keras import interop, regularize, tflite
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 from fr_keras.tflite.quantize import clipped_range
 
 

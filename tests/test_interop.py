@@ -6,7 +6,7 @@ from keras import layers as kl
 from networks import images, relative_difference
 
 from fr_keras import interop, layers, regularize, zoo
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 
 def network():

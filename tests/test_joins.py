@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fr_keras import bake, regularize, zoo
-from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers
 
 
 def truncated(plain: keras.Model, kept: int) -> keras.Model:

@@ -3,7 +3,8 @@
 import lenet5_mnist
 import pytest
 
-from fr_keras import data, summary
+from fr_bench import data
+from fr_keras import summary
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from keras import layers
 from networks import images
 
 from fr_keras import bake, regularize, tflite
-from fr_keras.rebuild import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers
 
 # Of each network: plain names, and names that look like those that `bake`, Keras, TensorFlow or
 # this package give.

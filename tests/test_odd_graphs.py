@@ -7,7 +7,7 @@ from keras import layers as kl
 from networks import relative_difference
 
 from fr_keras import bake, compact, regularize
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 
 def by_keyword():

@@ -6,7 +6,7 @@ import pytest
 from keras import layers as kl
 
 from fr_keras import BandEnergy, layers, regularize
-from fr_keras.rebuild import named_layers
+from fr_keras.models.walk import named_layers
 
 
 def two_encoders() -> keras.Model:

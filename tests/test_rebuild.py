@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers as kl
 
 from fr_keras import bake, compact, regularize
-from fr_keras.rebuild import rebuild
+from fr_keras.models.walk import rebuild
 from fr_keras.tflite import quantization_aware
 
 WORDS = np.array([["b", "a", "zz"], ["a", "c", "c"], ["d", "b", "a"]])

@@ -16,7 +16,7 @@ from networks import (
 )
 
 from fr_keras import TailTruncation, bake, layers, regularize, zoo
-from fr_keras.rebuild import all_layers, frequency_layers, named_kernels, named_layers
+from fr_keras.models.walk import all_layers, frequency_layers, named_kernels, named_layers
 
 
 @pytest.fixture

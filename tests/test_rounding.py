@@ -6,8 +6,8 @@ from keras import layers as kl
 
 import fr_archive
 from fr_keras import ArchiveRounding, load_archive, regularize, save_archive
-from fr_keras.rebuild import frequency_layers, named_kernels
-from fr_keras.rounding import _Bits
+from fr_keras.callbacks._rounding import _Bits
+from fr_keras.models.walk import frequency_layers, named_kernels
 
 X = np.random.default_rng(0).normal(size=(64, 6, 6, 2)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(64, 3)).astype(np.float32)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fr_keras import interop, regularize, tflite
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite._converter import _noise, raw
 from fr_keras.tflite.deployable import deployable

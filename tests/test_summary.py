@@ -8,7 +8,7 @@ from keras import layers as kl
 from networks import small_convnet, truncated_twin
 
 from fr_keras import bake, layers, register_twin, regularize, summary, zoo
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 
 def test_lenet5_as_the_paper_counts():

@@ -8,7 +8,8 @@ import numpy as np
 import publish_models
 import pytest
 
-from fr_keras import data, tflite
+from fr_bench import data
+from fr_keras import tflite
 
 MODELS = Path(__file__).parents[1] / "tflite_models"
 ENTRIES = json.loads((MODELS / "models.json").read_text())

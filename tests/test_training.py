@@ -13,7 +13,7 @@ import tensorflow as tf
 from networks import bfloat16, colours, relative_difference, small_convnet
 
 from fr_keras import TailTruncation, bake, regularize, summary
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 X, Y = colours(64)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -120,7 +120,7 @@ def test_mirrored_strategy(tmp_path):
         "two = [tf.config.LogicalDeviceConfiguration()] * 2\n"
         "tf.config.set_logical_device_configuration(cpu, two)\n"
         "from fr_keras import TailTruncation, bake\n"
-        "from fr_keras.rebuild import frequency_layers\n"
+        "from fr_keras.models.walk import frequency_layers\n"
         "from test_training import X, Y, check_trained, compiled, cut\n"
         "with tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1']).scope():\n"
         "    model = compiled()\n"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from fr_keras import TailTruncation, layers, regularize, zigzag, zoo
-from fr_keras.rebuild import frequency_layers, named_kernels
-from fr_keras.sharing import share
-from fr_keras.sharing import targets as counts
+from fr_keras.models.budget import share
+from fr_keras.models.budget import targets as counts
+from fr_keras.models.walk import frequency_layers, named_kernels
 
 
 def twin() -> keras.Model:

@@ -6,7 +6,7 @@ import pytest
 from keras import layers as kl
 
 from fr_keras import TailTruncation, regularize
-from fr_keras.rebuild import frequency_layers
+from fr_keras.models.walk import frequency_layers
 
 
 def twin() -> keras.Model:

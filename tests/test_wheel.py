@@ -23,8 +23,11 @@ def test_a_built_wheel_works_outside_the_checkout(tmp_path):
     (wheel,) = tmp_path.glob("fr_keras-*.whl")
     site = tmp_path / "site"
     run(*pip, "install", "--no-deps", "--target", str(site), str(wheel))
-    assert {"py.typed", "report"} <= {path.name for path in (site / "fr_keras").iterdir()}
-    assert (site / "fr_keras" / "report" / "demo.html").is_file()
+    assert {"fr_archive", "fr_bench", "fr_keras", "fr_keras_cli"} <= {
+        one.name for one in site.iterdir()
+    }
+    assert (site / "fr_keras" / "py.typed").is_file()
+    assert (site / "fr_bench" / "report" / "demo.html").is_file()
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "import fr_keras\n"

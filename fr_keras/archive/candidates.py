@@ -14,10 +14,10 @@ from fr_keras.archive.load import fill_weights, loaded
 from fr_keras.archive.precision import ERROR, STEP
 from fr_keras.archive.quantization import quantize_tensor
 from fr_keras.archive.save import normalizes, packed, prepared, quantized_vectors
-from fr_keras.moments import Moments
-from fr_keras.rebuild import frequency_layers, named_kernels
-from fr_keras.series import keep_series, kept_series
-from fr_keras.vectors import weights
+from fr_keras.models.coefficients import keep_series, kept_series
+from fr_keras.models.moments import Moments
+from fr_keras.models.vectors import weights
+from fr_keras.models.walk import frequency_layers, named_kernels
 
 #: What one number of a search is for: `("step" | "error" | "kept", layer name)`, the names being
 #: those of `rebuild.named_layers`.

@@ -28,7 +28,7 @@ from fr_keras.archive import known
 from fr_keras.archive.building import Builder, make_layer, settings
 from fr_keras.archive.graphs import nodes
 from fr_keras.layers import TWINS
-from fr_keras.rebuild import all_layers
+from fr_keras.models.walk import all_layers
 
 _PLAIN_TWIN = {twin: plain for plain, twin in TWINS.items()}
 

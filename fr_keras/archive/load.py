@@ -15,9 +15,9 @@ from fr_keras.archive.reference import describe_reference
 from fr_keras.archive.report import Packing, packing
 from fr_keras.archive.unbuilt import Unbuilt, guarded, unbuilt
 from fr_keras.layers import FRBatchNormalization, FrequencyKernel, FrequencyTwin
-from fr_keras.rebuild import all_layers, frequency_layers
-from fr_keras.series import keep_series
-from fr_keras.vectors import Weight, weights
+from fr_keras.models.coefficients import keep_series
+from fr_keras.models.vectors import Weight, weights
+from fr_keras.models.walk import all_layers, frequency_layers
 
 
 def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = None) -> keras.Model:

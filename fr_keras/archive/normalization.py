@@ -10,7 +10,7 @@ import numpy as np
 from fr_keras.archive.graphs import graphs, nodes, opened
 from fr_keras.archive.quantization import root_of_squares
 from fr_keras.layers import TWINS
-from fr_keras.vectors import Weight
+from fr_keras.models.vectors import Weight
 
 #: What adds its bias to its output.
 _BIASED = tuple({*TWINS} - {keras.layers.Embedding, keras.layers.MultiHeadAttention})

@@ -18,7 +18,7 @@ from fr_keras.archive.building import settings
 from fr_keras.archive.description import describe, layer_data
 from fr_keras.archive.unbuilt import without_memory
 from fr_keras.layers import TWINS
-from fr_keras.regularize import twin_config
+from fr_keras.models.twins import twin_config
 
 _TWIN_NAMES = {twin.__name__ for twin in TWINS.values()}
 

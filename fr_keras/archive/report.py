@@ -9,9 +9,9 @@ from rich.table import Table
 
 import fr_archive
 from fr_keras.layers import FrequencyTwin
-from fr_keras.rebuild import named_layers
+from fr_keras.models.vectors import Weight
+from fr_keras.models.walk import named_layers
 from fr_keras.tflite import Agreement
-from fr_keras.vectors import Weight
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,9 +26,11 @@ from fr_keras.archive.quantization import (
 )
 from fr_keras.archive.report import Packing, packing
 from fr_keras.archive.unbuilt import unbuilt
-from fr_keras.compact import to_corner
 from fr_keras.interop import calibrate_batch_norm
-from fr_keras.rebuild import (
+from fr_keras.models.coefficients import keep_series, kept_series
+from fr_keras.models.compaction import to_corner
+from fr_keras.models.vectors import Weight, weights
+from fr_keras.models.walk import (
     all_layers,
     check_finite,
     check_graph,
@@ -36,10 +38,8 @@ from fr_keras.rebuild import (
     named_kernels,
     rebuild,
 )
-from fr_keras.series import keep_series, kept_series
 from fr_keras.tflite import convert
 from fr_keras.tflite.gaps import sites_and_gaps
-from fr_keras.vectors import Weight, weights
 
 _CONVERSION = (
     "calibration",

@@ -12,7 +12,7 @@ from fr_keras.archive import goals
 from fr_keras.archive.candidates import Levels, Measure, Network, Place
 from fr_keras.archive.goals import Trial
 from fr_keras.archive.load import loaded
-from fr_keras.compact import compact
+from fr_keras.models.compaction import compact
 
 _FINEST, _COARSEST = -8, 12
 _SHORTEST = 48

@@ -14,8 +14,8 @@ from fr_keras import zigzag
 from fr_keras.archive.building import build, make_layer, settings
 from fr_keras.archive.graphs import graphs, nodes
 from fr_keras.layers import TWINS, FrequencyKernel
-from fr_keras.rebuild import all_layers
-from fr_keras.vectors import lengths, real_weights
+from fr_keras.models.vectors import lengths, real_weights
+from fr_keras.models.walk import all_layers
 
 #: Weights that a model may declare, those of kernels before truncation counted whole.
 MOST_WEIGHTS = 1 << 30

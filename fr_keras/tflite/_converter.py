@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fr_keras.forms import Baked
+from fr_keras.models.origins import Baked
 from fr_keras.tflite import flatbuffer
 from fr_keras.tflite.endpoints import input_names, output_names, packed
 from fr_keras.tflite.filled import filled

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import Operation
 
-from fr_keras.forms import WHOLE
-from fr_keras.rebuild import all_layers, check_graph, rebuild_with_twins
+from fr_keras.layers.forms import WHOLE
+from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.quantize import Samples, clipped_range
 from fr_keras.tflite.rounded import PLAIN, ROUNDED, FakeQuantize, RoundedKernel

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from fr_archive.files import check_target, write_bytes
-from fr_keras.forms import chooser
-from fr_keras.rebuild import all_layers, check_graph, frequency_layers, named_layers
+from fr_keras.layers.forms import chooser
+from fr_keras.models.walk import all_layers, check_graph, frequency_layers, named_layers
 from fr_keras.tflite import metadata
 from fr_keras.tflite._converter import converted
 from fr_keras.tflite.agreement import BOUNDS, Agreement, agreements

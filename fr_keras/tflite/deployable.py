@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import keras
 
-from fr_keras.bake import baked
-from fr_keras.forms import Baked, Origin
-from fr_keras.rebuild import all_layers, copied, frequency_layers, rebuild_with_twins
+from fr_keras.models.baking import baked
+from fr_keras.models.origins import Baked, Origin
+from fr_keras.models.walk import all_layers, copied, frequency_layers, rebuild_with_twins
 
 _HALF = ("float16", "bfloat16")
 # Of a layer or operator, or by the name of its dtype policy.

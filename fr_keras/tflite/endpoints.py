@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from fr_keras.rebuild import ends
+from fr_keras.models.walk import ends
 
 
 def input_names(model: keras.Model) -> list[str]:

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from fr_keras.joins import FORWARD, TRANSPOSED
+from fr_keras.models._joins import FORWARD, TRANSPOSED
 
 _LEVELS = 255
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import keras
 import numpy as np
 
-from fr_keras.rebuild import ends
+from fr_keras.models.walk import ends
 from fr_keras.tflite.endpoints import by_input, input_names
 
 #: The modes that need representative data.

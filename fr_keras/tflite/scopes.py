@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
-from fr_keras.rebuild import all_layers, containers, named_layers
+from fr_keras.models.walk import all_layers, containers, named_layers
 
 # A second call of a layer has a number behind its scope.
 _SCOPE = re.compile(r"layer(\d+)(?:_\d+)?")

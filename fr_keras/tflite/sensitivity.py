@@ -3,8 +3,8 @@
 import keras
 from rich.progress import track
 
-from fr_keras.forms import chooser
-from fr_keras.rebuild import named_layers
+from fr_keras.layers.forms import chooser
+from fr_keras.models.walk import named_layers
 from fr_keras.tflite._converter import named, raw
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.aware import exact

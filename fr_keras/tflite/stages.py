@@ -10,12 +10,12 @@ import numpy as np
 from fr_archive import ArchiveError
 from fr_archive.recipes import Kitchen, Node, Op, Source, scalar
 from fr_keras import zigzag
-from fr_keras.forms import Baked, Origin
-from fr_keras.joins import TRANSPOSED
 from fr_keras.layers import FactoredKernel, FrequencyKernel
-from fr_keras.rebuild import all_layers, frequency_layers
-from fr_keras.series import kept_series
-from fr_keras.vectors import weights
+from fr_keras.models._joins import TRANSPOSED
+from fr_keras.models.coefficients import kept_series
+from fr_keras.models.origins import Baked, Origin
+from fr_keras.models.vectors import weights
+from fr_keras.models.walk import all_layers, frequency_layers
 
 # Baking computes in float32, recipes in float64.
 _CLOSE = 1e-4

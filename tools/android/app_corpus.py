@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial import cKDTree
 
+from fr_bench.targets.android import app
+from fr_bench.targets.subject import _agreement
 from fr_keras import tflite
-from fr_keras.benchmark.android import app
-from fr_keras.benchmark.subject import _agreement
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "android_demo" / "app" / "src" / "main" / "assets" / "models"
@@ -123,7 +123,7 @@ def _steps(tensor) -> tuple[float, int]:
 
 
 def agreements(rng: np.random.Generator) -> list[dict]:
-    """Outputs beside expected ones, and what `fr_keras.benchmark` says of them."""
+    """Outputs beside expected ones, and what `fr_bench.targets` says of them."""
     cases = []
     for step in (None, 0.00390625):
         expected = rng.random((3, 2, 4)).astype(np.float32)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from fr_keras.benchmark import result
+from fr_bench.targets import result
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 import fr_archive
-from fr_keras import data, load_archive, tflite
-from fr_keras.benchmark import process
-from fr_keras.benchmark.result import REFERENCE
+from fr_bench import data
+from fr_bench.targets import process
+from fr_bench.targets.result import REFERENCE
+from fr_keras import load_archive, tflite
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "android_demo" / "models"

@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 import fr_archive
-from fr_keras import data, interop, regularize, save_archive, tflite, zoo
+from fr_bench import data
+from fr_keras import interop, regularize, save_archive, tflite, zoo
 
 FOLDER = Path(__file__).resolve().parents[2] / "android_demo" / "models"
 SEED = 0

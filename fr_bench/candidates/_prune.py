@@ -1,0 +1,110 @@
+"""Magnitude pruning in tf-keras: the program that `fr_bench.candidates.pruning` starts.
+
+It stands alone, for tensorflow-model-optimization turns TensorFlow's Keras into Keras 2 for the
+whole process. Its one argument is a folder: it reads `task.json`, `weights.npz` and `data.npz`,
+writes `pruned.npz` and `result.json` there, and prints one line of JSON an epoch.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+if __name__ == "__main__":  # what merely imports this module must not be switched to Keras 2
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+_PROBED = 8
+
+
+def main(folder: Path) -> None:
+    task = json.loads((folder / "task.json").read_text())
+    with np.load(folder / "data.npz") as file:
+        data = dict(file)
+    tf_keras.utils.set_random_seed(task["seed"])
+    model = tf_keras.Model.from_config(task["architecture"])
+    with np.load(folder / "weights.npz") as file:
+        assign(model, dict(file))
+    pruned = wrapped(model, task)
+    history = fit(pruned, data, task)
+    kept = sum(
+        int(np.count_nonzero(mask))
+        for layer in pruned.layers
+        if hasattr(layer, "pruning_vars")
+        for _, mask, _ in layer.pruning_vars
+    )
+    model = tfmot.sparsity.keras.strip_pruning(pruned)
+    np.savez(folder / "pruned.npz", **weights(model))
+    probe = model.predict(data["x_validation"][:_PROBED], verbose=0)
+    result = {"kept": kept, "history": history, "probe": np.asarray(probe).tolist()}
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def wrapped(model, task: dict):
+    """The model with a mask on every layer that is to be pruned."""
+    # One cut an epoch, the last at the end of the ramp: the step counts must meet it exactly.
+    steps = task["steps_per_epoch"]
+
+    def wrap(layer):
+        if layer.name not in task["sparsity"]:
+            return layer
+        schedule = tfmot.sparsity.keras.PolynomialDecay(
+            initial_sparsity=0.0,
+            final_sparsity=task["sparsity"][layer.name],
+            begin_step=0,
+            end_step=steps * task["truncation_epochs"],
+            frequency=steps,
+        )
+        return tfmot.sparsity.keras.prune_low_magnitude(layer, schedule)
+
+    return tf_keras.models.clone_model(model, clone_function=wrap)
+
+
+def fit(model, data: dict, task: dict) -> dict:
+    steps = task["steps_per_epoch"] * task["epochs"]
+    rate = tf_keras.optimizers.schedules.CosineDecay(task["learning_rate"], steps)
+    model.compile(
+        tf_keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    history = model.fit(
+        data["x_train"],
+        data["y_train"],
+        batch_size=task["batch_size"],
+        epochs=task["epochs"],
+        validation_data=(data["x_validation"], data["y_validation"]),
+        callbacks=[
+            tfmot.sparsity.keras.UpdatePruningStep(),
+            tf_keras.callbacks.LambdaCallback(on_epoch_end=report),
+        ],
+        verbose=0,
+    ).history
+    return {name: [float(value) for value in values] for name, values in history.items()}
+
+
+def report(epoch: int, logs: dict) -> None:
+    print(json.dumps({name: float(value) for name, value in logs.items()}), flush=True)
+
+
+def weights(model) -> dict:
+    return {
+        f"{layer.name}/{number}": values
+        for layer in model.layers
+        for number, values in enumerate(layer.get_weights())
+    }
+
+
+def assign(model, values: dict) -> None:
+    for layer in model.layers:
+        layer.set_weights(
+            [values.pop(f"{layer.name}/{number}") for number in range(len(layer.get_weights()))]
+        )
+    if values:
+        raise ValueError(f"tf-keras has no place for the weights {sorted(values)}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,117 @@
+"""Magnitude pruning by tensorflow-model-optimization, in a process of its own."""
+
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fr_bench.candidates import _tf_keras
+from fr_bench.candidates._method import Method, Trained
+from fr_bench.data import Dataset
+from fr_bench.training import EpochProgress, Recipe
+from fr_keras.models.budget import targets
+from fr_keras.models.twins import regularize
+from fr_keras.models.walk import named_kernels
+
+_PROGRAM = Path(__file__).with_name("_prune.py")
+_TOLERANCE = 1e-3
+
+
+class MagnitudePruning(Method):
+    """Sets the smallest weights to zero, once an epoch, up to the sparsity of the budget.
+
+    The zeros rise along tensorflow-model-optimization's polynomial schedule in the recipe's
+    `truncation_epochs`; then the rest trains on. As many kernel weights are kept as FR keeps
+    coefficients, shared by the rule `"erdos_renyi"`, for with one sparsity for all a first
+    convolution would be left with a handful.
+
+    Source: Zhu and Gupta, "To prune, or not to prune", 2017, arXiv 1710.01878; shares: Evci et
+    al., "Rigging the lottery", ICML 2020, arXiv 1911.11134.
+    """
+
+    def check_installed(self) -> None:
+        missing = [
+            name
+            for name in ("tensorflow_model_optimization", "tf_keras")
+            if importlib.util.find_spec(name) is None
+        ]
+        if missing:
+            raise ImportError(
+                "the method 'pruning' needs the extra `tfmot`: pip install 'fr-keras[tfmot]' "
+                f"(missing: {', '.join(missing)})"
+            )
+
+    def train(self, model, data, recipe, progress, title) -> Trained:
+        self.check_installed()
+        bar = EpochProgress(progress, title, recipe.epochs)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            _write_task(folder, model, data, recipe)
+            _run(folder, bar)
+            result = json.loads((folder / "result.json").read_text())
+            copy = keras.models.clone_model(model)
+            with np.load(folder / "pruned.npz") as file:
+                _tf_keras.assign(copy, dict(file))
+        _check_same(copy, data, np.array(result["probe"]))
+        return Trained(copy, result["kept"], result["history"])
+
+
+def _write_task(folder: Path, model: keras.Model, data: Dataset, recipe: Recipe) -> None:
+    twins = named_kernels(regularize(model))
+    kept = targets(twins, recipe.keep, sharing="erdos_renyi")
+    task = {
+        "architecture": _tf_keras.architecture(model),
+        "sparsity": {n: 1 - k / math.prod(twins[n].spectrum_shape) for n, k in kept.items()},
+        "steps_per_epoch": -(-len(data.train.x) // recipe.batch_size),
+        "epochs": recipe.epochs,
+        "truncation_epochs": recipe.truncation_epochs,
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "seed": recipe.seed,
+    }
+    (folder / "task.json").write_text(json.dumps(task))
+    np.savez(folder / "weights.npz", **_tf_keras.weights(model))
+    splits = {"train": data.train, "validation": data.validation}
+    arrays = {f"x_{name}": split.x for name, split in splits.items()}
+    np.savez(folder / "data.npz", **arrays, **{f"y_{n}": s.y for n, s in splits.items()})
+
+
+def _run(folder: Path, bar: EpochProgress) -> None:
+    """Runs the program to its end; each line that it prints moves the bar."""
+    errors = folder / "errors.txt"
+    # -P: the program's own folder holds modules with common names.
+    command = [sys.executable, "-P", str(_PROGRAM), str(folder)]
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        try:
+            for epoch, line in enumerate(process.stdout):
+                bar.on_epoch_end(epoch, json.loads(line))
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            process.stdout.close()
+            process.wait()
+    if process.returncode != 0:
+        last = (errors.read_text().strip() or "no message").splitlines()[-1]
+        raise RuntimeError(
+            f"pruning in tf-keras failed with exit code {process.returncode}: {last}"
+        )
+
+
+def _check_same(model: keras.Model, data: Dataset, expected: np.ndarray) -> None:
+    """The network is the same function in both processes, or the comparison is of two networks."""
+    rows = data.validation.x[: len(expected)]
+    found = keras.ops.convert_to_numpy(model(rows, training=False))
+    largest = float(np.abs(found - expected).max())
+    if not largest <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ValueError(
+            "`model` must compute the same in tf-keras as in Keras 3 for this method. Received: a "
+            f"model whose outputs differ by {largest:.3g}"
+        )

@@ -1,0 +1,106 @@
+"""The demo: a plain network and its FR twin, trained, converted in every mode, and compared."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+from rich.progress import Progress
+
+import fr_bench.report as report
+from fr_archive.files import replacing
+from fr_bench.candidates import METHODS
+from fr_bench.compare import Form, Output, write_forms
+from fr_bench.data import Dataset
+from fr_bench.training import Recipe, network
+from fr_keras.callbacks._bands import band_energy
+from fr_keras.layers import TWINS
+from fr_keras.models.summaries import summary
+from fr_keras.models.twins import regularize
+from fr_keras.models.walk import all_layers, frequency_layers
+from fr_keras.tflite import MODES
+
+_BANDS = 12
+# The other methods are shown in the modes that people would ship.
+_FORMS = [
+    *(Form(name, mode) for name in METHODS if name != "FR" for mode in ("float32", "int8")),
+    *(Form("FR", mode) for mode in MODES),
+]
+
+
+def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> dict:
+    """Trains LeNet-5 by each method, converts, scores and reports.
+
+    Args:
+        data: The data set; its test split is run once through each file at the end.
+        recipe: The training of every network.
+        output: Where the FR model, the .tflite files, `results.json` and `report.html` go.
+        progress: Shows the epochs and files.
+
+    Returns:
+        What `results.json` holds.
+
+    Raises:
+        FileExistsError: If a file is there and is not to be replaced; nothing is trained.
+        ImportError: Without the extras `report` and `tfmot`.
+    """
+    report.check_installed()
+    for method in METHODS.values():
+        method.check_installed()
+    output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
+    untrained = network(data, recipe.seed)
+    trained = {
+        name: method.train(untrained, data, recipe, progress, name)
+        for name, method in METHODS.items()
+    }
+    models = {name: trained[name].model for name in ("plain", "FR")}
+    with replacing(output.folder / "fr.keras", output.overwrite) as path:
+        models["FR"].save(path)
+    forms, outputs = write_forms(trained, _FORMS, data, output, progress)
+    results = {
+        "data": data.name,
+        "recipe": dataclasses.asdict(recipe),
+        "network": summary(models["FR"]).to_dict(),
+        "histories": {name: one.history for name, one in trained.items()},
+        "forms": forms,
+        "bands": {name: _band_energy(model) for name, model in models.items()},
+        "confusion": _confusion(data, outputs["FR int8"]),
+    }
+    output.write("results.json", json.dumps(results, indent=1))
+    kernels = {name: _first_kernel(model) for name, model in models.items()}
+    output.write("report.html", report.demo_page(results, kernels, data.labels))
+    return results
+
+
+def title(results: dict) -> str:
+    """The title of the demo's table."""
+    network_ = results["network"]
+    return (
+        f"LeNet-5 on {results['data']}: {network_['kept']:,} of "
+        f"{network_['kernel_weights']:,} kernel weights kept"
+    )
+
+
+def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    return frequency_layers(model) or [layer for layer in all_layers(model) if type(layer) in TWINS]
+
+
+def _band_energy(model: keras.Model) -> list[float]:
+    """Share of all kernels' energy in each band, low to high; a plain model by its FR twin."""
+    layers = frequency_layers(model) or frequency_layers(regularize(model))
+    energy = sum(
+        band_energy(layer.kept_coefficients(), _BANDS, layer.spectrum_shape) for layer in layers
+    )
+    return [float(share) for share in energy / energy.sum()]
+
+
+def _confusion(data: Dataset, outputs: np.ndarray) -> list[list[int]]:
+    counts = np.zeros((len(data.labels), len(data.labels)), int)
+    np.add.at(counts, (data.test.y, outputs.argmax(-1)), 1)
+    return counts.tolist()
+
+
+def _first_kernel(model: keras.Model) -> np.ndarray:
+    """The filters of the first layer, `(filters, height, width)`, of the first input channel."""
+    kernel = keras.ops.convert_to_numpy(_kernel_layers(model)[0].kernel)
+    return kernel[:, :, 0, :].transpose(2, 0, 1)

@@ -1,0 +1,282 @@
+"""Results of `fr-keras benchmark` as the rows of tables; what is absent stays absent."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+
+from fr_bench.targets.result import STATUSES, Agreement, Result, Times
+
+#: What stands where nothing was measured.
+ABSENT = "-"
+#: What outputs may differ by: steps of an integer one, or relative to the range of a float one.
+STEPS = 1
+RELATIVE, RELATIVE_HALF = 1e-5, 1e-2
+# These compute in float16 where nothing else is said.
+_HALF = ("gpu", "npu")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fastest:
+    """The fastest of a file's results on a device."""
+
+    us: float
+    kernels: str
+    threads: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file and what was measured with it.
+
+    Attributes:
+        number: What plots call it.
+        name: Its name; of several files with one name with the start of their hash.
+        bytes: Its size.
+        results: All of its results.
+        fastest: Device -> its fastest result; without devices that gave no time.
+    """
+
+    number: int
+    name: str
+    bytes: int
+    results: list[Result]
+    fastest: dict[str, Fastest]
+
+    @property
+    def metrics(self) -> dict[str, tuple[float, float]]:
+        """Name of a metric -> the least and the largest value that was measured."""
+        values: dict[str, list[float]] = {}
+        for one in self.results:
+            if one.metric is not None:
+                values.setdefault(one.metric.name, []).append(one.metric.value)
+        return {name: (min(found), max(found)) for name, found in values.items()}
+
+    @property
+    def worst(self) -> Agreement | None:
+        """The output that agrees least, of all results."""
+        return max(filter(None, map(worst, self.results)), key=_gap, default=None)
+
+    @property
+    def accuracy(self) -> float | None:
+        """The metric of the first result that has one."""
+        found = (one.metric.value for one in self.results if one.metric is not None)
+        return next(filter(math.isfinite, found), None)
+
+
+def by_file(results: Iterable[Result]) -> list[File]:
+    """The results by file, in their order; files of one name and other contents apart."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for one in results:
+        groups.setdefault((one.file, one.sha256), []).append(one)
+    names = [name for name, _ in groups]
+    return [
+        File(
+            number=number,
+            name=name if names.count(name) == 1 else f"{name} ({sha256[:8]})",
+            bytes=group[0].bytes,
+            results=group,
+            fastest=_fastest(group),
+        )
+        for number, ((name, sha256), group) in enumerate(groups.items(), 1)
+    ]
+
+
+def device_label(result: Result) -> str:
+    """What a result ran on: a phone's name, or a target and what served it."""
+    name = str(result.device.get("name", result.target))
+    if result.target == "android":
+        return name
+    if name == result.target:
+        name = str(result.device.get("processor", result.device.get("abi", "")))
+    name = name.partition(" (")[0]  # drivers add their versions in parentheses
+    return f"{result.target} ({name})" if name else result.target
+
+
+def kernels(result: Result) -> str:
+    """The delegate, with the precision that a GPU computed in."""
+    return ", ".join(filter(None, (result.delegate, result.precision)))
+
+
+def devices(results: Iterable[Result]) -> dict[str, list[str]]:
+    """Device -> what is known of it, a line each, with the tools that ran there."""
+    found: dict[str, list[str]] = {}
+    for one in results:
+        label = device_label(one)
+        known = one.device.items()
+        facts = [
+            f"{k.replace('_', ' ')}: {v}" for k, v in known if k != "name" or str(v) not in label
+        ]
+        lines = found.setdefault(label, [])
+        lines += [line for line in (*facts, f"tool: {one.tool}") if line not in lines]
+    return found
+
+
+def typical(times: Times | None) -> float | None:
+    """The median, or the mean of a tool that gives no median."""
+    if times is None:
+        return None
+    return times.mean_us if times.median_us is None else times.median_us
+
+
+def worst(result: Result) -> Agreement | None:
+    """The output that agrees least."""
+    return max((result.agreement or {}).values(), key=_gap, default=None)
+
+
+def stands_out(result: Result, agreement: Agreement) -> bool:
+    """Whether outputs differ by more than other kernels with the same weights should make them."""
+    if agreement.steps is not None:
+        return _gap(agreement) == math.inf or agreement.steps > STEPS
+    half = (result.precision or ("float16" if result.delegate in _HALF else "")) == "float16"
+    return _gap(agreement) > (RELATIVE_HALF if half else RELATIVE)
+
+
+def where(result: Result) -> str:
+    """The target and delegate of a result, such as `gpu, float16` or `host, xnnpack`."""
+    if result.target == result.delegate:
+        return kernels(result)
+    return f"{result.target}, {kernels(result)}"
+
+
+def agreements(file: File) -> dict[str, dict[str, tuple[Result, Agreement]]]:
+    """Output -> target and delegate -> the result that agrees least, whatever the threads."""
+    found: dict[str, dict[str, tuple[Result, Agreement]]] = {}
+    for one in file.results:
+        for output, agreement in (one.agreement or {}).items():
+            row = found.setdefault(output, {})
+            held = row.get(where(one))
+            if held is None or _gap(held[1]) < _gap(agreement):
+                row[where(one)] = one, agreement
+    return found
+
+
+def profiled(file: File) -> list[Result]:
+    """For each device the fastest result with a profile; without times the first."""
+    found: dict[str, Result] = {}
+    for one in file.results:
+        if one.profile:
+            held = found.get(device_label(one))
+            if held is None or (typical(one.times) or 0) < (typical(held.times) or 0):
+                found[device_label(one)] = one
+    return list(found.values())
+
+
+def remarks(results: Sequence[Result]) -> list[tuple[str, str, str]]:
+    """A status, which files ran where, and why it failed or what to know of it; failures first."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for one in results:
+        texts = [text.rstrip(" .") for text in (one.message, *one.notes) if text]
+        if one.status != "done" and not texts:
+            texts = ["it did not say why"]
+        if texts:
+            key = one.status, f"{device_label(one)}, {kernels(one)}", "; ".join(texts)
+            found.setdefault(key, []).append(one.file)
+    every = {one.file for one in results}
+    order = ("failed", "refused", "done")
+    rows = []
+    for status, place, text in sorted(found, key=lambda key: order.index(key[0])):
+        files = dict.fromkeys(found[status, place, text])
+        several = len(every) > 1 and {*files} == every
+        rows.append((status, f"{'All files' if several else ', '.join(files)} on {place}", text))
+    return rows
+
+
+def delegation(files: list[File]) -> list[tuple[File, Result]]:
+    """The results that tell which ops a delegate took; the same answer once."""
+    found = {}
+    for file in files:
+        for one in file.results:
+            if one.ops and one.delegate != "none":
+                key = file.number, device_label(one), kernels(one), repr(one.ops)
+                found.setdefault(key, (file, one))
+    return list(found.values())
+
+
+def summary(results: Sequence[Result], files: list[File]) -> dict:
+    """What the page shows besides the files themselves."""
+    timed = list(dict.fromkeys(name for file in files for name in file.fastest))
+    targets = {device_label(one): one.target for one in results}
+    computer = next((name for name in timed if targets[name] == "host"), None)
+    others = [name for name in timed if name != computer] if computer else []
+    rows = [(file, one) for file in files for one in file.results]
+    agreement = [
+        (file, output, found) for file in files for output, found in agreements(file).items()
+    ]
+    return {
+        "counts": {name: sum(one.status == name for one in results) for name in STATUSES},
+        "devices": devices(results),
+        "metrics": list(dict.fromkeys(one.metric.name for one in results if one.metric)),
+        "timed": timed,
+        "computer": computer,
+        "others": others,
+        "ratios": [f"{name} : computer" for name in others],
+        "remarks": remarks(results),
+        "agreement": agreement,
+        "places": list(dict.fromkeys(place for *_, found in agreement for place in found)),
+        "delegated": delegation(files),
+        "profiles": [(file, one) for file in files for one in profiled(file)],
+        "states": [(file, one) for file, one in rows if one.state],
+    }
+
+
+def milliseconds(us: float | None) -> str:
+    """Three digits or more."""
+    if us is None:
+        return ABSENT
+    value = us / 1000
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:,.{digits}f}"
+
+
+def difference(agreement: Agreement | None) -> str:
+    """In steps of an integer output, or relative to the range of a float one."""
+    if agreement is None:
+        return ABSENT
+    if agreement.largest == 0:
+        return "equal"
+    if agreement.steps is not None:
+        return f"{agreement.steps:g} step{'s' * (agreement.steps != 1)}"
+    return f"{agreement.relative:.1e}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A fraction in percent."""
+    return ABSENT if value is None else f"{100 * value:.{digits}f} %"
+
+
+def whole(value: float | None, scale: float = 1) -> str:
+    """A whole number with separators."""
+    return ABSENT if value is None else f"{value / scale:,.0f}"
+
+
+def counted(ops: dict[str, int] | None) -> str:
+    """Ops by name."""
+    return ABSENT if ops is None else ", ".join(f"{n} {name}" for name, n in ops.items()) or "none"
+
+
+def score(result: Result, name: str) -> str:
+    """The metric of that name."""
+    metric = result.metric
+    return percent(metric.value, 2) if metric and metric.name == name else ABSENT
+
+
+def pair(values: tuple | None) -> str:
+    """Before and after."""
+    return ABSENT if values is None else " to ".join(f"{one:g}" for one in dict.fromkeys(values))
+
+
+def _gap(agreement: Agreement) -> float:
+    """The relative difference; outputs that are no numbers are the furthest off."""
+    return math.inf if math.isnan(agreement.relative) else agreement.relative
+
+
+def _fastest(results: list[Result]) -> dict[str, Fastest]:
+    found: dict[str, Fastest] = {}
+    for one in results:
+        us = typical(one.times)
+        held = found.get(device_label(one))
+        if us is not None and 0 < us < math.inf and (held is None or us < held.us):
+            idle = one.delegate != "none" and one.ops is not None and not one.ops.delegated
+            ran = f"{kernels(one)} (took no op)" if idle else kernels(one)
+            found[device_label(one)] = Fastest(us, ran, one.threads)
+    return found

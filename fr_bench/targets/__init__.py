@@ -1,0 +1,32 @@
+"""Measuring files where they run: on this machine, ARM64 kernels, GPUs and phones."""
+
+from fr_bench.targets.result import (
+    Agreement,
+    Metric,
+    Ops,
+    OpTime,
+    Result,
+    State,
+    Times,
+    document,
+    load,
+    save,
+)
+from fr_bench.targets.subject import Subject, Unfit, subject, subjects
+
+__all__ = [
+    "Agreement",
+    "Metric",
+    "OpTime",
+    "Ops",
+    "Result",
+    "State",
+    "Subject",
+    "Times",
+    "Unfit",
+    "document",
+    "load",
+    "save",
+    "subject",
+    "subjects",
+]

@@ -1,0 +1,213 @@
+"""The target `gpu`: LiteRT's GPU accelerator (WebGPU), on a real GPU or on software Vulkan.
+
+On software it proves which ops are taken and whether the numbers agree; there are no times then.
+"""
+
+import collections
+import dataclasses
+import functools
+import platform
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from fr_bench.targets import devices, process
+from fr_bench.targets.host import times, tool
+from fr_bench.targets.result import Ops, Result
+from fr_bench.targets.subject import Subject
+from fr_keras.tflite import flatbuffer
+
+DELEGATES = ("gpu",)
+#: In which it computes; phones take float16.
+PRECISIONS = ("float32", "float16")
+
+_ADAPTER = re.compile(
+    r"Selected adapter: (?P<name>.+), arch=.*, backend=(?P<api>\w+), adapterType=(?P<kind>.+)"
+)
+_UNSUPPORTED = "Following operations are not supported by GPU delegate:"
+_REFUSED = re.compile(r"^([A-Z0-9_]+): .+$", re.MULTILINE)
+_ON_CPU = re.compile(r"and (?:the remaining|all) (\d+) operations will run on the CPU")
+_READY = "Created a WebGPU environment"
+# glog's and LiteRT's own lines, and those of the exception, but for where they come from.
+_ERROR = re.compile(
+    r"^(?:ERROR: |WARNING: |[EF]\d{4} \S+ +\d+ \S+\] |└ )(?!\[|Restored)(?P<text>.+)$"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapter:
+    """What Vulkan offers.
+
+    Attributes:
+        name: As its driver says.
+        software: Whether it is a CPU that plays GPU.
+        environment: Variables with which LiteRT finds it.
+    """
+
+    name: str
+    software: bool
+    environment: dict[str, str]
+
+
+def measure(
+    subject: Subject, precision: str = "float32", threads: int = 1, runs: int = 0, warmup: int = 0
+) -> Result:
+    """Runs a file on the GPU accelerator; a file that it kills gives a result that says so.
+
+    Args:
+        subject: The file and its rows.
+        precision: One of `PRECISIONS`.
+        threads: CPU threads for ops that the GPU refuses.
+        runs: Inferences that are timed where there is a real GPU.
+        warmup: Inferences before them.
+
+    Raises:
+        MissingDevice: If this machine has no Vulkan driver and the target is not set up.
+    """
+    found = adapter()
+    common = {
+        **subject.facts,
+        "target": "gpu",
+        "device": device(found),
+        "tool": tool(),
+        "delegate": "gpu",
+        "precision": precision,
+        "threads": threads,
+    }
+    timed = runs > 0 and not found.software
+    try:
+        answer = run(
+            subject.content, subject.inputs, precision, threads, runs if timed else 0, warmup
+        )
+    except process.WorkerError as error:
+        return Result(**common, **_ended(error))
+    taken, notes = ops(subject.content, answer.log)
+    return Result(
+        **common,
+        times=times(answer.facts) if timed else None,
+        peak_memory_bytes=answer.facts["peak_memory_bytes"] if timed else None,
+        ops=taken,
+        **subject.scores(answer.outputs, notes),
+    )
+
+
+def run(
+    content: bytes,
+    inputs: Sequence[np.ndarray],
+    precision: str = "float32",
+    threads: int = 1,
+    runs: int = 0,
+    warmup: int = 0,
+) -> process.Answer:
+    """Runs a flatbuffer on rows in its own types; arguments and errors as of `process.work`."""
+    return process.work(
+        content,
+        inputs,
+        "gpu",
+        precision=precision,
+        threads=threads,
+        runs=runs,
+        warmup=warmup,
+        environment=adapter().environment,
+    )
+
+
+@functools.cache
+def adapter() -> Adapter:
+    """The GPU that LiteRT takes on this machine, or that of the set-up where there is none.
+
+    Raises:
+        MissingDevice: If there is neither.
+    """
+    found = _probe({})
+    if found is None:
+        setup = devices.find("gpu")
+        found = _probe(setup.environment)
+    if found is None:
+        raise devices.MissingDevice(
+            f"LiteRT finds no Vulkan device with the set-up in '{setup.folder}'; remove that "
+            f"folder and set it up anew: {devices.command('gpu')}"
+        )
+    return found
+
+
+def device(adapter: Adapter) -> dict[str, str | int]:
+    """What runs the files."""
+    return {
+        "name": adapter.name,
+        "abi": platform.machine(),
+        "os": platform.system(),
+        "driver": "Vulkan in software" if adapter.software else "Vulkan",
+    }
+
+
+def ops(content: bytes, log: str) -> tuple[Ops, tuple[str, ...]]:
+    """Which ops the GPU took, from what LiteRT said, and what a reader has to know.
+
+    LiteRT names an op that it refuses once for each reason and not for each op, and gives the
+    number of all that stay on the CPU. `is_fully_accelerated()` is no help: it counts XNNPACK.
+    """
+    model = flatbuffer.read(content)
+    names = [
+        flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
+        for op in model.subgraphs[0].operators
+    ]
+    said = log.partition(_UNSUPPORTED)[2]
+    rest = _ON_CPU.search(said)
+    if rest is None:
+        return Ops(len(names), len(names), refused={}), ()
+    on_cpu = int(rest[1])
+    lines = collections.Counter(_REFUSED.findall(said[: rest.start()]))
+    refused = {name: names.count(name) for name in lines}
+    if sum(refused.values()) > on_cpu:
+        refused = dict(lines)
+    left = on_cpu - sum(refused.values())
+    notes = (f"{left} more ops stay on the CPU: the GPU takes one connected piece",) if left else ()
+    return Ops(len(names), len(names) - on_cpu, refused=refused), notes
+
+
+def _probe(environment: dict[str, str]) -> Adapter | None:
+    """The adapter that LiteRT takes for a file of one op."""
+    try:
+        zeros = np.zeros((1, 1, 1, 1, 4), np.float32)
+        log = process.work(
+            _one_op(), [zeros[0]], "gpu", precision="float32", environment=environment
+        ).log
+    except process.WorkerError as error:
+        log = error.log
+    found = _ADAPTER.search(log)
+    if found is None:
+        return None
+    return Adapter(found["name"], "CPU" in found["kind"], environment)
+
+
+def _one_op() -> bytes:
+    """A file that every GPU takes."""
+    model, graph, op = schema.ModelT(), schema.SubGraphT(), schema.OperatorT()
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RELU
+    graph.tensors = []
+    for name in ("x", "y"):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape = name, [1, 1, 1, 4]
+        graph.tensors.append(tensor)
+    op.inputs, op.outputs = [0], [1]
+    graph.operators, graph.inputs, graph.outputs = [op], [0], [1]
+    model.version, model.operatorCodes = 3, [code]
+    model.subgraphs, model.buffers = [graph], [schema.BufferT()]
+    return flatbuffer.write(model)
+
+
+def _ended(error: process.WorkerError) -> dict[str, str]:
+    """What became of a file that did not run; LiteRT's last errors say why."""
+    lines = error.log.rpartition(_READY)[2].splitlines()
+    said = [found["text"] for line in lines if (found := _ERROR.match(line))]
+    # An exception of loading is a no; all else is a crash.
+    refused = "CreateCompiledModel" in error.log
+    ending = "" if refused else f"{str(error).partition(':')[0]}: "
+    return {
+        "status": "refused" if refused else "failed",
+        "message": ending + (" / ".join(said[-3:]) or str(error)),
+    }

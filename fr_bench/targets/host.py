@@ -1,0 +1,77 @@
+"""The target `host`: this machine's CPU, with XNNPACK and without."""
+
+import os
+import platform
+from importlib.metadata import version
+
+import numpy as np
+
+from fr_bench.targets import process, processor
+from fr_bench.targets.profile import profile
+from fr_bench.targets.result import Ops, Result, Times
+from fr_bench.targets.subject import Subject
+
+DELEGATES = ("none", "xnnpack")
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def device() -> dict[str, str | int]:
+    """What this machine is, without its name."""
+    return {
+        "name": "host",
+        "abi": platform.machine(),
+        "os": platform.system(),
+        "cores": cores(),
+        **processor.describe(),
+    }
+
+
+def tool() -> str:
+    """What runs the files."""
+    return f"LiteRT {version('ai-edge-litert')}"
+
+
+def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: int) -> Result:
+    """Runs a file on the CPU; a file that fails gives a result that says so."""
+    common = {
+        **subject.facts,
+        "target": "host",
+        "device": device(),
+        "tool": tool(),
+        "delegate": delegate,
+        "threads": threads,
+    }
+    try:
+        answer = process.work(
+            subject.content, subject.inputs, delegate, threads=threads, runs=runs, warmup=warmup
+        )
+    except process.WorkerError as error:
+        return Result(**common, status="failed", message=str(error))
+    found, notes = profile(subject.content, subject.inputs, delegate, threads)
+    return Result(
+        **common,
+        times=times(answer.facts),
+        peak_memory_bytes=answer.facts["peak_memory_bytes"],
+        ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
+        profile=found,
+        **subject.scores(answer.outputs, notes),
+    )
+
+
+def times(facts: dict) -> Times:
+    """The statistics of the times that a worker took."""
+    found = np.array(facts["times_us"])
+    p5, median, p95 = np.percentile(found, [5, 50, 95]).round(1).tolist()
+    return Times(
+        runs=len(found),
+        init_us=round(facts["init_us"], 1),
+        first_us=round(facts["first_us"], 1),
+        mean_us=round(float(found.mean()), 1),
+        median_us=median,
+        p5_us=p5,
+        p95_us=p95,
+    )

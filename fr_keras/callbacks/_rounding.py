@@ -1,0 +1,188 @@
+"""`ArchiveRounding`: the callback that trains coefficients as an archive will hold them."""
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+from keras import ops
+
+import fr_archive
+from fr_keras.layers import FrequencyKernel
+from fr_keras.models.walk import named_kernels
+
+# Of the steps that an archive knows there are so many to the octave.
+_STEPS_AN_OCTAVE = 8
+
+
+class ArchiveRounding(keras.callbacks.Callback):
+    """Trains with the coefficients in whole steps: an archive of coarse steps then costs nothing.
+
+    In the batches of `fit`, and in its validation, every trainable FR layer computes with its
+    coefficients rounded to the steps that `save_archive(step=...)` picks. The gradient passes the
+    rounding as if it were not there (straight-through), so that a coefficient can collect what it
+    needs to reach the next step. When `fit` ends, the rounded values stay in the coefficients:
+    `save_archive` with the same `step` takes them as they are.
+
+    A `rate` above 0 adds an estimate of the archive's bits to the loss, `log2(1 + |c| / step)`
+    summed over the coefficients `c` of all layers.
+
+    Between batches the network is as its weights say, not rounded: so other callbacks see and save
+    it. After an exception too nothing is rounded, unless a callback listed behind this one raised
+    it as a batch began: then until `restore()` or the next `fit` with an `ArchiveRounding`. What
+    was trained stays, unrounded. List this callback last, behind those that change the weights when
+    `fit` ends.
+
+    Args:
+        step: The steps of each tensor of coefficients, relative to its Euclidean norm, as in
+            `save_archive`; one number, or a dict with one for each trainable FR layer by its name,
+            or its path, as `left/fc`, where nested models have layers of one name.
+        rate: What a bit costs in units of the loss; 0 for no penalty.
+
+    Raises:
+        ValueError: If `step` or `rate` is out of range; at the start of `fit` if the model has no
+            trainable FR layer, or one that `step` leaves out, or `step` names another.
+
+    Example:
+
+    >>> from fr_keras import regularize
+    >>> model = regularize(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)]), start=9)
+    >>> model.compile("sgd", "mse")
+    >>> x, y = np.ones((4, 8)), np.ones((4, 4))
+    >>> history = model.fit(x, y, verbose=0, callbacks=[ArchiveRounding(step=0.25)])
+    >>> len(np.unique(model.layers[0].kept_coefficients())) <= 9
+    True
+
+    Source: Bengio et al., "Estimating or Propagating Gradients Through Stochastic Neurons",
+    arXiv 1308.3432.
+    """
+
+    def __init__(self, step: float | Mapping[str, float], rate: float = 0.0):
+        super().__init__()
+        for one in step.values() if isinstance(step, Mapping) else [step]:
+            if isinstance(one, bool) or not isinstance(one, (int, float)) or not 1e-6 <= one <= 1:
+                raise ValueError(
+                    f"`step` must be a number from 1e-06 to 1. Received: step={step!r}"
+                )
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < np.inf:
+            raise ValueError(f"`rate` must be a finite number, 0 or more. Received: rate={rate!r}")
+        self.step = step
+        self.rate = rate
+        self._active = keras.Variable(False, trainable=False, dtype="bool", name="rounding")
+
+    def on_train_begin(self, logs=None):
+        named = named_kernels(self.model)
+        if not any(layer.trainable for layer in named.values()):
+            raise ValueError(
+                "`model` has no trainable FR layers, so there is nothing to round. Convert it with "
+                "`fr_keras.regularize(model)` before compile and fit."
+            )
+        self._steps = self._steps_of(named)
+        self.restore()
+        for layer, step in self._steps:
+            _leave(layer)
+            layer.rounding = _Rounding(step, self._active)
+            if self.rate:
+                before = layer.coefficients.regularizer
+                layer.coefficients.regularizer = _Bits(layer, self.rate, before)
+        self._forget_functions()
+        # `fit` made its function before the callbacks were asked.
+        self.model.make_train_function(force=True)
+        self.model.make_test_function(force=True)
+        self.model.train_function = self._that_ends(self.model.train_function)
+        self.model.test_function = self._that_ends(self.model.test_function)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self._active.assign(True)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self._active.assign(True)
+
+    def on_train_end(self, logs=None):
+        self.restore()
+        for layer, step in self._steps:
+            _leave(layer)
+            layer.set_coefficients(_on_grid(layer.kept_coefficients(), step))
+        self._forget_functions()
+
+    def restore(self) -> None:
+        """Lets the layers compute with their coefficients as they are."""
+        self._active.assign(False)
+
+    def _that_ends(self, function: Callable) -> Callable:
+        """The function of a batch, which ends the rounding however the batch ends."""
+
+        def call(iterator):
+            try:
+                return function(iterator)
+            finally:
+                self.restore()
+
+        return call
+
+    def _steps_of(self, named: Mapping[str, FrequencyKernel]) -> list:
+        """The trainable FR layers, each with its step."""
+        trainable = {name: layer for name, layer in named.items() if layer.trainable}
+        steps = self.step
+        if not isinstance(steps, Mapping):
+            steps = dict.fromkeys(trainable, steps)
+        if not trainable.keys() <= steps.keys() <= named.keys():
+            raise ValueError(
+                f"`step` must name every trainable FR layer, {sorted(trainable)}, and no layer "
+                f"that is not there. Received: {sorted(steps)}"
+            )
+        return [(layer, steps[name]) for name, layer in trainable.items()]
+
+    def _forget_functions(self) -> None:
+        """Has the model trace anew what it computes; Keras keeps the compiled functions."""
+        self.model.train_function = None
+        self.model.test_function = None
+        self.model.predict_function = None
+
+
+class _Rounding:
+    """Takes coefficients to whole steps, in a batch; the gradient passes."""
+
+    def __init__(self, step: float, active: keras.Variable):
+        self.step, self.active = step, active
+
+    def __call__(self, coefficients):
+        whole = _whole_step(coefficients, self.step)
+        rounded = ops.round(coefficients / whole) * whole
+        change = ops.where(self.active, rounded - coefficients, 0.0)
+        return coefficients + ops.stop_gradient(change)
+
+
+class _Bits:
+    """The penalty on a rounded layer's coefficients, in a batch, beside the one it had before."""
+
+    def __init__(self, layer: FrequencyKernel, rate: float, before: Callable | None):
+        self.layer, self.rate, self.before = layer, rate, before
+
+    def __call__(self, coefficients):
+        kept = self.layer._masked(coefficients)
+        sizes = ops.abs(kept) / _whole_step(kept, self.layer.rounding.step)
+        bits = self.rate * ops.sum(ops.log2(1 + sizes))
+        bits = ops.where(self.layer.rounding.active, bits, 0.0)
+        return bits if self.before is None else bits + self.before(coefficients)
+
+
+def _leave(layer: FrequencyKernel) -> None:
+    """Takes from a layer what a fit gave it, this one or one that an exception ended."""
+    layer.rounding = None
+    if isinstance(layer.coefficients.regularizer, _Bits):
+        layer.coefficients.regularizer = layer.coefficients.regularizer.before
+
+
+def _whole_step(coefficients, step: float):
+    """The step of an archive that is nearest to what is asked for, as a constant."""
+    norm = ops.sqrt(ops.sum(ops.square(coefficients)))
+    # Of zeros any step will do.
+    number = ops.log2(ops.maximum(step * norm, 1e-12)) * _STEPS_AN_OCTAVE
+    return ops.stop_gradient(ops.power(2.0, ops.round(number) / _STEPS_AN_OCTAVE))
+
+
+def _on_grid(coefficients: np.ndarray, step: float) -> np.ndarray:
+    """The coefficients in whole steps, as an archive gives them back."""
+    norm = float(np.sqrt(np.sum(np.square(coefficients, dtype=np.float64))))
+    number = fr_archive.nearest_step(max(step * norm, 1e-12))
+    return fr_archive.quantize(coefficients.ravel(), number).reals().reshape(coefficients.shape)

@@ -1,0 +1,214 @@
+"""`TailTruncation`: the callback that cuts the high-frequency tail while a model trains."""
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from fr_keras.callbacks import schedules
+from fr_keras.layers import FrequencyKernel
+from fr_keras.models.budget import Keep, targets, usable
+from fr_keras.models.walk import frequency_layers, named_kernels
+
+
+class TailTruncation(keras.callbacks.Callback):
+    """Lowers the number of kept coefficients, epoch by epoch, to a target.
+
+    In epoch `e` a layer with `a` coefficients at the start and the target `b` keeps
+    `b + (a - b) * schedule(e - warmup)`. The target is reached in the last of `epochs`; what
+    `fit` trains beyond is the final phase at constant kept.
+
+    Targets and completed epochs are stored in the layers' weights. A model that was saved in the
+    middle continues where it stopped, with `initial_epoch` or without. List this callback before
+    ModelCheckpoint and BackupAndRestore, so that they save the completed epoch.
+
+    The best epoch by any metric may lie before the target. Where weights are chosen by a metric,
+    let the choice begin in the final phase: `EarlyStopping(start_from_epoch=warmup + epochs)`.
+    When `fit` ends and the layers keep more than their targets, for it stopped early or another
+    callback brought back an earlier epoch, there is a warning; a further `fit` with this callback
+    continues from there. A checkpoint of an earlier epoch, as of `ModelCheckpoint` with
+    `save_best_only`, holds what that epoch kept, and continues likewise.
+
+    Each epoch's `logs` get `kept`, the coefficients kept in all layers, and `energy_cut`, the
+    fraction of the energy that this epoch's cut removed from them.
+
+    Args:
+        keep: What the trainable FR layers keep in the end: a count for all of them (int), a
+            fraction (float), or a dict from layer name to either, or from a path as `"left/fc"`
+            where nested models have layers of one name. Layers that a dict leaves out and frozen
+            layers are not touched.
+        epochs: Number of epochs, after the warm-up, in which the target is reached.
+        schedule: `"geometric"`, `"linear"`, `"cosine"`, `"step"`, `"constant"`, or a callable
+            `epoch -> fraction`; see `fr_keras.schedules`.
+        start: Fraction of a layer's coefficients that is kept at the start.
+        warmup: Epochs at the start fraction before the schedule begins.
+        floors: The least a layer gets from a total, or `"frereg"`.
+        sharing: How a total is shared: `"proportional"` to the layers' sizes, `"bandwidth"`, the
+            same highest frequency in every layer, or `"erdos_renyi"`; see `fr_keras.models.budget`.
+
+    Raises:
+        ValueError: For an argument out of range; at the start of `fit` for a `keep` that does
+            not fit the model.
+
+    Example:
+
+    >>> from fr_keras import regularize
+    >>> plain = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model = regularize(plain)
+    >>> model.compile("sgd", "mse")
+    >>> x, y = np.ones((4, 8)), np.ones((4, 4))
+    >>> history = model.fit(x, y, epochs=3, verbose=0, callbacks=[TailTruncation(5, epochs=3)])
+    >>> history.history["kept"]
+    [32, 6, 5]
+
+    Source: Zhao et al., "Frequency Regularization", IEEE Access 2023, arXiv 2304.07973.
+    """
+
+    def __init__(
+        self,
+        keep: Keep,
+        epochs: int,
+        schedule: str | schedules.Schedule = "geometric",
+        start: float = 1.0,
+        warmup: int = 0,
+        floors: int | str = 1,
+        sharing: str = "bandwidth",
+    ):
+        super().__init__()
+        if not isinstance(start, (int, float)) or isinstance(start, bool) or not 0 < start <= 1:
+            raise ValueError(f"`start` must be a fraction above 0, at most 1. Received: {start!r}")
+        if isinstance(warmup, bool) or not isinstance(warmup, int) or warmup < 0:
+            raise ValueError(f"`warmup` must be a whole number of epochs. Received: {warmup!r}")
+        self.keep = keep
+        self.epochs = epochs
+        self.schedule = schedules.get(schedule, epochs)
+        self.start = start
+        self.warmup = warmup
+        self.floors = floors
+        self.sharing = sharing
+
+    def on_train_begin(self, logs=None):
+        named = {n: layer for n, layer in named_kernels(self.model).items() if layer.trainable}
+        if not named:
+            raise ValueError(
+                "`model` has no trainable FR layers, so there is no tail to cut. Convert it with "
+                "`fr_keras.regularize(model)` before compile and fit."
+            )
+        counts = targets(named, self.keep, self.floors, self.sharing)
+        pairs = [(named[name], target) for name, target in counts.items()]
+        if any(layer.truncation["target"] != target for layer, target in pairs):
+            self._plan({name: named[name] for name in counts}, counts)
+            if not isinstance(self.keep, Mapping):
+                _warn_of_single(pairs)
+        self._pairs = pairs
+        self._offset = None
+        self._completed = 0
+        self._run_last()
+
+    def _plan(self, named: Mapping[str, FrequencyKernel], counts: Mapping[str, int]) -> None:
+        starts = {}
+        for name, layer in named.items():
+            size = math.prod(layer.spectrum_shape)
+            starts[name] = min(layer.kept, max(1, round(self.start * size)))
+            if counts[name] > starts[name]:
+                raise ValueError(
+                    f"`keep` must not be above the start: layer '{name}' starts with "
+                    f"{starts[name]} coefficients. Received: {counts[name]}"
+                )
+        for name, layer in named.items():
+            layer.plan(starts[name], counts[name])
+
+    def _run_last(self) -> None:
+        """Has this callback look once more after all others, which may change the weights."""
+        # No public way leads to the other callbacks, but Keras puts its History behind them.
+        history = getattr(self.model, "history", None)
+        self._looks_again = isinstance(history, keras.callbacks.History)
+        if not self._looks_again:  # a list of callbacks in a loop of the user's own
+            return
+        before = vars(history).pop("on_train_end", None)
+
+        def both(logs=None):
+            del history.on_train_end
+            if before is not None:
+                history.on_train_end = before
+            history.on_train_end(logs)
+            self._check()
+
+        history.on_train_end = both
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._offset is None:
+            # The layers know how far the schedule is, whatever number this fit begins with.
+            states = [layer.truncation for layer, _ in self._pairs]
+            self._offset = states[0]["epochs"] - epoch
+            self._starts = [state["start"] for state in states]
+        position = epoch + self._offset - self.warmup
+        fraction = self.schedule(max(position, 0)) if position < self.epochs - 1 else 0.0
+        before = after = 0.0
+        for (layer, target), start in zip(self._pairs, self._starts, strict=True):
+            kept = target + round((start - target) * fraction)
+            before += _energy(layer)
+            layer.truncate(min(kept, layer.kept))
+            after += _energy(layer)
+        self._energy_cut = 1.0 - after / before if before else 0.0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._completed = epoch + self._offset + 1
+        for (layer, target), start in zip(self._pairs, self._starts, strict=True):
+            layer.plan(start, target, self._completed)
+        if logs is not None:
+            logs["kept"] = sum(layer.kept for layer in frequency_layers(self.model))
+            logs["energy_cut"] = self._energy_cut
+
+    def on_train_end(self, logs=None):
+        self._zero()
+        if not self._looks_again:
+            self._check()
+
+    def _zero(self) -> None:
+        """Sets to zero what was cut: momentum moved it, and zeros compress."""
+        for layer, _ in self._pairs:
+            layer.truncate(layer.kept)
+
+    def _check(self) -> None:
+        """Warns where layers keep more than their targets after everything that `fit` does."""
+        self._zero()
+        above = [layer for layer, target in self._pairs if layer.kept > target]
+        if not above:
+            return
+        epochs = min(layer.truncation["epochs"] for layer in above)
+        what = (
+            "fit ended before the truncation did"
+            if epochs == self._completed
+            else f"after {self._completed} epochs of the truncation another callback, such as "
+            f"EarlyStopping(restore_best_weights=True), brought back the weights of epoch {epochs}"
+        )
+        warnings.warn(
+            f"{what}: {len(above)} layers keep more than their target, all "
+            f"{sum(layer.kept for layer, _ in self._pairs)} coefficients for the "
+            f"{sum(target for _, target in self._pairs)} asked for. Train at least warmup + epochs "
+            f"= {self.warmup + self.epochs} epochs, and choose weights among those behind them, as "
+            f"with EarlyStopping(start_from_epoch={self.warmup + self.epochs}). A further fit with "
+            "the same callback continues from here.",
+            stacklevel=2,
+        )
+
+
+def _warn_of_single(pairs: list[tuple[FrequencyKernel, int]]) -> None:
+    """Tells of layers that are to keep one coefficient: a kernel of one number everywhere."""
+    single = [layer for layer, target in pairs if target == 1 < math.prod(layer.spectrum_shape)]
+    if single:
+        warnings.warn(
+            f"`keep` is so small that {len(single)} of {len(pairs)} layers will keep a single "
+            "coefficient: all inputs of such a layer weigh the same, all its outputs are equal. "
+            f"The least that makes sense is about {sum(usable(layer) for layer, _ in pairs)}, the "
+            "coefficients of an index sum up to 2. Keep more, set `floors=`, or give `keep` as a "
+            f"dict. Received: {sum(target for _, target in pairs)} coefficients for all layers",
+            stacklevel=2,
+        )
+
+
+def _energy(layer: FrequencyKernel) -> float:
+    return float(np.sum(np.square(layer.kept_coefficients(), dtype=np.float64)))

@@ -1,0 +1,110 @@
+"""`bake`: a model in the DCT domain back to plain Keras layers."""
+
+import keras
+
+from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
+from fr_keras.layers.forms import WHOLE, chooser
+from fr_keras.models._joins import joined
+from fr_keras.models.origins import Baked, Origin
+from fr_keras.models.walk import all_layers, check_graph, input_shapes, rebuild_with_twins
+
+
+def bake(model: keras.Model, form: str = "dense") -> keras.Model:
+    """Returns `model` with every FR layer replaced by plain Keras, kernels rebuilt.
+
+    The result needs no fr_keras to load and computes the same function.
+
+    A chain is a `keras.Sequential` of the layer's name. Its stages `<layer>_in` and `<layer>_out`
+    are 1x1 convolutions (or dense layers) whose kernels are cosines, `<layer>_core` between them
+    holds the kept coefficients. An end is left out where it is cheaper in one with the core.
+    A chain that reads a `Concatenate` is a `keras.Model` of that name, with `<layer>_in_0`,
+    `<layer>_in_1` and so on for the parts and `<layer>_sum` for their sum: nothing is concatenated.
+    Layers that have no input and output channels to factor, such as depthwise convolutions and
+    embeddings, are baked dense, and so is a layer that is called on tensors of several ranks.
+
+    Args:
+        model: A built functional or sequential model, with FR layers or without.
+        form: `"dense"`: each FR layer becomes its plain twin with the whole kernel;
+            `"factored"`: the chain with the fewest multiply-adds; `"auto"`: for each layer the
+            dense form or the chain with the smallest product of multiply-adds and weights.
+
+    Returns:
+        A new model with the same layer names, not compiled.
+
+    Raises:
+        ValueError: If `form` is unknown, or `model` is unbuilt, subclassed, or holds weights
+            that are not finite, or an FR layer of a class that `register_twin` was not told.
+
+    Example:
+
+    >>> from fr_keras import regularize
+    >>> model = keras.Sequential([keras.Input((80,)), keras.layers.Dense(40, name="hidden")])
+    >>> twin = regularize(model)
+    >>> twin.layers[0].truncate(10)
+    >>> type(bake(twin).layers[0]).__name__
+    'Dense'
+    >>> [layer.name for layer in bake(twin, form="factored").layers[0].layers]
+    ['hidden_core', 'hidden_out']
+    """
+    return baked(model, form).model
+
+
+def baked(model: keras.Model, form: str) -> Baked:
+    """As `bake`, with the origin of every layer."""
+    check_graph(model)
+    choose, shapes = chooser(form), input_shapes(model)
+    roles: dict[int, tuple[str, ...]] = {}
+
+    def exchange(layer):
+        if isinstance(layer, FRBatchNormalization):
+            return layer.plain()
+        if not isinstance(layer, FrequencyTwin):
+            return None
+        reads = shapes[id(layer)]
+        if isinstance(layer, FactoredKernel) and len({*map(len, reads)}) == 1:
+            roles[id(layer)] = choose(layer).roles
+        if roles.get(id(layer), WHOLE) == WHOLE:
+            return _dense(layer)
+        return _chain(layer, roles[id(layer)], reads)
+
+    def fill(layer, plain):
+        _fill(layer, plain, roles.get(id(layer), WHOLE))
+
+    plain, twins = rebuild_with_twins(model, exchange, fill)
+    origins = {}
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        chain = roles.get(id(layer), WHOLE)
+        stages = [twins[id(layer)]] if chain == WHOLE else twins[id(layer)].layers
+        for role, stage in zip(chain, stages, strict=True):
+            origins[id(stage)] = Origin(layer, chain, (role,))
+    result = Baked(plain, origins)
+    return result if form == "dense" else joined(result)
+
+
+def _dense(layer: FrequencyTwin) -> keras.layers.Layer:
+    return plain_class(type(layer)).from_config(layer.plain_config())
+
+
+def _chain(layer: FactoredKernel, roles: tuple[str, ...], shapes: set) -> keras.Sequential:
+    """The chain of a layer that is called on tensors of these shapes."""
+    stages = layer.stage_layers(roles, layer.corner_kernels(roles))
+    # An axis on which they differ may have any length.
+    shape = [lengths[0] if len({*lengths}) == 1 else None for lengths in zip(*shapes, strict=True)]
+    chain = keras.Sequential(
+        [keras.Input(batch_shape=shape, dtype=layer.compute_dtype), *stages], name=layer.name
+    )
+    chain.trainable = layer.trainable
+    return chain
+
+
+def _fill(layer: FrequencyTwin, plain: keras.layers.Layer, roles: tuple[str, ...]) -> None:
+    if roles == WHOLE:
+        layer.fill_plain(plain)
+        return
+    kernels = layer.corner_kernels(roles)
+    for role, stage in zip(roles, plain.layers, strict=True):
+        stage.kernel.assign(kernels[role])
+    if plain.layers[-1].bias is not None:
+        plain.layers[-1].bias.assign(layer.bias)

@@ -1,0 +1,233 @@
+"""What batch normalizations get at inference: the graph of a model, measured on data."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fr_keras.models.walk import check_graph
+
+# What is computed at once: so many rows, and so many numbers of input, at the most.
+_ROWS = 128
+_NUMBERS = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Call:
+    """One call of a normalization in the graph.
+
+    Attributes:
+        norm: The layer.
+        sums: Of each channel the sums of n, n * mean and n * (variance + mean^2), `(3, channels)`.
+        outputs: What it gives.
+    """
+
+    norm: keras.layers.BatchNormalization
+    sums: tf.Tensor
+    outputs: tf.Tensor
+
+
+class Moments:
+    """The graph of a model at inference, and the statistics of its batch normalizations on data.
+
+    The graph is made once: `set` may be called again after weights have changed.
+
+    Args:
+        model: A built functional or sequential model.
+        data: As for `calibrate_batch_norm`.
+
+    Raises:
+        ValueError: As `calibrate_batch_norm`.
+    """
+
+    def __init__(self, model: keras.Model, data: Iterable):
+        check_graph(model)
+        # Public walks do not open layers that hold layers.
+        layers = model._flatten_layers()
+        self.norms = [one for one in layers if isinstance(one, keras.layers.BatchNormalization)]
+        if not self.norms:
+            raise ValueError(
+                f"`model` must have a BatchNormalization layer. Received: '{model.name}' with none"
+            )
+        #: The inputs, in batches that are small enough to be computed at once.
+        self.batches = _batches(model, data)
+        self._inputs = [keras.tree.flatten(batch) for batch in self.batches]
+        self._fixed = model.inputs[0].shape[0] is not None
+        self._calls: list[_Call] = []
+
+        def infer(*inputs):
+            return model(keras.tree.pack_sequence_as(self.batches[0], inputs), training=False)
+
+        with _observed(self.norms, self._calls):
+            # Of this function, unlike those of `tf.function`, parts can be computed.
+            self._function = tf.compat.v1.wrap_function(infer, self._signature())
+        self._before = {call: self._origins(call) for call in self._calls}
+        self._steps = [(calls, self._part([c.sums for c in calls])) for calls in self._order()]
+
+    @property
+    def rows(self) -> int:
+        """How many rows the data have."""
+        return sum(len(arrays[0]) for arrays in self._inputs)
+
+    def set(self) -> None:
+        """Sets the statistics of every normalization; of none where it fails."""
+        before = [(weight, weight.numpy()) for norm in self.norms for weight in norm.weights]
+        try:
+            for calls, run in self._steps:
+                self._measure(calls, run)
+        except BaseException:
+            for weight, value in before:
+                weight.assign(value)
+            raise
+
+    def outputs(self, rows: int) -> list[np.ndarray]:
+        """Returns the model's outputs for about so many rows, some of every batch."""
+        few = None if self._fixed else -(-rows // len(self._inputs))
+        run = self._part(self._function.outputs)
+        found = [run(*(tf.constant(one[:few]) for one in arrays)) for arrays in self._inputs]
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+    def _signature(self) -> list[tf.TensorSpec]:
+        """Lengths that are the same in every batch are known."""
+        signature = []
+        for arrays in zip(*self._inputs, strict=True):
+            lengths = zip(*(one.shape for one in arrays), strict=True)
+            shape = [ns[0] if len(set(ns)) == 1 else None for ns in lengths]
+            if not self._fixed:
+                shape[0] = None
+            signature.append(tf.TensorSpec(shape, tf.as_dtype(arrays[0].dtype)))
+        return signature
+
+    def _part(self, fetches: list[tf.Tensor]):
+        """The function that computes these tensors and nothing that they do not need."""
+        return self._function.prune(self._function.inputs[: len(self._inputs[0])], fetches)
+
+    def _order(self) -> Iterator[list[_Call]]:
+        """Yields calls that are measured together: each comes after normalizations of known
+        statistics only."""
+        waiting: dict = {}
+        for call in self._calls:
+            waiting.setdefault(call.norm, []).append(call)
+        known, repeated = set(), []
+        while waiting:
+            free = [c for calls in waiting.values() for c in calls if self._before[c] <= known]
+            ready = [n for n, calls in waiting.items() if all(c in free for c in calls)]
+            if not ready:  # one comes before itself
+                ready = [free[0].norm]
+                repeated.append(waiting[free[0].norm])
+            yield [call for call in free if call.norm in ready]
+            known.update(ready)
+            waiting = {norm: calls for norm, calls in waiting.items() if norm not in known}
+        yield from repeated
+
+    def _origins(self, call: _Call) -> set:
+        """The normalizations that the inputs of a call come from."""
+        ends = {other.outputs.ref(): other.norm for other in self._calls}
+        graph, found, seen, stack = self._function.graph, set(), set(), [call.sums]
+        while stack:
+            tensor = stack.pop()
+            if tensor.ref() in seen:
+                continue
+            seen.add(tensor.ref())
+            # The number of the step, where Keras maps over steps; 0 when it is asked for.
+            if tensor.op.type == "PlaceholderWithDefault" or tensor.graph is not graph:
+                raise ValueError(
+                    "`model` must not call a batch normalization within a loop over an unknown "
+                    f"number of steps; give rows of one length. Received: '{call.norm.name}'"
+                )
+            if tensor.ref() in ends:
+                found.add(ends[tensor.ref()])
+            stack.extend(tensor.op.inputs)
+        return found
+
+    def _measure(self, calls: list[_Call], run) -> None:
+        """Gives the normalizations of some calls the statistics of these calls."""
+        totals = [0.0] * len(calls)
+        for arrays in self._inputs:
+            sums = run(*map(tf.constant, arrays))
+            totals = [total + one.numpy() for total, one in zip(totals, sums, strict=True)]
+        by_norm: dict = {}
+        for call, total in zip(calls, totals, strict=True):
+            by_norm[call.norm] = by_norm.get(call.norm, 0.0) + total
+        for norm, total in by_norm.items():
+            _assign(norm, *total)
+
+
+def _batches(model: keras.Model, data) -> list:
+    """The inputs of `data`, in small batches."""
+    whole = isinstance(data, (np.ndarray, Mapping)) or hasattr(data, "numpy")
+    fixed = model.inputs[0].shape[0]
+    batches = []
+    for batch in [data] if whole else data:
+        # As in `fit`: a tuple is inputs and labels, a list may be several inputs.
+        several = isinstance(batch, list) and len(model.inputs) > 1
+        labelled = isinstance(batch, (tuple, list)) and not several
+        inputs = keras.tree.map_structure(np.asarray, batch[0] if labelled else batch)
+        leaves = keras.tree.flatten(inputs)
+        numbers = sum(math.prod(one.shape[1:]) for one in leaves)
+        step = fixed or max(1, min(_ROWS, _NUMBERS // max(1, numbers)))
+        for start in range(0, len(leaves[0]), step):
+            part = slice(start, start + step)
+            batches.append(keras.tree.map_structure(lambda one, part=part: one[part], inputs))
+    if not batches:
+        raise ValueError("`data` must hold at least one batch with rows. Received: none")
+    return batches
+
+
+@contextlib.contextmanager
+def _observed(norms: list, calls: list[_Call]) -> Iterator[None]:
+    """Notes every call of the normalizations while a graph is made."""
+
+    def observed(norm, call):
+        def noting(inputs, *args, **kwargs):
+            outputs = call(inputs, *args, **kwargs)
+            calls.append(_Call(norm, _sums(norm, inputs, kwargs.get("mask")), outputs))
+            return outputs
+
+        return noting
+
+    before = [vars(norm).get("call") for norm in norms]
+    try:
+        for norm in norms:
+            norm.call = observed(norm, norm.call)
+        yield
+    finally:
+        for norm, call in zip(norms, before, strict=True):
+            if call is not None:
+                norm.call = call
+            elif "call" in vars(norm):
+                del norm.call
+
+
+def _sums(norm: keras.layers.BatchNormalization, inputs, mask) -> tf.Tensor:
+    # In float32 the sums over a million positions would be off in the fifth digit.
+    x = tf.cast(inputs, tf.float64)
+    axes = [axis for axis in range(len(x.shape)) if axis != norm.axis % len(x.shape)]
+    counted = tf.ones_like(x, tf.bool)
+    if mask is not None:
+        counted &= tf.cast(mask, tf.bool)[..., None]
+    n = tf.reduce_sum(tf.cast(counted, tf.float64), axes)
+    return tf.stack(
+        [n, *(tf.reduce_sum(tf.where(counted, one, 0), axes) for one in (x, tf.square(x)))]
+    )
+
+
+def _assign(norm: keras.layers.BatchNormalization, n, first, second) -> None:
+    mean = first / np.maximum(n, 1)
+    variance = np.maximum(second / np.maximum(n, 1) - np.square(mean), 0)
+    if not (n.all() and np.isfinite(mean).all() and np.isfinite(variance).all()):
+        raise ValueError(
+            "`data` must lead to finite numbers that are not all masked before every batch "
+            f"normalization. Received: others before layer '{norm.name}'"
+        )
+    norm.moving_mean.assign(mean)
+    norm.moving_variance.assign(variance)
+    if norm.renorm:
+        deviation = np.sqrt(variance + norm.epsilon)
+        norm.moving_stddev.assign(deviation)
+        norm.renorm_mean.assign(mean)
+        norm.renorm_stddev.assign(deviation)

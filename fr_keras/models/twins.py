@@ -1,0 +1,214 @@
+"""`regularize`: any functional or sequential Keras model to its twin in the DCT domain."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import keras
+
+from fr_keras import zigzag
+from fr_keras.layers import (
+    TWINS,
+    FRBatchNormalization,
+    FRDense,
+    FrequencyKernel,
+    FrequencyTwin,
+    refusal,
+)
+from fr_keras.models.budget import Keep, targets
+from fr_keras.models.walk import check_graph, named_layers, rebuild
+
+Selector = (
+    str
+    | type[keras.layers.Layer]
+    | Callable[[keras.layers.Layer], bool]
+    | Sequence["Selector"]
+    | None
+)
+
+# Layers that neither move nor mix the numbers of a flattened tensor.
+_ELEMENTWISE = (
+    keras.layers.Activation,
+    keras.layers.BatchNormalization,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Rescaling,
+)
+
+
+def regularize(
+    model: keras.Model,
+    include: Selector = None,
+    exclude: Selector = None,
+    axis_weights: Mapping[str, Sequence[float]] | None = None,
+    start: Keep | None = None,
+) -> keras.Model:
+    """Returns the twin of `model` with its kernels held as DCT coefficients.
+
+    The twin computes the same function, for nothing is cut yet: train it with
+    `TailTruncation`. With `start` it begins with the low frequencies alone and stores no others:
+    training then takes less memory, and less time where their corners are small; batch
+    normalizations become `layers.FRBatchNormalization`, which computes the same from less.
+
+    Layers keep their names. In the arguments a layer of a nested model has its name too, or its
+    path, as `"left/fc"`, where several layers have one name. Layer types without a twin, such as
+    normalization, are copied as they are; `summary` names them. Nested models and `TimeDistributed`
+    are opened, other layers that hold layers are copied whole. A Dense behind a Flatten holds its
+    kernel with the axes of the tensor that was laid flat.
+
+    Args:
+        model: A built functional or sequential model. It stays as it is.
+        include: Layers to convert: a name, a layer class, a predicate `layer -> bool`, or a list
+            of these. `None` is every layer that can be.
+        exclude: Layers to leave plain, given likewise.
+        axis_weights: Weights of the coefficients' axes in the zigzag order, by the name of a
+            layer that holds one kernel.
+        start: What the model begins with, as `keep` of `TailTruncation`: a count for the whole
+            model, a fraction, or a dict from layer name to either, shared by bandwidth. Layers
+            with several kernels, such as separable convolutions, begin whole and do not count.
+            `None` is everything.
+
+    Returns:
+        A new model, not compiled.
+
+    Raises:
+        ValueError: If `model` is unbuilt, subclassed, or holds weights that are not finite; if a
+            name in an argument is no layer of it; if no layer is left to convert, or one has a
+            kernel constraint or regularizer that means nothing on coefficients; if `start` is out
+            of range.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> tuple(regularize(model).layers[0].coefficients.shape)
+    (8, 4)
+    >>> tuple(regularize(model, start=6).layers[0].coefficients.shape)
+    (3, 3)
+    """
+    check_graph(model)
+    axis_weights = dict(axis_weights or {})
+    named = named_layers(model)
+    weighable = {
+        n for n, x in named.items() if issubclass(TWINS.get(type(x), object), FrequencyKernel)
+    }
+    _check_names("include", _names(include), named)
+    _check_names("exclude", _names(exclude), named)
+    _check_names("axis_weights", axis_weights, weighable)
+    chosen = _chosen(named, include, exclude)
+    configs = {id(x): twin_config(x, axis_weights.get(name)) for name, x in chosen.items()}
+    counts = {} if start is None else _starts(chosen, configs, start)
+    twins: dict[int, FrequencyTwin] = {}
+
+    def exchange(layer):
+        if start is not None and type(layer) is keras.layers.BatchNormalization:
+            return FRBatchNormalization.from_config(layer.get_config())
+        if id(layer) not in configs:
+            return None
+        twins[id(layer)] = TWINS[type(layer)].from_config(configs[id(layer)])
+        return twins[id(layer)]
+
+    twin = rebuild(model, exchange)
+    for identity, kept in counts.items():
+        twins[identity].truncate(kept)
+    return twin
+
+
+def twin_config(layer: keras.layers.Layer, axis_weights: Sequence[float] | None) -> dict:
+    """Returns the config of the FR layer that takes the place of a plain one in its graph."""
+    config = layer.get_config()
+    if axis_weights is not None:
+        config["axis_weights"] = axis_weights
+    if issubclass(TWINS[type(layer)], FRDense):
+        config["input_axes"] = _flattened_axes(layer)
+    return config
+
+
+def _starts(chosen: dict[str, keras.layers.Layer], configs: dict[int, dict], start: Keep) -> dict:
+    """How many coefficients each layer begins with, by its id; their corners go to the configs.
+
+    Nothing is built for it: the whole spectrum of a large model would be its largest tensor.
+    """
+    twins = {}
+    for name, layer in chosen.items():
+        twin = TWINS[type(layer)].from_config(configs[id(layer)])
+        if isinstance(twin, FrequencyKernel):
+            twin.spectrum_shape = twin.spectrum_of(tuple(getattr(layer, twin.weight_name).shape))
+            twins[name] = twin
+    counts = {}
+    for name, kept in targets(twins, start).items():
+        twin = twins[name]
+        counts[id(chosen[name])] = kept
+        configs[id(chosen[name])]["stored"] = zigzag.corner(
+            twin.spectrum_shape, kept, twin.axis_weights
+        )
+    return counts
+
+
+def _chosen(
+    named: dict[str, keras.layers.Layer], include: Selector, exclude: Selector
+) -> dict[str, keras.layers.Layer]:
+    """The layers to convert by name; an error if there is none, or one that cannot be."""
+    chosen = {
+        name: layer
+        for name, layer in named.items()
+        if type(layer) in TWINS
+        and (include is None or _matches(include, name, layer))
+        and not (exclude is not None and _matches(exclude, name, layer))
+    }
+    for name, layer in chosen.items():
+        reason = refusal(layer)
+        if reason is not None:
+            raise ValueError(f"Layer '{name}' cannot be converted, `exclude` it: {reason}")
+    if not chosen:
+        raise ValueError(
+            f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
+            f"chosen by `include` and `exclude`. Received: {list(named)}"
+        )
+    return chosen
+
+
+def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
+    """The shape of the tensor that a Flatten before `dense` laid flat; `None` if there is none."""
+    layer = dense
+    while True:
+        try:
+            history = layer.input._keras_history
+        except (AttributeError, ValueError):  # not one tensor: no Flatten
+            return None
+        layer = history.operation
+        if isinstance(layer, keras.layers.Flatten):
+            axes = tuple(layer.input.shape[1:])
+            if layer.data_format == "channels_first":
+                axes = axes[1:] + axes[:1]
+            return axes if len(axes) > 1 and None not in axes else None
+        if not isinstance(layer, _ELEMENTWISE):
+            return None
+
+
+def _matches(selector: Selector, name: str, layer: keras.layers.Layer) -> bool:
+    if isinstance(selector, str):
+        return name == selector
+    if isinstance(selector, type):
+        return isinstance(layer, selector)
+    if callable(selector):
+        return bool(selector(layer))
+    return any(_matches(one, name, layer) for one in selector)
+
+
+def _names(selector: Selector) -> list[str]:
+    if isinstance(selector, str):
+        return [selector]
+    if selector is None or callable(selector):
+        return []
+    return [name for one in selector for name in _names(one)]
+
+
+def _check_names(argument: str, names: Iterable[str], known: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise ValueError(
+            f"`{argument}` must name layers of the model, by paths where nested models have layers "
+            f"of one name: {sorted(known)}. Received: {unknown}"
+        )

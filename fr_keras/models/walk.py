@@ -1,0 +1,246 @@
+"""One walk over a Keras model that exchanges layers and carries the weights across.
+
+`regularize` and `bake` are this walk with different exchanges.
+"""
+
+import collections
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+import numpy as np
+
+from fr_keras.layers import FrequencyKernel, FrequencyTwin
+from fr_keras.models._carry import Fill, carry, carry_vocabularies
+
+#: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy. It is
+#: asked for input layers, operators and `TimeDistributed` too, and for what is in the latter.
+Exchange = Callable[[keras.Operation], keras.Operation | None]
+
+
+def rebuild(
+    model: keras.Model,
+    exchange: Exchange,
+    fill: Fill = FrequencyTwin.fill_plain,
+    call: Callable | None = None,
+) -> keras.Model:
+    """Returns a copy of `model` with some layers exchanged and every weight carried across.
+
+    Names, topology and `trainable` flags stay, and so does the state outside of weights: what
+    preprocessing layers learnt and where random generators are. The copy is not compiled.
+
+    Args:
+        model: A built functional or sequential model.
+        exchange: Says which layer takes a layer's place.
+        fill: Gives the weights of an FR layer to the plain one that takes its place.
+        call: Calls a new layer in the graph of a functional model, as `clone_model` has it;
+            `None` just calls it.
+
+    Raises:
+        ValueError: If the model has no functional graph, is not built, or holds a weight that
+            is not finite.
+    """
+    return rebuild_with_twins(model, exchange, fill, call)[0]
+
+
+def rebuild_with_twins(
+    model: keras.Model,
+    exchange: Exchange,
+    fill: Fill = FrequencyTwin.fill_plain,
+    call: Callable | None = None,
+) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
+    """As `rebuild`, with the new layer in the place of each layer, by `id` of the old one."""
+    check_graph(model)
+    twins: dict[int, keras.layers.Layer] = {}
+    copy = _clone(model, exchange, twins, call)
+    for layer in all_layers(model):
+        check_finite(layer)
+        carry(layer, twins[id(layer)], fill)
+    return copy, twins
+
+
+def _clone(
+    model: keras.Model, exchange: Exchange, twins: dict, call: Callable | None = None
+) -> keras.Model:
+    """Clones the graph; `twins` keeps a layer one layer wherever it is shared."""
+
+    def clone(operation):
+        if id(operation) not in twins:
+            twins[id(operation)] = new(operation)
+        return twins[id(operation)]
+
+    def new(operation):
+        if _has_graph(operation):
+            return _clone(operation, exchange, twins)
+        twin = exchange(operation)
+        if isinstance(operation, keras.layers.TimeDistributed):
+            config = (twin or operation).get_config()
+            named = {key: config[key] for key in ("name", "trainable", "dtype")}
+            return keras.layers.TimeDistributed(clone(operation.layer), **named)
+        return twin or copied(operation, operation.get_config())
+
+    inputs = keras.tree.map_structure(lambda tensor: _input(tensor, clone), ends(model)[0])
+    with _not_compiled(model):  # `clone_model` compiles the copy of a compiled model
+        return keras.models.clone_model(model, inputs, clone_function=clone, call_function=call)
+
+
+def copied(operation: keras.Operation, config: dict) -> keras.Operation:
+    """A layer or operator of that config, with the state that must be there before it is called."""
+    # The function of a Lambda is in this process already: nothing foreign is loaded.
+    trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
+    copy = type(operation).from_config(config, **trusted)
+    carry_vocabularies(operation, copy)
+    own_way = getattr(type(operation), "build_from_config", None)
+    if own_way not in (None, keras.layers.Layer.build_from_config) and operation.built:
+        copy.build_from_config(operation.get_build_config())
+    return copy
+
+
+def _input(tensor: keras.KerasTensor, clone: Callable) -> keras.KerasTensor:
+    """A new input in the place of one; Keras' own copies forget what is optional or sparse."""
+    layer = tensor._keras_history.operation
+    return clone(layer).output
+
+
+@contextlib.contextmanager
+def _not_compiled(model: keras.Model) -> Iterator[None]:
+    compiled, model.compiled = model.compiled, False
+    try:
+        yield
+    finally:
+        model.compiled = compiled
+
+
+def ends(model: keras.Model) -> tuple:
+    """The structures of inputs and outputs; a sequential model is a chain of single tensors."""
+    if isinstance(model, keras.Sequential):
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
+
+
+def check_graph(model: keras.Model) -> None:
+    """Raises a ValueError if `model` is unbuilt or has no graph of layers."""
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a keras.Model. Received: {type(model).__name__}")
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise ValueError(
+            "`model` must be built: give it a keras.Input or call `model.build(input_shape)`. "
+            f"Received: unbuilt Sequential '{model.name}'"
+        )
+    if not _has_graph(model):
+        raise ValueError(
+            "`model` must be sequential or functional: a subclassed model has no graph of layers "
+            "to walk. Rebuild it with keras.Model(inputs, outputs). "
+            f"Received: {type(model).__name__} '{model.name}'"
+        )
+
+
+def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields every layer once, in one order for a model and its copies.
+
+    Nested models and `TimeDistributed` are opened; other layers that hold layers count as one.
+    """
+    for _, layer in _leaves(model):
+        yield layer
+
+
+def containers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Returns the nested models and `TimeDistributed` layers that `all_layers` opens."""
+    return [layer for _, layer in _walk(model) if _opened(layer)]
+
+
+def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Returns the layers of `all_layers` by the names under which users know them.
+
+    That is the name of a layer, or where several have it, as in nested models that one function
+    built, the path to it: `"left/fc"` is layer `fc` in the nested model `left`.
+    """
+    return _by_name(_leaves(model))
+
+
+def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
+    """Returns the layers of `frequency_layers` by name, or path as in `named_layers`.
+
+    The parts of a layer with several kernels have names of their own; as a path,
+    `"separable/separable_pointwise_kernel"`.
+    """
+    twins = [(path, one) for path, one in _leaves(model) if isinstance(one, FrequencyTwin)]
+    return _by_name(
+        (path if part is twin else (*path, part.name), part)
+        for path, twin in twins
+        for part in twin.parts()
+    )
+
+
+def _leaves(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
+    """Yields the layers of `all_layers`, each with the names of what it is in and its own."""
+    return ((path, layer) for path, layer in _walk(model) if not _opened(layer))
+
+
+def _walk(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
+    """Yields every layer and everything that is opened, once, with its path."""
+    seen: set[int] = set()
+    stack = [((), layer) for layer in model.layers]
+    while stack:
+        outer, layer = stack.pop(0)
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            path = (*outer, layer.name)
+            yield path, layer
+            stack = [*((path, one) for one in _opened(layer)), *stack]
+
+
+def _opened(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers of a nested model or `TimeDistributed`; none of another layer."""
+    if _has_graph(layer):
+        return layer.layers
+    return [layer.layer] if isinstance(layer, keras.layers.TimeDistributed) else []
+
+
+def _by_name(found: Iterable[tuple[tuple[str, ...], keras.layers.Layer]]) -> dict:
+    found = list(found)
+    times = collections.Counter(path[-1] for path, _ in found)
+    # No layer's name has a slash, so that no path is another layer's name.
+    return {path[-1] if times[path[-1]] == 1 else "/".join(path): one for path, one in found}
+
+
+def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:
+    """Returns the kernels of `model` that live in the DCT domain, one layer each."""
+    twins = [layer for layer in all_layers(model) if isinstance(layer, FrequencyTwin)]
+    return [part for twin in twins for part in twin.parts()]
+
+
+def input_shapes(model: keras.Model) -> dict[int, set[tuple[int | None, ...]]]:
+    """Returns the shapes of all tensors on which each layer is called, by `id` of the layer.
+
+    Of a layer in a `TimeDistributed` they are those of a step.
+    """
+    found: dict[int, set] = collections.defaultdict(set)
+    graph = getattr(model, "_functional", None) or model
+    for node in (node for nodes in graph._nodes_by_depth.values() for node in nodes):
+        layer, shapes = node.operation, [tensor.shape for tensor in node.input_tensors]
+        while isinstance(layer, keras.layers.TimeDistributed):
+            layer, shapes = layer.layer, [shape[:1] + shape[2:] for shape in shapes]
+        if _has_graph(layer):
+            for identity, inner in input_shapes(layer).items():
+                found[identity] |= inner
+        found[id(layer)] |= {*shapes}
+    return found
+
+
+def _has_graph(layer: keras.layers.Layer) -> bool:
+    """Whether `layer` is a functional or built sequential model."""
+    return isinstance(layer, keras.Model) and bool(getattr(layer, "inputs", None))
+
+
+def check_finite(layer: keras.layers.Layer) -> None:
+    """Raises a ValueError if a weight of `layer` holds NaN or infinite values."""
+    for weight in layer.weights:
+        if "float" not in weight.dtype:
+            continue
+        value = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"`model` must have finite weights: '{weight.path}' of layer '{layer.name}' holds "
+                f"{np.count_nonzero(~np.isfinite(value))} NaN or infinite of {value.size} values."
+            )
