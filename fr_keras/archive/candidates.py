@@ -20,7 +20,7 @@ from fr_keras.models.vectors import weights
 from fr_keras.models.walk import frequency_layers, named_kernels
 
 #: What one number of a search is for: `("step" | "error" | "kept", layer name)`, the names being
-#: those of `rebuild.named_layers`.
+#: those of `walk.named_layers`.
 Place = tuple[str, str]
 #: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
@@ -71,7 +71,7 @@ class Network:
         self._tensors: dict[str, Quantized] = {}
 
     def numbers(self, kind: str, levels: Levels) -> dict[str, float]:
-        """The steps or the errors of the layers, by their names in `rebuild.named_layers`."""
+        """The steps or the errors of the layers, by their names in `walk.named_layers`."""
         unit = _UNITS[kind]
         return {name: unit * 2 ** (n / 2) for (one, name), n in levels.items() if one == kind}
 

@@ -19,7 +19,7 @@ class LayerRow:
     """One layer that holds numbers.
 
     Attributes:
-        name: Name of the layer, as in `rebuild.named_layers`.
+        name: Name of the layer, as in `walk.named_layers`.
         type: Its class.
         kept: Its coefficients in the DCT domain.
         steps: The step of each of its tensors of coefficients.

@@ -79,12 +79,12 @@ def save_archive(
             It stays as it is.
         path: The file, `.fr` by convention.
         step: The steps of each tensor of coefficients, relative to its Euclidean norm, up to 1; or
-            a dict from the name of a layer, or its path as in `rebuild.named_kernels`, to its
+            a dict from the name of a layer, or its path as in `walk.named_kernels`, to its
             step. `archive.search` finds one.
         error: The root mean square error of each other weight: of means, variances, gammas and
             betas of batch normalizations relative to what the normalization divides by or
             multiplies with, of any other weight relative to its root mean square. Or a dict from
-            the name of a layer, or its path as in `rebuild.named_layers`, to the error of its
+            the name of a layer, or its path as in `walk.named_layers`, to the error of its
             weights.
         calibration: Data as for `interop.calibrate_batch_norm`, to set the statistics of a copy
             anew after the coefficients were quantized. Behind FR layers they then take few

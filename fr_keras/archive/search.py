@@ -86,7 +86,7 @@ def search(
         calibration: Training inputs as for `save_archive`. Each trial reads them all.
         search_kept: Whether tensors may also be cut to fewer coefficients.
         fine_tune: Given a copy of `model` and the relative steps that were found, by the names of
-            `rebuild.named_kernels`, trains the copy, on training data, with
+            `walk.named_kernels`, trains the copy, on training data, with
             `ArchiveRounding(steps)`. The search then goes on with it from where it was, and takes
             it if it is better, also on the rows that confirm.
         batch_size: Rows at a time.

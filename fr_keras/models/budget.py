@@ -41,7 +41,7 @@ def targets(
     shares add up to the total exactly.
 
     Args:
-        named: The FR layers of a model by name, as of `rebuild.named_kernels`.
+        named: The FR layers of a model by name, as of `walk.named_kernels`.
         keep: A total (int), a fraction of all coefficients (float), or a dict from these names to
             either. Dict entries are never floored; layers not in the dict are not in the result.
         floors: The least a layer gets from a total, or `"frereg"` for that package's floors. A
