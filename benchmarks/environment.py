@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from fr_bench.targets import processor
+from fr_bench.benchmark import processor
 
 
 def environment() -> dict:

@@ -21,10 +21,10 @@ from pathlib import Path
 from environment import environment
 from unet_forms import images, network
 
-from fr_bench import targets
+from fr_bench import benchmark
+from fr_bench.benchmark import arm64, devices, gpu, host, process
+from fr_bench.benchmark.by_op import Run, by_op
 from fr_bench.report.measured import RELATIVE, RELATIVE_HALF, STEPS, stands_out
-from fr_bench.targets import arm64, devices, gpu, host, process
-from fr_bench.targets.by_op import Run, by_op
 from fr_keras import tflite
 
 MODELS = Path(__file__).parents[1] / "tflite_models"
@@ -39,7 +39,7 @@ COLUMNS = {
     "gpu float32": "GPU, float32",
     "gpu float16": "GPU, float16",
 }
-Measure = Callable[[targets.Subject], targets.Result]
+Measure = Callable[[benchmark.Subject], benchmark.Result]
 
 
 def on_host(delegate: str) -> tuple[Measure, Run]:
@@ -48,16 +48,16 @@ def on_host(delegate: str) -> tuple[Measure, Run]:
     def run(content, inputs):
         return process.work(content, inputs, delegate).outputs
 
-    def measure(subject: targets.Subject) -> targets.Result:
+    def measure(subject: benchmark.Subject) -> benchmark.Result:
         answer = process.work(subject.content, subject.inputs, delegate)
-        return targets.Result(
+        return benchmark.Result(
             **subject.facts,
             target="host",
             device=host.device(),
             tool=host.tool(),
             delegate=delegate,
             threads=1,
-            ops=targets.Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
+            ops=benchmark.Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
             **subject.scores(answer.outputs),
         )
 
@@ -87,20 +87,20 @@ def columns() -> dict[str, tuple[Measure, Run]]:
     return dict(zip(COLUMNS, found, strict=True))
 
 
-def files(folder: Path) -> Iterator[tuple[str, targets.Subject]]:
+def files(folder: Path) -> Iterator[tuple[str, benchmark.Subject]]:
     """The name of each file, and the file with its rows."""
     for path in sorted(MODELS.glob("*.tflite")):
-        yield path.name, targets.subject(path, rows=ROWS)
+        yield path.name, benchmark.subject(path, rows=ROWS)
     model = network(UNET_SHAPE)
     for form in FORMS:
         for mode in MODES:
             path = folder / f"unet_{form}_{mode}.tflite"
             calibration = images(4, 9, UNET_SHAPE)
             tflite.convert(model, path, quantize=mode, calibration=calibration, form=form)
-            yield path.name, targets.subject(path, images(UNET_ROWS, 3, UNET_SHAPE))
+            yield path.name, benchmark.subject(path, images(UNET_ROWS, 3, UNET_SHAPE))
 
 
-def ops_of(subject: targets.Subject, run: Run) -> dict:
+def ops_of(subject: benchmark.Subject, run: Run) -> dict:
     """The largest difference of each kind of op, by itself and in the whole file."""
     try:
         found = by_op(subject, run)
@@ -114,7 +114,7 @@ def ops_of(subject: targets.Subject, run: Run) -> dict:
     return dict(kinds)
 
 
-def row(name: str, subject: targets.Subject) -> dict:
+def row(name: str, subject: benchmark.Subject) -> dict:
     found = {}
     for column, (measure, run) in columns().items():
         begin = time.perf_counter()

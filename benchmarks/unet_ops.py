@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 from environment import environment
 from unet_forms import THREADS, images, network
 
-from fr_bench.targets.profile import alone
+from fr_bench.benchmark.profile import alone
 from fr_keras import tflite
 from fr_keras.tflite import flatbuffer
 

@@ -96,8 +96,8 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
     """
     with failure():
         from fr_archive.files import check_target
-        from fr_bench import targets as library
-        from fr_bench.targets import run
+        from fr_bench import benchmark as library
+        from fr_bench.benchmark import run
 
         check_target(out, overwrite=force)
         _check_usage(files, targets, data, options["tool"], options["app"])
@@ -129,7 +129,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
 
 def _check_usage(files, targets, data, tool, app: bool) -> None:
     """The target android needs a tool or the app, and only the app needs no files."""
-    from fr_bench.targets import android
+    from fr_bench.benchmark import android
 
     if app and (tool is not None or "android" not in targets):
         raise click.UsageError(
@@ -149,7 +149,7 @@ def _check_usage(files, targets, data, tool, app: bool) -> None:
 
 def _measured(targets, subjects, settings, phone):
     """The results of all targets."""
-    from fr_bench.targets import run
+    from fr_bench.benchmark import run
 
     for target in targets:
         with contextlib.closing(run.on(target, subjects, settings, phone)) as results:

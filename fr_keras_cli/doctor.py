@@ -17,7 +17,7 @@ def doctor(adb, as_json) -> None:
         from rich.console import Console
         from rich.table import Table
 
-        from fr_bench.targets.doctor import examine
+        from fr_bench.benchmark.doctor import examine
 
         found = examine(adb)
         if as_json:

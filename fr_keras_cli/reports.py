@@ -33,7 +33,7 @@ def report(files, out, force, as_json) -> None:
     with failure():
         from fr_archive.files import check_target, write_bytes
         from fr_bench import report as library
-        from fr_bench.targets.result import STATUSES, load
+        from fr_bench.benchmark.result import STATUSES, load
 
         check_target(out, overwrite=force)
         results = [one for file in files for one in load(file)]

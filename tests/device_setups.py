@@ -11,8 +11,8 @@ import loopback
 import numpy as np
 import pytest
 
-from fr_bench import targets
-from fr_bench.targets import devices
+from fr_bench import benchmark
+from fr_bench.benchmark import devices
 
 ROOT = Path(__file__).parents[1]
 SETUP = ROOT / "tools" / "devices" / "setup.py"
@@ -52,7 +52,7 @@ def mode(path: Path) -> str:
     return path.stem.rpartition("_")[2]
 
 
-def converted(function, shape=(1, 8, 8, 4)) -> targets.Subject:
+def converted(function, shape=(1, 8, 8, 4)) -> benchmark.Subject:
     """A file of TensorFlow ops, with random rows."""
     import tensorflow as tf
 
@@ -60,4 +60,4 @@ def converted(function, shape=(1, 8, 8, 4)) -> targets.Subject:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])
     content = converter.convert()
     rows = np.random.default_rng(0).random((2, *shape[1:]), np.float32)
-    return targets.Subject("made.tflite", len(content), content, (rows,), None)
+    return benchmark.Subject("made.tflite", len(content), content, (rows,), None)

@@ -13,11 +13,11 @@ import loopback
 import loopback_system as system
 import pytest
 
-from fr_bench.targets import android, processor
-from fr_bench.targets.android import binaries, phone
-from fr_bench.targets.android.adb import Adb, AdbError, Answer, DeviceLost, TookTooLong, complaint
-from fr_bench.targets.result import State
-from fr_bench.targets.subject import Subject, subject
+from fr_bench.benchmark import android, processor
+from fr_bench.benchmark.android import binaries, phone
+from fr_bench.benchmark.android.adb import Adb, AdbError, Answer, DeviceLost, TookTooLong, complaint
+from fr_bench.benchmark.result import State
+from fr_bench.benchmark.subject import Subject, subject
 
 MODEL = Path(__file__).parents[1] / "tflite_models" / "digits_fr_int8.tflite"
 PACE = android.Pace(rest=0, cool=0.05, run=60, back=0.5)

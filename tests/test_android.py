@@ -18,10 +18,10 @@ import loopback_system as system
 import numpy as np
 import pytest
 
-from fr_bench import targets
-from fr_bench.targets import android, devices
-from fr_bench.targets.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.targets.subject import Subject, subject
+from fr_bench import benchmark
+from fr_bench.benchmark import android, devices
+from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
+from fr_bench.benchmark.subject import Subject, subject
 
 pytestmark = pytest.mark.slow
 
@@ -194,7 +194,7 @@ def command(network, tool, out, *delegates):
 
 
 def statuses(out: Path) -> list[str]:
-    return [result.status for result in targets.load(out)]
+    return [result.status for result in benchmark.load(out)]
 
 
 def test_unplugged_during_a_run_for_good(network, phone, one, tmp_path):

@@ -20,11 +20,11 @@ import pytest
 from test_adb import Device, lost
 from test_cli import call
 
-from fr_bench import data, targets
-from fr_bench.targets import android
-from fr_bench.targets.android import app
-from fr_bench.targets.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.targets.subject import subject
+from fr_bench import benchmark, data
+from fr_bench.benchmark import android
+from fr_bench.benchmark.android import app
+from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
+from fr_bench.benchmark.subject import subject
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "tflite_models" / "digits_fr_int8.tflite", ROOT / "android_demo/models/digits.fr"]
@@ -59,7 +59,7 @@ def install(device: Device, apk: Path, **settings) -> None:
     loopback_app.install(system, apk, [sys.executable], folder, **settings)
 
 
-def measured(device: Device, delegates, files=(), **settings) -> list[targets.Result]:
+def measured(device: Device, delegates, files=(), **settings) -> list[benchmark.Result]:
     options = {"adb": device.adb, "runs": 3, "warmup": 1, "pace": PACE, **settings}
     return list(app.measure([subject(one, rows=1) for one in files], delegates, **options))
 
@@ -114,7 +114,7 @@ def test_the_command_and_the_report(device, tmp_path):
     out = tmp_path / "app.json"
     done = call(*words, FILES[0], "--delegate", "none", "--threads", 2, "--out", out)
     assert done.exit_code == 0, done.output
-    (kept,) = targets.load(out)
+    (kept,) = benchmark.load(out)
     assert (kept.file, kept.delegate, kept.threads) == ("digits_fr_int8.tflite", "none", 2)
     page = tmp_path / "report.html"
     assert call("report", out, "--out", page).exit_code == 0
@@ -282,7 +282,7 @@ def test_on_a_loopback_device(tmp_path, apk):
         words = ("--on", "android", "--app", "--adb", network.adb, "--runs", 2, "--out", out)
         done = call("benchmark", *words, "--delegate", "xnnpack", "--delegate", "gpu")
         assert done.exit_code == 0, done.output
-        found = targets.load(out)
+        found = benchmark.load(out)
         assert [(one.file, one.delegate, one.status) for one in found] == [
             (file.name, delegate, status)
             for file in FILES

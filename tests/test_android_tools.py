@@ -15,7 +15,7 @@ import pytest
 
 import fr_archive
 from fr_bench import data
-from fr_bench.targets.android import app
+from fr_bench.benchmark.android import app
 from fr_keras import tflite
 
 ROOT = Path(__file__).parents[1]

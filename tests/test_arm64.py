@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from device_setups import MODELS, ROOT, mode, ready
 
-from fr_bench import data, targets
-from fr_bench.targets import arm64, devices
-from fr_bench.targets.by_op import by_op
+from fr_bench import benchmark, data
+from fr_bench.benchmark import arm64, devices
+from fr_bench.benchmark.by_op import by_op
 
 pytestmark = pytest.mark.slow
 FLOAT = ("float32", "float16")
@@ -22,7 +22,7 @@ def _set_up():
 
 @pytest.fixture(scope="module", params=MODELS, ids=lambda path: path.stem)
 def subject(request):
-    return targets.subject(request.param, rows=4)
+    return benchmark.subject(request.param, rows=4)
 
 
 @pytest.mark.parametrize("delegate", arm64.DELEGATES)
@@ -48,7 +48,7 @@ def test_a_published_file_runs_and_agrees(subject, delegate):
 def test_every_op_agrees_on_the_same_inputs(path, delegate):
     """In an int8 file a step of one op grows in the next ones: alone, no op is off by more."""
     limits = {"steps": 1, "relative": 1e-5}
-    subject = targets.subject(path, rows=4)
+    subject = benchmark.subject(path, rows=4)
     found = by_op(subject, lambda *file: arm64.run(*file, delegate).outputs)
     assert [one for one in found if one.alone > limits[one.unit]] == []
 
@@ -57,7 +57,7 @@ def test_every_op_agrees_on_the_same_inputs(path, delegate):
 def unet():
     """The small U-Net of the Android app."""
     archive = ROOT / "android_demo" / "models" / "shapes.fr"
-    return targets.subject(archive, data.load("shapes").test.x[:2])
+    return benchmark.subject(archive, data.load("shapes").test.x[:2])
 
 
 def test_a_unet_agrees_by_xnnpack_to_the_bit(unet):
@@ -74,13 +74,13 @@ def test_a_unet_is_a_step_off_in_convolutions_without_it(unet):
 
 
 def test_the_worker_ran_on_the_other_processor():
-    subject = targets.subject(MODELS[0], rows=1)
+    subject = benchmark.subject(MODELS[0], rows=1)
     assert arm64.run(subject.content, subject.inputs, "none").facts["machine"] == "aarch64"
 
 
 def test_a_file_that_fails_gives_a_result():
-    subject = targets.subject(MODELS[0], rows=1)
-    damaged = targets.Subject(subject.file, 8, subject.content[:8], subject.inputs, None)
+    subject = benchmark.subject(MODELS[0], rows=1)
+    damaged = benchmark.Subject(subject.file, 8, subject.content[:8], subject.inputs, None)
     result = arm64.measure(damaged, "xnnpack", 1)
     assert result.status == "failed"
     assert "exit code 1" in result.message

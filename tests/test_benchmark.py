@@ -10,9 +10,9 @@ import pytest
 from keras import layers
 
 import fr_keras
-from fr_bench import targets
-from fr_bench.targets import host, process, run
-from fr_bench.targets.profile import profile
+from fr_bench import benchmark
+from fr_bench.benchmark import host, process, run
+from fr_bench.benchmark.profile import profile
 from fr_keras import tflite
 from fr_keras.tflite import flatbuffer
 
@@ -41,7 +41,7 @@ def files(tmp_path_factory):
 
 
 def measured(path, delegate="xnnpack", **options):
-    subject = targets.subject(path, **options)
+    subject = benchmark.subject(path, **options)
     return subject, host.measure(subject, delegate, threads=1, runs=5, warmup=1)
 
 
@@ -50,8 +50,8 @@ def test_a_file_on_the_host(files):
     subject, result = measured(files / "float32.tflite", x=ROWS, y=y)
     assert (result.file, result.bytes) == ("float32.tflite", len(subject.content))
     assert (result.target, result.delegate, result.status) == ("host", "xnnpack", "done")
-    assert result.ops == targets.Ops(total=4, delegated=4, partitions=1, refused={})
-    assert result.metric == targets.Metric("accuracy", 1.0, 12)
+    assert result.ops == benchmark.Ops(total=4, delegated=4, partitions=1, refused={})
+    assert result.metric == benchmark.Metric("accuracy", 1.0, 12)
     agreement = result.agreement["scores"]
     assert (agreement.rows, agreement.argmax, agreement.steps) == (12, 1.0, None)
     assert agreement.relative < 1e-5
@@ -70,7 +70,7 @@ def test_a_file_on_the_host(files):
 def test_what_a_delegate_leaves_is_named(files):
     """XNNPACK has no int8 softmax."""
     _, result = measured(files / "int8.tflite", x=ROWS)
-    assert result.ops == targets.Ops(4, 3, 1, refused={"SOFTMAX": 1})
+    assert result.ops == benchmark.Ops(4, 3, 1, refused={"SOFTMAX": 1})
     assert result.metric is None
 
 
@@ -84,12 +84,12 @@ def test_without_a_delegate(files):
 
 def test_xnnpack_on_one_thread_is_the_reference(files):
     subject, result = measured(files / "int8.tflite")
-    assert result.agreement["scores"] == targets.Agreement(16, 0.0, 0.0, 0.0, 1.0)
+    assert result.agreement["scores"] == benchmark.Agreement(16, 0.0, 0.0, 0.0, 1.0)
     assert subject.reference[0].shape == (16, 4)
 
 
 def test_a_wrong_output_is_no_agreement(files):
-    subject = targets.subject(files / "int8.tflite", x=ROWS)
+    subject = benchmark.subject(files / "int8.tflite", x=ROWS)
     right = process.work(subject.content, subject.inputs, "xnnpack").outputs[0]
     found = subject.agreement([np.roll(right, 1, axis=-1)])["scores"]
     assert found.argmax < 1
@@ -97,7 +97,7 @@ def test_a_wrong_output_is_no_agreement(files):
 
 
 def test_every_delegate_and_number_of_threads(files):
-    subjects = [targets.subject(files / "int8.tflite", x=ROWS)]
+    subjects = [benchmark.subject(files / "int8.tflite", x=ROWS)]
     settings = run.Settings(threads=(1, 2), runs=2, warmup=0)
     found = [(one.delegate, one.threads) for one in run.on("host", subjects, settings)]
     assert found == [("none", 1), ("none", 2), ("xnnpack", 1), ("xnnpack", 2)]
@@ -121,7 +121,7 @@ def test_an_op_by_itself(files):
 
 
 def test_a_process_that_dies_hangs_or_fails_gives_a_result(files, monkeypatch, tmp_path):
-    subject = targets.subject(files / "int8.tflite", x=ROWS)
+    subject = benchmark.subject(files / "int8.tflite", x=ROWS)
     assert subject.reference
     worker = tmp_path / "worker.py"
     monkeypatch.setattr(process, "WORKER", worker)
@@ -145,7 +145,7 @@ def test_archives_are_expanded(tmp_path):
     model = fr_keras.regularize(network(), start={"conv": 40, "scores": 200})
     fr_keras.save_archive(model, tmp_path / "plain.fr")
     with pytest.raises(ValueError, match="has no skeleton"):
-        targets.subject(tmp_path / "plain.fr")
+        benchmark.subject(tmp_path / "plain.fr")
     fr_keras.save_archive(model, tmp_path / "m.fr", skeleton={"calibration": ROWS})
     subject, result = measured(tmp_path / "m.fr", x=ROWS)
     loaded = fr_keras.load_archive(tmp_path / "m.fr")
@@ -156,17 +156,17 @@ def test_archives_are_expanded(tmp_path):
 def test_bad_input_is_refused(files, tmp_path):
     (tmp_path / "bad.tflite").write_bytes(b"TFL3" * 9)
     with pytest.raises(ValueError, match=r"bad\.tflite' cannot be measured"):
-        targets.subject(tmp_path / "bad.tflite")
+        benchmark.subject(tmp_path / "bad.tflite")
     with pytest.raises(FileNotFoundError):
-        targets.subject(tmp_path / "none.tflite")
+        benchmark.subject(tmp_path / "none.tflite")
     with pytest.raises(ValueError, match="`x` must have the shape"):
-        targets.subject(files / "int8.tflite", x=ROWS[:, :4])
+        benchmark.subject(files / "int8.tflite", x=ROWS[:, :4])
     with pytest.raises(ValueError, match="`y` must have one class for each row"):
-        targets.subject(files / "int8.tflite", x=ROWS, y=np.zeros(3))
+        benchmark.subject(files / "int8.tflite", x=ROWS, y=np.zeros(3))
 
 
-def result(**changes) -> targets.Result:
-    whole = targets.Result(
+def result(**changes) -> benchmark.Result:
+    whole = benchmark.Result(
         file="m.tflite",
         bytes=10,
         sha256="0" * 64,
@@ -176,23 +176,23 @@ def result(**changes) -> targets.Result:
         delegate="gpu",
         threads=4,
         notes=("on the CPU",),
-        times=targets.Times(runs=3, median_us=2.0),
-        ops=targets.Ops(3, 2, 1, {"SOFTMAX": 1}),
-        profile=(targets.OpTime("CONV_2D", 2, 1.5),),
-        agreement={"y": targets.Agreement(4, 0.5, 0.1, argmax=1.0)},
-        metric=targets.Metric("accuracy", 0.5, 4),
-        state=targets.State(battery_percent=(90, 89), charging=False),
+        times=benchmark.Times(runs=3, median_us=2.0),
+        ops=benchmark.Ops(3, 2, 1, {"SOFTMAX": 1}),
+        profile=(benchmark.OpTime("CONV_2D", 2, 1.5),),
+        agreement={"y": benchmark.Agreement(4, 0.5, 0.1, argmax=1.0)},
+        metric=benchmark.Metric("accuracy", 0.5, 4),
+        state=benchmark.State(battery_percent=(90, 89), charging=False),
     )
     return dataclasses.replace(whole, **changes)
 
 
 def test_results_are_read_as_they_were_written(tmp_path):
     kept = [result(), result(state=None, times=None, notes=(), status="failed", message="broke")]
-    targets.save(kept, tmp_path / "r.json")
-    assert targets.load(tmp_path / "r.json") == kept
+    benchmark.save(kept, tmp_path / "r.json")
+    assert benchmark.load(tmp_path / "r.json") == kept
     assert "times" not in json.loads((tmp_path / "r.json").read_text())["results"][1]
     with pytest.raises(FileExistsError):
-        targets.save(kept, tmp_path / "r.json")
+        benchmark.save(kept, tmp_path / "r.json")
 
 
 @pytest.mark.parametrize(
@@ -210,20 +210,20 @@ def test_results_are_read_as_they_were_written(tmp_path):
 )
 def test_other_files_are_refused(change, tmp_path):
     path = tmp_path / "r.json"
-    path.write_text(json.dumps({**targets.document([result()]), **change}))
+    path.write_text(json.dumps({**benchmark.document([result()]), **change}))
     with pytest.raises(ValueError, match="must be a result file of `fr-keras benchmark`"):
-        targets.load(path)
+        benchmark.load(path)
 
 
 def test_a_file_that_is_no_json(tmp_path):
     (tmp_path / "r.json").write_text("[")
     with pytest.raises(ValueError, match="must be a result file"):
-        targets.load(tmp_path / "r.json")
+        benchmark.load(tmp_path / "r.json")
 
 
 def test_the_worker_needs_no_library(files, tmp_path):
     """It runs on machines that have numpy and LiteRT and nothing else."""
-    subject = targets.subject(files / "int8.tflite", x=ROWS)
+    subject = benchmark.subject(files / "int8.tflite", x=ROWS)
     process.fill(
         tmp_path,
         subject.content,

@@ -9,11 +9,11 @@ import tensorflow as tf
 from keras import layers
 from test_cli import call
 
-from fr_bench import targets
-from fr_bench.targets import host, process, run
-from fr_bench.targets.by_op import by_op
-from fr_bench.targets.profile import profile
-from fr_bench.targets.result import REFERENCE
+from fr_bench import benchmark
+from fr_bench.benchmark import host, process, run
+from fr_bench.benchmark.by_op import by_op
+from fr_bench.benchmark.profile import profile
+from fr_bench.benchmark.result import REFERENCE
 from fr_keras import tflite
 
 S = tf.TensorSpec
@@ -142,7 +142,7 @@ def file(tmp_path_factory):
 @pytest.mark.parametrize("name", FILES)
 def test_it_is_measured_op_by_op(file, name):
     _, ops, said = FILES[name]
-    subject = targets.subject(file(name), rows=3)
+    subject = benchmark.subject(file(name), rows=3)
     result = host.measure(subject, "xnnpack", threads=1, runs=2, warmup=0)
     assert (result.status, result.message) == ("done", None)
     assert result.times.runs == 2
@@ -155,7 +155,7 @@ def test_it_is_measured_op_by_op(file, name):
 
 @pytest.mark.parametrize("name", ["flatten", "embedding", "branch", "several outputs", "complex"])
 def test_its_ops_are_compared_one_by_one(file, name):
-    subject = targets.subject(file(name), rows=3)
+    subject = benchmark.subject(file(name), rows=3)
     found = by_op(subject, lambda *given: process.work(*given, REFERENCE).outputs)
     # Complex numbers are no real ones.
     assert {one.op for one in found} == FILES[name][1] - {"RFFT2D"}
@@ -163,14 +163,14 @@ def test_its_ops_are_compared_one_by_one(file, name):
 
 
 def test_values_that_set_shapes_need_one_row_to_be_compared_op_by_op(file):
-    subject = targets.subject(file("changing shape"), rows=3)
+    subject = benchmark.subject(file("changing shape"), rows=3)
     with pytest.raises(ValueError, match="`subject` must be one row where shapes depend"):
         by_op(subject, lambda *given: process.work(*given, REFERENCE).outputs)
 
 
 def test_rows_give_an_open_axis_its_length(file):
     x = np.random.default_rng(0).random((2, 7, 5, 3), np.float32)
-    subject = targets.subject(file("open size"), x=x)
+    subject = benchmark.subject(file("open size"), x=x)
     result = host.measure(subject, "none", threads=1, runs=1, warmup=0)
     assert result.notes == ()
     assert result.agreement["output_0"].relative < 1e-5
@@ -198,7 +198,7 @@ def test_a_file_that_fails_costs_its_own_row(file, tmp_path):
     options = ("--runs", 1, "--warmup", 0, "--threads", 1, "--out", tmp_path / "r.json")
     done = call("benchmark", *files, *options)
     assert done.exit_code == 1
-    results = targets.load(tmp_path / "r.json")
+    results = benchmark.load(tmp_path / "r.json")
     assert {(one.file, one.delegate, one.status) for one in results} == {
         ("flex.tflite", "none", "failed"),
         ("flex.tflite", "xnnpack", "failed"),
@@ -229,8 +229,8 @@ def test_bytes_are_not_called_a_file():
 
 def test_data_that_fits_one_file_only(file):
     x, y = np.zeros((2, 6, 6, 2)), np.zeros(2)
-    found = targets.subjects([file("flatten"), file("transposed")], x, y)
-    assert [type(one) for one in found] == [targets.Subject, targets.Unfit]
+    found = benchmark.subjects([file("flatten"), file("transposed")], x, y)
+    assert [type(one) for one in found] == [benchmark.Subject, benchmark.Unfit]
     settings = run.Settings(("xnnpack",), (1,), runs=1, warmup=0)
     results = list(run.on("host", found, settings))
     assert [(one.file, one.status) for one in results] == [
@@ -243,7 +243,7 @@ def test_data_that_fits_one_file_only(file):
 
 
 def test_labels_that_do_not_fit_are_told(file):
-    subject = targets.subject(file("flatten"), np.zeros((2, 6, 6, 2)), np.zeros((2, 3)))
+    subject = benchmark.subject(file("flatten"), np.zeros((2, 6, 6, 2)), np.zeros((2, 3)))
     result = host.measure(subject, "xnnpack", 1, 1, 0)
     assert (result.status, result.metric) == ("done", None)
     assert "no accuracy: labels of shape (2, 3) do not fit" in result.notes[0]
@@ -264,7 +264,7 @@ def breaking(monkeypatch, breaks):
 
 def test_a_profile_that_breaks_costs_the_profile(file, monkeypatch):
     breaking(monkeypatch, lambda _, options: options.get("singles") is not None)
-    result = host.measure(targets.subject(file("flatten"), rows=2), "none", 1, 1, 0)
+    result = host.measure(benchmark.subject(file("flatten"), rows=2), "none", 1, 1, 0)
     assert (result.status, result.profile) == ("done", None)
     assert result.times.runs == 1
     assert result.notes == ("no op profile: it was killed by SIGSEGV at op 1: SHAPE",)
@@ -272,7 +272,7 @@ def test_a_profile_that_breaks_costs_the_profile(file, monkeypatch):
 
 def test_a_reference_that_breaks_costs_the_comparison(file, monkeypatch):
     breaking(monkeypatch, lambda given, options: given[2] == REFERENCE and not options)
-    result = host.measure(targets.subject(file("bool"), rows=2), "none", 1, 1, 0)
+    result = host.measure(benchmark.subject(file("bool"), rows=2), "none", 1, 1, 0)
     assert (result.status, result.agreement) == ("done", None)
     assert "is not compared: on the CPU reference it was killed by SIGSEGV" in result.notes[0]
 
@@ -287,7 +287,7 @@ def test_an_op_that_fails_by_itself_is_told(file, monkeypatch):
         return answer
 
     monkeypatch.setattr(process, "work", work)
-    subject = targets.subject(file("branch"), rows=1)
+    subject = benchmark.subject(file("branch"), rows=1)
     rows, notes = profile(subject.content, subject.inputs, "none", 1)
     assert {one.op for one in rows} == {"GREATER", "IF"}
     assert notes == ("not in the op profile: 1 SUM: no such kernel",)
@@ -295,7 +295,7 @@ def test_an_op_that_fails_by_itself_is_told(file, monkeypatch):
 
 def test_values_that_a_file_refuses_are_its_failure(file):
     x = {"x": np.zeros((1, 6)), "i": np.full((1, 2), 99, np.int32)}
-    subject = targets.subject(file("index and values"), x)
+    subject = benchmark.subject(file("index and values"), x)
     result = host.measure(subject, "none", 1, 1, 0)
     assert result.status == "failed"
     assert "gather index out of bounds" in result.message

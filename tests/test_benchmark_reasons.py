@@ -2,7 +2,7 @@
 
 import pytest
 
-from fr_bench.targets.android import texts
+from fr_bench.benchmark.android import texts
 
 FLEX = "Select TensorFlow op(s), included in the given model, is(are) not supported."
 NODE = "Node number 12 (FlexConv2D) failed to prepare."

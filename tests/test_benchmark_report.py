@@ -9,8 +9,8 @@ import re
 import pytest
 from click.testing import CliRunner
 
+from fr_bench.benchmark import Agreement, Metric, Ops, OpTime, Result, State, Times, load, save
 from fr_bench.report import benchmark_page, measured
-from fr_bench.targets import Agreement, Metric, Ops, OpTime, Result, State, Times, load, save
 from fr_keras_cli import main
 
 HOST = {"name": "host", "abi": "x86_64", "os": "Linux", "processor": "Some CPU"}

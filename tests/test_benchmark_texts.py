@@ -6,9 +6,9 @@ from pathlib import Path
 import benchmark_model as program
 import pytest
 
-from fr_bench.targets.android import protos, texts, tool
-from fr_bench.targets.android.measurement import with_refused
-from fr_bench.targets.result import Ops, OpTime, Times
+from fr_bench.benchmark.android import protos, texts, tool
+from fr_bench.benchmark.android.measurement import with_refused
+from fr_bench.benchmark.result import Ops, OpTime, Times
 
 _OUTPUT = Path(__file__).with_name("benchmark_output")
 CLASSIC_OLD, CLASSIC_NEW, LITERT = (

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from device_setups import MODELS, converted
 
-from fr_bench import targets
-from fr_bench.targets import process
-from fr_bench.targets.by_op import by_op
-from fr_bench.targets.result import REFERENCE
+from fr_bench import benchmark
+from fr_bench.benchmark import process
+from fr_bench.benchmark.by_op import by_op
+from fr_bench.benchmark.result import REFERENCE
 
 
-def subject(name: str) -> targets.Subject:
-    return targets.subject(next(path for path in MODELS if path.name == name), rows=3)
+def subject(name: str) -> benchmark.Subject:
+    return benchmark.subject(next(path for path in MODELS if path.name == name), rows=3)
 
 
 def reference(content, inputs):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from test_cli import call
 
-from fr_bench import targets
-from fr_bench.targets import process
+from fr_bench import benchmark
+from fr_bench.benchmark import process
 
 MODEL = Path(__file__).parent.parent / "tflite_models" / "digits_fr_int8.tflite"
 
@@ -19,7 +19,7 @@ def test_results_are_shown_and_kept(tmp_path):
         *("--threads", 1, "--threads", 2, "--delegate", "xnnpack"),
     )
     assert done.exit_code == 0, done.output
-    kept = targets.load(out)
+    kept = benchmark.load(out)
     assert [(one.delegate, one.threads, one.times.runs) for one in kept] == [
         ("xnnpack", 1, 2),
         ("xnnpack", 2, 2),
@@ -46,7 +46,7 @@ def test_a_failed_run_is_kept_and_told(tmp_path, monkeypatch):
     done = call("benchmark", MODEL, "--threads", 1, "--out", tmp_path / "r.json")
     assert done.exit_code == 1
     assert "host, none: it was killed by SIGSEGV: an op" in done.stdout
-    assert [one.status for one in targets.load(tmp_path / "r.json")] == ["failed", "failed"]
+    assert [one.status for one in benchmark.load(tmp_path / "r.json")] == ["failed", "failed"]
 
 
 @pytest.mark.parametrize(

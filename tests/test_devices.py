@@ -18,7 +18,7 @@ from device_setups import SETUP
 from packages import SetupError
 from wheels import pinned
 
-from fr_bench.targets import devices
+from fr_bench.benchmark import devices
 
 
 @pytest.fixture(autouse=True)

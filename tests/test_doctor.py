@@ -6,9 +6,9 @@ import pytest
 from environment import environment
 from test_cli import call
 
-from fr_bench import targets
+from fr_bench import benchmark
+from fr_bench.benchmark import devices, doctor, gpu, host, processor
 from fr_bench.report import benchmark_page
-from fr_bench.targets import devices, doctor, gpu, host, processor
 
 
 @pytest.fixture(autouse=True)
@@ -109,7 +109,7 @@ def test_every_place_that_names_this_machine_has_them(monkeypatch, tmp_path):
     for found in (host.device(), environment()):
         assert (found["processor"], found["instruction_sets"]) == ("Xeon Example", sets)
     assert f"Xeon Example, {host.cores()} cores, {sets}" == doctor.examine("no-such-adb")[0].text
-    one = targets.Result("m", 1, "0", "host", host.device(), "LiteRT", "none")
+    one = benchmark.Result("m", 1, "0", "host", host.device(), "LiteRT", "none")
     assert f"instruction sets: {sets}" in benchmark_page([one])
     cpuinfo.unlink()
     assert host.device()["processor"]

@@ -6,9 +6,9 @@ import functools
 import pytest
 from device_setups import MODELS, converted, mode, ready
 
-from fr_bench import targets
-from fr_bench.targets import devices, gpu
-from fr_bench.targets.by_op import by_op
+from fr_bench import benchmark
+from fr_bench.benchmark import devices, gpu
+from fr_bench.benchmark.by_op import by_op
 
 LOG = """INFO: Created a WebGPU environment.
 ERROR: Following operations are not supported by GPU delegate:
@@ -29,7 +29,7 @@ def test_ops_are_read_from_the_log():
     content = file("digits_fr_int16x8.tflite")
     # 5 of the kinds named are in the file, and LiteRT names an op once for each reason.
     ops, notes = gpu.ops(content, LOG.format(5))
-    assert ops == targets.Ops(11, 6, refused={"CONV_2D": 4, "SOFTMAX": 1})
+    assert ops == benchmark.Ops(11, 6, refused={"CONV_2D": 4, "SOFTMAX": 1})
     assert notes == ()
     ops, notes = gpu.ops(content, LOG.format(10))
     assert (ops.delegated, ops.refused) == (1, {"CONV_2D": 4, "SOFTMAX": 1})
@@ -61,7 +61,7 @@ def path(request):
 
 @functools.cache
 def subject(path):
-    return targets.subject(path, rows=4)
+    return benchmark.subject(path, rows=4)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from fr_bench.targets.result import STATUSES, Agreement, Result, Times
+from fr_bench.benchmark.result import STATUSES, Agreement, Result, Times
 
 #: What stands where nothing was measured.
 ABSENT = "-"

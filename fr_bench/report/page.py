@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fr_bench.benchmark.result import Result
 from fr_bench.report import measured
-from fr_bench.targets.result import Result
 
 _BYTES_TITLE = "Accuracy and bytes"
 _BYTES_TEXT = (
@@ -98,7 +98,7 @@ def benchmark_page(results: Sequence[Result]) -> str:
 
     Example:
 
-    >>> from fr_bench.targets import Result
+    >>> from fr_bench.benchmark import Result
     >>> done = Result("m.tflite", 1000, "00", "arm64", {"name": "arm64"}, "LiteRT", "xnnpack")
     >>> "m.tflite" in benchmark_page([done])
     True

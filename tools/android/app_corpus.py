@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial import cKDTree
 
-from fr_bench.targets.android import app
-from fr_bench.targets.subject import _agreement
+from fr_bench.benchmark.android import app
+from fr_bench.benchmark.subject import _agreement
 from fr_keras import tflite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,7 @@ def _steps(tensor) -> tuple[float, int]:
 
 
 def agreements(rng: np.random.Generator) -> list[dict]:
-    """Outputs beside expected ones, and what `fr_bench.targets` says of them."""
+    """Outputs beside expected ones, and what `fr_bench.benchmark` says of them."""
     cases = []
     for step in (None, 0.00390625):
         expected = rng.random((3, 2, 4)).astype(np.float32)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from fr_bench.targets import result
+from fr_bench.benchmark import result
 
 
 def main() -> None:

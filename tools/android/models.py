@@ -18,8 +18,8 @@ import numpy as np
 
 import fr_archive
 from fr_bench import data
-from fr_bench.targets import process
-from fr_bench.targets.result import REFERENCE
+from fr_bench.benchmark import process
+from fr_bench.benchmark.result import REFERENCE
 from fr_keras import load_archive, tflite
 
 ROOT = Path(__file__).resolve().parents[2]

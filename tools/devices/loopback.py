@@ -26,7 +26,7 @@ from pathlib import Path
 import loopback_app
 import loopback_system as system
 
-from fr_bench.targets import devices
+from fr_bench.benchmark import devices
 
 _SERVER_PORT, _FIRST_PORT = 5137, 5600
 _WAIT = 20.0

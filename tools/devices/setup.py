@@ -25,7 +25,7 @@ LAYOUT = 1
 
 
 def folder() -> Path:
-    """The folder of all set-ups, as `fr_bench.targets.devices` has it."""
+    """The folder of all set-ups, as `fr_bench.benchmark.devices` has it."""
     given = os.environ.get("FR_KERAS_DEVICES")
     return Path(given) if given else Path.home() / ".cache" / "fr_keras" / "devices"
 
@@ -67,7 +67,7 @@ def write_stamp(
     programs: dict[str, list[str]],
     environment: dict[str, str],
 ) -> None:
-    """Writes what `fr_bench.targets.devices` reads."""
+    """Writes what `fr_bench.benchmark.devices` reads."""
     stamp = {
         "format": "fr-keras-device",
         "version": 1,

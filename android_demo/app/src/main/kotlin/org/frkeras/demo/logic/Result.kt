@@ -23,7 +23,7 @@ data class Device(
 enum class Status { DONE, REFUSED, FAILED }
 
 /**
- * One file on this phone with one delegate: the `Result` of `fr_bench.targets`, in its format.
+ * One file on this phone with one delegate: the `Result` of `fr_bench.benchmark`, in its format.
  *
  * @property sha256 Of the flatbuffer that ran.
  * @property message Why it was refused or failed.

@@ -115,7 +115,7 @@ class PythonTest {
         }
     }
 
-    /** Python then reads it: `tools/android/app.py` gives it to `fr_bench.targets.result`. */
+    /** Python then reads it: `tools/android/app.py` gives it to `fr_bench.benchmark.result`. */
     @Test
     fun `a result file is left for Python`() {
         val target = System.getProperty("app.results")

@@ -2,8 +2,8 @@
 
 import shlex
 
-from fr_bench.targets.android import phone
-from fr_bench.targets.android.adb import Adb, AdbError, Answer
+from fr_bench.benchmark.android import phone
+from fr_bench.benchmark.android.adb import Adb, AdbError, Answer
 
 PATH = "/data/local/tmp/fr_keras-benchmark"
 #: Seconds between two looks at the current while a tool runs.

@@ -5,10 +5,10 @@ import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fr_bench.targets import android, arm64, devices, gpu, host
-from fr_bench.targets.android import app
-from fr_bench.targets.result import Result
-from fr_bench.targets.subject import Subject, Unfit
+from fr_bench.benchmark import android, arm64, devices, gpu, host
+from fr_bench.benchmark.android import app
+from fr_bench.benchmark.result import Result
+from fr_bench.benchmark.subject import Subject, Unfit
 
 _TARGETS = {"host": host, "arm64": arm64, "gpu": gpu, "android": android}
 

@@ -5,10 +5,10 @@ import os
 import tempfile
 from pathlib import Path
 
-from fr_bench.targets.android import binaries, phone, tool
-from fr_bench.targets.android.adb import Adb, AdbError, complaint
-from fr_bench.targets.android.folder import PATH, Folder
-from fr_bench.targets.subject import Subject
+from fr_bench.benchmark.android import binaries, phone, tool
+from fr_bench.benchmark.android.adb import Adb, AdbError, complaint
+from fr_bench.benchmark.android.folder import PATH, Folder
+from fr_bench.benchmark.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,10 +6,10 @@ from importlib.metadata import version
 
 import numpy as np
 
-from fr_bench.targets import process, processor
-from fr_bench.targets.profile import profile
-from fr_bench.targets.result import Ops, Result, Times
-from fr_bench.targets.subject import Subject
+from fr_bench.benchmark import process, processor
+from fr_bench.benchmark.profile import profile
+from fr_bench.benchmark.result import Ops, Result, Times
+from fr_bench.benchmark.subject import Subject
 
 DELEGATES = ("none", "xnnpack")
 

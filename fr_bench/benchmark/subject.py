@@ -11,8 +11,8 @@ import numpy as np
 
 import fr_archive
 from fr_archive.container import load as load_archive_bytes
-from fr_bench.targets import process
-from fr_bench.targets.result import REFERENCE, Agreement, Metric
+from fr_bench.benchmark import process
+from fr_bench.benchmark.result import REFERENCE, Agreement, Metric
 from fr_keras.tflite.endpoints import by_input
 from fr_keras.tflite.run import Ends
 

@@ -14,11 +14,11 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fr_bench.targets import result as results
-from fr_bench.targets.android import Pace, check_delegates, phone
-from fr_bench.targets.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.targets.result import Result
-from fr_bench.targets.subject import Subject, subject
+from fr_bench.benchmark import result as results
+from fr_bench.benchmark.android import Pace, check_delegates, phone
+from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
+from fr_bench.benchmark.result import Result
+from fr_bench.benchmark.subject import Subject, subject
 
 PACKAGE = "org.frkeras.demo"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"

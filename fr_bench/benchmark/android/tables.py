@@ -2,7 +2,7 @@
 
 import re
 
-from fr_bench.targets.result import OpTime
+from fr_bench.benchmark.result import OpTime
 
 _REGULAR = "Operator-wise Profiling Info for Regular Benchmark Runs"
 _INITIAL = "Profiling Info for Benchmark Initialization"

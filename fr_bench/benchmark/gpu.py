@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from fr_bench.targets import devices, process
-from fr_bench.targets.host import times, tool
-from fr_bench.targets.result import Ops, Result
-from fr_bench.targets.subject import Subject
+from fr_bench.benchmark import devices, process
+from fr_bench.benchmark.host import times, tool
+from fr_bench.benchmark.result import Ops, Result
+from fr_bench.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
 
 DELEGATES = ("gpu",)

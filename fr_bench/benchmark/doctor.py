@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from fr_bench.targets import android, devices, gpu, host, processor
-from fr_bench.targets.android import adb
+from fr_bench.benchmark import android, devices, gpu, host, processor
+from fr_bench.benchmark.android import adb
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from fr_bench.targets import process
-from fr_bench.targets.result import OpTime
+from fr_bench.benchmark import process
+from fr_bench.benchmark.result import OpTime
 from fr_keras.tflite import flatbuffer
 
 _RUNS, _WARMUP = 5, 2

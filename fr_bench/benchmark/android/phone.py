@@ -5,9 +5,9 @@ import re
 import time
 from collections.abc import Sequence
 
-from fr_bench.targets import processor
-from fr_bench.targets.android.adb import Adb
-from fr_bench.targets.result import State
+from fr_bench.benchmark import processor
+from fr_bench.benchmark.android.adb import Adb
+from fr_bench.benchmark.result import State
 
 #: Android's thermal status from which a phone slows itself down: 1 is light, 2 moderate.
 WARM = 1

@@ -5,15 +5,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from fr_bench.targets.android import phone
-from fr_bench.targets.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.targets.android.binaries import INSTRUCTIONS
-from fr_bench.targets.android.folder import Folder
-from fr_bench.targets.android.measurement import Run, RunError, with_refused
-from fr_bench.targets.android.session import Installed, Session, start
-from fr_bench.targets.android.tool import ToolError
-from fr_bench.targets.result import Result
-from fr_bench.targets.subject import Subject
+from fr_bench.benchmark.android import phone
+from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
+from fr_bench.benchmark.android.binaries import INSTRUCTIONS
+from fr_bench.benchmark.android.folder import Folder
+from fr_bench.benchmark.android.measurement import Run, RunError, with_refused
+from fr_bench.benchmark.android.session import Installed, Session, start
+from fr_bench.benchmark.android.tool import ToolError
+from fr_bench.benchmark.result import Result
+from fr_bench.benchmark.subject import Subject
 
 __all__ = [
     "DELEGATES",

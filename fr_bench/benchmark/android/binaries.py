@@ -19,7 +19,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from fr_bench.targets.android.tool import ToolError
+from fr_bench.benchmark.android.tool import ToolError
 
 _NAME = "benchmark_model"
 _ELF = b"\x7fELF"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from fr_bench.targets import process
-from fr_bench.targets.profile import is_folded, name_of, stands_alone
-from fr_bench.targets.result import REFERENCE
-from fr_bench.targets.subject import Subject
+from fr_bench.benchmark import process
+from fr_bench.benchmark.profile import is_folded, name_of, stands_alone
+from fr_bench.benchmark.result import REFERENCE
+from fr_bench.benchmark.subject import Subject
 from fr_keras.tflite import flatbuffer
 
 #: Runs a flatbuffer on rows, and returns rows of each output.

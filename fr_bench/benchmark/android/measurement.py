@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from fr_bench.targets.android import protos, texts
-from fr_bench.targets.android.adb import AdbError, Answer, DeviceLost, TookTooLong, complaint
-from fr_bench.targets.android.folder import PATH
-from fr_bench.targets.android.naming import means
-from fr_bench.targets.android.session import Installed, Session, row_file
-from fr_bench.targets.result import Ops, OpTime
-from fr_bench.targets.subject import Subject
+from fr_bench.benchmark.android import protos, texts
+from fr_bench.benchmark.android.adb import AdbError, Answer, DeviceLost, TookTooLong, complaint
+from fr_bench.benchmark.android.folder import PATH
+from fr_bench.benchmark.android.naming import means
+from fr_bench.benchmark.android.session import Installed, Session, row_file
+from fr_bench.benchmark.result import Ops, OpTime
+from fr_bench.benchmark.subject import Subject
 
 _RESULT, _RUNTIME, _PROFILE, _OUTPUT = "result.pb", "runtime.pb", "profile.pb", "outputs.bin"
 #: Inferences of the run with the op profile, which slows all of them down a little.

@@ -10,8 +10,8 @@ import functools
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
-from fr_bench.targets.android.naming import means
-from fr_bench.targets.result import Ops, OpTime, Times
+from fr_bench.benchmark.android.naming import means
+from fr_bench.benchmark.result import Ops, OpTime, Times
 
 _FLOAT, _INT64, _INT32, _STRING, _MESSAGE = 2, 3, 5, 9, 11
 _ONE, _MANY = 1, 3
@@ -55,7 +55,7 @@ _MESSAGES = {
     "RuntimeSubgraph": {"nodes": (3, "Node", _MANY)},
     "ModelRuntimeDetails": {"subgraphs": (2, "RuntimeSubgraph", _MANY)},
 }
-_PACKAGE = "fr_bench.targets"
+_PACKAGE = "fr_bench.benchmark"
 
 
 def result(content: bytes) -> tuple[Times, int | None] | None:

@@ -3,9 +3,9 @@
 import dataclasses
 import re
 
-from fr_bench.targets.android import tables
-from fr_bench.targets.android.naming import means
-from fr_bench.targets.result import Ops, OpTime, Times
+from fr_bench.benchmark.android import tables
+from fr_bench.benchmark.android.naming import means
+from fr_bench.benchmark.result import Ops, OpTime, Times
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 # 01-11 23:28:59.026  7651  7651 I tflite  : text      I/tflite ( 7651): text      I tflite: text

@@ -1,6 +1,6 @@
 """Measuring files where they run: on this machine, ARM64 kernels, GPUs and phones."""
 
-from fr_bench.targets.result import (
+from fr_bench.benchmark.result import (
     Agreement,
     Metric,
     Ops,
@@ -12,7 +12,7 @@ from fr_bench.targets.result import (
     load,
     save,
 )
-from fr_bench.targets.subject import Subject, Unfit, subject, subjects
+from fr_bench.benchmark.subject import Subject, Unfit, subject, subjects
 
 __all__ = [
     "Agreement",
