@@ -2,8 +2,8 @@
 
     python benchmarks/digits.py
 
-Seed 0 is what `make demo` runs; its table and plot are those of the README, its files those of
-`tflite_models`.
+Seed 0 is what `make demo` runs; its table is in `docs/results.md`, its plot in the README too, its
+files are those of `tflite_models`.
 """
 
 import argparse

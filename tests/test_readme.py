@@ -1,17 +1,34 @@
-"""The README's example runs as it stands."""
+"""The code of the README and of the guide runs as it stands."""
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import keras
 import numpy as np
+import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+from fr_keras_cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = [
+    pytest.param(line, id=f"{page.stem}: {line}")
+    for page in PAGES
+    for line in dict.fromkeys(
+        re.findall(r"^\$ (fr-keras .*)$", page.read_text().replace("\\\n", ""), re.MULTILINE)
+    )
+]
 
 
-def test_the_example_runs(tmp_path, monkeypatch, capsys):
+def _blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    (example,) = _blocks("README.md", "python")
     inputs = keras.Input((10,))
     x = keras.layers.Dense(32, activation="relu")(inputs)
     rng = np.random.default_rng(0)
@@ -20,9 +37,30 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
         "keras_model": keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x)),
         "x": rows,
         "y": rows.argmax(1) % 3,
-        "x_test": rows[:5],
     }
     exec(example, names)
-    assert names["probabilities"].shape == (5, 3)
     assert "arg-max agrees" in capsys.readouterr().out
     assert (tmp_path / "model.tflite").stat().st_size == len(names["done"].content)
+    assert (tmp_path / "model.fr").stat().st_size < len(names["done"].content)
+
+
+def test_the_code_of_the_guide_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in _blocks("docs/guide.md", "python"):
+        exec(block, names)
+    assert names["probabilities"].shape == (len(names["x_test"]), 10)
+    assert names["content"][4:8] == b"TFL3"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("model.tflite", "int8.tflite", "aware.tflite", "mixed.tflite"),
+        *("model.fr", "rounded.fr"),
+    }
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_on_the_pages_are_such(line):
+    _, name, *arguments = shlex.split(line, comments=True)
+    command = main.commands[name]
+    with click.Context(command, info_name=name) as context:
+        _, rest, _ = command.make_parser(context).parse_args(args=arguments)
+        assert not rest
