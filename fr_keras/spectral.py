@@ -65,7 +65,7 @@ def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = 
 
     Example:
 
-    >>> dct_nd(np.ones((2, 2), "float32")).numpy().round(6).tolist()
+    >>> (dct_nd(np.ones((2, 2), "float32")).numpy().round(6) + 0.0).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
     """
     x = tf.cast(tf.convert_to_tensor(x), tf.float32)

@@ -24,9 +24,9 @@ import keras
 import numpy as np
 
 from fr_archive import ArchiveError
+from fr_keras._keras_internals import nodes
 from fr_keras.archive import known
 from fr_keras.archive.building import Builder, make_layer, settings
-from fr_keras.archive.graphs import nodes
 from fr_keras.layers import TWINS
 from fr_keras.models.walk import all_layers
 
@@ -158,10 +158,10 @@ class _Describer:
             operations = [node.operation for node in self._nodes(model, {})]
             found = {"layers": [self._layer(one) for one in operations]}
         else:
-            found = self._functional(model)
+            found = self._of_graph(model)
         return {"name": model.name, **found, **({} if model.trainable else {"trainable": False})}
 
-    def _functional(self, model: keras.Model) -> dict:
+    def _of_graph(self, model: keras.Model) -> dict:
         calls, places, references, operations = [], {}, {}, {}
         for number, node in enumerate(self._nodes(model, references)):
             new = id(node.operation) not in places

@@ -1,18 +1,8 @@
-"""The calls of layers in a model: what Keras calls nodes."""
+"""The models inside a model."""
 
 from collections.abc import Iterator
 
 import keras
-
-
-def nodes(model: keras.Model) -> list:
-    """Returns the calls of a functional or sequential model, each behind what it takes.
-
-    Calls inside of inner models are theirs.
-    """
-    # No public name gives the calls of one model alone: a layer knows those of all models.
-    by_depth = (getattr(model, "_functional", None) or model)._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
 def graphs(model: keras.Model) -> Iterator[keras.Model]:

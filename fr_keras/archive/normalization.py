@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
-from fr_keras.archive.graphs import graphs, nodes, opened
+from fr_keras._keras_internals import maker, nodes
+from fr_keras.archive.graphs import graphs, opened
 from fr_keras.archive.quantization import root_of_squares
 from fr_keras.layers import TWINS
 from fr_keras.models.vectors import Weight
@@ -83,7 +84,7 @@ def _biased(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.laye
         norm = node.operation
         if isinstance(norm, keras.layers.BatchNormalization):
             (given, *_) = (*node.arguments.args, node.arguments.kwargs.get("inputs"))
-            layer = given._keras_history.operation
+            layer = maker(given)
             if (
                 readers[id(given)] == 1
                 and _moves(layer, norm, len(given.shape) - 1)

@@ -13,10 +13,10 @@ import keras
 
 from fr_archive import ArchiveError, Reference
 from fr_keras import zoo
+from fr_keras._keras_internals import without_memory
 from fr_keras.archive import known
 from fr_keras.archive.building import settings
 from fr_keras.archive.description import describe, layer_data
-from fr_keras.archive.unbuilt import without_memory
 from fr_keras.layers import TWINS
 from fr_keras.models.twins import twin_config
 

@@ -1,18 +1,17 @@
 """The shapes of a network before any memory is taken for its weights."""
 
-import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
 
 from fr_archive import ArchiveError
 from fr_keras import zigzag
+from fr_keras._keras_internals import nodes, without_memory
 from fr_keras.archive.building import build, make_layer, settings
-from fr_keras.archive.graphs import graphs, nodes
+from fr_keras.archive.graphs import graphs
 from fr_keras.layers import TWINS, FrequencyKernel
 from fr_keras.models.vectors import lengths, real_weights
 from fr_keras.models.walk import all_layers
@@ -27,19 +26,6 @@ MOST_BETWEEN = 1 << 30
 _MOST_SUMS = 1 << 23
 
 _PLAIN = {twin.__name__: plain for plain, twin in TWINS.items()}
-_PENDING = "uninitialized_variables"
-
-
-@contextlib.contextmanager
-def without_memory() -> Iterator[None]:
-    """Layers that are built inside have weights with shapes and without values."""
-    # Keras would fill them when the next scope of the kind ends: they have to be forgotten.
-    pending = list(global_state.get_global_attribute(_PENDING) or [])
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            yield
-    finally:
-        global_state.set_global_attribute(_PENDING, pending)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import keras
 
+from fr_keras._keras_internals import inner_layers
 from fr_keras.layers._frequency import FrequencyTwin
 from fr_keras.layers._refusal import refusal
 from fr_keras.layers.einsum_dense import FREinsumDense
@@ -44,7 +45,7 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
         super().__setattr__(name, value)
 
     def parts(self):
-        return [layer for layer in self._flatten_layers() if isinstance(layer, FREinsumDense)]
+        return [layer for layer in inner_layers(self) if isinstance(layer, FREinsumDense)]
 
     def plain_kernels(self, plain):
         return [projection.kernel for projection in _projections(plain)]
@@ -62,4 +63,4 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
 
 
 def _projections(plain: keras.layers.MultiHeadAttention) -> list[keras.layers.EinsumDense]:
-    return [layer for layer in plain._flatten_layers() if type(layer) is keras.layers.EinsumDense]
+    return [layer for layer in inner_layers(plain) if type(layer) is keras.layers.EinsumDense]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from fr_keras._keras_internals import inner_layers
 from fr_keras.layers import FrequencyKernel, FrequencyTwin
 
 #: Writes the weights of an FR layer to the plain layer, or chain of layers, in its place.
@@ -39,7 +40,7 @@ def _random_states(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
     """What a layer and those that it holds know besides their weights, as Keras saves it."""
-    for before, after in zip(layer._flatten_layers(), twin._flatten_layers(), strict=True):
+    for before, after in zip(inner_layers(layer), inner_layers(twin), strict=True):
         if isinstance(before, keras.layers.TextVectorization):
             continue  # all that it knows is in the lookup that it holds
         if isinstance(before, _LOOKUPS):
@@ -61,7 +62,7 @@ def _lookups(operation) -> list[keras.layers.Layer]:
     """The lookups among a layer and those that it holds, to which there is no public way."""
     if not isinstance(operation, keras.layers.Layer):
         return []
-    return [layer for layer in operation._flatten_layers() if isinstance(layer, _LOOKUPS)]
+    return [layer for layer in inner_layers(operation) if isinstance(layer, _LOOKUPS)]
 
 
 def carry_vocabularies(operation: keras.Operation, copy: keras.Operation) -> None:

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from fr_keras._keras_internals import maker, nodes, times_called
 from fr_keras.layers.forms import WHOLE
 from fr_keras.models.origins import Baked, Origin
 from fr_keras.models.walk import all_layers, rebuild_with_twins
@@ -76,7 +77,7 @@ class _Join:
             name
             for name, found in readers.items()
             if isinstance(self._layers.get(name), keras.layers.Concatenate)
-            and len(self._layers[name]._inbound_nodes) == 1
+            and times_called(self._layers[name]) == 1
             and all(self._takes_parts(reader, self._layers[name]) for reader in found)
         }
         self._unfinished = {
@@ -107,7 +108,7 @@ class _Join:
 
     def _takes_parts(self, reader, concatenation: keras.layers.Concatenate) -> bool:
         """Whether a reader is a chain that begins with a matrix on the concatenated axis."""
-        if not self._is_chain(reader) or len(reader._inbound_nodes) != 1:
+        if not self._is_chain(reader) or times_called(reader) != 1:
             return False
         first, rank = reader.layers[0], len(concatenation.output.shape)
         channels = 1 if getattr(first, "data_format", None) == "channels_first" else rank - 1
@@ -120,7 +121,7 @@ class _Join:
 
     def _ends_linear(self, layer) -> bool:
         """Whether a layer is a chain without activation that takes a matrix behind its end."""
-        if not self._is_chain(layer) or len(layer._inbound_nodes) != 1:
+        if not self._is_chain(layer) or times_called(layer) != 1:
             return False
         last = layer.layers[-1]
         return (
@@ -194,11 +195,11 @@ def _readers(model: keras.Model) -> dict[str, list]:
     """What reads the output of each operation, by name; `None` is an output of the model."""
     found: dict[str, list] = {operation.name: [] for operation in model.operations}
     # Not the nodes of an operation: it may be called in other models too.
-    for node in (node for nodes in model._nodes_by_depth.values() for node in nodes):
+    for node in nodes(model):
         for tensor in node.input_tensors:
-            found[tensor._keras_history.operation.name].append(node.operation)
+            found[maker(tensor).name].append(node.operation)
     for tensor in model.outputs:
-        found[tensor._keras_history.operation.name].append(None)
+        found[maker(tensor).name].append(None)
     return found
 
 

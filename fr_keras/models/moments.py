@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fr_keras._keras_internals import inner_layers
 from fr_keras.models.walk import check_graph
 
 # What is computed at once: so many rows, and so many numbers of input, at the most.
@@ -47,7 +48,7 @@ class Moments:
     def __init__(self, model: keras.Model, data: Iterable):
         check_graph(model)
         # Public walks do not open layers that hold layers.
-        layers = model._flatten_layers()
+        layers = inner_layers(model)
         self.norms = [one for one in layers if isinstance(one, keras.layers.BatchNormalization)]
         if not self.norms:
             raise ValueError(

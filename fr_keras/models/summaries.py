@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 
+from fr_keras._keras_internals import nodes
 from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
 from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import check_graph, named_layers
@@ -257,8 +258,7 @@ def _form(layer: FactoredKernel, positions: int | None) -> dict:
 
 def _uses(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, int | None]]:
     """Yields each use of a layer in the graph, with the positions its kernel is applied at."""
-    graph = getattr(model, "_functional", None) or model
-    for node in (node for nodes in graph._nodes_by_depth.values() for node in nodes):
+    for node in nodes(model):
         layer = node.operation
         if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
             yield from _uses(layer)

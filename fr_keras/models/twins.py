@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import keras
 
 from fr_keras import zigzag
+from fr_keras._keras_internals import maker
 from fr_keras.layers import (
     TWINS,
     FRBatchNormalization,
@@ -174,10 +175,9 @@ def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
     layer = dense
     while True:
         try:
-            history = layer.input._keras_history
+            layer = maker(layer.input)
         except (AttributeError, ValueError):  # not one tensor: no Flatten
             return None
-        layer = history.operation
         if isinstance(layer, keras.layers.Flatten):
             axes = tuple(layer.input.shape[1:])
             if layer.data_format == "channels_first":

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 import keras
 import numpy as np
 
+from fr_keras._keras_internals import maker, nodes
 from fr_keras.layers import FrequencyKernel, FrequencyTwin
 from fr_keras.models._carry import Fill, carry, carry_vocabularies
 
@@ -98,8 +99,7 @@ def copied(operation: keras.Operation, config: dict) -> keras.Operation:
 
 def _input(tensor: keras.KerasTensor, clone: Callable) -> keras.KerasTensor:
     """A new input in the place of one; Keras' own copies forget what is optional or sparse."""
-    layer = tensor._keras_history.operation
-    return clone(layer).output
+    return clone(maker(tensor)).output
 
 
 @contextlib.contextmanager
@@ -216,8 +216,7 @@ def input_shapes(model: keras.Model) -> dict[int, set[tuple[int | None, ...]]]:
     Of a layer in a `TimeDistributed` they are those of a step.
     """
     found: dict[int, set] = collections.defaultdict(set)
-    graph = getattr(model, "_functional", None) or model
-    for node in (node for nodes in graph._nodes_by_depth.values() for node in nodes):
+    for node in nodes(model):
         layer, shapes = node.operation, [tensor.shape for tensor in node.input_tensors]
         while isinstance(layer, keras.layers.TimeDistributed):
             layer, shapes = layer.layer, [shape[:1] + shape[2:] for shape in shapes]

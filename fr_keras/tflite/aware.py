@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import Operation
 
+from fr_keras._keras_internals import graph, maker, run_through
 from fr_keras.layers.forms import WHOLE
 from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
 from fr_keras.tflite.deployable import deployable
@@ -67,12 +68,12 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
         if origin.chain != WHOLE and "core" not in origin.roles:
             twins[identity].trainable = False
     _tell_apart(copy)
-    graph = _Graph(copy)
+    rounding = _Graph(copy)
     if isinstance(copy, keras.Sequential):
         inputs = keras.Input(copy.inputs[0].shape[1:], dtype=copy.inputs[0].dtype)
-        aware = keras.Model(inputs, graph(copy, inputs), name=copy.name)
+        aware = keras.Model(inputs, rounding(copy, inputs), name=copy.name)
     else:
-        aware = keras.models.clone_model(copy, clone_function=_same, call_function=graph)
+        aware = keras.models.clone_model(copy, clone_function=_same, call_function=rounding)
     _set_ranges(aware, rows)
     return aware
 
@@ -97,7 +98,7 @@ def exact(model: keras.Model) -> tuple[keras.Model, dict[int, tuple[float, float
     if not rounding:
         return model, {}
     copy, twins = rebuild_with_twins(model, plain, call=call)
-    sources = [id(layer.input._keras_history.operation) for layer in rounding]
+    sources = [id(maker(layer.input)) for layer in rounding]
     return copy, {
         id(twins[source]): layer.range
         for source, layer in zip(sources, rounding, strict=True)
@@ -118,8 +119,7 @@ def _operations(model: keras.Model) -> Iterator[Operation]:
     seen: dict[int, Operation] = {}
     graphs = [model]
     while graphs:
-        graph = graphs.pop()
-        for operation in (getattr(graph, "_functional", None) or graph).operations:
+        for operation in graph(graphs.pop()).operations:
             if id(operation) not in seen:
                 seen[id(operation)] = operation
                 graphs += [operation] if isinstance(operation, keras.Model) else []
@@ -174,8 +174,7 @@ class _Graph:
             for layer in model.layers:
                 inputs = self(layer, inputs)
             return inputs
-        # What `clone_model` does, but inside another graph.
-        return model._run_through_graph(inputs, call_fn=self)
+        return run_through(model, inputs, self)
 
     def _is_fused(self, layer, inputs) -> bool:
         if not isinstance(layer, _FUSED) or id(inputs) not in self._owed:
@@ -189,7 +188,7 @@ class _Graph:
         if not isinstance(tensor, keras.KerasTensor) or "float" not in tensor.dtype:
             return tensor
         if id(tensor) not in self._settled:
-            name = _free(f"{tensor._keras_history.operation.name}_range", self._names)
+            name = _free(f"{maker(tensor).name}_range", self._names)
             self._names.add(name)
             rounded = FakeQuantize(name=name)(tensor)
             self._settled[id(tensor)] = (tensor, rounded)

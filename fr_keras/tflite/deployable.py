@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import keras
 
+from fr_keras._keras_internals import graph, inner_layers
 from fr_keras.models.baking import baked
 from fr_keras.models.origins import Baked, Origin
 from fr_keras.models.walk import all_layers, copied, frequency_layers, rebuild_with_twins
@@ -41,7 +42,7 @@ def deployable(model: keras.Model, form: str) -> Baked:
 def _operations(model: keras.Model) -> Iterator[keras.Operation]:
     """Every layer and operator, with those in nested models and in other layers."""
     # A sequential model has its graph of operations once it is built.
-    for operation in getattr(model, "_functional", model).operations:
+    for operation in graph(model).operations:
         inside = operation
         yield operation
         if isinstance(operation, keras.layers.TimeDistributed):
@@ -49,7 +50,7 @@ def _operations(model: keras.Model) -> Iterator[keras.Operation]:
         if isinstance(inside, keras.Model) and getattr(inside, "inputs", None):
             yield from _operations(inside)
         elif isinstance(operation, keras.layers.Layer):
-            yield from (one for one in operation._flatten_layers() if one is not operation)
+            yield from (one for one in inner_layers(operation) if one is not operation)
 
 
 def _in_another_float(operation: keras.Operation) -> bool:
@@ -62,7 +63,7 @@ def _types(operation: keras.Operation) -> set[str | None]:
 
 
 def _in_float32(operation: keras.Operation) -> keras.Operation | None:
-    inside = operation._flatten_layers() if isinstance(operation, keras.layers.Layer) else []
+    inside = inner_layers(operation) if isinstance(operation, keras.layers.Layer) else []
     if any(map(_in_another_float, [operation, *inside])):
         return copied(operation, _config_in_float32(operation.get_config()))
     return None

@@ -5,12 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
-from tensorflow.compiler.mlir.lite import types_pb2
-
-# What `tf.lite.experimental.QuantizationDebugger` runs on; it takes no ranges of one's own.
-from tensorflow.lite.python.convert import mlir_quantize
 
 from fr_keras.tflite import flatbuffer
+from fr_keras.tflite._tensorflow_internals import quantize_int8
 from fr_keras.tflite.graph import LINEAR
 from fr_keras.tflite.observe import observe
 
@@ -117,13 +114,12 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
     """
     graph = flatbuffer.read(content).subgraphs[0]
     integers = [graph.tensors[number].type != schema.TensorType.FLOAT32 for number in graph.inputs]
-    return mlir_quantize(
+    return quantize_int8(
         content,
-        fully_quantize=not (float_io or float_tensors),
-        inference_type=types_pb2.QUANTIZED_INT8,
-        input_data_type=tf.float32 if float_io or any(integers) else tf.int8,
-        output_data_type=tf.float32 if float_io else tf.int8,
-        denylisted_nodes=list(float_tensors) or None,
+        whole=not (float_io or float_tensors),
+        inputs=tf.float32 if float_io or any(integers) else tf.int8,
+        outputs=tf.float32 if float_io else tf.int8,
+        left_out=float_tensors,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import keras
 
+from fr_keras._keras_internals import innermost_maker
 from fr_keras.models.walk import all_layers, containers, named_layers
 
 # A second call of a layer has a number behind its scope.
@@ -57,10 +58,7 @@ class Scopes:
 
     def output_layer(self, number: int) -> keras.layers.Layer | None:
         """The layer that puts out an output of the model, for the file gives it another name."""
-        history = self.model.outputs[number]._keras_history
-        while isinstance(history.operation, keras.Model):
-            history = history.operation.outputs[history.tensor_index]._keras_history
-        layer = history.operation
+        layer = innermost_maker(self.model.outputs[number])
         while isinstance(layer, keras.layers.TimeDistributed):
             layer = layer.layer
         return next((one for one in self._layers if one is layer), None)

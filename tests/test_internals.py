@@ -1,0 +1,91 @@
+"""The private names of Keras and TensorFlow: what each must do; they stand in two files."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from fr_keras import _keras_internals as internals
+from fr_keras import tflite
+from fr_keras.tflite._converter import raw
+from fr_keras.tflite._tensorflow_internals import quantize_int8
+from fr_keras.tflite.quantize import calibrated
+from fr_keras.tflite.scopes import Scopes
+
+ROOT = Path(__file__).parents[1]
+PRIVATE = re.compile(
+    r"\._(keras_history|nodes_by_depth|inbound_nodes|outbound_nodes|run_through_graph|functional"
+    r"|flatten_layers)\b|keras\.src|tensorflow\.(compiler|python|lite)\.|mlir_quantize"
+)
+FILES = {"_keras_internals.py", "_tensorflow_internals.py"}
+
+
+@pytest.fixture
+def model():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="first")], name="inner")
+    inputs = keras.Input((4,))
+    shared = layers.Dense(4, name="shared")
+    outputs = inner(shared(shared(inputs)))
+    return keras.Model(inputs, outputs)
+
+
+def test_private_names_stand_in_two_files():
+    for package in ("fr_keras", "fr_bench", "fr_keras_cli", "fr_archive"):
+        for path in (ROOT / package).rglob("*.py"):
+            if path.name not in FILES:
+                assert not PRIVATE.search(path.read_text()), path
+
+
+def test_inner_layers(model):
+    names = {layer.name for layer in internals.inner_layers(model)}
+    assert {"inner", "first", "shared"} <= names
+
+
+def test_nodes(model):
+    assert internals.graph(model) is model
+    called = [node.operation.name for node in internals.nodes(model)]
+    assert called[-3:] == ["shared", "shared", "inner"]
+    inside = internals.nodes(model.get_layer("inner"))
+    assert [node.operation.name for node in inside][-1] == "first"
+    assert internals.graph(model.get_layer("inner")).operations[-1].name == "first"
+    (before,) = internals.nodes(model)[-1].input_tensors
+    assert internals.maker(before).name == "shared"
+    assert internals.times_called(model.get_layer("shared")) == 2
+
+
+def test_makers(model):
+    assert internals.maker(model.outputs[0]).name == "inner"
+    assert internals.innermost_maker(model.outputs[0]).name == "first"
+
+
+def test_run_through(model):
+    called = []
+
+    def call(operation, *args, **kwargs):
+        called.append(operation.name)
+        return operation(*args, **kwargs)
+
+    inputs = keras.Input((4,))
+    copy = keras.Model(inputs, internals.run_through(model, inputs, call))
+    assert called == ["shared", "shared", "inner"]
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_array_equal(copy(x), model(x))
+
+
+def test_without_memory():
+    with internals.without_memory():
+        large = layers.Dense(10**6)
+        large.build((None, 10**6))
+    assert tuple(large.kernel.shape) == (10**6, 10**6)
+    layers.Dense(2).build((None, 2))  # would make the values of the large one
+
+
+def test_quantize_int8():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    content = calibrated(raw(Scopes(model), "int8"), [np.ones((2, 4), "float32")])
+    file = quantize_int8(content, True, tf.int8, tf.int8, [])
+    assert tflite.Runner(file).outputs.popitem()[1] == ((3,), np.dtype("int8"))
