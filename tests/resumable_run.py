@@ -1,6 +1,7 @@
-"""A training that is backed up each epoch and may kill itself: `resumable_run.py DIR [STEP]`.
+"""A training that is backed up each epoch and may kill itself: `resumable_run.py STEP DIR...`.
 
-STEP counts the batches of this process; without it the run goes to its end and writes weights.
+STEP counts the batches of this process; with 0 a run in each folder goes to its end and writes
+weights.
 """
 
 import os
@@ -29,7 +30,7 @@ class KillAt(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: Path, step: int | None) -> None:
+def main(folder: Path, step: int) -> None:
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()
     plain = small_convnet()
@@ -40,7 +41,7 @@ def main(folder: Path, step: int | None) -> None:
         TailTruncation(0.1, epochs=4, schedule="linear", warmup=1),
         keras.callbacks.BackupAndRestore(folder / "backup"),
     ]
-    if step is not None:
+    if step:
         callbacks.append(KillAt(step))
     model.fit(
         images(8 * BATCHES),
@@ -55,4 +56,5 @@ def main(folder: Path, step: int | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)
+    for name in sys.argv[2:]:
+        main(Path(name), int(sys.argv[1]))

@@ -33,7 +33,9 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", ["convnet", "lenet5", pytest.param("unet", marks=pytest.mark.slow)]
+)
 def test_the_default_keeps_the_function(name, tmp_path):
     keras.utils.set_random_seed(1)
     model = NETWORKS[name]()

@@ -101,7 +101,7 @@ def saved(model, path, **skeleton):
     "make",
     # A depthwise op is no linear op: its constants stay in the template.
     [
-        lenet5,
+        pytest.param(lenet5, marks=pytest.mark.slow),
         lambda: lenet5(batch_norm=True),
         pytest.param(unet, marks=pytest.mark.slow),
         encoder_decoder,

@@ -82,7 +82,6 @@ def test_what_is_kept_cannot_grow_beyond_the_start():
     "optimizer",
     [
         {"class_name": "SGD", "config": {"learning_rate": 0.05, "momentum": 0.9}},
-        {"class_name": "Adam", "config": {"learning_rate": 0.01, "epsilon": 0.01}},
         {"class_name": "AdamW", "config": {"weight_decay": 0.1, "epsilon": 0.01, "use_ema": True}},
         {"class_name": "RMSprop", "config": {"learning_rate": 0.003, "epsilon": 0.01}},
     ],

@@ -71,7 +71,7 @@ def check_every_chain(layer, x, kept: float) -> None:
 
 
 settings.register_profile(
-    "networks", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+    "networks", deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow]
 )
 
 

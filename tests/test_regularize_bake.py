@@ -38,11 +38,11 @@ def test_baking_the_twin_is_the_same_function(plain):
 def test_baking_a_truncated_model_is_the_same_function(plain):
     twin = truncated_twin(plain, 0.2)
     x = images(32, seed=5)
-    expected = twin.predict(x, verbose=0)
-    assert relative_difference(plain.predict(x, verbose=0), expected) > 1e-2
+    expected = twin(x)
+    assert relative_difference(plain(x), expected) > 1e-2
     baked = bake(twin)
-    assert relative_difference(expected, baked.predict(x, verbose=0)) < 1e-3
-    assert relative_difference(expected, halved(baked, "conv").predict(x, verbose=0)) > 1e-3
+    assert relative_difference(expected, baked(x)) < 1e-3
+    assert relative_difference(expected, halved(baked, "conv")(x)) > 1e-3
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -196,15 +196,15 @@ def test_nested_models_and_time_distributed_are_opened():
         plain(x, training=True)
     twin = regularize(plain)
     assert [layer.name for layer in frequency_layers(twin)] == ["timed", "inner", "outer"]
-    expected = plain.predict(x, verbose=0)
-    assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-4
+    expected = plain(x)
+    assert relative_difference(expected, twin(x)) < 1e-4
     baked = bake(twin)
     assert not frequency_layers(baked)
-    assert relative_difference(expected, baked.predict(x, verbose=0)) < 1e-4
+    assert relative_difference(expected, baked(x)) < 1e-4
     for layer in frequency_layers(twin):
         before = layer.get_weights()
         layer.set_kernel(np.asarray(layer.kernel) * 0.5)
-        assert relative_difference(expected, twin.predict(x, verbose=0)) > 1e-3, layer.name
+        assert relative_difference(expected, twin(x)) > 1e-3, layer.name
         layer.set_weights(before)
 
 
@@ -225,8 +225,8 @@ def test_layers_that_hold_layers_are_copied_whole():
     twin = regularize(plain)
     assert [layer.name for layer in frequency_layers(twin)] == ["last"]
     x = images(16, (6, 8))
-    expected = plain.predict(x, verbose=0)
-    assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-4
+    expected = plain(x)
+    assert relative_difference(expected, twin(x)) < 1e-4
 
 
 def test_a_transformer_block():
@@ -245,13 +245,13 @@ def test_a_transformer_block():
         "down",
         "last",
     ]
-    expected = plain.predict(tokens, verbose=0)
-    assert relative_difference(expected, twin.predict(tokens, verbose=0)) < 1e-4
-    assert relative_difference(expected, bake(twin).predict(tokens, verbose=0)) < 1e-4
+    expected = plain(tokens)
+    assert relative_difference(expected, twin(tokens)) < 1e-4
+    assert relative_difference(expected, bake(twin)(tokens)) < 1e-4
     for part in frequency_layers(twin):
         before = part.get_weights()
         part.set_kernel(np.asarray(part.kernel) * 0.5)
-        assert relative_difference(expected, twin.predict(tokens, verbose=0)) > 1e-4, part.name
+        assert relative_difference(expected, twin(tokens)) > 1e-4, part.name
         part.set_weights(before)
 
 
@@ -265,11 +265,11 @@ def test_several_inputs_outputs_and_a_shared_layer():
     assert [layer.name for layer in frequency_layers(twin)] == ["shared", "one", "two"]
     rows = [images(8, (6,)), images(8, (6,), seed=1)]
     for other in (twin, bake(twin)):
-        for name, expected in plain.predict(rows, verbose=0).items():
-            assert relative_difference(expected, other.predict(rows, verbose=0)[name]) < 1e-5
+        for name, expected in plain(rows).items():
+            assert relative_difference(expected, other(rows)[name]) < 1e-5
     spoiled = halved(plain, "shared")
-    for name, expected in plain.predict(rows, verbose=0).items():
-        assert relative_difference(expected, spoiled.predict(rows, verbose=0)[name]) > 1e-3
+    for name, expected in plain(rows).items():
+        assert relative_difference(expected, spoiled(rows)[name]) > 1e-3
 
 
 def test_adapted_lookups_are_carried():
@@ -279,8 +279,8 @@ def test_adapted_lookups_are_carried():
     x = kl.Flatten()(kl.Embedding(5, 4)(lookup(inputs)))
     plain = keras.Model(inputs, kl.Dense(2)(x))
     x = np.array([[7, 8, 9], [9, 9, 1]])
-    expected = plain.predict(x, verbose=0)
-    assert relative_difference(expected, regularize(plain).predict(x, verbose=0)) < 1e-5
+    expected = plain(x)
+    assert relative_difference(expected, regularize(plain)(x)) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_baked_models_load_without_fr_keras_and_the_twin_with_its_import(plain, 
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     for name in ("dense", "factored", "fr"):
         y = np.load(tmp_path / f"{name}.npy")
-        assert relative_difference(model.predict(x, verbose=0), y) < 1e-4
+        assert relative_difference(model(x), y) < 1e-4
 
 
 def test_another_backend_is_a_clear_error():
@@ -331,7 +331,7 @@ def test_training_a_twin_then_baking(plain):
     twin = regularize(plain)
     twin.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     twin.fit(x, y, epochs=3, verbose=0, callbacks=[TailTruncation(0.2, epochs=2)])
-    assert relative_difference(twin.predict(x, verbose=0), bake(twin).predict(x, verbose=0)) < 1e-3
+    assert relative_difference(twin(x), bake(twin)(x)) < 1e-3
 
 
 def test_lambda_layers_are_copied():
@@ -339,10 +339,10 @@ def test_lambda_layers_are_copied():
     x = kl.Lambda(lambda t: t * 3, name="triple")(kl.Dense(4)(inputs))
     model = keras.Model(inputs, kl.Dense(2)(x))
     rows = images(4, (6,))
-    expected = model.predict(rows, verbose=0)
+    expected = model(rows)
     twin = regularize(model)
-    assert relative_difference(expected, twin.predict(rows, verbose=0)) < 1e-5
-    assert relative_difference(expected, bake(twin).predict(rows, verbose=0)) < 1e-5
+    assert relative_difference(expected, twin(rows)) < 1e-5
+    assert relative_difference(expected, bake(twin)(rows)) < 1e-5
 
 
 def test_layers_of_one_name_are_known_by_their_paths():

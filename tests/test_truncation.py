@@ -13,7 +13,8 @@ from fr_keras.models.budget import targets as counts
 from fr_keras.models.walk import frequency_layers, named_kernels
 
 
-def twin() -> keras.Model:
+def twin(**compiled) -> keras.Model:
+    """Run eagerly, which is quicker for so few batches, unless a test is of the compiled step."""
     model = keras.Sequential(
         [
             keras.Input((6, 6, 2)),
@@ -23,7 +24,7 @@ def twin() -> keras.Model:
         ]
     )
     model = regularize(model)
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", **{"run_eagerly": True, **compiled})
     return model
 
 
@@ -166,7 +167,7 @@ def test_bad_floors_are_named(floors):
 
 
 def test_kept_follows_the_schedule_and_ends_in_a_final_phase():
-    model = twin()
+    model = twin(run_eagerly=False)
     history = fit(model, TailTruncation(48, epochs=4, schedule="linear", warmup=2), epochs=8)
     assert history["kept"] == [528, 528, 528, 368, 208, 48, 48, 48]
     assert kept(model) == targets(frequency_layers(model), 48, sharing="bandwidth")
@@ -206,7 +207,7 @@ def test_own_schedule():
 
 
 def test_what_was_cut_is_zero_after_training_with_momentum():
-    model = twin()
+    model = twin(run_eagerly=False)
     fit(model, TailTruncation(48, epochs=3), epochs=5)
     for layer in frequency_layers(model):
         assert np.count_nonzero(layer.coefficients) <= layer.kept
@@ -356,7 +357,7 @@ def test_counts_reach_history_and_csv_log(tmp_path):
 
 def test_no_retracing_when_the_cut_moves():
     """A new `kept` is a new value in a variable: the compiled step stays."""
-    model = twin()
+    model = twin(run_eagerly=False)
     traces = []
     layer = model.get_layer("dense")
     original = layer.call

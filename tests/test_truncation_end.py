@@ -19,7 +19,7 @@ def twin() -> keras.Model:
         ]
     )
     model = regularize(model)
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=True)  # quicker for so few batches
     return model
 
 

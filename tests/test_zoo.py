@@ -32,17 +32,17 @@ def test_a_small_unet_and_its_twin():
     live(plain, images(16, shape))
     x = images(4, shape, seed=5)
     twin = regularize(plain)
-    expected = plain.predict(x, verbose=0)
-    assert relative_difference(expected, twin.predict(x, verbose=0)) < 1e-3
+    expected = plain(x)
+    assert relative_difference(expected, twin(x)) < 1e-3
     for layer in twin.layers:
         if hasattr(layer, "truncate"):
             layer.truncate(min(33, layer.kept))
     assert sum(row.kept for row in summary(twin).rows if row.converted) <= 23 * 33
-    expected = twin.predict(x, verbose=0)
-    assert relative_difference(expected, bake(twin).predict(x, verbose=0)) < 1e-3
+    expected = twin(x)
+    assert relative_difference(expected, bake(twin)(x)) < 1e-3
     up = twin.get_layer("up0")
     up.set_kernel(np.asarray(up.kernel) * 0.5)
-    assert relative_difference(expected, twin.predict(x, verbose=0)) > 1e-3
+    assert relative_difference(expected, twin(x)) > 1e-3
 
 
 @pytest.mark.parametrize(
