@@ -4,13 +4,19 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as kl
+from networks import bfloat16
 
 from fr_keras import regularize
 from fr_keras.tflite import convert, quantization_aware, run
 from fr_keras.tflite.deployable import deployable
 
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
-FLOATS = ("float64", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+FLOATS = (
+    "float64",
+    "float16",
+    "mixed_float16",
+    *(pytest.param(one, marks=bfloat16) for one in ("bfloat16", "mixed_bfloat16")),
+)
 
 
 def images(count=40):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from layer_cases import CASES
-from networks import relative_difference
+from networks import bfloat16, relative_difference
 
 from fr_keras import bake, layers, register_twin, regularize, spectral, summary
 from fr_keras.layers import refusal
@@ -21,7 +21,9 @@ def as_numpy(tensor):
 
 
 @each_case
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_bfloat16", marks=bfloat16), "mixed_float16"]
+)
 def test_what_is_baked_under_mixed_precision_is_exact(case, policy):
     model = model_of(case, dtype=policy)
     layer = model.get_layer("layer")
@@ -33,6 +35,7 @@ def test_what_is_baked_under_mixed_precision_is_exact(case, policy):
         assert np.abs(exact.reshape(kernel.shape) - as_numpy(kernel)).max() < 1e-6
 
 
+@bfloat16
 @each_case
 def test_a_twin_of_a_model_in_mixed_precision_and_back_has_its_weights(case):
     plain = bake(model_of(case, dtype="mixed_bfloat16"))
