@@ -167,9 +167,10 @@ def test_pruning_ends_its_process_when_it_is_interrupted(small, monkeypatch):
 def test_importing_every_module_leaves_keras_3_alone():
     """As a documentation tool does; tensorflow-model-optimization would switch the process."""
     code = (
-        "import importlib, pkgutil, sys, os, fr_keras\n"
-        "for module in pkgutil.walk_packages(fr_keras.__path__, 'fr_keras.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "import importlib, pkgutil, sys, os, fr_bench, fr_keras\n"
+        "for package in (fr_keras, fr_bench):\n"
+        "    for one in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):\n"
+        "        importlib.import_module(one.name)\n"
         "assert 'fr_bench.candidates._prune' in sys.modules\n"
         "assert not {'tensorflow_model_optimization', 'tf_keras'} & set(sys.modules)\n"
         "assert 'TF_USE_LEGACY_KERAS' not in os.environ\n"
