@@ -100,7 +100,7 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
     type=click.Choice(["bandwidth", "proportional", "erdos_renyi"]),
     default="bandwidth",
     show_default=True,
-    help="How a total is shared: the same highest frequency in every layer, by size, or by the "
+    help="How a total is divided: up to one common frequency in every layer, by size, or by the "
     "lengths of the axes.",
 )
 @_batch_size_option

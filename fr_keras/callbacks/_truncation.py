@@ -45,8 +45,9 @@ class TailTruncation(keras.callbacks.Callback):
         start: Fraction of a layer's coefficients that is kept at the start.
         warmup: Epochs at the start fraction before the schedule begins.
         floors: The least a layer gets from a total, or `"frereg"`.
-        sharing: How a total is shared: `"proportional"` to the layers' sizes, `"bandwidth"`, the
-            same highest frequency in every layer, or `"erdos_renyi"`; see `fr_keras.models.budget`.
+        sharing: How a total is divided: `"proportional"` to the layers' sizes; `"bandwidth"`, so
+            that every layer keeps frequencies up to one common limit; or `"erdos_renyi"`; see
+            `fr_keras.models.budget`.
 
     Raises:
         ValueError: For an argument out of range; at the start of `fit` for a `keep` that does

@@ -90,9 +90,10 @@ def convert(
         quantize: `"float32"`, `"float16"` (weights), `"dynamic"` (int8 weights), `"int8"`, or
             `"int16x8"` (16-bit activations, 8-bit weights).
         calibration: Representative data: an array `(rows, *input)`, a `tf.data.Dataset` or an
-            iterable of rows or batches. For several inputs a dict of these by name, or a list in
-            order, row by row what belongs together. Needed for int8 and int16x8, and for integer
-            inputs.
+            iterable of rows or batches, with labels or without, or a function that returns one, as
+            TFLite's `representative_dataset`. For several inputs a dict of these by name, a list
+            in order, or nested as the model's inputs, row by row what belongs together. Needed for
+            int8 and int16x8, and for integer inputs.
         float_io: Whether an int8 or int16x8 file takes and gives float32.
         form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
             `fr_keras.bake`.
