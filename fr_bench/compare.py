@@ -110,7 +110,7 @@ def compare(
     Example:
 
     >>> import tempfile
-    >>> from fr_keras import data, training
+    >>> from fr_bench import data, training
     >>> digits = data.load("digits")
     >>> recipe = Recipe(epochs=1, truncation_epochs=1)
     >>> with tempfile.TemporaryDirectory() as folder, Progress(disable=True) as progress:
