@@ -19,6 +19,9 @@ from fr_archive.errors import ArchiveError
 from fr_archive.steps import Quantized, quantize
 from fr_archive.steps import nearest as nearest_step
 from fr_archive.steps import value as step_value
+from fr_archive.unpacking import unpack
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Archive",
@@ -37,4 +40,5 @@ __all__ = [
     "rebuild",
     "sizes",
     "step_value",
+    "unpack",
 ]

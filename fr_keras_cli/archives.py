@@ -221,21 +221,22 @@ def unpack(file, output, capacity, force, as_json) -> None:
 
 def _unpack_tflite(file: Path, output: Path, force: bool, as_json: bool) -> None:
     """Without TensorFlow and Keras, which take seconds to import."""
+    import fr_archive
+
+    size = fr_archive.unpack(file, output, check=_check_flatbuffer, overwrite=force)
+    if as_json:
+        click.echo(json.dumps({"file": str(output), "bytes": size}))
+    else:
+        click.echo(f"{output}: {size:,} bytes")
+
+
+def _check_flatbuffer(content: bytes) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     import fr_archive
-    from fr_archive.container import load as load_file
-    from fr_archive.files import check_target, write_bytes
 
-    check_target(output, overwrite=force)
-    content = fr_archive.expand(fr_archive.decode(load_file(file)))
     try:
         Interpreter(model_content=content)
     except ValueError as error:
-        message = f"'{file}' has a skeleton that makes no valid TFLite flatbuffer: {error}"
+        message = f"The skeleton of this archive makes no valid TFLite flatbuffer: {error}"
         raise fr_archive.ArchiveError(message) from None
-    write_bytes(output, content, overwrite=force)
-    if as_json:
-        click.echo(json.dumps({"file": str(output), "bytes": len(content)}))
-    else:
-        click.echo(f"{output}: {len(content):,} bytes")
