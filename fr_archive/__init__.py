@@ -19,7 +19,7 @@ from fr_archive.errors import ArchiveError
 from fr_archive.steps import Quantized, quantize
 from fr_archive.steps import nearest as nearest_step
 from fr_archive.steps import value as step_value
-from fr_archive.unpacking import unpack
+from fr_archive._unpacking import unpack
 
 __version__ = "0.1.0"
 

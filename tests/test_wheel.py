@@ -11,6 +11,7 @@ import sys
 import venv
 import zipfile
 from email.parser import Parser
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,9 @@ import fr_keras
 ROOT = Path(__file__).parents[1]
 SITE = Path(np.__file__).parents[1]
 DIGITS = ROOT / "android_demo" / "models" / "digits.fr"
-DATA = {
-    "fr_archive/dictionary.txt",
-    "fr_archive/py.typed",
-    "fr_bench/py.typed",
-    *(f"fr_bench/report/{name}.html" for name in ("base", "benchmark", "compare", "demo")),
-    "fr_keras/py.typed",
-    "fr_keras/tflite/nnapi.json",
-}
+# What lies in the folder of a package and is no part of it.
+BESIDE = ("README.md", "LICENSE", "pyproject.toml")
+MADE = ("__pycache__", "build", "*.egg-info")
 
 
 def run(*command, check=True, **kwargs):
@@ -50,7 +46,7 @@ def wheels(tmp_path_factory):
     """The folder of both wheels, made as `make wheel` does, with the packages installed here."""
     folder, source = (tmp_path_factory.mktemp(name) for name in ("wheels", "source"))
     # Building writes beside the sources.
-    left_out = shutil.ignore_patterns(".*", "build", "dist", "demo_output", "*.egg-info")
+    left_out = shutil.ignore_patterns(".*", "dist", "demo_output", *MADE)
     shutil.copytree(ROOT, source, ignore=left_out, dirs_exist_ok=True)
     offline = ("--no-deps", "--no-index", "--no-build-isolation")
     pip("wheel", *offline, "--wheel-dir", folder, source / "fr_archive", source)
@@ -81,21 +77,25 @@ def contents(wheels: Path, name: str) -> tuple[set[str], dict]:
         return names, Parser().parsestr(wheel.read(metadata).decode())
 
 
+def files(package: str) -> list[str]:
+    """The modules and data of a package in the checkout."""
+    found = [path.relative_to(ROOT) for path in (ROOT / package).rglob("*") if path.is_file()]
+    return [
+        path.as_posix()
+        for path in found
+        if path.name not in BESIDE
+        and not any(fnmatch(part, made) for part in path.parts for made in MADE)
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "packages"),
     [("fr_archive", ["fr_archive"]), ("fr_keras", ["fr_keras", "fr_bench", "fr_keras_cli"])],
 )
 def test_a_wheel_holds_its_packages_and_nothing_else(wheels, name, packages):
     names, metadata = contents(wheels, name)
-    modules = {
-        path.relative_to(ROOT).as_posix()
-        for package in packages
-        for path in (ROOT / package).rglob("*.py")
-        if path.relative_to(ROOT).parts[1] != "build"
-    }
-    data = {one for one in DATA if one.partition("/")[0] in packages}
-    inside = {one for one in names if not one.startswith(f"{name}-")}
-    assert inside == modules | data
+    expected = {one for package in packages for one in files(package)}
+    assert {one for one in names if not one.startswith(f"{name}-")} == expected
     assert any(one.endswith("/licenses/LICENSE") for one in names)
     assert metadata["Author"]
     assert metadata["Summary"]
