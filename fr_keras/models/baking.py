@@ -4,7 +4,7 @@ import keras
 
 from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
 from fr_keras.layers.forms import WHOLE, chooser
-from fr_keras.models._joins import joined
+from fr_keras.models.joins import joined
 from fr_keras.models.origins import Baked, Origin
 from fr_keras.models.walk import all_layers, check_graph, input_shapes, rebuild_with_twins
 
