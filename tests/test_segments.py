@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fr_keras import interop, regularize, tflite
+from fr_keras.layers.forms import chooser
 from fr_keras.models.walk import frequency_layers
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file import flatbuffer
@@ -50,7 +51,7 @@ def net() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def float_file(net) -> bytes:
-    return calibrated(raw(Scopes(deployable(net, "factored").model), INT8), [images(16)])
+    return calibrated(raw(Scopes(deployable(net, chooser("factored")).model), INT8), [images(16)])
 
 
 def ops(content: bytes) -> dict[str, int]:
@@ -150,7 +151,7 @@ def test_dense_chains_have_bottlenecks_too():
     model = regularize(plain, include="wide")
     model.get_layer("wide").truncate(30)
     x = np.random.default_rng(0).normal(3, 1, (60, 64)).astype("float32")
-    content = calibrated(raw(Scopes(deployable(model, "factored").model), INT8), [x])
+    content = calibrated(raw(Scopes(deployable(model, chooser("factored")).model), INT8), [x])
     reach = reaches(content, [x])
     split, count, _ = segmented(content, reach, 0)
     assert count == len(reach) == 1
@@ -161,7 +162,7 @@ def test_dense_chains_have_bottlenecks_too():
 
 def test_channels_that_no_row_excites_divide_by_nothing(net):
     black = np.zeros((10, 16, 16, 3), "float32")
-    content = calibrated(raw(Scopes(deployable(net, "factored").model), INT8), [black])
+    content = calibrated(raw(Scopes(deployable(net, chooser("factored")).model), INT8), [black])
     reach = reaches(content, [black])
     assert any(not one.any() for one in reach.values())
     split, _, _ = segmented(content, reach, 0)

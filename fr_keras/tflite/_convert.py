@@ -121,7 +121,7 @@ def convert(
     True
     """
     mode = mode_of(quantize)
-    chooser(form)
+    choose = chooser(form)
     check_convertible(model, mode)
     _check_float_layers(model, mode, float_layers)
     if path is not None:
@@ -131,7 +131,7 @@ def convert(
     unrounded, ranges = exact(model)
     if not mode.ranges:
         model = unrounded  # the file does not round as a quantization-aware model does
-    plain = deployable(unrounded, form)
+    plain = deployable(unrounded, choose)
     derived = None
     if mode.ranges and frequency_layers(unrounded):
         derived = LayerRecipes(unrounded, plain)

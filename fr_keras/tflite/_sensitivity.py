@@ -49,11 +49,11 @@ def sensitivity(
     >>> list(sensitivity(model, x, verbose=0))
     ['logits']
     """
-    chooser(form)
+    choose = chooser(form)
     check_convertible(model, INT8)
     model, _ = exact(model)
     calibrating, checking, rows_from = split_rows(calibration, model, INT8)
-    plain = deployable(model, form)
+    plain = deployable(model, choose)
     scopes = Scopes(plain.model)
     content = calibrated(raw(scopes, INT8), calibrating)
     every, found = outputs_of_ops(content), {}

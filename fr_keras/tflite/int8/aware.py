@@ -8,7 +8,7 @@ import numpy as np
 from keras import Operation
 
 from fr_keras._keras_internals import graph, maker, run_through
-from fr_keras.layers.forms import WHOLE
+from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
 from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.deployable import deployable
@@ -60,9 +60,10 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     >>> bool(abs(aware(x) - model(x)).numpy().max() < 0.1)
     True
     """
+    choose = chooser(form)
     check_graph(model)
     rows = split_rows(calibration, model, INT8)[0]
-    plain = deployable(model, form)
+    plain = deployable(model, choose)
     copy, twins = rebuild_with_twins(plain.model, _rounded)
     # The cosines at the ends of chains stay what they are.
     for identity, origin in plain.origins.items():
