@@ -10,6 +10,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from email.message import Message
 from email.parser import Parser
 from fnmatch import fnmatch
 from pathlib import Path
@@ -68,7 +69,7 @@ def installed(wheels: Path, name: str, folder: Path, has) -> Path:
     return folder / "bin"
 
 
-def contents(wheels: Path, name: str) -> tuple[set[str], dict]:
+def contents(wheels: Path, name: str) -> tuple[set[str], Message]:
     """The files of a wheel, and its metadata."""
     (path,) = wheels.glob(f"{name}-*.whl")
     with zipfile.ZipFile(path) as wheel:

@@ -1,6 +1,5 @@
 """The mixin that puts a Keras layer's kernel into the DCT domain."""
 
-import functools
 from collections.abc import Sequence
 
 import keras
@@ -9,9 +8,7 @@ from keras import ops
 
 from fr_keras import spectral, zigzag
 from fr_keras.layers._refusal import refusal
-
-# Fields of the one state vector of a layer; see `FrequencyKernel.truncation`.
-STATE = ("kept", "boundary", "start", "target", "epochs")
+from fr_keras.layers._truncated import Truncated
 
 
 class FrequencyTwin:
@@ -38,7 +35,7 @@ class FrequencyTwin:
         raise NotImplementedError
 
 
-class FrequencyKernel(FrequencyTwin):
+class FrequencyKernel(Truncated, FrequencyTwin):
     """Holds a layer's kernel as DCT coefficients of which the first `kept` count.
 
         kernel = idct_nd(coefficients * mask(kept)),    mask in zigzag order
@@ -102,7 +99,6 @@ class FrequencyKernel(FrequencyTwin):
         self.spectrum_shape = self.spectrum_of(self._kernel_shape)
         shape = self._checked_stored()
         size = zigzag.count_within(self.spectrum_shape, shape, self.axis_weights)
-        last = zigzag.boundary(self.spectrum_shape, size, self.axis_weights)
 
         def transformed(shape, dtype=None):
             kernel = ops.reshape(initializer(self._kernel_shape), self.spectrum_shape)
@@ -117,15 +113,7 @@ class FrequencyKernel(FrequencyTwin):
             autocast=False,
             regularizer=None if regularizer is None else lambda c: regularizer(self._masked(c)),
         )
-        self._truncation = super().add_weight(
-            name="truncation",
-            shape=(len(STATE),),
-            dtype="int64",
-            initializer=lambda shape, dtype=None: ops.convert_to_tensor(
-                [size, last, size, 0, 0], dtype
-            ),
-            trainable=False,
-        )
+        self._add_state(size)
         return self.coefficients
 
     def _checked_stored(self) -> tuple[int, ...]:
@@ -167,93 +155,9 @@ class FrequencyKernel(FrequencyTwin):
         kernel = spectral.idct_nd(self._used_coefficients(), shape=self.spectrum_shape)
         return ops.reshape(kernel, self._kernel_shape)
 
-    def _mask(self):
-        """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph.
-
-        The last axis stands on the other side of the comparison, with the boundary: the one
-        tensor of the kernel's size is the mask itself, and no compiler can fold it away.
-        """
-        *shape, length = self.coefficients.shape
-        *strides, stride = zigzag.key_strides(self.spectrum_shape, self.axis_weights)
-        key = np.zeros((1,) * (len(shape) + 1), np.int64)
-        for axis, (n, step) in enumerate(zip(shape, strides, strict=True)):
-            key = key + (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - axis))
-        boundary = self._truncation[STATE.index("boundary")]
-        return key <= boundary - np.arange(length) * stride
-
-    def _masked(self, coefficients):
-        return ops.where(self._mask(), coefficients, 0.0)
-
     def _used_coefficients(self):
         kept = self._masked(self.coefficients)
         return kept if self.rounding is None else self.rounding(kept)
-
-    @property
-    def truncation(self) -> dict[str, int]:
-        """Where the truncation of this layer stands; saved with the layer's weights.
-
-        `kept`, the zigzag key `boundary` of the last kept coefficient, and of the running
-        schedule the `start` and `target` counts (0: none set) and the `epochs` completed.
-        """
-        values = ops.convert_to_numpy(self._truncation)
-        return {name: int(value) for name, value in zip(STATE, values, strict=True)}
-
-    def plan(self, start: int, target: int, epochs: int = 0) -> None:
-        """Stores the schedule's end points and its completed epochs."""
-        self._assign_state(start=start, target=target, epochs=epochs)
-
-    @property
-    def kept(self) -> int:
-        """Number of coefficients that count."""
-        return self.truncation["kept"]
-
-    @property
-    def corner(self) -> tuple[int, ...]:
-        """Bounding box of the kept coefficients, one length per axis of `coefficients`."""
-        return zigzag.corner(self.spectrum_shape, self.kept, self.axis_weights)
-
-    def kept_coefficients(self) -> np.ndarray:
-        """Returns the coefficients as a float32 array, zero where they do not count."""
-        return ops.convert_to_numpy(self._masked(self.coefficients))
-
-    def truncate(self, kept: int) -> None:
-        """Keeps the first `kept` coefficients in zigzag order and sets the others to zero.
-
-        Args:
-            kept: From 1 to the number now kept: what was cut off is lost.
-
-        Raises:
-            ValueError: If `kept` lies outside that range.
-        """
-        now = self.kept
-        if kept > now:
-            raise ValueError(
-                f"`kept` must not grow: layer '{self.name}' has {now} coefficients left. "
-                f"Received: kept={kept}. Start again from the plain model to keep more."
-            )
-        boundary = zigzag.boundary(self.spectrum_shape, kept, self.axis_weights)
-        self._assign_state(kept=int(kept), boundary=boundary)
-        self.coefficients.assign(self._masked(self.coefficients))
-
-    def limit(self, count: int | None = None) -> None:
-        """Computes with the first `count` of the kept coefficients for now; none is lost.
-
-        Args:
-            count: From 1 to `kept`; `None` ends the limit, as `truncate` does.
-
-        Raises:
-            ValueError: If `count` lies outside that range.
-        """
-        state = self.truncation
-        if count is None:
-            count = state["kept"]
-        elif count > state["kept"]:
-            raise ValueError(
-                f"`count` must be at most {state['kept']}, what layer '{self.name}' keeps. "
-                f"Received: count={count}"
-            )
-        boundary = _boundary(self.spectrum_shape, count, self.axis_weights)
-        self._store_state({**state, "boundary": boundary})
 
     def set_coefficients(self, values) -> None:
         """Replaces the coefficients; those beyond `kept` are set to zero.
@@ -332,21 +236,9 @@ class FrequencyKernel(FrequencyTwin):
             "Use `fr_keras.bake(model)` first."
         )
 
-    def _assign_state(self, **fields: int) -> None:
-        self._store_state({**self.truncation, **fields})
-
-    def _store_state(self, state: dict[str, int]) -> None:
-        self._truncation.assign(np.array([state[name] for name in STATE], np.int64))
-
     def _check_finite(self, values: np.ndarray, argument: str) -> None:
         if not np.isfinite(values).all():
             raise ValueError(
                 f"`{argument}` of layer '{self.name}' must be finite. Received: "
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size}."
             )
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def _boundary(shape: tuple[int, ...], kept: int, weights: tuple[float, ...] | None) -> int:
-    """`zigzag.boundary`, remembered: with sampled capacities the same counts come again."""
-    return zigzag.boundary(shape, kept, weights)
