@@ -95,6 +95,8 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
     those that the delegate took. Exit code 1: a run failed.
     """
     with failure():
+        from rich.markup import escape
+
         from fr_archive.files import check_target
         from fr_bench import benchmark as library
         from fr_bench.benchmark import run
@@ -117,7 +119,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
                 results.append(one)
                 library.save(results, out, overwrite=force or len(results) > 1)
                 text = f"{one.file} on {_place(one)}, {one.threads} threads"
-                progress.update(task, description=f"{text}: {one.status}")
+                progress.update(task, description=escape(f"{text}: {one.status}"))
         if as_json:
             click.echo(json.dumps(library.document(results)))
         else:

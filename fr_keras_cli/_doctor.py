@@ -15,6 +15,7 @@ def doctor(adb, as_json) -> None:
     """Show which targets of `benchmark` this machine can serve, and how to get the others."""
     with failure():
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         from fr_bench.benchmark.doctor import examine
@@ -25,5 +26,5 @@ def doctor(adb, as_json) -> None:
             return
         table = Table("target", "ready", "")
         for one in found:
-            table.add_row(one.target, "yes" if one.ready else "no", one.text)
+            table.add_row(one.target, "yes" if one.ready else "no", escape(one.text))
         Console().print(table)

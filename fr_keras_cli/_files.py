@@ -118,6 +118,7 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
     """Show which layers of a MODEL that Keras saved lose most in int8, each measured alone."""
     with failure():
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         from fr_keras import tflite
@@ -132,7 +133,7 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
         table = Table("layer alone in int8", "mean difference / range", "equal arg-max")
         for name, one in found.items():
             argmax = "" if one.argmax is None else f"{one.argmax:.1%}"
-            table.add_row(name, f"{one.relative:.2e}", argmax)
+            table.add_row(escape(name), f"{one.relative:.2e}", argmax)
         Console().print(table)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import fr_archive
@@ -72,8 +73,8 @@ class Packing:
 
     def __rich__(self) -> Table:
         table = Table(
-            title=f"{self.network}: {self.bytes:,} bytes",
-            caption="\n".join(self._notes()),
+            title=f"{escape(self.network)}: {self.bytes:,} bytes",
+            caption=escape("\n".join(self._notes())),
             box=box.SIMPLE,
             show_edge=False,
             padding=0,
@@ -83,7 +84,7 @@ class Packing:
             table.add_column(column, justify="left" if left else "right")
         for row in self.layers:
             table.add_row(
-                row.name,
+                escape(row.name),
                 row.type,
                 f"{row.kept:,}" if row.kept else "",
                 ", ".join(f"{step:.2g}" for step in row.steps),
