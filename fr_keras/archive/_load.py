@@ -48,7 +48,8 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
     >>> loaded.get_layer("hidden").kept == model.get_layer("hidden").kept
     True
     """
-    return loaded(fr_archive.decode(load(path), capacity))
+    archive = fr_archive.decode(load(path), capacity)
+    return loaded(archive)
 
 
 def inspect(path: str | os.PathLike) -> Packing:
