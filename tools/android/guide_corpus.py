@@ -1,6 +1,6 @@
 """Writes what Python reads in published int8 files, for the test of the Android guide's code.
 
-    PYTHONPATH=. python tools/android/guide_corpus.py FILE
+PYTHONPATH=. python tools/android/guide_corpus.py FILE
 """
 
 import json

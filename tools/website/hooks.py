@@ -4,23 +4,14 @@ import base64
 import re
 from pathlib import Path
 
+import commands
 import griffe
 import pages
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
-_COMMANDS = """# The command line
+import fr_keras_cli
 
-Every command of `fr-keras`, with its options. The [guide](guide.md#the-command-line) shows the commands at
-work. The exit codes are 0 for done, 1 for failed, and 2 for wrong usage.
-
-::: mkdocs-click
-    :module: fr_keras_cli
-    :command: main
-    :prog_name: fr-keras
-    :depth: 1
-    :style: table
-"""
 _MODULE = """# {name}
 
 ::: {name}
@@ -53,7 +44,7 @@ def on_files(files, config):
         _add(files, config, uri, pages.relinked(text, path, file))
     for path in sorted(linked):
         _add_linked(files, config, path)
-    for uri, text in {pages.CLI: _COMMANDS, **_api()}.items():
+    for uri, text in {pages.CLI: commands.page(fr_keras_cli.main), **_api()}.items():
         _add(files, config, uri, text)
     return files
 
@@ -114,8 +105,12 @@ def _public(module) -> list[str]:
 
 
 def on_post_build(config):
-    """Refuses a site that would fetch something from elsewhere."""
-    for path in Path(config.site_dir).rglob("*.html"):
+    """Refuses a site that would fetch from elsewhere, or shows an example as a quotation."""
+    site = Path(config.site_dir)
+    for path in site.rglob("*.html"):
         found = _FETCHED.search(path.read_text())
         if found:
             raise PluginError(f"pages must fetch nothing from elsewhere. '{path}': {found[0]}")
+    for path in (site / "api").glob("*.html"):
+        if "<blockquote>" in path.read_text():
+            raise PluginError(f"examples in docstrings must have a fence. '{path}' has a quotation")

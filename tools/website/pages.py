@@ -103,6 +103,7 @@ def from_notebook(text: str, name: str) -> tuple[str, dict[str, str]]:
             parts.append(source)
             continue
         parts.append(f"```python\n{source}\n```")
+        printed = ""
         for output in cell["outputs"]:
             shown = output.get("data", {})
             if "image/png" in shown:
@@ -110,8 +111,9 @@ def from_notebook(text: str, name: str) -> tuple[str, dict[str, str]]:
                 pictures[picture] = "".join(shown["image/png"])
                 parts.append(f"![The picture that this code draws]({picture})")
             else:
-                printed = "".join(output.get("text", shown.get("text/plain", "")))
-                parts.append(f"```text\n{printed.rstrip()}\n```")
+                printed += "".join(output.get("text", shown.get("text/plain", "")))
+        if printed:
+            parts.append(f"```text\n{printed.rstrip()}\n```")
     return "\n\n".join(parts) + "\n", pictures
 
 
