@@ -24,9 +24,10 @@ def _website(module: str):
 
 
 SITE = _website("pages")
+FOLDERS = {f"{path.parent.name}/README.md" for path in ROOT.glob("*/README.md")}
 READ = [
     "README.md",
-    "android_demo/README.md",
+    *sorted(FOLDERS - set(SITE.OUTSIDE)),
     *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
     *SITE.OUTSIDE,
 ]
