@@ -2,7 +2,7 @@
 
 from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
-from fr_keras.layers._refusal import refusal
+from fr_keras.layers._refusal import misnamed, refusal
 from fr_keras.layers._twins import TWINS, plain_class, register_twin
 from fr_keras.layers.attention import FRMultiHeadAttention
 from fr_keras.layers.batch_norm import FRBatchNormalization
@@ -42,6 +42,7 @@ __all__ = [
     "FactoredKernel",
     "FrequencyKernel",
     "FrequencyTwin",
+    "misnamed",
     "plain_class",
     "refusal",
     "register_twin",
