@@ -57,7 +57,7 @@ def classifier(gain: float) -> keras.Model:
     return model
 
 
-def run(folder: Path, *methods: str, gain: float = 10, **options) -> dict:
+def compared(folder: Path, *methods: str, gain: float = 10, **options) -> dict:
     recipe = Recipe(epochs=1, truncation_epochs=1)
     with Progress(disable=True) as progress:
         output = Output(folder / "out", "a test")
@@ -69,7 +69,7 @@ def run(folder: Path, *methods: str, gain: float = 10, **options) -> dict:
 def test_a_registered_candidate_is_compared_in_its_modes(tmp_path):
     register_candidate("own", Own())
     modes = ("int8", "float32", "float16")
-    results = run(tmp_path, "own", "plain", modes=modes)
+    results = compared(tmp_path, "own", "plain", modes=modes)
     assert [one["form"] for one in results["forms"]] == [
         *("own float32", "own float16"),  # in the order that was asked for
         *(f"plain {mode}" for mode in modes),
@@ -79,7 +79,7 @@ def test_a_registered_candidate_is_compared_in_its_modes(tmp_path):
     assert plain["rows"] == len(spots().train.x)
     assert "<td>1,234</td>\n<td>0.5 s</td>" in (tmp_path / "out" / "compare.html").read_text()
     with pytest.raises(ValueError, match=r"`modes` must have one in which 'own' makes sense, .*16"):
-        run(tmp_path / "other", "own", modes=("int8",))
+        compared(tmp_path / "other", "own", modes=("int8",))
     assert not (tmp_path / "other").exists()
 
 
@@ -131,22 +131,22 @@ def test_a_candidate_without_description_is_refused():
 def test_a_trained_network_is_asked_for(tmp_path):
     register_candidate("own", variant(needs=(Need.TRAINED,)))
     with pytest.raises(ValueError, match=r"`model` must be trained for own: .*25.0%"):
-        run(tmp_path, "plain", "own", gain=0)
+        compared(tmp_path, "plain", "own", gain=0)
     assert list(tmp_path.iterdir()) == []
-    assert run(tmp_path, "own", gain=10)["forms"][0]["accuracy"] == 1
+    assert compared(tmp_path, "own", gain=10)["forms"][0]["accuracy"] == 1
 
 
 def test_what_a_candidate_does_wrong_is_said_with_its_name(tmp_path):
     register_candidate("own", variant(train=lambda self, model, *_: model))
     with pytest.raises(ValueError, match=r"`train` of the candidate 'own' must return .*Trained"):
-        run(tmp_path, "own")
+        compared(tmp_path, "own")
 
     def fails(self, model, data, recipe, progress, title):
         return {}["nothing"]
 
     register_candidate("fails", variant(train=fails))
     with pytest.raises(KeyError) as error:
-        run(tmp_path, "fails")
+        compared(tmp_path, "fails")
     assert error.value.__notes__ == ["It happened while the candidate 'fails' was trained."]
 
 
