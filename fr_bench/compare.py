@@ -56,6 +56,7 @@ def compare(
             trained where a candidate needs that.
         FileExistsError: If a file is there and is not to be replaced; nothing is trained.
         ImportError: If the extra of a candidate, or `report`, is not installed.
+        RuntimeError: If a candidate from outside fails.
 
     Example:
 
@@ -117,8 +118,12 @@ def _train(
     try:
         trained = candidate.train(model, data, recipe, progress, title)
     except Exception as error:
-        error.add_note(f"It happened while the candidate '{title}' was trained.")
-        raise
+        if candidate in USUAL.values():
+            raise
+        raise RuntimeError(
+            f"the candidate '{title}' of {type(candidate).__module__} failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if not isinstance(trained, Trained):
         raise ValueError(
             f"`train` of the candidate '{title}' must return fr_bench.Trained. "

@@ -61,9 +61,8 @@ def is_refusal(error: Exception) -> bool:
 
 
 def _bug(error: Exception) -> str:
-    notes = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
     return (
-        f"unexpected {type(error).__name__}: {error}{notes}\n"
+        f"unexpected {type(error).__name__}: {error}\n"
         "This is a bug: what was given should have worked, or been refused with a reason. Run the "
         "command again with --debug to see where it is, and report it with what that shows."
     )
