@@ -27,16 +27,18 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-wheel: $(READY_ALL)
-	$(BIN)/python -m build --wheel
+# What an earlier build left would go into the wheels.
+wheel: $(READY)
+	rm -rf build fr_archive/build
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist ./fr_archive .
 
-.venv/made: constraints.txt setup.cfg pyproject.toml
+.venv/made: constraints.txt setup.cfg pyproject.toml fr_archive/pyproject.toml
 	$(PYTHON) -m venv --clear .venv
 	touch $@
 
 .venv/ready-%: .venv/made
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$*]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ./fr_archive -e ".[$*]"
 	touch $@
 
 clean:
-	rm -rf .venv build dist demo_output *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build fr_archive/build dist demo_output *.egg-info fr_archive/*.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -29,7 +29,7 @@ from environment import environment
 
 import fr_archive
 from fr_bench import data
-from fr_bench.data._shapes import draw_shapes
+from fr_bench.data.shapes import draw_shapes
 from fr_keras import CapacitySampling, load_archive, metrics, regularize, save_archive, zoo
 from fr_keras.models.walk import frequency_layers
 

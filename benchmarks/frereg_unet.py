@@ -24,9 +24,11 @@ from environment import environment
 from PIL import Image
 
 from fr_keras import bake, interop, metrics, regularize, summary, tflite, zoo
-from fr_keras.tflite._converter import named, raw
+from fr_keras.layers.forms import chooser
 from fr_keras.tflite.deployable import deployable
-from fr_keras.tflite.quantize import calibrated, quantized
+from fr_keras.tflite.int8.ranges import calibrated, quantized
+from fr_keras.tflite.lowering import named, raw
+from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.scopes import Scopes
 
 IMAGES = 16
@@ -103,8 +105,8 @@ def files(network: keras.Model, x: np.ndarray):
     for mode in ("float32", "float16", "int8"):
         done = tflite.convert(network, quantize=mode, calibration=x, float_io=True)
         yield mode, done.content
-    scopes = Scopes(deployable(network, "auto").model)
-    content = calibrated(raw(scopes, "int8"), [x])
+    scopes = Scopes(deployable(network, chooser("auto")).model)
+    content = calibrated(raw(scopes, INT8), [x])
     yield "int8, one range", named(quantized(content, float_io=True), scopes)
 
 

@@ -85,7 +85,7 @@ def worker(path: str, runs: int) -> dict:
 
 def traffic(content: bytes) -> float:
     """Megabytes of activations that the ops of a file read and write."""
-    from fr_keras.tflite import flatbuffer
+    from fr_keras.tflite.file import flatbuffer
 
     model, total = flatbuffer.read(content), 0
     graph = model.subgraphs[0]

@@ -18,7 +18,7 @@ from unet_forms import THREADS, images, network
 
 from fr_bench.benchmark.profile import alone
 from fr_keras import tflite
-from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.file import flatbuffer
 
 RUNS = 15
 

@@ -12,13 +12,16 @@ Example:
 array([ 0.75, -0.25,  0.  ], dtype=float32)
 """
 
+from fr_archive._cosines import cosines, rebuild
+from fr_archive._errors import ArchiveError
+from fr_archive._steps import Quantized, quantize
+from fr_archive._steps import nearest as nearest_step
+from fr_archive._steps import value as step_value
+from fr_archive._unpacking import unpack
 from fr_archive.architecture import Config, Reference
 from fr_archive.archive import Archive, Sizes, decode, decode_prefix, encode, expand, sizes
-from fr_archive.cosines import cosines, rebuild
-from fr_archive.errors import ArchiveError
-from fr_archive.steps import Quantized, quantize
-from fr_archive.steps import nearest as nearest_step
-from fr_archive.steps import value as step_value
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Archive",
@@ -37,4 +40,5 @@ __all__ = [
     "rebuild",
     "sizes",
     "step_value",
+    "unpack",
 ]

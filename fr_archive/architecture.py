@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 
 from fr_archive import lz
-from fr_archive.errors import ArchiveError
+from fr_archive._errors import ArchiveError
 from fr_archive.rangecoder import Decoder
 
 MOST_TEXT = 1 << 21

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+from fr_archive import _series, container, skeletons
 from fr_archive import architecture as architectures
-from fr_archive import container, series, skeletons
+from fr_archive._cosines import rebuild
+from fr_archive._errors import ArchiveError
+from fr_archive._steps import Quantized
 from fr_archive.architecture import Config, Reference
 from fr_archive.container import Kind, Section
-from fr_archive.cosines import rebuild
-from fr_archive.errors import ArchiveError
 from fr_archive.rangecoder import Decoder
 from fr_archive.recipes import Source
-from fr_archive.steps import Quantized
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def encode(archive: Archive) -> bytes:
     """
     payloads = {
         Kind.ARCHITECTURE: architectures.write(archive.architecture),
-        Kind.COEFFICIENTS: series.write(archive.tensors, series.interleaved),
+        Kind.COEFFICIENTS: _series.write(archive.tensors, _series.interleaved),
     }
     if archive.vectors:
-        payloads[Kind.VECTORS] = series.write(archive.vectors, series.one_by_one)
+        payloads[Kind.VECTORS] = _series.write(archive.vectors, _series.one_by_one)
     if archive.skeleton is not None:
         payloads[Kind.SKELETON] = bytes(archive.skeleton)
     return container.write(payloads)
@@ -183,15 +183,15 @@ class _File:
             tables=(tensors.table_bits, vectors.table_bits),
         )
 
-    def _tensors(self, capacity: Fraction | None = None) -> series.Read:
+    def _tensors(self, capacity: Fraction | None = None) -> _series.Read:
         section = self._sections[Kind.COEFFICIENTS]
-        return series.read(self._decoder(section), section.size, series.interleaved, capacity)
+        return _series.read(self._decoder(section), section.size, _series.interleaved, capacity)
 
-    def _vectors(self) -> series.Read:
+    def _vectors(self) -> _series.Read:
         section = self._sections.get(Kind.VECTORS)
         if section is None:
-            return series.Read((), 0.0, ())
-        found = series.read(self._decoder(section), section.size, series.one_by_one)
+            return _series.Read((), 0.0, ())
+        found = _series.read(self._decoder(section), section.size, _series.one_by_one)
         if not found.series:
             raise ArchiveError("A section of vectors holds one or more", section.start)
         return found

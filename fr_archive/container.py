@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fr_archive.errors import ArchiveError
+from fr_archive._errors import ArchiveError
 
 MAGIC = b"\xf7FR"
 VERSION = 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fr_archive.errors import ArchiveError
+from fr_archive._errors import ArchiveError
 
 _MOST = 127
 _BIAS_ROOM = 2.0**30

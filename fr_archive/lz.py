@@ -11,8 +11,8 @@ Source: the token syntax follows LZMA, simplified.
 
 import collections
 
-from fr_archive.errors import ArchiveError
-from fr_archive.integers import Numbers
+from fr_archive._errors import ArchiveError
+from fr_archive._integers import Numbers
 from fr_archive.rangecoder import Chance, Decoder, Encoder
 
 SHORTEST = 3

@@ -12,8 +12,8 @@ A distance counts nodes: 1 is the last one. Differences are zigzag numbers, `2 n
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fr_archive._errors import ArchiveError
 from fr_archive.container import varint
-from fr_archive.errors import ArchiveError
 from fr_archive.filling import Part
 from fr_archive.recipes import INPUTS, Node, Op
 

@@ -9,7 +9,7 @@ Source: G. N. N. Martin, "Range encoding", 1979; the carry is settled in the byt
 
 import math
 
-from fr_archive.errors import ArchiveError
+from fr_archive._errors import ArchiveError
 
 HALF = 1 << 15
 _FULL = 1 << 32

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fr_archive import corners
-from fr_archive.budget import Budget
-from fr_archive.cosines import cosines
-from fr_archive.errors import ArchiveError
+from fr_archive import _corners
+from fr_archive._budget import Budget
+from fr_archive._cosines import cosines
+from fr_archive._errors import ArchiveError
 
 _LONGEST_VECTOR = 1 << 12
 
@@ -109,7 +109,7 @@ class Source:
     vector: Callable[[int, int], np.ndarray]
 
 
-class Kitchen:
+class Evaluator:
     """Follows recipes; a node that several share is computed once.
 
     Args:
@@ -151,7 +151,7 @@ class Kitchen:
         if len(series) > math.prod(corner):
             raise ValueError(f"{len(series)} coefficients do not fit into a corner of {corner}")
         values = np.zeros(corner)
-        values.flat[corners.order(corner, weights)[: len(series)]] = series
+        values.flat[_corners.order(corner, weights)[: len(series)]] = series
         return values
 
     def _vectors(self, numbers, least=None):
@@ -252,25 +252,25 @@ class Kitchen:
 
 
 _OPERATIONS = {
-    Op.COEFFICIENTS: Kitchen._coefficients,
-    Op.VECTORS: Kitchen._vectors,
-    Op.VARIANCES: Kitchen._variances,
-    Op.COSINES: Kitchen._cosines,
-    Op.SCALAR: Kitchen._scalar,
-    Op.SEGMENTS: Kitchen._segments,
-    Op.CONTRACT: Kitchen._contract,
-    Op.TRANSPOSE: Kitchen._transpose,
-    Op.RESHAPE: Kitchen._reshape,
-    Op.KRON: Kitchen._kron,
-    Op.ADD: lambda kitchen, numbers, a, b: kitchen._binary(np.add, a, b),
-    Op.SUBTRACT: lambda kitchen, numbers, a, b: kitchen._binary(np.subtract, a, b),
-    Op.MULTIPLY: lambda kitchen, numbers, a, b: kitchen._binary(np.multiply, a, b),
-    Op.DIVIDE: lambda kitchen, numbers, a, b: kitchen._binary(_divide, a, b),
-    Op.SQRT: Kitchen._sqrt,
-    Op.GATHER: Kitchen._gather,
-    Op.STARTS: Kitchen._starts,
-    Op.TILE: Kitchen._tile,
-    Op.CONCATENATE: Kitchen._concatenate,
+    Op.COEFFICIENTS: Evaluator._coefficients,
+    Op.VECTORS: Evaluator._vectors,
+    Op.VARIANCES: Evaluator._variances,
+    Op.COSINES: Evaluator._cosines,
+    Op.SCALAR: Evaluator._scalar,
+    Op.SEGMENTS: Evaluator._segments,
+    Op.CONTRACT: Evaluator._contract,
+    Op.TRANSPOSE: Evaluator._transpose,
+    Op.RESHAPE: Evaluator._reshape,
+    Op.KRON: Evaluator._kron,
+    Op.ADD: lambda evaluator, numbers, a, b: evaluator._binary(np.add, a, b),
+    Op.SUBTRACT: lambda evaluator, numbers, a, b: evaluator._binary(np.subtract, a, b),
+    Op.MULTIPLY: lambda evaluator, numbers, a, b: evaluator._binary(np.multiply, a, b),
+    Op.DIVIDE: lambda evaluator, numbers, a, b: evaluator._binary(_divide, a, b),
+    Op.SQRT: Evaluator._sqrt,
+    Op.GATHER: Evaluator._gather,
+    Op.STARTS: Evaluator._starts,
+    Op.TILE: Evaluator._tile,
+    Op.CONCATENATE: Evaluator._concatenate,
 }
 
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from fr_archive import lz
+from fr_archive._errors import ArchiveError
 from fr_archive.container import varint
-from fr_archive.errors import ArchiveError
 from fr_archive.filling import Filled, Part, fill
 from fr_archive.programs import Gap, Reader, Site, Writer
 from fr_archive.rangecoder import Decoder
-from fr_archive.recipes import Kitchen, Source
+from fr_archive.recipes import Evaluator, Source
 
 MOST_TEXT = 1 << 22
 MOST_BYTES = 1 << 26
@@ -37,7 +37,7 @@ def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: So
     Raises:
         ArchiveError: If the recipes do not give these bytes, or the rest is too long.
     """
-    filled = list(_filled(sites, [_scale(content, site) for site in sites], Kitchen(source)))
+    filled = list(_filled(sites, [_scale(content, site) for site in sites], Evaluator(source)))
     data = [_padded(filled[gap.site].data(gap.part)) for gap in gaps]
     for gap, one in zip(gaps, data, strict=True):
         if content[gap.start : gap.start + len(one)] != one:
@@ -71,11 +71,11 @@ def expand(payload: bytes, source: Source) -> bytes:
     if any(text[reader.position : reader.position + -reader.position % 4]):
         raise ArchiveError("Zeros must follow the program of a skeleton up to a whole word")
     template = text[reader.position + -reader.position % 4 :]
-    kitchen = Kitchen(source)
+    evaluator = Evaluator(source)
     for node in reader.nodes:  # in their order, so that none waits for a long line of others
-        kitchen.array(node)
+        evaluator.array(node)
     lengths = [
-        _length(kitchen.array(reader.sites[site].kernel), part, reader.sites[site].by_channel)
+        _length(evaluator.array(reader.sites[site].kernel), part, reader.sites[site].by_channel)
         for _, site, part in gaps
     ]
     starts = (4 * np.cumsum([skipped for skipped, _, _ in gaps], dtype=np.int64)).tolist()
@@ -93,7 +93,7 @@ def expand(payload: bytes, source: Source) -> bytes:
     places: dict[int, list[tuple[int, Part]]] = {}
     for start, (_, site, part) in zip(starts, gaps, strict=True):
         places.setdefault(site, []).append((start, part))
-    filled = _filled(reader.sites, [_scale(content, site) for site in reader.sites], kitchen)
+    filled = _filled(reader.sites, [_scale(content, site) for site in reader.sites], evaluator)
     for number, one in enumerate(filled):  # one at a time: there may be many of a large kernel
         for start, part in places.get(number, ()):
             data = one.data(part)
@@ -103,12 +103,14 @@ def expand(payload: bytes, source: Source) -> bytes:
     return bytes(content)
 
 
-def _filled(sites: Sequence[Site], scales: Sequence[float], kitchen: Kitchen) -> Iterator[Filled]:
+def _filled(
+    sites: Sequence[Site], scales: Sequence[float], evaluator: Evaluator
+) -> Iterator[Filled]:
     for site in sites:
-        kitchen.count_filling(site.kernel)
+        evaluator.count_filling(site.kernel)
     for site, scale in zip(sites, scales, strict=True):
-        bias = None if site.bias is None else kitchen.array(site.bias)
-        yield fill(kitchen.array(site.kernel), bias, scale, site.by_channel)
+        bias = None if site.bias is None else evaluator.array(site.bias)
+        yield fill(evaluator.array(site.kernel), bias, scale, site.by_channel)
 
 
 def _scale(content: bytes, site: Site) -> float:

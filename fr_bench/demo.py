@@ -13,7 +13,7 @@ from fr_bench.candidates import USUAL
 from fr_bench.data import Dataset
 from fr_bench.forms import Form, Output, write_forms
 from fr_bench.training import Recipe, network
-from fr_keras.callbacks._bands import band_energy
+from fr_keras.callbacks import band_energy
 from fr_keras.layers import TWINS
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from rich import box
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -127,7 +128,7 @@ def costs(trainings: list[dict]) -> Table:
 def table(title: str, forms: list[dict]) -> Table:
     """The table of the forms, one row a file."""
     # Narrow: seven columns fit the 80 characters of a plain terminal.
-    drawn = Table(title=title, box=box.SIMPLE, padding=0, pad_edge=False, show_edge=False)
+    drawn = Table(title=escape(title), box=box.SIMPLE, padding=0, pad_edge=False, show_edge=False)
     for name in ("form", "kept", "bytes", "gzipped", "accuracy", "latency", "agrees"):
         drawn.add_column(name, justify="left" if name == "form" else "right", no_wrap=True)
     for form in forms:

@@ -7,8 +7,8 @@ last axis, then on the second-last, then on the others in order.
 Both rules together are one integer key that is a sum over the axes, so that a
 mask is a comparison of broadcast ranges: no table of ranks is ever stored.
 
-Source: Zhao et al., "Frequency Regularization: Restricting Information
-Redundancy of Convolutional Neural Networks", IEEE Access 2023, arXiv 2304.07973.
+Source: Zhao et al., "Frequency Regularization: Reducing Information
+Redundancy in Convolutional Neural Networks", IEEE Access 2023, arXiv 2304.07973.
 """
 
 import bisect

@@ -14,13 +14,13 @@ import warnings
 
 import click
 
-from fr_keras_cli.archives import pack, unpack
-from fr_keras_cli.benchmarks import benchmark
-from fr_keras_cli.doctor import doctor
-from fr_keras_cli.errors import debug_option
-from fr_keras_cli.files import convert, inspect, sensitivity
-from fr_keras_cli.networks import compare, demo, train
-from fr_keras_cli.reports import report
+from fr_keras_cli._archives import pack, unpack
+from fr_keras_cli._benchmarks import benchmark
+from fr_keras_cli._doctor import doctor
+from fr_keras_cli._errors import debug_option
+from fr_keras_cli._files import convert, inspect, sensitivity
+from fr_keras_cli._networks import compare, demo, train
+from fr_keras_cli._reports import report
 
 
 def run() -> None:

@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 
 from fr_archive import Archive, Config, Quantized, Reference
-from fr_archive.integers import LARGEST
-from fr_archive.steps import HIGHEST, LOWEST
+from fr_archive._integers import LARGEST
+from fr_archive._steps import HIGHEST, LOWEST
 
 numbers = st.one_of(
     st.integers(-3, 3), st.integers(-40, 40), st.integers(-LARGEST, LARGEST), st.just(0)

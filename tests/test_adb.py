@@ -15,10 +15,10 @@ import loopback_system as system
 import pytest
 
 from fr_bench.benchmark import android, processor
-from fr_bench.benchmark.android import binaries, phone
+from fr_bench.benchmark._subject import Subject, subject
+from fr_bench.benchmark.android import _binaries, _phone
 from fr_bench.benchmark.android.adb import Adb, AdbError, Answer, DeviceLost, TookTooLong, complaint
 from fr_bench.benchmark.result import State
-from fr_bench.benchmark.subject import Subject, subject
 
 MODEL = Path(__file__).parents[1] / "tflite_models" / "digits_fr_int8.tflite"
 PACE = android.Pace(rest=0, cool=0.05, run=60, back=0.5)
@@ -366,18 +366,18 @@ def test_nnapi_is_deprecated_since_android_15(device, one, level, noted):
 
 
 def test_a_state_says_only_what_is_known():
-    empty = phone.Snapshot()
-    assert phone.state(empty, empty, [], []) == State()
-    before = phone.Snapshot(80, 30.0, 4000, False, 0, True)
+    empty = _phone.Snapshot()
+    assert _phone.state(empty, empty, [], []) == State()
+    before = _phone.Snapshot(80, 30.0, 4000, False, 0, True)
     stats = ["cpu  100 0 0 100 0 0 0 0 0 0", "cpu  250 0 0 150 0 0 0 0 0 0"]
-    found = phone.state(before, phone.Snapshot(79, 31.5, 4000, False, 1), stats, [-5e5, -7e5])
+    found = _phone.state(before, _phone.Snapshot(79, 31.5, 4000, False, 1), stats, [-5e5, -7e5])
     assert found == State((80, 79), (30.0, 31.5), False, (0, 1), 0.75, 2400.0)
     # Some kernels give milliamperes.
-    assert phone.state(before, empty, [], [600.0]).milliwatts == 2400.0
+    assert _phone.state(before, empty, [], [600.0]).milliwatts == 2400.0
     # Of a phone that charges, or may charge, the battery does not say what it draws.
     for charging in (True, None):
-        plugged = phone.Snapshot(millivolts=4000, charging=charging)
-        assert phone.state(plugged, empty, stats[:1], [6e5]) == State(charging=charging)
+        plugged = _phone.Snapshot(millivolts=4000, charging=charging)
+        assert _phone.state(plugged, empty, stats[:1], [6e5]) == State(charging=charging)
 
 
 def elf(path: Path, machine: int) -> Path:
@@ -393,12 +393,12 @@ def test_binaries_are_chosen_by_abi(tmp_path):
     (tmp_path / "benchmark_model.apk").write_text("")
     library = tmp_path / "android_arm64" / "libLiteRtDispatch_X.so"
     library.write_text("")
-    found = binaries.find(tmp_path)
+    found = _binaries.find(tmp_path)
     assert len(found) == 3
-    fit = binaries.fitting(found, ["arm64-v8a", "armeabi-v7a"])
+    fit = _binaries.fitting(found, ["arm64-v8a", "armeabi-v7a"])
     assert [(one.path, one.abi) for one in fit] == [(large, "arm64-v8a"), (small, "armeabi-v7a")]
     assert [one.libraries for one in fit] == [[library], []]
     with pytest.raises(android.ToolError, match=r"ABI of the device: riscv64.*\(x86_64\)"):
-        binaries.fitting(found, ["riscv64"])
+        _binaries.fitting(found, ["riscv64"])
     with pytest.raises(android.ToolError, match=r"Get LiteRT's .*Received: '.*none'"):
-        binaries.find(tmp_path / "none")
+        _binaries.find(tmp_path / "none")

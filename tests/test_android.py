@@ -20,8 +20,8 @@ import pytest
 
 from fr_bench import benchmark
 from fr_bench.benchmark import android, devices
+from fr_bench.benchmark._subject import Subject, subject
 from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.benchmark.subject import Subject, subject
 
 pytestmark = pytest.mark.slow
 

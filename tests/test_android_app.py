@@ -22,9 +22,9 @@ from test_cli import call
 
 from fr_bench import benchmark, data
 from fr_bench.benchmark import android
+from fr_bench.benchmark._subject import subject
 from fr_bench.benchmark.android import app
 from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.benchmark.subject import subject
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "tflite_models" / "digits_fr_int8.tflite", ROOT / "android_demo/models/digits.fr"]

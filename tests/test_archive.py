@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import fr_archive
 from fr_archive import Archive, ArchiveError, Quantized, Reference
-from fr_archive.series import MOST_SERIES, interleaved
+from fr_archive._series import MOST_SERIES, interleaved
 
 
 def lenet5(seed: int = 0) -> Archive:

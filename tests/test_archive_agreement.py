@@ -10,7 +10,7 @@ from networks import images, small_convnet, truncated_twin
 
 import fr_keras
 from fr_keras import interop, regularize, zoo
-from fr_keras.archive import agreement
+from fr_keras.archive import _agreement
 
 
 def fresh(model: keras.Model, x: np.ndarray) -> keras.Model:
@@ -111,10 +111,10 @@ def test_the_sample_is_from_everywhere_and_bounded():
     model = keras.Sequential([keras.Input((1,)), layers.Dense(1)])
     x = np.arange(10_000, dtype=np.float32)[:, None]
     for data in (x, np.split(x, 100), (part for part in np.split(x, 1000))):
-        sample = agreement.Sample(data, model)
+        sample = _agreement.Sample(data, model)
         assert sum(map(len, sample)) == 10_000
         rows = np.concatenate(list(sample.batches())).ravel()
-        assert agreement.MOST_ROWS / 2 <= len(rows) <= agreement.MOST_ROWS
+        assert _agreement.MOST_ROWS / 2 <= len(rows) <= _agreement.MOST_ROWS
         assert len(set(np.diff(rows))) == 1
         assert rows[0] == 0
         assert rows[-1] > 9_900

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fr_archive import ArchiveError, lz
-from fr_archive.integers import LARGEST, Numbers
+from fr_archive._integers import LARGEST, Numbers
 from fr_archive.rangecoder import Chance, Decoder, Encoder, Undecided
 
 bits = st.lists(st.tuples(st.integers(0, 65536), st.integers(0, 1)), max_size=200)

@@ -11,8 +11,8 @@ from keras import layers
 import fr_archive
 import fr_keras
 from fr_archive import Archive, ArchiveError, Config, Quantized, Reference
-from fr_keras.archive import building, description, limits, unbuilt
-from fr_keras.archive.load import loaded
+from fr_keras.archive import _building, _description, _shapes, _validate
+from fr_keras.archive._load import loaded
 
 INPUT = ["InputLayer", {"batch_shape": [None, 8], "name": "x"}]
 ONE = (Quantized((1,), 0),)
@@ -135,7 +135,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_configs_are_refused_before_anything_is_built(name, monkeypatch):
-    monkeypatch.setattr(building.Builder, "model", nothing_is_built)
+    monkeypatch.setattr(_building.Builder, "model", nothing_is_built)
     monkeypatch.setattr(keras.saving, "deserialize_keras_object", nothing_is_built)
     modules = set(sys.modules)
     with pytest.raises(ArchiveError):
@@ -179,11 +179,11 @@ def test_nor_is_one_in_a_bidirectional():
 
 
 def test_models_in_models_are_bounded():
-    limits.check(doubled(5))
+    _validate.check(doubled(5))
     with pytest.raises(ArchiveError, match="calls at most 8192"):
-        limits.check(doubled(14))
+        _validate.check(doubled(14))
     with pytest.raises(ArchiveError, match="at most 16 deep"):
-        limits.check(doubled(20))
+        _validate.check(doubled(20))
 
 
 WIDE = ["InputLayer", {"batch_shape": [None, 1 << 24], "name": "x"}]
@@ -338,10 +338,10 @@ def test_declared_weights_are_refused_before_memory_is_taken(name):
 
 def test_an_unbuilt_network_leaves_nothing_to_fill_later():
     """Keras would give values to its weights when another scope of the kind ends."""
-    unbuilt.unbuilt(HUGE["long axis"][0])
+    _shapes.unbuilt(HUGE["long axis"][0])
     with keras.StatelessScope():
         pass
-    shapes = unbuilt.unbuilt(sequential(dense()))
+    shapes = _shapes.unbuilt(sequential(dense()))
     assert shapes.plain.layers[-1].kernel._value is None
 
 
@@ -413,12 +413,12 @@ def test_references_are_checked(name, arguments, message):
 
 def test_every_layer_of_the_list_can_be_described():
     """The list names classes that exist, and none that takes code or reads files."""
-    known = fr_keras.archive.known.LAYERS
+    known = fr_keras.archive._allowlist.LAYERS
     assert all(issubclass(one, layers.Layer) for one in known.values())
     assert not {"Lambda", "TFSMLayer", "TextVectorization", "StringLookup", "Wrapper"} & set(known)
-    data = description.describe(
+    data = _description.describe(
         keras.Sequential([keras.Input((8,)), layers.Dense(4, name="d", activation="relu")])
     )
     assert data["layers"][1] == ["Dense", {"name": "d", "units": 4, "activation": "relu"}]
-    model = building.build(data)
+    model = _building.build(data)
     assert np.shape(model.layers[0].kernel) == (8, 4)

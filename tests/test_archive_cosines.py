@@ -8,7 +8,7 @@ from scipy import fft
 
 import fr_archive
 from fr_archive import ArchiveError, Quantized
-from fr_archive.cosines import quarter
+from fr_archive._cosines import quarter
 
 
 def scalar_quarter(length: int) -> list[float]:

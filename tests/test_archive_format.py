@@ -12,7 +12,7 @@ from hypothesis import given
 from make_archive_golden import FOLDER, NAME, described
 
 import fr_archive
-from fr_archive import container, integers, rangecoder, series, steps
+from fr_archive import _integers, _series, _steps, container, rangecoder
 from fr_archive.architecture import DEEPEST, MOST_TEXT
 
 PAGE = (Path(__file__).parents[1] / "docs" / "archive-format.md").read_text()
@@ -57,23 +57,23 @@ def test_numbers_of_the_page():
     page = PAGE.replace(",", "")
     for fact in (
         f"{len(text)} bytes with the CRC-32 `{zlib.crc32(text):08X}`",
-        " ".join(map(str, steps.MANTISSAS)),
-        " ".join(map(str, integers._NOT_ZERO)),
-        f"`{steps.LOWEST} <= k <= {steps.HIGHEST}`",
-        f"| tensors; vectors | {series.MOST_SERIES} each |",
+        " ".join(map(str, _steps.MANTISSAS)),
+        " ".join(map(str, _integers._NOT_ZERO)),
+        f"`{_steps.LOWEST} <= k <= {_steps.HIGHEST}`",
+        f"| tensors; vectors | {_series.MOST_SERIES} each |",
         f"2^{MOST_TEXT.bit_length() - 1} bytes {DEEPEST} levels",
-        f"({integers._DIGIT} {integers._PRIOR_WEIGHT})",
+        f"({_integers._DIGIT} {_integers._PRIOR_WEIGHT})",
         f"min(max(one {rangecoder._FLOOR}) {rangecoder._CEILING})",
     ):
         assert fact in " ".join(page.split()), fact
-    assert series.MOST_NUMBERS == 2**22
-    assert (series.FREE_NUMBERS, series.MOST_NUMBERS_A_BYTE) == (2**16, 2**6)
+    assert _series.MOST_NUMBERS == 2**22
+    assert (_series.FREE_NUMBERS, _series.MOST_NUMBERS_A_BYTE) == (2**16, 2**6)
     assert container.MOST_SECTION_BYTES == 2**25 - 1
-    assert integers.LARGEST == 2**31 - 2
+    assert _integers.LARGEST == 2**31 - 2
 
 
 def test_mantissas_are_the_rounded_powers():
-    assert tuple(round(2 ** (i / 8 + 15)) for i in range(8)) == steps.MANTISSAS
+    assert tuple(round(2 ** (i / 8 + 15)) for i in range(8)) == _steps.MANTISSAS
 
 
 def test_golden_file_is_read_and_written_to_the_byte():

@@ -16,9 +16,9 @@ from fr_archive import (
     Config,
     Quantized,
     Reference,
+    _series,
     container,
     lz,
-    series,
     skeletons,
 )
 from fr_archive.architecture import _DICTIONARY
@@ -26,7 +26,7 @@ from fr_archive.container import HEADER_BYTES, Kind
 from fr_archive.filling import Part, fill
 from fr_archive.programs import Gap, Site
 from fr_archive.rangecoder import Decoder
-from fr_archive.recipes import Kitchen, Node, Op
+from fr_archive.recipes import Evaluator, Node, Op
 from fr_archive.skeletons import MOST_TEXT
 
 FILES = 1_000_000
@@ -39,8 +39,8 @@ def small_skeleton(archive: Archive) -> bytes:
     site = Site(kernel, Node(Op.VECTORS, (), (1, 2, 2)), scale_at=8, by_channel=True)
     gaps = [Gap(20, 0, Part.KERNEL), Gap(32, 0, Part.SCALES), Gap(40, 0, Part.BIAS)]
     source = fr_archive.archive.source(archive)
-    kitchen = Kitchen(source)
-    filled = fill(kitchen.array(kernel), kitchen.array(site.bias), 0.5, True)
+    evaluator = Evaluator(source)
+    filled = fill(evaluator.array(kernel), evaluator.array(site.bias), 0.5, True)
     content = bytearray(struct.pack("<I4sfii", 16, b"TFL3", 0.5, -12, 3) + bytes(36))
     for gap in gaps:
         data = filled.data(gap.part)
@@ -154,12 +154,12 @@ def accepted(data: bytes) -> bool:
     assert fr_archive.decode_prefix(data) == archive
     sections = container.read(data)
     for kind, found, order in (
-        (Kind.COEFFICIENTS, archive.tensors, series.interleaved),
-        (Kind.VECTORS, archive.vectors, series.one_by_one),
+        (Kind.COEFFICIENTS, archive.tensors, _series.interleaved),
+        (Kind.VECTORS, archive.vectors, _series.one_by_one),
     ):
         if kind in sections:
             start, size = sections[kind].start, sections[kind].size
-            assert series.write(found, order) == data[start : start + size]
+            assert _series.write(found, order) == data[start : start + size]
     if archive.skeleton is not None:
         with contextlib.suppress(ArchiveError):
             assert fr_archive.expand(archive)[4:8] == b"TFL3"

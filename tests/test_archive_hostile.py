@@ -9,10 +9,10 @@ import pytest
 from test_archive import lenet5
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Config, Quantized, Reference, container, lz, series
+from fr_archive import Archive, ArchiveError, Config, Quantized, Reference, _series, container, lz
+from fr_archive._integers import Numbers
 from fr_archive.architecture import _DICTIONARY, DEEPEST, MOST_TEXT
 from fr_archive.container import HEADER_BYTES, Kind
-from fr_archive.integers import Numbers
 from fr_archive.rangecoder import Encoder
 
 DATA = fr_archive.encode(lenet5())
@@ -30,7 +30,7 @@ def with_text(text: bytes) -> bytes:
 
 def table(number: int, *entries: tuple[int, int]) -> bytes:
     """The table of a section, without its numbers: differences of counts and of steps."""
-    encoder, numbers = Encoder(), series._Table()
+    encoder, numbers = Encoder(), _series._Table()
     numbers.number.magnitude(encoder, number)
     for count, step in entries:
         numbers.count.signed(encoder, count)
@@ -139,12 +139,12 @@ def test_declared_sizes_are_refused_before_memory_is_taken(payload, message):
 
 
 def test_zeros_are_nearly_free_up_to_a_bound():
-    count = series.FREE_NUMBERS
+    count = _series.FREE_NUMBERS
     zeros = [Quantized((0,) * count, 0)]
-    payload = series.write(zeros, series.one_by_one)
+    payload = _series.write(zeros, _series.one_by_one)
     assert len(payload) < count / 300
     with pytest.raises(ArchiveError, match="nearly all of these are 0, keep fewer"):
-        series.write([Quantized((0,) * 2 * count, 0)], series.one_by_one)
+        _series.write([Quantized((0,) * 2 * count, 0)], _series.one_by_one)
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_networks_of_the_zoo_go_by_name(name, tmp_path):
     assert packing.sections["architecture"] < 60
     loaded = fr_keras.load_archive(tmp_path / "m.fr")
     assert loaded.name == model.name
-    assert fr_keras.archive.description.describe(loaded) == fr_keras.archive.description.describe(
+    assert fr_keras.archive._description.describe(loaded) == fr_keras.archive._description.describe(
         model
     )
 

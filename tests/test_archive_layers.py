@@ -9,7 +9,7 @@ from keras import layers
 from networks import images, relative_difference
 
 import fr_keras
-from fr_keras.archive import known
+from fr_keras.archive import _allowlist
 from fr_keras.layers import FRDense
 from fr_keras.models.walk import all_layers
 
@@ -214,8 +214,8 @@ def test_what_is_refused_is_refused_with_the_reason_and_at_once(tmp_path, monkey
     def too_late(*_):
         raise AssertionError("it worked for long")
 
-    monkeypatch.setattr("fr_keras.archive.save.quantize_tensor", too_late)
-    monkeypatch.setattr("fr_keras.archive.save.calibrate_batch_norm", too_late)
+    monkeypatch.setattr("fr_keras.archive._save.quantize_tensor", too_late)
+    monkeypatch.setattr("fr_keras.archive._save.calibrate_batch_norm", too_late)
     for output in refused_layers():
         layer = output._keras_history.operation
         x = layer.input
@@ -225,13 +225,17 @@ def test_what_is_refused_is_refused_with_the_reason_and_at_once(tmp_path, monkey
         with pytest.raises(ValueError, match=message):
             fr_keras.save_archive(model, tmp_path / "m.fr", calibration=[])
     # Of all others that cannot be in a file, what stands in the list is true.
-    lists = {*known.LAYERS, *known.WRAPPERS, *(one.__name__ for one in known.AUGMENTATION)}
+    lists = {
+        *_allowlist.LAYERS,
+        *_allowlist.WRAPPERS,
+        *(one.__name__ for one in _allowlist.AUGMENTATION),
+    }
     aliases = {name for name, cls in inspect.getmembers(layers) if cls in classes().values()}
     assert lists - {name for name in lists if name.startswith("FR")} <= aliases
     ours = {getattr(layers, name).__name__ for name in lists if hasattr(layers, name)}
     assert {*classes()} - ours == {*REFUSED} | ABSTRACT - {"InputLayer"}
     for name, why in REFUSED.items():
-        assert known.reason(classes()[name].__new__(classes()[name])).startswith(why)
+        assert _allowlist.reason(classes()[name].__new__(classes()[name])).startswith(why)
 
 
 def augmentation() -> list[str]:
@@ -250,14 +254,14 @@ def augmentation() -> list[str]:
 
 def test_augmentation_is_what_does_nothing_at_inference(tmp_path):
     """And no other layer of Keras that works on images does."""
-    assert augmentation() == sorted(one.__name__ for one in known.AUGMENTATION)
+    assert augmentation() == sorted(one.__name__ for one in _allowlist.AUGMENTATION)
     base = layers.RandomFlip.__mro__[1]
     image = rows(IMAGE)
     image[0] = 100 + image[0] / 10
     others = [
         name
         for name in HELD
-        if issubclass(classes()[name], base) and classes()[name] not in known.AUGMENTATION
+        if issubclass(classes()[name], base) and classes()[name] not in _allowlist.AUGMENTATION
     ]
     changing = {
         name for name in others if not np.array_equal(layer_of(name)(image, training=False), image)
@@ -325,7 +329,7 @@ def test_augmentation_is_left_out_wherever_it_is(place, tmp_path):
     packing = fr_keras.save_archive(model, tmp_path / "m.fr", **FINE, calibration=x / 2)
     loaded = fr_keras.load_archive(tmp_path / "m.fr")
     for one in loaded._flatten_layers():
-        assert type(one) not in known.AUGMENTATION
+        assert type(one) not in _allowlist.AUGMENTATION
     assert "left out" in str(packing)
     assert not {*packing.left_out} & {one.name for one in all_layers(loaded)} - {"flip"}
     (tmp_path / "again").mkdir()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fr_archive import Quantized, cosines, step_value
-from fr_keras.archive.quantization import (
+from fr_keras.archive._quantization import (
     LEAST_VARIANCE,
     quantize_tensor,
     quantize_vector,

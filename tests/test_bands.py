@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from networks import images, small_convnet
 
 from fr_keras import BandEnergy, TailTruncation, regularize
-from fr_keras.callbacks._bands import band_energy
+from fr_keras.callbacks import band_energy
 from fr_keras.models.walk import frequency_layers
 
 

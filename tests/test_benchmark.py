@@ -14,7 +14,7 @@ from fr_bench import benchmark
 from fr_bench.benchmark import host, process, run
 from fr_bench.benchmark.profile import profile
 from fr_keras import tflite
-from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.file import flatbuffer
 
 ROWS = np.random.default_rng(0).random((12, 8, 8, 2), np.float32)
 
@@ -84,7 +84,7 @@ def test_without_a_delegate(files):
 
 def test_xnnpack_on_one_thread_is_the_reference(files):
     subject, result = measured(files / "int8.tflite")
-    assert result.agreement["scores"] == benchmark.Agreement(16, 0.0, 0.0, 0.0, 1.0)
+    assert result.agreement["scores"] == benchmark.Deviation(16, 0.0, 0.0, 0.0, 1.0)
     assert subject.reference[0].shape == (16, 4)
 
 
@@ -179,7 +179,7 @@ def result(**changes) -> benchmark.Result:
         times=benchmark.Times(runs=3, median_us=2.0),
         ops=benchmark.Ops(3, 2, 1, {"SOFTMAX": 1}),
         profile=(benchmark.OpTime("CONV_2D", 2, 1.5),),
-        agreement={"y": benchmark.Agreement(4, 0.5, 0.1, argmax=1.0)},
+        agreement={"y": benchmark.Deviation(4, 0.5, 0.1, argmax=1.0)},
         metric=benchmark.Metric("accuracy", 0.5, 4),
         state=benchmark.State(battery_percent=(90, 89), charging=False),
     )

@@ -9,7 +9,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from fr_bench.benchmark import Agreement, Metric, Ops, OpTime, Result, State, Times, load, save
+from fr_bench.benchmark import Deviation, Metric, Ops, OpTime, Result, State, Times, load, save
 from fr_bench.report import benchmark_page, measured
 from fr_keras_cli import main
 
@@ -41,8 +41,8 @@ def timed(us: float) -> Times:
 def everything() -> list[Result]:
     """Two files on a computer, an emulator, a GPU and a phone."""
     scored = {"metric": Metric("accuracy", 0.975, 200)}
-    near = {"probabilities": Agreement(16, 2e-7, 1.5e-7, argmax=1.0)}
-    far = {"probabilities": Agreement(16, 0.1, 0.1, steps=26.0, argmax=0.875)}
+    near = {"probabilities": Deviation(16, 2e-7, 1.5e-7, argmax=1.0)}
+    far = {"probabilities": Deviation(16, 0.1, 0.1, steps=26.0, argmax=0.875)}
     profile = (OpTime("CONV_2D", 3, 300.0), OpTime("SOFTMAX", 1, 100.0))
     fields = {"agreement": near, "profile": profile, **scored}
     return [
@@ -152,7 +152,7 @@ def test_numbers_stand_where_they_belong():
 
 
 def test_what_is_absent_is_never_a_zero():
-    emulated = result(target="arm64", agreement={"y": Agreement(4, 0.0, 0.0)})
+    emulated = result(target="arm64", agreement={"y": Deviation(4, 0.0, 0.0)})
     page = Page(benchmark_page([emulated]))
     row = page.cells("1", "a.tflite", "arm64")
     assert row[:6] == ["1", "a.tflite", "arm64", "xnnpack", "1", "done"]
@@ -165,7 +165,7 @@ def test_what_is_absent_is_never_a_zero():
 def test_what_agrees_too_little_is_marked():
     text = benchmark_page(everything())
     assert '<strong class="refused">26 steps</strong>' in text
-    one = Agreement(16, 1.0, 5e-3)
+    one = Deviation(16, 1.0, 5e-3)
     assert measured.stands_out(result(delegate="xnnpack"), one)
     gpu = result(target="gpu", delegate="gpu")
     assert not measured.stands_out(gpu, one)
@@ -223,7 +223,7 @@ def test_a_remark_of_all_files_is_made_once():
 
 def test_hostile_names_are_text():
     device = {"name": HOSTILE, "os": "小米 \x07 $y$"}
-    output = {HOSTILE: Agreement(4, 1.0, 1.0)}
+    output = {HOSTILE: Deviation(4, 1.0, 1.0)}
     profile = (OpTime(HOSTILE, 1, 3.0), OpTime("$z", 1, 0.0))
     runs = [
         result(HOSTILE, "android", device=device, tool=HOSTILE, times=timed(9.0),
@@ -241,7 +241,7 @@ def test_hostile_names_are_text():
 
 def test_numbers_that_are_none_do_no_harm(tmp_path):
     nan, inf = float("nan"), float("inf")
-    lost = {"x": Agreement(4, 1e-9, 1e-9), "y": Agreement(4, nan, nan), "z": Agreement(4, 1.0, 0.1)}
+    lost = {"x": Deviation(4, 1e-9, 1e-9), "y": Deviation(4, nan, nan), "z": Deviation(4, 1.0, 0.1)}
     runs = [
         result("\ud800", times=timed(0.0), bytes=0, metric=Metric("accuracy", nan, 1)),
         result("nan", times=timed(nan), profile=(OpTime("A", 1, 0.0),), agreement=lost),

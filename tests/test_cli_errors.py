@@ -14,8 +14,8 @@ from test_cli import call
 from test_data import image_folder, saved
 
 from fr_keras import regularize, save_archive, tflite
-from fr_keras_cli import main, options
-from fr_keras_cli.errors import failure
+from fr_keras_cli import _options, main
+from fr_keras_cli._errors import failure
 
 QUICK = ("--epochs", 1, "--keep", 1.0)
 
@@ -186,7 +186,7 @@ HOME = Path.home()
 )
 def test_of_a_path_the_last_name_is_kept(typed, shown, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert options.file_name(typed) == shown
+    assert _options.file_name(typed) == shown
 
 
 def test_a_file_keeps_its_command_without_folders(files, tmp_path, monkeypatch):
@@ -211,9 +211,9 @@ def test_a_layer_with_a_path_for_a_name_is_no_path():
 
     @click.command("convert")
     @click.option("--float-layer", "layers", multiple=True)
-    @click.option("--calibration", type=options.Source())
+    @click.option("--calibration", type=_options.Source())
     def command(layers, calibration):
-        return options.command()
+        return _options.command()
 
     typed = ["--float-layer", "left/fc", "--float-layer", "right/fc", "--calibration", "a/b.npz"]
     stored = command.main(typed, "convert", standalone_mode=False)

@@ -7,6 +7,7 @@ from keras import layers as kl
 from networks import bfloat16
 
 from fr_keras import regularize
+from fr_keras.layers.forms import chooser
 from fr_keras.tflite import convert, quantization_aware, run
 from fr_keras.tflite.deployable import deployable
 
@@ -88,7 +89,7 @@ MODELS = {
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_what_is_converted_is_float32(name, dtype):
     model = MODELS[name](dtype)
-    plain = deployable(model, "auto").model
+    plain = deployable(model, chooser("auto")).model
     for layer in plain._flatten_layers():
         if not isinstance(layer, keras.Model):
             assert {layer.compute_dtype, layer.dtype} == {"float32"}

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import contents
 import pytest
-import recipes
 import setup
 from device_setups import SETUP
 from packages import SetupError
@@ -34,7 +34,7 @@ def stamped(root: Path, target: str = "gpu", **changes) -> Path:
     folder.mkdir(parents=True)
     parts = {"versions": {"qemu-user:amd64": "1:10"}, "programs": {"python": [sys.executable]}}
     parts |= {"environment": {"A": "b"}}
-    setup.write_stamp(folder, recipes.RECIPES[target], **parts)
+    setup.write_stamp(folder, contents.TARGETS[target], **parts)
     stamp = folder / "target.json"
     stamp.write_text(json.dumps(json.loads(stamp.read_text()) | changes))
     return stamp
@@ -49,7 +49,7 @@ def test_what_the_tool_writes_is_found(root):
 
 
 def test_tool_and_package_know_the_same_targets_and_folder(monkeypatch):
-    assert set(recipes.RECIPES) == set(devices.TARGETS)
+    assert set(contents.TARGETS) == set(devices.TARGETS)
     assert setup.folder() == devices.root()
     monkeypatch.delenv(devices.VARIABLE)
     assert setup.folder() == devices.root()
@@ -85,7 +85,7 @@ def test_wheels_have_the_versions_of_this_environment():
     """So that both run the same LiteRT."""
     from importlib.metadata import version
 
-    for name in recipes.RECIPES["arm64"].wheels:
+    for name in contents.TARGETS["arm64"].wheels:
         assert pinned(name) == version(name)
     with pytest.raises(SetupError, match="`no-such-wheel` must be pinned"):
         pinned("no-such-wheel")

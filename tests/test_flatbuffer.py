@@ -5,7 +5,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from networks import images, live, small_convnet, truncated_twin
 
 from fr_keras import bake, tflite
-from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.file import flatbuffer
 
 
 @pytest.fixture(scope="module", params=["float32", "float16", "int8"])

@@ -7,7 +7,7 @@ from keras import layers
 
 from fr_keras import interop, regularize, tflite
 from fr_keras.models.walk import frequency_layers
-from fr_keras.tflite.quantize import clipped_range
+from fr_keras.tflite.int8.ranges import clipped_range
 
 
 def rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:

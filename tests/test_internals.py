@@ -11,9 +11,10 @@ from keras import layers
 
 from fr_keras import _keras_internals as internals
 from fr_keras import tflite
-from fr_keras.tflite._converter import raw
 from fr_keras.tflite._tensorflow_internals import quantize_int8
-from fr_keras.tflite.quantize import calibrated
+from fr_keras.tflite.int8.ranges import calibrated
+from fr_keras.tflite.lowering import raw
+from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.scopes import Scopes
 
 ROOT = Path(__file__).parents[1]
@@ -86,6 +87,6 @@ def test_without_memory():
 
 def test_quantize_int8():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
-    content = calibrated(raw(Scopes(model), "int8"), [np.ones((2, 4), "float32")])
+    content = calibrated(raw(Scopes(model), INT8), [np.ones((2, 4), "float32")])
     file = quantize_int8(content, True, tf.int8, tf.int8, [])
     assert tflite.Runner(file).outputs.popitem()[1] == ((3,), np.dtype("int8"))

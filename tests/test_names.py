@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from keras import layers
 from networks import images
+from rich.console import Console
 
-from fr_keras import bake, regularize, tflite
+from fr_bench.compare import table
+from fr_keras import bake, regularize, save_archive, summary, tflite
 from fr_keras.models.walk import all_layers, frequency_layers
 
 # Of each network: plain names, and names that look like those that `bake`, Keras, TensorFlow or
@@ -144,3 +146,18 @@ def test_every_op_of_a_layer_stays_in_float():
     # Nothing is left that int8 could change.
     for one in file.agreements.values():
         assert one.largest < 1e-5 * one.range
+
+
+def test_a_name_that_looks_like_markup_is_shown_as_it_is(tmp_path):
+    names = "m[bold]", "a[bold]b", "[red]c"
+    inputs = keras.Input((6, 6, 2))
+    x = layers.Conv2D(4, 3, name=names[1])(inputs)
+    model = keras.Model(inputs, layers.Dense(3, name=names[2])(x), name=names[0])
+    packing = save_archive(regularize(model), tmp_path / "m.fr", calibration=np.ones((2, 6, 6, 2)))
+    title = table(names[0], [])
+    console = Console(width=120, color_system=None)
+    with console.capture() as capture:
+        console.print(title)
+    for shown in (str(summary(regularize(model))), str(packing)):
+        assert all(name in shown for name in names)
+    assert names[0] in capture.get()

@@ -12,8 +12,8 @@ from keras import layers
 from networks import images
 
 from fr_keras import tflite
-from fr_keras.tflite import flatbuffer, nnapi
-from fr_keras.tflite.nnapi_ops import CONDITIONS
+from fr_keras.tflite.file import flatbuffer, nnapi
+from fr_keras.tflite.file._nnapi_ops import CONDITIONS
 
 LEVELS = range(1, 9)
 pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
@@ -302,5 +302,5 @@ def test_the_table_is_whole():
 
 
 def test_the_table_travels_with_the_package():
-    assert files("fr_keras.tflite").joinpath("nnapi.json").is_file()
+    assert files("fr_keras.tflite.file").joinpath("nnapi.json").is_file()
     assert len(nnapi.table()["source"]["commit"]) == 40

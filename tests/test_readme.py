@@ -91,3 +91,14 @@ def test_commands_on_the_pages_are_such(line):
     with click.Context(command, info_name=name) as context:
         _, rest, _ = command.make_parser(context).parse_args(args=arguments)
         assert not rest
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted(ROOT.glob("*/README.md"))],
+    ids=lambda page: page.parent.name,
+)
+def test_links_of_a_readme_lead_to_files(page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    local = [link for link in links if not link.startswith("http")]
+    assert [link for link in local if not (page.parent / link).exists()] == []

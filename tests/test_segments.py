@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 from keras import layers
 
 from fr_keras import interop, regularize, tflite
+from fr_keras.layers.forms import chooser
 from fr_keras.models.walk import frequency_layers
-from fr_keras.tflite import flatbuffer
-from fr_keras.tflite._converter import _noise, raw
 from fr_keras.tflite.deployable import deployable
-from fr_keras.tflite.quantize import calibrated, quantized
-from fr_keras.tflite.run import Runner
+from fr_keras.tflite.file import flatbuffer
+from fr_keras.tflite.int8.ranges import calibrated, quantized
+from fr_keras.tflite.int8.segments import _segments, reaches, segmented
+from fr_keras.tflite.lowering import _noise, raw
+from fr_keras.tflite.modes import INT8
+from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.scopes import Scopes
-from fr_keras.tflite.segments import _segments, reaches, segmented
 
 
 def images(rows: int, seed: int = 0) -> np.ndarray:
@@ -49,7 +51,7 @@ def net() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def float_file(net) -> bytes:
-    return calibrated(raw(Scopes(deployable(net, "factored").model), "int8"), [images(16)])
+    return calibrated(raw(Scopes(deployable(net, chooser("factored")).model), INT8), [images(16)])
 
 
 def ops(content: bytes) -> dict[str, int]:
@@ -149,7 +151,7 @@ def test_dense_chains_have_bottlenecks_too():
     model = regularize(plain, include="wide")
     model.get_layer("wide").truncate(30)
     x = np.random.default_rng(0).normal(3, 1, (60, 64)).astype("float32")
-    content = calibrated(raw(Scopes(deployable(model, "factored").model), "int8"), [x])
+    content = calibrated(raw(Scopes(deployable(model, chooser("factored")).model), INT8), [x])
     reach = reaches(content, [x])
     split, count, _ = segmented(content, reach, 0)
     assert count == len(reach) == 1
@@ -160,7 +162,7 @@ def test_dense_chains_have_bottlenecks_too():
 
 def test_channels_that_no_row_excites_divide_by_nothing(net):
     black = np.zeros((10, 16, 16, 3), "float32")
-    content = calibrated(raw(Scopes(deployable(net, "factored").model), "int8"), [black])
+    content = calibrated(raw(Scopes(deployable(net, chooser("factored")).model), INT8), [black])
     reach = reaches(content, [black])
     assert any(not one.any() for one in reach.values())
     split, _, _ = segmented(content, reach, 0)

@@ -11,8 +11,8 @@ from keras import layers as kl
 from networks import bfloat16, images, live, relative_difference, small_convnet, truncated_twin
 
 from fr_keras import bake, regularize, tflite, zoo
-from fr_keras.tflite import metadata
-from fr_keras.tflite.rows import representative_rows
+from fr_keras.tflite._calibration_data import representative_rows
+from fr_keras.tflite.file import metadata
 
 SHAPE = (12, 12, 3)
 

@@ -6,9 +6,10 @@ import pytest
 from keras import layers
 
 from fr_keras import tflite
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.int8.transposed import depth_to_space
+from fr_keras.tflite.lowering import raw
+from fr_keras.tflite.modes import FLOAT32
 from fr_keras.tflite.scopes import Scopes
-from fr_keras.tflite.transposed import depth_to_space
 
 X = np.random.default_rng(0).normal(size=(3, 6, 8, 4)).astype("float32")
 
@@ -29,7 +30,7 @@ def network(size, stride, **options) -> keras.Model:
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("options", [{}, {"use_bias": False}, {"activation": "relu"}], ids=str)
 def test_same_function(side, padding, options):
-    content = raw(Scopes(network(side, side, padding=padding, **options)), "float32")
+    content = raw(Scopes(network(side, side, padding=padding, **options)), FLOAT32)
     rewritten, _ = depth_to_space(content)
     ops = tflite.inspect(rewritten).ops
     assert "TRANSPOSE_CONV" not in ops
@@ -41,7 +42,7 @@ def test_same_function(side, padding, options):
 
 @pytest.mark.parametrize(("size", "stride"), [(3, 2), (2, 1), ((2, 3), 2)])
 def test_windows_that_overlap_stay(size, stride):
-    rewritten, _ = depth_to_space(raw(Scopes(network(size, stride, padding="same")), "float32"))
+    rewritten, _ = depth_to_space(raw(Scopes(network(size, stride, padding="same")), FLOAT32))
     assert tflite.inspect(rewritten).ops["TRANSPOSE_CONV"] == 1
 
 

@@ -1,7 +1,8 @@
 """Measuring files where they run: on this machine, ARM64 kernels, GPUs and phones."""
 
+from fr_bench.benchmark._subject import Subject, Unfit, subject, subjects
 from fr_bench.benchmark.result import (
-    Agreement,
+    Deviation,
     Metric,
     Ops,
     OpTime,
@@ -12,10 +13,9 @@ from fr_bench.benchmark.result import (
     load,
     save,
 )
-from fr_bench.benchmark.subject import Subject, Unfit, subject, subjects
 
 __all__ = [
-    "Agreement",
+    "Deviation",
     "Metric",
     "OpTime",
     "Ops",

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from fr_bench.benchmark import devices, process
+from fr_bench.benchmark._subject import Subject
 from fr_bench.benchmark.result import Ops, Result
-from fr_bench.benchmark.subject import Subject
 
 DELEGATES = ("none", "xnnpack")
 

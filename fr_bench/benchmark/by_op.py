@@ -12,17 +12,17 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_bench.benchmark import process
+from fr_bench.benchmark._subject import Subject
 from fr_bench.benchmark.profile import is_folded, name_of, stands_alone
 from fr_bench.benchmark.result import REFERENCE
-from fr_bench.benchmark.subject import Subject
-from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.file import flatbuffer
 
 #: Runs a flatbuffer on rows, and returns rows of each output.
 Run = Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
-class OpAgreement:
+class OpDeviation:
     """The first output of an op against the reference's.
 
     Attributes:
@@ -40,7 +40,7 @@ class OpAgreement:
     through: float
 
 
-def by_op(subject: Subject, run: Run) -> list[OpAgreement]:
+def by_op(subject: Subject, run: Run) -> list[OpDeviation]:
     """Compares every op of a file on a target with the CPU reference, in the file's order.
 
     Ops that hold a state, such as variables and tables, are left out, and those that put out no
@@ -86,13 +86,13 @@ def _values(
     return values
 
 
-def _compared(model, op: schema.OperatorT, right: np.ndarray, *ours: np.ndarray) -> OpAgreement:
+def _compared(model, op: schema.OperatorT, right: np.ndarray, *ours: np.ndarray) -> OpDeviation:
     """The first output of an op alone, and in the whole file, against the reference's."""
     integer = right.dtype.kind in "iu"
     right = right.astype(np.float64)
     scale = 1.0 if integer or not right.size else float(np.ptp(right)) or 1.0
     differences = (np.abs(one.astype(np.float64) - right) for one in ours)
-    return OpAgreement(
+    return OpDeviation(
         name_of(model, op),
         model.subgraphs[0].tensors[op.outputs[0]].name.decode(),
         "steps" if integer else "relative",

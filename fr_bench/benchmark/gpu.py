@@ -14,10 +14,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_bench.benchmark import devices, process
+from fr_bench.benchmark._subject import Subject
 from fr_bench.benchmark.host import times, tool
 from fr_bench.benchmark.result import Ops, Result
-from fr_bench.benchmark.subject import Subject
-from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.file import flatbuffer
 
 DELEGATES = ("gpu",)
 #: In which it computes; phones take float16.

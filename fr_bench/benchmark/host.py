@@ -7,9 +7,9 @@ from importlib.metadata import version
 import numpy as np
 
 from fr_bench.benchmark import process, processor
+from fr_bench.benchmark._subject import Subject
 from fr_bench.benchmark.profile import profile
 from fr_bench.benchmark.result import Ops, Result, Times
-from fr_bench.benchmark.subject import Subject
 
 DELEGATES = ("none", "xnnpack")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-WORKER = Path(__file__).with_name("worker.py")
+WORKER = Path(__file__).with_name("_worker.py")
 #: Seconds that a worker may take.
 LIMIT = 600
 

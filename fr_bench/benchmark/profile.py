@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from fr_bench.benchmark import process
 from fr_bench.benchmark.result import OpTime
-from fr_keras.tflite import flatbuffer
+from fr_keras.tflite.file import flatbuffer
 
 _RUNS, _WARMUP = 5, 2
 # What these hold is not a value: variables and tables, which other ops fill.

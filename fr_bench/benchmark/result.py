@@ -10,6 +10,8 @@ import types
 import typing
 from pathlib import Path
 
+import numpy as np
+
 from fr_archive.files import write_bytes
 
 FORMAT, VERSION = "fr-keras-benchmark", 1
@@ -69,7 +71,7 @@ class OpTime:
 
 
 @dataclasses.dataclass(frozen=True)
-class Agreement:
+class Deviation:
     """Outputs against those of the CPU reference, `REFERENCE` on the host, on the same rows.
 
     Attributes:
@@ -85,6 +87,23 @@ class Agreement:
     relative: float
     steps: float | None = None
     argmax: float | None = None
+
+
+def deviation(found: np.ndarray, expected: np.ndarray, step: float | None) -> Deviation:
+    """Returns how far outputs are from expected ones; `step` is that of an integer output."""
+    largest = float(np.max(np.abs(found.astype(np.float64) - expected)))
+    scale = float(np.ptp(expected)) or 1.0
+    return Deviation(
+        rows=len(expected),
+        largest=largest,
+        relative=largest / scale,
+        steps=None if step is None else round(largest / step, 3),
+        argmax=(
+            float(np.mean(found.argmax(-1) == expected.argmax(-1)))
+            if expected.ndim > 1 and expected.shape[-1] > 1
+            else None
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,7 +178,7 @@ class Result:
     peak_memory_bytes: int | None = None
     ops: Ops | None = None
     profile: tuple[OpTime, ...] | None = None
-    agreement: dict[str, Agreement] | None = None
+    agreement: dict[str, Deviation] | None = None
     metric: Metric | None = None
     state: State | None = None
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fr_bench.benchmark import android, arm64, devices, gpu, host
+from fr_bench.benchmark._subject import Subject, Unfit
 from fr_bench.benchmark.android import app
 from fr_bench.benchmark.result import Result
-from fr_bench.benchmark.subject import Subject, Unfit
 
 _TARGETS = {"host": host, "arm64": arm64, "gpu": gpu, "android": android}
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fr_bench.data._folder import read_folder
 from fr_bench.data._npz import read_npz
-from fr_bench.data._shapes import draw_shapes
+from fr_bench.data.shapes import draw_shapes
 
 _VALIDATION = 0.1
 _KERAS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from fr_bench.benchmark.result import STATUSES, Agreement, Result, Times
+from fr_bench.benchmark.result import STATUSES, Deviation, Result, Times
 
 #: What stands where nothing was measured.
 ABSENT = "-"
@@ -52,7 +52,7 @@ class File:
         return {name: (min(found), max(found)) for name, found in values.items()}
 
     @property
-    def worst(self) -> Agreement | None:
+    def worst(self) -> Deviation | None:
         """The output that agrees least, of all results."""
         return max(filter(None, map(worst, self.results)), key=_gap, default=None)
 
@@ -118,12 +118,12 @@ def typical(times: Times | None) -> float | None:
     return times.mean_us if times.median_us is None else times.median_us
 
 
-def worst(result: Result) -> Agreement | None:
+def worst(result: Result) -> Deviation | None:
     """The output that agrees least."""
     return max((result.agreement or {}).values(), key=_gap, default=None)
 
 
-def stands_out(result: Result, agreement: Agreement) -> bool:
+def stands_out(result: Result, agreement: Deviation) -> bool:
     """Whether outputs differ by more than other kernels with the same weights should make them."""
     if agreement.steps is not None:
         return _gap(agreement) == math.inf or agreement.steps > STEPS
@@ -138,9 +138,9 @@ def where(result: Result) -> str:
     return f"{result.target}, {kernels(result)}"
 
 
-def agreements(file: File) -> dict[str, dict[str, tuple[Result, Agreement]]]:
+def agreements(file: File) -> dict[str, dict[str, tuple[Result, Deviation]]]:
     """Output -> target and delegate -> the result that agrees least, whatever the threads."""
-    found: dict[str, dict[str, tuple[Result, Agreement]]] = {}
+    found: dict[str, dict[str, tuple[Result, Deviation]]] = {}
     for one in file.results:
         for output, agreement in (one.agreement or {}).items():
             row = found.setdefault(output, {})
@@ -228,7 +228,7 @@ def milliseconds(us: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def difference(agreement: Agreement | None) -> str:
+def difference(agreement: Deviation | None) -> str:
     """In steps of an integer output, or relative to the range of a float one."""
     if agreement is None:
         return ABSENT
@@ -265,7 +265,7 @@ def pair(values: tuple | None) -> str:
     return ABSENT if values is None else " to ".join(f"{one:g}" for one in dict.fromkeys(values))
 
 
-def _gap(agreement: Agreement) -> float:
+def _gap(agreement: Deviation) -> float:
     """The relative difference; outputs that are no numbers are the furthest off."""
     return math.inf if math.isnan(agreement.relative) else agreement.relative
 

@@ -3,10 +3,10 @@
 The format is `fr_archive`'s, which needs numpy alone; here is what makes a Keras model of it.
 """
 
-from fr_keras.archive.load import inspect, load_archive
-from fr_keras.archive.report import LayerRow, Packing
-from fr_keras.archive.save import save_archive
-from fr_keras.archive.search import SearchResult, Trial, search
+from fr_keras.archive._load import inspect, load_archive
+from fr_keras.archive._report import LayerRow, Packing
+from fr_keras.archive._save import save_archive
+from fr_keras.archive._search import SearchResult, Trial, search
 
 __all__ = [
     "LayerRow",

@@ -1,7 +1,7 @@
 """Callbacks for `model.fit` that cut, round and measure coefficients while a model trains."""
 
 from fr_keras.callbacks import schedules
-from fr_keras.callbacks._bands import BandEnergy
+from fr_keras.callbacks._bands import BandEnergy, band_energy
 from fr_keras.callbacks._capacity import CapacitySampling
 from fr_keras.callbacks._rounding import ArchiveRounding
 from fr_keras.callbacks._truncation import TailTruncation
@@ -11,5 +11,6 @@ __all__ = [
     "BandEnergy",
     "CapacitySampling",
     "TailTruncation",
+    "band_energy",
     "schedules",
 ]

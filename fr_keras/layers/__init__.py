@@ -1,12 +1,8 @@
 """Keras layers whose kernels live in the DCT domain."""
 
-from fr_keras.layers._factored import Chain, FactoredKernel
-from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
-from fr_keras.layers._refusal import misnamed, refusal
-from fr_keras.layers._twins import TWINS, plain_class, register_twin
-from fr_keras.layers.attention import FRMultiHeadAttention
-from fr_keras.layers.batch_norm import FRBatchNormalization
-from fr_keras.layers.conv import (
+from fr_keras.layers._attention import FRMultiHeadAttention
+from fr_keras.layers._batch_norm import FRBatchNormalization
+from fr_keras.layers._conv import (
     FRConv1D,
     FRConv1DTranspose,
     FRConv2D,
@@ -16,10 +12,14 @@ from fr_keras.layers.conv import (
     FRDepthwiseConv1D,
     FRDepthwiseConv2D,
 )
-from fr_keras.layers.dense import FRDense
-from fr_keras.layers.einsum_dense import FREinsumDense
-from fr_keras.layers.embedding import FREmbedding
-from fr_keras.layers.separable import FRSeparableConv1D, FRSeparableConv2D
+from fr_keras.layers._dense import FRDense
+from fr_keras.layers._einsum_dense import FREinsumDense
+from fr_keras.layers._embedding import FREmbedding
+from fr_keras.layers._factored import Chain, FactoredKernel
+from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
+from fr_keras.layers._refusal import misnamed, refusal
+from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
+from fr_keras.layers._twins import TWINS, plain_class, register_twin
 
 __all__ = [
     "TWINS",

@@ -1,4 +1,4 @@
-"""Coefficients of which the first so many in zigzag order count."""
+"""The part of an FR layer that says how many of its coefficients count."""
 
 import functools
 
@@ -8,20 +8,21 @@ from keras import ops
 from fr_keras import zigzag
 
 # Fields of the one state vector of a layer; see `Truncated.truncation`.
-_STATE = ("kept", "boundary", "start", "target", "epochs")
+STATE = ("kept", "boundary", "start", "target", "epochs")
 
 
 class Truncated:
-    """Counts the coefficients of a kernel that are kept, and masks the others.
+    """The mask of a layer's coefficients, as a state that is saved with the layer's weights.
 
-    What it joins has `coefficients`, and knows their `spectrum_shape` and `axis_weights`.
+    Joined to a layer that has `coefficients`, their `spectrum_shape` and `axis_weights`.
     """
 
     def _add_state(self, kept: int) -> None:
+        """Adds the weight that holds the state, with that many coefficients kept."""
         last = zigzag.boundary(self.spectrum_shape, kept, self.axis_weights)
-        self._truncation = super().add_weight(
+        self._truncation = self.add_weight(
             name="truncation",
-            shape=(len(_STATE),),
+            shape=(len(STATE),),
             dtype="int64",
             initializer=lambda shape, dtype=None: ops.convert_to_tensor(
                 [kept, last, kept, 0, 0], dtype
@@ -40,7 +41,7 @@ class Truncated:
         key = np.zeros((1,) * (len(shape) + 1), np.int64)
         for axis, (n, step) in enumerate(zip(shape, strides, strict=True)):
             key = key + (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - axis))
-        boundary = self._truncation[_STATE.index("boundary")]
+        boundary = self._truncation[STATE.index("boundary")]
         return key <= boundary - np.arange(length) * stride
 
     def _masked(self, coefficients):
@@ -54,7 +55,7 @@ class Truncated:
         schedule the `start` and `target` counts (0: none set) and the `epochs` completed.
         """
         values = ops.convert_to_numpy(self._truncation)
-        return {name: int(value) for name, value in zip(_STATE, values, strict=True)}
+        return {name: int(value) for name, value in zip(STATE, values, strict=True)}
 
     def plan(self, start: int, target: int, epochs: int = 0) -> None:
         """Stores the schedule's end points and its completed epochs."""
@@ -117,7 +118,7 @@ class Truncated:
         self._store_state({**self.truncation, **fields})
 
     def _store_state(self, state: dict[str, int]) -> None:
-        self._truncation.assign(np.array([state[name] for name in _STATE], np.int64))
+        self._truncation.assign(np.array([state[name] for name in STATE], np.int64))
 
 
 @functools.lru_cache(maxsize=1 << 14)

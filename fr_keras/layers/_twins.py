@@ -2,10 +2,8 @@
 
 import keras
 
-from fr_keras.layers._factored import FactoredKernel
-from fr_keras.layers._frequency import FrequencyTwin
-from fr_keras.layers.attention import FRMultiHeadAttention
-from fr_keras.layers.conv import (
+from fr_keras.layers._attention import FRMultiHeadAttention
+from fr_keras.layers._conv import (
     FRConv1D,
     FRConv1DTranspose,
     FRConv2D,
@@ -15,10 +13,12 @@ from fr_keras.layers.conv import (
     FRDepthwiseConv1D,
     FRDepthwiseConv2D,
 )
-from fr_keras.layers.dense import FRDense
-from fr_keras.layers.einsum_dense import FREinsumDense
-from fr_keras.layers.embedding import FREmbedding
-from fr_keras.layers.separable import FRSeparableConv1D, FRSeparableConv2D
+from fr_keras.layers._dense import FRDense
+from fr_keras.layers._einsum_dense import FREinsumDense
+from fr_keras.layers._embedding import FREmbedding
+from fr_keras.layers._factored import FactoredKernel
+from fr_keras.layers._frequency import FrequencyTwin
+from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
 
 #: Plain Keras layer -> its twin in the DCT domain. A new layer type is one row here.
 TWINS: dict[type[keras.layers.Layer], type[FrequencyTwin]] = {

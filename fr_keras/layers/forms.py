@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 from fr_keras.layers import Chain, FactoredKernel
 
+#: Picks the chain of a layer from the corner that it keeps now.
+Chooser = Callable[[FactoredKernel], Chain]
+
 WHOLE = ("core",)
 
 # The chain that costs least, by form; of equal ones that of fewer stages.
@@ -14,8 +17,8 @@ _COSTS = {
 }
 
 
-def chooser(form: str) -> Callable[[FactoredKernel], Chain]:
-    """Returns what picks a layer's chain from the corner that it keeps now.
+def chooser(form: str) -> Chooser:
+    """Returns what picks the chains of a form.
 
     Args:
         form: `"dense"`: the whole kernel; `"factored"`: the chain of two stages or three with the

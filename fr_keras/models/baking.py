@@ -3,8 +3,8 @@
 import keras
 
 from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
-from fr_keras.layers.forms import WHOLE, chooser
-from fr_keras.models._joins import joined
+from fr_keras.layers.forms import WHOLE, Chooser, chooser
+from fr_keras.models.joins import joined
 from fr_keras.models.origins import Baked, Origin
 from fr_keras.models.walk import all_layers, check_graph, input_shapes, rebuild_with_twins
 
@@ -46,13 +46,13 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
     >>> [layer.name for layer in bake(twin, form="factored").layers[0].layers]
     ['hidden_core', 'hidden_out']
     """
-    return baked(model, form).model
+    return baked(model, chooser(form)).model
 
 
-def baked(model: keras.Model, form: str) -> Baked:
+def baked(model: keras.Model, choose: Chooser) -> Baked:
     """As `bake`, with the origin of every layer."""
     check_graph(model)
-    choose, shapes = chooser(form), input_shapes(model)
+    shapes = input_shapes(model)
     roles: dict[int, tuple[str, ...]] = {}
 
     def exchange(layer):
@@ -79,8 +79,7 @@ def baked(model: keras.Model, form: str) -> Baked:
         stages = [twins[id(layer)]] if chain == WHOLE else twins[id(layer)].layers
         for role, stage in zip(chain, stages, strict=True):
             origins[id(stage)] = Origin(layer, chain, (role,))
-    result = Baked(plain, origins)
-    return result if form == "dense" else joined(result)
+    return joined(Baked(plain, origins))
 
 
 def _dense(layer: FrequencyTwin) -> keras.layers.Layer:

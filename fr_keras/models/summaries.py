@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import keras
 from rich import box
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 
 from fr_keras._keras_internals import nodes
@@ -138,10 +139,10 @@ class Summary:
             ("multiply-adds", f"{sums['multiply_adds']:,}"),
             ("bytes", f"{sums['bytes']:,}"),
         ]
-        table = _table(self.model, columns, ("layer", "type", "corner"))
+        table = _table(escape(self.model), columns, ("layer", "type", "corner"))
         for row in self.rows:
             table.add_row(
-                row.name,
+                escape(row.name),
                 row.type,
                 f"{row.kernel_weights:,}",
                 _shown(row.kept),
@@ -164,7 +165,7 @@ class Summary:
         for row in self.rows:
             if row.form:
                 numbers = _shown(row.form_weights), _shown(row.form_multiply_adds)
-                table.add_row(row.name, row.form, *numbers)
+                table.add_row(escape(row.name), row.form, *numbers)
         return table
 
     def __str__(self) -> str:

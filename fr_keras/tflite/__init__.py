@@ -1,12 +1,13 @@
 """TFLite (LiteRT) files: convert, run, inspect."""
 
+from fr_keras.tflite._convert import Conversion, ConversionWarning, convert
+from fr_keras.tflite._inspect import Inspection, inspect
+from fr_keras.tflite._sensitivity import sensitivity
 from fr_keras.tflite.agreement import Agreement
-from fr_keras.tflite.aware import quantization_aware
-from fr_keras.tflite.convert import MODES, Conversion, ConversionWarning, convert
-from fr_keras.tflite.inspect import Inspection, inspect
-from fr_keras.tflite.rounded import FakeQuantize
-from fr_keras.tflite.run import Runner, run
-from fr_keras.tflite.sensitivity import sensitivity
+from fr_keras.tflite.int8.aware import quantization_aware
+from fr_keras.tflite.int8.rounded import FakeQuantize
+from fr_keras.tflite.modes import MODES
+from fr_keras.tflite.runner import Runner, run
 
 __all__ = [
     "MODES",

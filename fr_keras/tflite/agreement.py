@@ -6,11 +6,10 @@ import keras
 import numpy as np
 
 from fr_keras.tflite.deployable import in_half
-from fr_keras.tflite.endpoints import output_names, predict
-from fr_keras.tflite.run import Runner
+from fr_keras.tflite.modes import FLOAT16, Mode
+from fr_keras.tflite.runner import Runner
+from fr_keras.tflite.signature import output_names, predict
 
-#: The largest mean difference, as a fraction of the Keras outputs' range, that is no warning.
-BOUNDS = {"float32": 1e-4, "float16": 1e-2, "dynamic": 2e-2, "int8": 5e-2, "int16x8": 2e-2}
 _ARGMAX_BOUND = 0.95
 
 
@@ -65,8 +64,11 @@ class Agreement:
         )
 
 
-def compare(outputs: np.ndarray, expected: np.ndarray, **fields: object) -> Agreement:
-    """Compares a file's output with the model's on the same rows; `fields` complete the result."""
+def agreement_of(outputs: np.ndarray, expected: np.ndarray, **fields: object) -> Agreement:
+    """The agreement of a file's output with the model's on the same rows.
+
+    `fields` are those that the numbers do not tell.
+    """
     difference = np.abs(outputs - expected)
     argmax, argmax_bound = None, 0.0
     if expected.ndim > 1 and expected.shape[-1] > 1:
@@ -84,18 +86,18 @@ def compare(outputs: np.ndarray, expected: np.ndarray, **fields: object) -> Agre
 
 
 def agreements(
-    model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, quantize: str
+    model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, mode: Mode
 ) -> dict[str, Agreement]:
-    """How far a file in that quantization mode is from the model, by name of the output."""
+    """How far a file in that mode is from the model, by name of the output."""
     half = in_half(model)
     outputs = runner.run_all(rows)
     return {
-        name: compare(
+        name: agreement_of(
             outputs[name],
             expected,
             rows_from=rows_from,
             step=runner.output_steps[name],
-            bound=max(BOUNDS[quantize], BOUNDS["float16"] if half else 0),
+            bound=max(mode.bound, FLOAT16.bound if half else 0),
         )
         for name, expected in zip(output_names(model), predict(model, rows), strict=True)
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import keras
 
 from fr_keras._keras_internals import graph, inner_layers
+from fr_keras.layers.forms import Chooser
 from fr_keras.models.baking import baked
 from fr_keras.models.origins import Baked, Origin
 from fr_keras.models.walk import all_layers, copied, frequency_layers, rebuild_with_twins
@@ -20,7 +21,7 @@ def in_half(model: keras.Model) -> bool:
     return any(not _types(operation).isdisjoint(_HALF) for operation in _operations(model))
 
 
-def deployable(model: keras.Model, form: str) -> Baked:
+def deployable(model: keras.Model, choose: Chooser) -> Baked:
     """Returns a model baked, and in float32: TFLite has no kernels for other floats.
 
     A model that needs neither is not copied.
@@ -31,7 +32,7 @@ def deployable(model: keras.Model, form: str) -> Baked:
         before = {id(twins[old]): layer for old, layer in before.items()}
     if not frequency_layers(model):
         return Baked(model, {new: Origin(layer) for new, layer in before.items()})
-    plain = baked(model, form)
+    plain = baked(model, choose)
     origins = {
         new: dataclasses.replace(origin, layer=before[id(origin.layer)])
         for new, origin in plain.origins.items()

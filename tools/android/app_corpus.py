@@ -17,7 +17,7 @@ import tensorflow as tf
 from scipy.spatial import cKDTree
 
 from fr_bench.benchmark.android import app
-from fr_bench.benchmark.subject import _agreement
+from fr_bench.benchmark.result import deviation
 from fr_keras import tflite
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,7 @@ def agreements(rng: np.random.Generator) -> list[dict]:
     for step in (None, 0.00390625):
         expected = rng.random((3, 2, 4)).astype(np.float32)
         found = (expected + rng.normal(0, 0.1, expected.shape)).astype(np.float32)
-        said = _agreement(found, expected, step)
+        said = deviation(found, expected, step)
         cases.append(
             {
                 "step": step,

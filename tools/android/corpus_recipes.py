@@ -10,7 +10,7 @@ from fr_archive import Archive, ArchiveError, Quantized, Reference, skeletons
 from fr_archive.archive import source
 from fr_archive.filling import Filled, Part, fill
 from fr_archive.programs import Gap, Site
-from fr_archive.recipes import Kitchen, Node, Op, scalar
+from fr_archive.recipes import Evaluator, Node, Op, scalar
 
 _TENSORS = [
     Quantized((9, -4, 0, 1, -2, 0, 0, 1, 3, 2, -1), -20),
@@ -27,19 +27,21 @@ def random_skeleton(seed: int) -> bytes:
     """Returns an archive of a few kernels that follow from random recipes."""
     draw = random.Random(seed)
     archive = Archive(Reference("net"), _TENSORS, _VECTORS)
-    kitchen = Kitchen(source(archive))
+    evaluator = Evaluator(source(archive))
     nodes: list[Node] = []
     while len(nodes) < _LEAVES + _INNER:
-        node = _leaf(draw) if len(nodes) < _LEAVES else _inner(draw, nodes, kitchen)
+        node = _leaf(draw) if len(nodes) < _LEAVES else _inner(draw, nodes, evaluator)
         try:
             with np.errstate(all="ignore"):
-                array = kitchen.array(node)
+                array = evaluator.array(node)
         except ArchiveError:
             continue
         if array.size <= 5000 and np.isfinite(array).all():
             nodes.append(node)
     return fr_archive.encode(
-        Archive(archive.architecture, _TENSORS, _VECTORS, _skeleton(draw, nodes, kitchen, archive))
+        Archive(
+            archive.architecture, _TENSORS, _VECTORS, _skeleton(draw, nodes, evaluator, archive)
+        )
     )
 
 
@@ -71,10 +73,10 @@ def _leaf(draw: random.Random) -> Node:
             return Node(Op.COSINES, (), (length, draw.randint(1, length), 0, length))
 
 
-def _inner(draw: random.Random, nodes: list[Node], kitchen: Kitchen) -> Node:
+def _inner(draw: random.Random, nodes: list[Node], evaluator: Evaluator) -> Node:
     op = draw.choice(list(Op)[Op.CONTRACT :])
     a, b = draw.choice(nodes), draw.choice(nodes)
-    array = kitchen.array(a)
+    array = evaluator.array(a)
     axis = (draw.randrange(array.ndim),) if array.ndim else (0,)
     match op:
         case Op.CONTRACT | Op.GATHER | Op.CONCATENATE:
@@ -91,18 +93,20 @@ def _inner(draw: random.Random, nodes: list[Node], kitchen: Kitchen) -> Node:
     return Node(op, (a, b))
 
 
-def _skeleton(draw: random.Random, nodes: list[Node], kitchen: Kitchen, archive: Archive) -> bytes:
+def _skeleton(
+    draw: random.Random, nodes: list[Node], evaluator: Evaluator, archive: Archive
+) -> bytes:
     """The payload of a skeleton that fills the parts of some kernels, in any order."""
     head = struct.pack("<I4sffiii", 16, b"TFL3", 0.5, 0.0078125, -12, 3, -1 << 30)
-    kernels = [node for node in nodes if kitchen.array(node).ndim and kitchen.array(node).size]
+    kernels = [node for node in nodes if evaluator.array(node).ndim and evaluator.array(node).size]
     sites, filled = [], []
     while len(sites) < _SITES:
         kernel = draw.choice(kernels)
-        shape = (len(kitchen.array(kernel)),)
-        biases = [None, *(node for node in nodes if kitchen.array(node).shape == shape)]
+        shape = (len(evaluator.array(kernel)),)
+        biases = [None, *(node for node in nodes if evaluator.array(node).shape == shape)]
         site = Site(kernel, draw.choice(biases), draw.choice((8, 12)), draw.random() < 0.7)
         try:
-            filled.append(_filled(site, kitchen, head))
+            filled.append(_filled(site, evaluator, head))
         except ArchiveError:
             continue
         sites.append(site)
@@ -116,7 +120,7 @@ def _skeleton(draw: random.Random, nodes: list[Node], kitchen: Kitchen, archive:
     return skeletons.write(bytes(content), sites, gaps, source(archive))
 
 
-def _filled(site: Site, kitchen: Kitchen, head: bytes) -> Filled:
+def _filled(site: Site, evaluator: Evaluator, head: bytes) -> Filled:
     (scale,) = struct.unpack_from("<f", head, site.scale_at)
-    bias = None if site.bias is None else kitchen.array(site.bias)
-    return fill(kitchen.array(site.kernel), bias, scale, site.by_channel)
+    bias = None if site.bias is None else evaluator.array(site.bias)
+    return fill(evaluator.array(site.kernel), bias, scale, site.by_channel)

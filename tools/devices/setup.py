@@ -16,11 +16,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import recipes
+import contents
 import wheels
 from packages import HOST, Archive, Package, SetupError, run, unpack
 
-#: Goes up when the steps below give another folder from the same recipe.
+#: Goes up when the steps below give another folder for the same target.
 LAYOUT = 1
 
 
@@ -30,39 +30,39 @@ def folder() -> Path:
     return Path(given) if given else Path.home() / ".cache" / "fr_keras" / "devices"
 
 
-def set_up(recipe: recipes.Recipe, root: Path) -> None:
+def set_up(target: contents.Target, root: Path) -> None:
     """Makes a target, unless its stamp says that it is there."""
-    final = root / recipe.target
-    if _stamp(final).get("recipe") == _wanted(recipe):
-        print(f"{recipe.target}: is set up in {final}")
+    final = root / target.name
+    if _stamp(final).get("made_of") == _wanted(target):
+        print(f"{target.name}: is set up in {final}")
         return
     archive = Archive(root / "apt")
-    print(f"{recipe.target}: reading the package lists", flush=True)
+    print(f"{target.name}: reading the package lists", flush=True)
     archive.update()
-    found = {part: archive.resolve(names) for part, names in recipe.packages.items()}
+    found = {part: archive.resolve(names) for part, names in target.packages.items()}
     # Only now that the packages are known to be there: an older set-up may still be of use.
     shutil.rmtree(final, ignore_errors=True)
     versions = {}
     for part, packages in found.items():
         private = [one for one in packages if _belongs(one, part, archive.native)]
-        print(f"{recipe.target}: {len(private)} packages for {part}/", flush=True)
+        print(f"{target.name}: {len(private)} packages for {part}/", flush=True)
         unpack(archive.download(private), final / part)
         versions |= {f"{one.name}:{one.architecture}": one.version for one in private}
-    for name in recipe.wheels:
+    for name in target.wheels:
         versions[name] = wheels.pinned(name)
-    if recipe.wheels:
-        print(f"{recipe.target}: wheels {', '.join(recipe.wheels)}", flush=True)
-        wheels.install(recipe.wheels, final / "wheels")
-    programs, environment = recipe.finish(final)
-    for name, arguments in recipe.checks.items():
+    if target.wheels:
+        print(f"{target.name}: wheels {', '.join(target.wheels)}", flush=True)
+        wheels.install(target.wheels, final / "wheels")
+    programs, environment = target.finish(final)
+    for name, arguments in target.checks.items():
         run([*programs[name], *arguments], f"`{name}` must work on this machine", environment)
-    write_stamp(final, recipe, versions, programs, environment)
-    print(f"{recipe.target}: set up in {final}")
+    write_stamp(final, target, versions, programs, environment)
+    print(f"{target.name}: set up in {final}")
 
 
 def write_stamp(
     final: Path,
-    recipe: recipes.Recipe,
+    target: contents.Target,
     versions: dict[str, str],
     programs: dict[str, list[str]],
     environment: dict[str, str],
@@ -71,8 +71,8 @@ def write_stamp(
     stamp = {
         "format": "fr-keras-device",
         "version": 1,
-        "target": recipe.target,
-        "recipe": _wanted(recipe),
+        "target": target.name,
+        "made_of": _wanted(target),
         "versions": versions,
         "programs": programs,
         "environment": environment,
@@ -83,12 +83,12 @@ def write_stamp(
     partial.rename(final / "target.json")
 
 
-def _wanted(recipe: recipes.Recipe) -> dict:
-    """What a set-up is made of: another recipe or pin makes it anew."""
+def _wanted(target: contents.Target) -> dict:
+    """What a set-up is made of: where that changes, it is made anew."""
     return {
         "layout": LAYOUT,
-        "packages": recipe.packages,
-        "wheels": {name: wheels.pinned(name) for name in recipe.wheels},
+        "packages": target.packages,
+        "wheels": {name: wheels.pinned(name) for name in target.wheels},
     }
 
 
@@ -108,16 +108,16 @@ def _belongs(package: Package, part: str, native: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("targets", nargs="+", choices=list(recipes.RECIPES), metavar="TARGET")
-    targets = dict.fromkeys(parser.parse_args().targets)
+    parser.add_argument("targets", nargs="+", choices=list(contents.TARGETS), metavar="TARGET")
+    names = dict.fromkeys(parser.parse_args().targets)
     root = folder().resolve()
     root.mkdir(parents=True, exist_ok=True)
     with open(root / "lock", "w") as lock:
         # Tests that run side by side may want the same target.
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            for target in targets:
-                set_up(recipes.RECIPES[target], root)
+            for name in names:
+                set_up(contents.TARGETS[name], root)
         except SetupError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

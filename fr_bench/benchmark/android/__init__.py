@@ -5,15 +5,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from fr_bench.benchmark.android import phone
+from fr_bench.benchmark._subject import Subject
+from fr_bench.benchmark.android import _phone
+from fr_bench.benchmark.android._binaries import INSTRUCTIONS
+from fr_bench.benchmark.android._folder import Folder
+from fr_bench.benchmark.android._measurement import Run, RunError, with_refused
+from fr_bench.benchmark.android._session import Installed, Session, start
+from fr_bench.benchmark.android._tool import ToolError
 from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
-from fr_bench.benchmark.android.binaries import INSTRUCTIONS
-from fr_bench.benchmark.android.folder import Folder
-from fr_bench.benchmark.android.measurement import Run, RunError, with_refused
-from fr_bench.benchmark.android.session import Installed, Session, start
-from fr_bench.benchmark.android.tool import ToolError
 from fr_bench.benchmark.result import Result
-from fr_bench.benchmark.subject import Subject
 
 __all__ = [
     "DELEGATES",
@@ -151,10 +151,10 @@ class _Case:
 
     def _measured(self, installed: Installed) -> dict:
         adb, notes = self.session.adb, self._notes()
-        before, warnings = phone.cool(adb, self.pace.rest, self.pace.cool)
+        before, warnings = _phone.cool(adb, self.pace.rest, self.pace.cool)
         run = Run(self.session, installed, self.delegate, self.threads, self.warmup, self.pace.run)
         report = run.timed(self.runs)
-        state = phone.state(before, phone.look(adb), *self.session.folder.watched())
+        state = _phone.state(before, _phone.look(adb), *self.session.folder.watched())
         profile, why = _tried("op profile", lambda: run.profile(self.runs))
         outputs, unlike = _tried("comparison of outputs", lambda: run.outputs(self.subject))
         said = (*notes, *warnings, *report.notes, *why, *unlike)

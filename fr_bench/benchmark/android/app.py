@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fr_bench.benchmark import result as results
-from fr_bench.benchmark.android import Pace, check_delegates, phone
+from fr_bench.benchmark._subject import Subject, subject
+from fr_bench.benchmark.android import Pace, _phone, check_delegates
 from fr_bench.benchmark.android.adb import Adb, AdbError, DeviceLost
 from fr_bench.benchmark.result import Result
-from fr_bench.benchmark.subject import Subject, subject
 
 PACKAGE = "org.frkeras.demo"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
@@ -63,7 +63,7 @@ def measure(
     """Has the app measure its files, one result after the other.
 
     The app has to be installed and the screen on; it is closed in the end, also on an error, on
-    Ctrl-C, and when the iterator is closed. Agreement is on rows that the app bundles.
+    Ctrl-C, and when the iterator is closed. The agreement is on rows that the app bundles.
 
     Args:
         subjects: Which of the files that it bundles; none for all.
@@ -88,8 +88,8 @@ def measure(
     _check_numbers(threads=threads, warmup=[warmup], runs=[runs])
     connection = Adb(adb, serial, pace.back)
     files = _chosen(bundled(connection), subjects)
-    said = (connection.shell(command).text for command in ("nproc", phone.CPUINFO))
-    device = phone.device(connection.properties(), *said)
+    said = (connection.shell(command).text for command in ("nproc", _phone.CPUINFO))
+    device = _phone.device(connection.properties(), *said)
     try:
         for one, delegate, number in ((f, d, n) for f in files for d in delegates for n in threads):
             case = _Case(connection, device, one, delegate, number, runs, warmup, pace)
@@ -210,17 +210,17 @@ class _Case:
             return self._failed(str(error)), error
 
     def _measured(self) -> Result:
-        before, warnings = phone.cool(self.adb, self.pace.rest, self.pace.cool)
+        before, warnings = _phone.cool(self.adb, self.pace.rest, self.pace.cool)
         if before.awake is False:
             raise _AppError("the screen is off: the app measures only while it is seen. Unlock it")
         output = f"{FOLDER}/fr_keras-{secrets.token_hex(8)}.json"
         said = self._run(output)
         found = self._answer(output, said)
-        stats, currents = phone.watched(said)
+        stats, currents = _phone.watched(said)
         return dataclasses.replace(
             found,
             device=self.device,
-            state=phone.state(before, phone.look(self.adb), stats, currents),
+            state=_phone.state(before, _phone.look(self.adb), stats, currents),
             notes=(*found.notes, *warnings),
         )
 
@@ -237,7 +237,7 @@ class _Case:
             package=PACKAGE,
             intent=shlex.join(words),
             output=output,
-            current=phone.CURRENT,
+            current=_phone.CURRENT,
         )
         try:
             # In a shell of its own, which `exit` may leave.

@@ -1,0 +1,115 @@
+"""The command `fr-archive`: archives without TensorFlow and Keras.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import fr_archive
+from fr_archive.container import load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (fr_archive.ArchiveError, OSError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        usage = (FileExistsError, FileNotFoundError, IsADirectoryError)
+        return 2 if isinstance(error, usage) else 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("fr-archive", description="Reads .fr archives of networks.")
+    version = f"fr-archive, version {fr_archive.__version__}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    unpack = _command(commands, _unpack, "Unpack an archive into its .tflite file.")
+    unpack.add_argument("output", metavar="OUTPUT", type=_tflite, help="The .tflite file.")
+    unpack.add_argument("--force", action="store_true", help="Replace a file that exists.")
+    inspect = _command(commands, _inspect, "Show what an archive holds.")
+    for one in (unpack, inspect):
+        one.add_argument(
+            "--json", dest="as_json", action="store_true", help="Print JSON for machines."
+        )
+    return parser
+
+
+def _command(commands, run, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(run.__name__.strip("_"), help=text, description=text)
+    parser.add_argument("file", metavar="FILE", type=Path, help="The .fr archive.")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _tflite(text: str) -> Path:
+    if not text.endswith(".tflite"):
+        raise argparse.ArgumentTypeError(
+            "must end in .tflite; `fr-keras unpack` makes .keras models. Received: " + text
+        )
+    return Path(text)
+
+
+def _unpack(options: argparse.Namespace) -> None:
+    size = fr_archive.unpack(options.file, options.output, overwrite=options.force)
+    if options.as_json:
+        print(json.dumps({"file": str(options.output), "bytes": size}))
+    else:
+        print(f"{options.output}: {size:,} bytes")
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    found = _contents(load(options.file))
+    print(json.dumps(found) if options.as_json else "\n".join(_lines(options.file, found)))
+
+
+def _contents(data: bytes) -> dict:
+    """What an archive holds, and where its bytes are."""
+    archive, sizes = fr_archive.decode(data), fr_archive.sizes(data)
+    network = archive.architecture
+    by_reference = isinstance(network, fr_archive.Reference)
+    return {
+        "network": network.name if by_reference else None,
+        "by_reference": by_reference,
+        "bytes": sizes.total,
+        "sections": {"header": sizes.header, **sizes.sections},
+        "tensors": _rows(archive.tensors, sizes.tensors),
+        "vectors": _rows(archive.vectors, sizes.vectors),
+    }
+
+
+def _rows(series: Sequence[fr_archive.Quantized], bits: Sequence[float]) -> list[dict]:
+    return [
+        {
+            "numbers": len(one.values),
+            "step": fr_archive.step_value(one.step),
+            "bytes": size / 8,
+        }
+        for one, size in zip(series, bits, strict=True)
+    ]
+
+
+def _lines(path: Path, found: dict) -> list[str]:
+    # A name is whatever a file says: as a literal it cannot steer the terminal.
+    network = f"{found['network']!r}, by name" if found["by_reference"] else "described in full"
+    sections = ", ".join(f"{name} {size:,}" for name, size in found["sections"].items())
+    lines = [f"{path}: {found['bytes']:,} bytes", f"network: {network}", f"bytes: {sections}"]
+    lines += [f"{'':12}{'numbers':>10}{'step':>12}{'bytes':>12}"]
+    for kind in ("tensor", "vector"):
+        lines += [
+            f"{kind} {place:<5}{row['numbers']:>10,}{row['step']:>12.3g}{row['bytes']:>12,.1f}"
+            for place, row in enumerate(found[f"{kind}s"])
+        ]
+    if "skeleton" in found["sections"]:
+        return [*lines, "It has a skeleton: `fr-archive unpack` makes its .tflite file."]
+    return [*lines, "It has no skeleton, and makes no .tflite file by itself."]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Quantization steps on a logarithmic scale, eight to the octave, the same bits everywhere.
+
+    value(k) = MANTISSAS[k mod 8] * 2 ** (floor(k / 8) - 15),    LOWEST <= k <= HIGHEST
+
+A mantissa has 16 bits and a quantized number at most 31, so their product is exact in float64 and
+is rounded once, to float32.
+"""
+
+import bisect
+import operator
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fr_archive._errors import ArchiveError
+from fr_archive._integers import LARGEST
+
+# 2 ** (i / 8 + 15), rounded to the nearest integer.
+MANTISSAS = (32768, 35734, 38968, 42495, 46341, 50535, 55109, 60097)
+LOWEST, HIGHEST = -512, 511
+
+
+def value(index: int) -> float:
+    """Returns the step of number `index`, exactly.
+
+    Example:
+
+    >>> value(0), value(-16), value(4)
+    (1.0, 0.25, 1.414215087890625)
+    """
+    return MANTISSAS[index % 8] * 2.0 ** (index // 8 - 15)
+
+
+def nearest(step: float) -> int:
+    """Returns the number of the step whose ratio to `step` is nearest to 1.
+
+    Example:
+
+    >>> nearest(0.25)
+    -16
+    """
+    if not value(LOWEST) <= step <= value(HIGHEST):
+        raise ArchiveError(
+            f"`step` must lie between {value(LOWEST)} and {value(HIGHEST)}. Received: step={step}"
+        )
+    return LOWEST + bisect.bisect_left(_BETWEEN, step * step)
+
+
+# The squares of what lies in the middle of two steps.
+_BETWEEN = [value(index) * value(index + 1) for index in range(LOWEST, HIGHEST)]
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Whole numbers and the step that they count: a tensor's coefficients, or a vector's.
+
+    Args:
+        values: Whole numbers of at most `LARGEST`, in zigzag order.
+        step: The number of the step, from `LOWEST` to `HIGHEST`.
+
+    Raises:
+        ArchiveError: If one of them is out of range or not whole.
+
+    Example:
+
+    >>> Quantized((3, -1), step=-16).reals()
+    array([ 0.75, -0.25], dtype=float32)
+    """
+
+    values: tuple[int, ...]
+    step: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "values", _whole("values", self.values, -LARGEST, LARGEST))
+        (step,) = _whole("step", [self.step], LOWEST, HIGHEST)
+        object.__setattr__(self, "step", step)
+
+    def exact(self) -> np.ndarray:
+        """Returns the real numbers in float64, unrounded."""
+        return np.asarray(self.values, np.float64) * value(self.step)
+
+    def reals(self) -> np.ndarray:
+        """Returns the real numbers in float32."""
+        return self.exact().astype(np.float32)
+
+
+def quantize(reals: Iterable[float], step: int) -> Quantized:
+    """Returns `reals` in whole steps of number `step`, rounded to nearest, ties to even.
+
+    Raises:
+        ArchiveError: If one of them is not finite, or too many steps.
+    """
+    reals = np.asarray(reals, np.float64)
+    if not np.isfinite(reals).all():
+        raise ArchiveError(f"`reals` must be finite. Received: {reals[~np.isfinite(reals)][0]}")
+    return Quantized(tuple(int(q) for q in np.rint(reals / value(step))), step)
+
+
+def _whole(name: str, numbers: Iterable[int], least: int, most: int) -> tuple[int, ...]:
+    try:
+        whole = tuple(operator.index(number) for number in numbers)
+    except TypeError:
+        raise ArchiveError(f"`{name}` must be whole numbers. Received: {numbers!r:.100}") from None
+    for number in whole:
+        if not least <= number <= most:
+            raise ArchiveError(
+                f"`{name}` must lie between {least} and {most}: choose a larger step or keep the "
+                f"number out. Received: {number}"
+            )
+    return whole

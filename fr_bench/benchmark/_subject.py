@@ -1,0 +1,212 @@
+"""What is measured: a file, rows to run it on, and what they should give."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import fr_archive
+from fr_archive.container import load as load_archive_bytes
+from fr_bench.benchmark import process
+from fr_bench.benchmark.result import REFERENCE, Deviation, Metric, deviation
+from fr_keras.tflite.runner import Ends
+from fr_keras.tflite.signature import by_input
+
+# Kinds of outputs that have no difference.
+_KINDS = {"S": "strings", "c": "complex numbers"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A file and rows for it.
+
+    Attributes:
+        file: Its name, without folders.
+        bytes: Its size; of an archive that of the archive.
+        content: The flatbuffer.
+        inputs: Rows for each input, in the file's own types.
+        y: Classes of the rows, or of their pixels; `None` without labels.
+        notes: What a reader of its results has to know.
+    """
+
+    file: str
+    bytes: int
+    content: bytes
+    inputs: tuple[np.ndarray, ...]
+    y: np.ndarray | None
+    notes: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @functools.cached_property
+    def ends(self) -> Ends:
+        """Knows the names and types of inputs and outputs."""
+        return Ends(self.content)
+
+    @functools.cached_property
+    def reference(self) -> list[np.ndarray | None] | str:
+        """The outputs of the CPU reference on the host, in the file's own types, or why not."""
+        try:
+            return process.work(self.content, self.inputs, REFERENCE).outputs
+        except process.WorkerError as error:
+            return str(error)
+
+    @property
+    def facts(self) -> dict:
+        """What every result says of the file."""
+        return {"file": self.file, "bytes": self.bytes, "sha256": self.sha256}
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The whole shape of each input in one run."""
+        return [
+            part.shape[1:] if part.ndim - 1 == rank else (1, *part.shape[1:])
+            for part, rank in zip(self.inputs, self.ends.input_ranks, strict=True)
+        ]
+
+    def scores(self, outputs: list[np.ndarray | None], notes: Sequence[str] = ()) -> dict:
+        """What a result says of outputs, in the file's own types; `notes` are what it says else."""
+        without = [f"output '{k}' is not compared: {v}" for k, v in self._apart(outputs).items()]
+        unscored = self._unscored(outputs)
+        return {
+            "agreement": self.agreement(outputs) or None,
+            "metric": self.metric(outputs),
+            "notes": (*self.notes, *notes, *without, *filter(None, [unscored])),
+        }
+
+    def agreement(self, outputs: list[np.ndarray | None]) -> dict[str, Deviation]:
+        """Compares outputs, in the file's own types, with the reference, where that is possible."""
+        apart, found = self._apart(outputs), {}
+        for position, (name, step) in enumerate(self.ends.output_steps.items()):
+            if name not in apart:
+                pair = (outputs[position], self.reference[position])
+                real = (self.ends.real_one(name, one) for one in pair)
+                found[name] = deviation(*real, step)
+        return found
+
+    def metric(self, outputs: list[np.ndarray | None]) -> Metric | None:
+        """The accuracy of the first output; `None` without labels that fit it."""
+        if self.y is None or self._unscored(outputs):
+            return None
+        right = float(np.mean(outputs[0].argmax(-1) == self.y))
+        return Metric("accuracy", right, len(self.y))
+
+    def _apart(self, outputs: list[np.ndarray | None]) -> dict[str, str]:
+        """The outputs that are not compared, and why."""
+        names = self.ends.output_steps
+        if isinstance(self.reference, str):
+            return dict.fromkeys(names, f"on the CPU reference {self.reference}")
+        whys = map(_incomparable, outputs, self.reference)
+        return {name: why for name, why in zip(names, whys, strict=True) if why}
+
+    def _unscored(self, outputs: list[np.ndarray | None]) -> str | None:
+        """Why there is no accuracy though there are labels."""
+        first = outputs[0]
+        if self.y is None or (first is not None and first.shape[:-1] == self.y.shape):
+            return None
+        shape = "one that changes" if first is None else first.shape
+        labels = f"labels of shape {self.y.shape}"
+        return f"no accuracy: {labels} do not fit the first output, of shape {shape}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Unfit:
+    """A file that cannot be measured.
+
+    Attributes:
+        file: Its name, without folders.
+        bytes: Its size.
+        sha256: Of its content.
+        message: Why.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+    message: str
+
+
+def subjects(paths: Sequence[Path], x=None, y=None, rows: int = 16) -> list[Subject | Unfit]:
+    """As `subject`, for each of several files; one that is unfit does not stop the others.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    return [_subject_or_why(path, x, y, rows) for path in paths]
+
+
+def _subject_or_why(path: Path, x, y, rows: int) -> Subject | Unfit:
+    try:
+        return subject(path, x, y, rows)
+    except ValueError as error:
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        return Unfit(path.name, len(content), digest, str(error))
+
+
+def subject(
+    path: str | os.PathLike, x=None, y: np.ndarray | None = None, rows: int = 16
+) -> Subject:
+    """Reads a file and makes it ready to be measured.
+
+    Args:
+        path: A `.tflite` file, or a `.fr` archive that was packed with a skeleton.
+        x: Real inputs `(rows, *shape)`, as `tflite.run` takes them; `None` for random ones from
+            0 to 1, with 1 for the length of an open axis.
+        y: The class of each row of `x`, or of each of its pixels.
+        rows: How many rows are made where `x` is not given.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, an archive without a skeleton, or if `x` or `y` does not fit.
+    """
+    path = Path(path)
+    content = _flatbuffer(path)
+    try:
+        ends = Ends(content)
+    except ValueError as error:
+        raise ValueError(f"'{path}' cannot be measured: {error}") from error
+    notes = ()
+    if x is None:
+        random = np.random.default_rng(0)
+        x = {name: random.random((rows, *shape)) for name, shape in ends.inputs.items()}
+        notes = tuple(
+            f"input '{name}' leaves axes open, {shape}: they are 1 long here. Rows of data give "
+            "them other lengths"
+            for name, shape in ends.open_inputs.items()
+        )
+    inputs = tuple(ends.own(by_input(x, list(ends.inputs), "x")))
+    if y is not None and len(y) != len(inputs[0]):
+        raise ValueError(
+            f"`y` must have one class for each row of `x`. Received: {len(y)} for {len(inputs[0])}"
+        )
+    return Subject(path.name, path.stat().st_size, content, inputs, y, notes)
+
+
+def _flatbuffer(path: Path) -> bytes:
+    if path.suffix != ".fr":
+        return path.read_bytes()
+    archive = fr_archive.decode(load_archive_bytes(path))
+    if archive.skeleton is None:
+        raise ValueError(
+            f"'{path}' has no skeleton, so it makes no .tflite file by itself: pack it with "
+            "`fr-keras pack --skeleton`, or convert the model that it holds"
+        )
+    return fr_archive.expand(archive)
+
+
+def _incomparable(found: np.ndarray | None, expected: np.ndarray | None) -> str | None:
+    """Why two outputs have no difference."""
+    if found is None or expected is None:
+        return "its shape changes from row to row"
+    if found.shape != expected.shape:
+        return f"its shape is {found.shape} for {expected.shape} of the reference"
+    if expected.dtype.kind not in "fiub":
+        return f"it holds {_KINDS.get(expected.dtype.kind, expected.dtype.name)}"
+    return None if expected.size else "it is empty"

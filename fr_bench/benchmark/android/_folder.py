@@ -1,0 +1,86 @@
+"""The folder on the device in which everything happens, and which is gone afterwards."""
+
+import shlex
+
+from fr_bench.benchmark.android import _phone
+from fr_bench.benchmark.android.adb import Adb, AdbError, Answer
+
+PATH = "/data/local/tmp/fr_keras-benchmark"
+#: Seconds between two looks at the current while a tool runs.
+_LOOK = 0.2
+# The id of a process may be another one's by now; its command line says.
+_END_TOOL = f"""p=$(cat {PATH}/pid 2>/dev/null)
+[ -n "$p" ] && grep -q {PATH} /proc/$p/cmdline 2>/dev/null && kill -9 $p
+rm -f {PATH}/pid"""
+_RUN = """{end}
+cd {path} || exit 1
+head -n 1 /proc/stat > before
+{command} > log 2>&1 &
+p=$!
+echo $p > pid
+while kill -0 $p 2>/dev/null; do cat {current} 2>/dev/null; sleep {look} || sleep 1; done > current
+wait $p
+code=$?
+head -n 1 /proc/stat > after
+rm -f pid
+tail -c 1000000 log
+(exit $code)"""
+
+
+class Folder:
+    """A context: the folder is made, and removed on the way out, whatever happens inside.
+
+    One measurement at a time: what an earlier one left, running or lying there, is ended and
+    removed first.
+
+    Raises:
+        AdbError: If the device does not let it be made.
+    """
+
+    def __init__(self, adb: Adb):
+        self._adb = adb
+
+    def __enter__(self) -> "Folder":
+        self._adb.check(f"{_END_TOOL}\nrm -rf {PATH} && mkdir -p {PATH}")
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        try:
+            self._adb.check(f"{_END_TOOL}\nrm -rf {PATH}")
+        except AdbError:
+            # What led here says more; the next measurement removes the folder.
+            if error is None:
+                raise
+
+    def run(self, words: list[str], libraries: bool, limit: float) -> Answer:
+        """Runs a tool that lies in the folder.
+
+        Args:
+            words: Its name and arguments.
+            libraries: Whether it finds its shared libraries here.
+            limit: Seconds; it is ended then.
+
+        Raises:
+            TookTooLong: If it was not done in time.
+        """
+        paths = f"LD_LIBRARY_PATH={PATH} ADSP_LIBRARY_PATH={PATH} " if libraries else ""
+        command = paths + shlex.join([f"{PATH}/{words[0]}", *words[1:]])
+        script = _RUN.format(
+            end=_END_TOOL, path=PATH, command=command, current=_phone.CURRENT, look=_LOOK
+        )
+        try:
+            # In a shell of its own, which `exit` may leave.
+            return self._adb.shell(f"(\n{script}\n)", limit)
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        try:
+            self._adb.shell(_END_TOOL, tries=1)
+        except AdbError:
+            return  # it is gone, or hangs; leaving the context tries again
+
+    def watched(self) -> tuple[list[str], list[float]]:
+        """Of the last run: /proc/stat's first line before and after, and microamperes."""
+        return _phone.watched(self._adb.shell(f"cd {PATH} && cat before after && cat current").text)

@@ -1,0 +1,148 @@
+"""The HTML pages, from templates beside this file."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fr_bench.benchmark.result import Result
+from fr_bench.report import measured
+
+_BYTES_TITLE = "Accuracy and bytes"
+_BYTES_TEXT = (
+    "One point a file, as it is and gzipped, as an app package or a download would hold it. "
+    "Files of FR models hold chains of small kernels, and cosines, where that is smaller."
+)
+
+
+def check_installed() -> None:
+    """Raises an ImportError that names the extra, if a page could not be made; before the work."""
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"reports need the extra `report`: pip install 'fr-keras[report]' ({error})"
+        ) from error
+
+
+def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, ...]) -> str:
+    """Returns the demo's report as one self-contained HTML page.
+
+    Args:
+        results: What `fr_bench.demo.run` returns.
+        kernels: Filters of the first layer, `(filters, height, width)`, by network.
+        labels: Names of the classes.
+
+    Raises:
+        ImportError: Without the extra `report`.
+    """
+    check_installed()
+    from fr_bench.report import plots
+
+    return _page(
+        "demo.html",
+        results=results,
+        network=results["network"],
+        plots=[
+            (
+                "Accuracy while the tail is cut",
+                "Each point is one epoch of the FR twin. It loses coefficients from left to right "
+                "and recovers at its target.",
+                plots.accuracy_curve(results["histories"]),
+            ),
+            (
+                "Energy in each frequency band",
+                "Shares of the energy of all kernels. Truncation leaves the lowest bands only.",
+                plots.band_energy(results["bands"]),
+            ),
+            (
+                "Filters of the first layer",
+                "The FR filters are sums of a few cosines.",
+                plots.kernels(kernels),
+            ),
+            (
+                "Confusion matrix of the FR int8 file",
+                "Test split, run on LiteRT.",
+                plots.confusion(results["confusion"], labels),
+            ),
+            (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"])),
+        ],
+    )
+
+
+def compare_page(results: dict) -> str:
+    """Returns the report of `fr_bench.compare` as one self-contained HTML page.
+
+    Args:
+        results: What `fr_bench.compare.compare` returns.
+
+    Raises:
+        ImportError: Without the extra `report`.
+    """
+    check_installed()
+    from fr_bench.report import plots
+
+    plot = (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"]))
+    return _page("compare.html", results=results, plots=[plot])
+
+
+def benchmark_page(results: Sequence[Result]) -> str:
+    """Returns results of `fr-keras benchmark` as one self-contained HTML page.
+
+    Args:
+        results: Of one result file or of several, such as a computer's and a phone's.
+
+    Raises:
+        ValueError: If there are none.
+        ImportError: Without the extra `report`.
+
+    Example:
+
+    >>> from fr_bench.benchmark import Result
+    >>> done = Result("m.tflite", 1000, "00", "arm64", {"name": "arm64"}, "LiteRT", "xnnpack")
+    >>> "m.tflite" in benchmark_page([done])
+    True
+    """
+    if not results:
+        raise ValueError("`results` must hold at least one result. Received: none")
+    check_installed()
+    from fr_bench.report import _measured_plots
+
+    files = measured.by_file(results)
+    plots = [
+        (
+            "Size, latency, accuracy",
+            "Small and fast is lower left. The numbers are those of the files above; each point is "
+            "the fastest result of a device.",
+            _measured_plots.size_latency_accuracy(files),
+        ),
+        (
+            "Times side by side",
+            "The fastest result of each device, on a logarithmic axis.",
+            _measured_plots.beside(files),
+        ),
+        (
+            "Where the time goes",
+            "Each bar is a file; the fastest result of a device that has a profile.",
+            _measured_plots.ops_by_time(files),
+        ),
+    ]
+    return _page(
+        "benchmark.html",
+        m=measured,
+        results=results,
+        files=files,
+        plots=[plot for plot in plots if plot[2] is not None],
+        **measured.summary(results, files),
+    )
+
+
+def _page(template: str, **values) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fr_bench", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template).render(values)

@@ -1,0 +1,123 @@
+"""`load_archive`: a file to the model that it holds."""
+
+import os
+from fractions import Fraction
+
+import keras
+import numpy as np
+
+import fr_archive
+from fr_archive.container import load
+from fr_keras.archive import _validate
+from fr_keras.archive._building import build, make_layer, settings
+from fr_keras.archive._quantization import restore_vector
+from fr_keras.archive._reference import describe_reference
+from fr_keras.archive._report import Packing, packing
+from fr_keras.archive._shapes import Unbuilt, guarded, unbuilt
+from fr_keras.layers import FRBatchNormalization, FrequencyKernel, FrequencyTwin
+from fr_keras.models.coefficients import keep_series
+from fr_keras.models.vectors import Weight, weights
+from fr_keras.models.walk import all_layers, frequency_layers
+
+
+def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = None) -> keras.Model:
+    """Returns the FR model that a `.fr` file holds.
+
+    Its layers store no more than the corner of what is kept, and batch normalizations are
+    `layers.FRBatchNormalization`, as `compact` leaves a model. It is not compiled. Nothing that a
+    file holds can run: it names layers of Keras and fr_keras from a list, those that the program
+    gave to `register_twin`, and no others.
+
+    Args:
+        path: The file.
+        capacity: Above 0 and up to 1: a smaller network from the same file, with the first
+            `ceil(capacity * n)` of the `n` coefficients of each tensor.
+
+    Raises:
+        ValueError: If the file is no archive, is damaged, names what is not on the list, or
+            declares more weights than `fr_keras.archive` allows. Nothing was built then.
+        OSError: If it cannot be read.
+
+    Example:
+
+    >>> import tempfile
+    >>> from fr_keras import regularize, save_archive, zoo
+    >>> model = regularize(zoo.lenet5(), start=776)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = save_archive(model, f"{folder}/lenet5.fr")
+    ...     loaded = load_archive(f"{folder}/lenet5.fr")
+    >>> loaded.get_layer("hidden").kept == model.get_layer("hidden").kept
+    True
+    """
+    archive = fr_archive.decode(load(path), capacity)
+    return loaded(archive)
+
+
+def inspect(path: str | os.PathLike) -> Packing:
+    """Returns what a `.fr` file holds, and where its bytes are; `print` it for a table.
+
+    Raises:
+        ValueError: As `load_archive`.
+        OSError: If it cannot be read.
+    """
+    data = load(path)
+    archive = fr_archive.decode(data)
+    model = loaded(archive)
+    return packing(data, archive, model, weights(model))
+
+
+def loaded(archive: fr_archive.Archive) -> keras.Model:
+    """Returns the model of an archive.
+
+    Raises:
+        ArchiveError: As `load_archive`.
+    """
+    network = archive.architecture
+    if isinstance(network, fr_archive.Reference):
+        description = guarded(lambda: describe_reference(network))
+    else:
+        description = network.config
+    _validate.check(description)
+    shapes = unbuilt(description)
+    counts = [len(tensor.values) for tensor in archive.tensors]
+    shapes.check_held(counts)
+    shapes.check_vectors(len(archive.vectors))
+    with settings():
+        model = guarded(lambda: build(description, _maker(shapes, counts)))
+    for part, tensor in zip(frequency_layers(model), archive.tensors, strict=True):
+        keep_series(part, tensor.reals())
+    fill_weights(weights(model), archive)
+    for layer in all_layers(model):
+        # Without weights there is nothing that was adapted, or it is among the arguments.
+        if layer.weights and hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+    return model
+
+
+def _maker(shapes: Unbuilt, counts: list[int]):
+    """Makes each layer so that it holds no more than what is kept."""
+    held = iter(shapes.held(counts))
+
+    def make(name, arguments):
+        if name == "BatchNormalization":
+            return FRBatchNormalization.from_config(make_layer(name, arguments).get_config())
+        layer = make_layer(name, arguments)
+        if not isinstance(layer, FrequencyTwin):
+            return layer
+        corners = next(held)
+        if isinstance(layer, FrequencyKernel):
+            layer = type(layer).from_config({**layer.get_config(), "stored": corners[0]})
+            layer.starts_empty = True
+        return layer
+
+    return make
+
+
+def fill_weights(found: list[Weight], archive: fr_archive.Archive) -> None:
+    """Sets the weights of a model to the vectors of an archive, which are as many."""
+    vectors = iter(archive.vectors)
+    for weight in found:
+        variance = weight.is_statistic("variance")
+        parts = [restore_vector(next(vectors), length, variance) for length in weight.lengths]
+        if parts:
+            weight.assign(np.concatenate(parts))

@@ -1,0 +1,163 @@
+"""What an archive holds and where its bytes are."""
+
+import dataclasses
+
+import keras
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import fr_archive
+from fr_keras.layers import FrequencyTwin
+from fr_keras.models.vectors import Weight
+from fr_keras.models.walk import named_layers
+from fr_keras.tflite import Agreement
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerRow:
+    """One layer that holds numbers.
+
+    Attributes:
+        name: Name of the layer, as in `walk.named_layers`.
+        type: Its class.
+        kept: Its coefficients in the DCT domain.
+        steps: The step of each of its tensors of coefficients.
+        vector_numbers: The numbers that stand for its other weights.
+        bytes: What all of them take; fractions of a byte, for they share a stream.
+        residuals: Of each weight that is stored as vectors the root mean square error, relative to
+            the scale that `save_archive` measures errors by; empty for a file that was read.
+    """
+
+    name: str
+    type: str
+    kept: int
+    steps: tuple[float, ...]
+    vector_numbers: int
+    bytes: float
+    residuals: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packing:
+    """What an archive holds; printing it draws a table.
+
+    Attributes:
+        network: The name of a network of the zoo, or of the model.
+        by_reference: Whether the file names the network instead of describing it.
+        bytes: Of the whole file.
+        sections: The bytes of each section, by name, with the header of the file.
+        layers: One row for each layer that holds numbers.
+        left_out: The names of layers of the model that do nothing at inference, and are not in the
+            file.
+        agreements: What the file did to the function: of each output how far the model that the
+            file loads to is from the one that was given, on rows of `calibration`. Empty without
+            these.
+    """
+
+    network: str
+    by_reference: bool
+    bytes: int
+    sections: dict[str, int]
+    layers: tuple[LayerRow, ...]
+    left_out: tuple[str, ...] = ()
+    agreements: dict[str, Agreement] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """Returns it as plain types, ready for JSON."""
+        layers = [{**dataclasses.asdict(row), "steps": list(row.steps)} for row in self.layers]
+        agreements = {name: one.to_dict() for name, one in self.agreements.items()}
+        plain = {**dataclasses.asdict(self), "layers": layers, "agreements": agreements}
+        return {**plain, "left_out": list(self.left_out)}
+
+    def __rich__(self) -> Table:
+        table = Table(
+            title=f"{escape(self.network)}: {self.bytes:,} bytes",
+            caption=escape("\n".join(self._notes())),
+            box=box.SIMPLE,
+            show_edge=False,
+            padding=0,
+        )
+        for column in ("layer", "type", "kept", "step", "vectors", "bytes", "largest residual"):
+            left = column in ("layer", "type")
+            table.add_column(column, justify="left" if left else "right")
+        for row in self.layers:
+            table.add_row(
+                escape(row.name),
+                row.type,
+                f"{row.kept:,}" if row.kept else "",
+                ", ".join(f"{step:.2g}" for step in row.steps),
+                f"{row.vector_numbers:,}" if row.vector_numbers else "",
+                f"{row.bytes:,.1f}",
+                f"{max(row.residuals.values()):.1e}" if row.residuals else "",
+            )
+        return table
+
+    def _notes(self) -> list[str]:
+        sections = ", ".join(f"{name} {size:,}" for name, size in self.sections.items())
+        notes = [f"bytes: {sections}"]
+        if self.left_out:
+            notes.append(f"left out, for it does nothing at inference: {', '.join(self.left_out)}")
+        for name, one in self.agreements.items():
+            same = "" if one.argmax is None else f", arg-max agrees on {one.argmax:.2%}"
+            notes.append(
+                f"{name} against the model, on {one.rows} rows: mean difference "
+                f"{one.relative:.1e} of the range{same}"
+            )
+        return notes
+
+    def __str__(self) -> str:
+        console = Console(width=120, color_system=None)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get()
+
+
+def packing(
+    data: bytes,
+    archive: fr_archive.Archive,
+    model: keras.Model,
+    weights: list[Weight],
+    residuals: dict[str, float] | None = None,
+) -> Packing:
+    """Returns where the bytes of a file are.
+
+    Args:
+        data: The file.
+        archive: What it holds.
+        model: Its model.
+        weights: The weights of the model that are vectors.
+        residuals: The errors of these, by the name of the weight.
+    """
+    sizes = fr_archive.sizes(data)
+    tensors = iter(zip(archive.tensors, sizes.tensors, strict=True))
+    vectors = iter(zip(archive.vectors, sizes.vectors, strict=True))
+    of_weights = {weight.name: [next(vectors) for _ in weight.lengths] for weight in weights}
+    rows = []
+    for layer_name, layer in named_layers(model).items():
+        parts = layer.parts() if isinstance(layer, FrequencyTwin) else []
+        spectra = [next(tensors) for _ in parts]
+        mine = [weight.name for weight in weights if weight.layer_name == layer_name]
+        others = [one for name in mine for one in of_weights[name]]
+        if not spectra and not others:
+            continue
+        rows.append(
+            LayerRow(
+                name=layer_name,
+                type=type(layer).__name__,
+                kept=sum(len(one.values) for one, _ in spectra),
+                steps=tuple(fr_archive.step_value(one.step) for one, _ in spectra),
+                vector_numbers=sum(len(one.values) for one, _ in others),
+                bytes=sum(bits for _, bits in spectra + others) / 8,
+                residuals={name: residuals[name] for name in mine} if residuals else {},
+            )
+        )
+    by_reference = isinstance(archive.architecture, fr_archive.Reference)
+    return Packing(
+        network=archive.architecture.name if by_reference else model.name,
+        by_reference=by_reference,
+        bytes=sizes.total,
+        sections={"header": sizes.header, **sizes.sections},
+        layers=tuple(rows),
+    )

@@ -1,0 +1,257 @@
+"""Which steps, errors and counts of an archive a measured accuracy allows."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+import fr_archive
+from fr_keras.archive import _goals
+from fr_keras.archive._goals import Trial
+from fr_keras.archive._load import loaded
+from fr_keras.archive._trials import Levels, Measure, Network, Place
+from fr_keras.models.compaction import compact
+
+_FINEST, _COARSEST = -8, 12
+_SHORTEST = 48
+# To begin with, all layers alike are tried at every second level.
+_STRIDE = 2
+
+
+class _Found(NamedTuple):
+    """A trial that was better than all before, and what makes its archive."""
+
+    trial: Trial
+    network: Network
+    levels: Levels
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What was found: the arguments of `save_archive`.
+
+    Attributes:
+        model: The model that the archive loads to.
+        step: The relative step of each FR layer.
+        error: The relative error of each layer with other weights.
+        bytes: The size of `save_archive(model, path, step=step, error=error)`.
+        accuracy: Of `model`, on the rows that confirm.
+        reference_accuracy: Of the model that was given, on the same rows.
+        trials: How many archives were tried.
+    """
+
+    model: keras.Model
+    step: dict[str, float]
+    error: dict[str, float]
+    bytes: int
+    accuracy: float
+    reference_accuracy: float
+    trials: int
+
+
+def search(
+    model: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    max_drop: float | None = None,
+    max_bytes: int | None = None,
+    calibration: Iterable | None = None,
+    search_kept: bool = False,
+    fine_tune: Callable[[keras.Model, dict[str, float]], None] | None = None,
+    batch_size: int = 128,
+    progress: Callable[[Trial], None] | None = None,
+) -> SearchResult:
+    """Finds the smallest archive at an accuracy, or the most accurate one at a size.
+
+    First all steps and errors change by one factor, then those of one layer after the other, by
+    half an octave at a time, as long as that helps. Each archive is measured as the model that it
+    loads to. The search draws nothing at random.
+
+    Every other row searches; the rows between confirm. Of many archives the best is one that the
+    rows of the search happen to favour. So `max_drop` must hold on the rows that confirm as well:
+    the search goes back to what it had before until it does. Nor is the result worse on these rows
+    than what a stage of the search began with: one factor for all layers, each layer by itself,
+    counts, the network that was fine-tuned. The accuracies of the result are theirs.
+
+    Args:
+        model: A model as for `save_archive`, with one output of a score for each class. It stays
+            as it is.
+        x: Validation inputs. What they choose they cannot measure: never give test data.
+        y: The class of each row, or of each pixel, `(rows, height, width)`; two rows or more.
+        max_drop: The accuracy that may be lost, such as 0.002; bytes are made few.
+        max_bytes: The bytes that may be used; accuracy is made high.
+        calibration: Training inputs as for `save_archive`. Each trial reads them all.
+        search_kept: Whether tensors may also be cut to fewer coefficients.
+        fine_tune: Given a copy of `model` and the relative steps that were found, by the names of
+            `walk.named_kernels`, trains the copy, on training data, with
+            `ArchiveRounding(steps)`. The search then goes on with it from where it was, and takes
+            it if it is better, also on the rows that confirm.
+        batch_size: Rows at a time.
+        progress: Called after each trial.
+
+    Returns:
+        The arguments of `save_archive`.
+
+    Raises:
+        ValueError: If not just one of `max_drop` and `max_bytes` is given or it cannot be had, if
+            `y` does not fit the outputs, or as `save_archive`.
+
+    Example:
+
+    >>> from fr_keras import regularize, zoo
+    >>> model = regularize(zoo.lenet5(), start=200)
+    >>> x, y = np.random.default_rng(0).random((8, 28, 28, 1)), np.arange(8)
+    >>> found = search(model, x, y, max_bytes=400)
+    >>> found.bytes <= 400
+    True
+    """
+    _goals.check(max_drop, max_bytes)
+    _check_rows(x, y)
+    network = Network(model, calibration, search_kept)
+    measure = Measure(x[::2], y[::2], batch_size)
+    confirm = Measure(x[1::2], y[1::2], batch_size)
+    reference = confirm(model)
+    if max_drop is None:
+        goal = confirming = _goals.AccurateWithin(max_bytes)
+    else:
+        goal = _goals.SmallAt(measure(model) - max_drop)
+        confirming = _goals.SmallAt(reference - max_drop)
+    run = _Run(network, measure, goal, progress)
+    run.search()
+    if fine_tune is not None:
+        tuned = compact(model)
+        fine_tune(tuned, network.numbers("step", run.best.levels))
+        run.go_on(Network(tuned, network.calibration, search_kept))
+    best, found, accuracy = _confirmed(run.stages, confirm, confirming)
+    return SearchResult(
+        model=found,
+        step=best.network.numbers("step", best.levels),
+        error=best.network.numbers("error", best.levels),
+        bytes=best.trial.bytes,
+        accuracy=accuracy,
+        reference_accuracy=reference,
+        trials=len(run.trials),
+    )
+
+
+def _confirmed(stages: list[list[_Found]], confirm: Measure, goal):
+    """The best of what the stages found, by rows that no search has seen.
+
+    Of each stage that is the last of its archives that the goal allows.
+    """
+    best, trials = None, []
+    for stage in stages:
+        for one in reversed(stage):
+            archive = one.network.archive(one.levels)
+            accuracy = confirm(one.network.become(archive))
+            trial = dataclasses.replace(one.trial, accuracy=accuracy)
+            trials.append(trial)
+            rank = goal.rank(trial)
+            if rank is not None:
+                if best is None or rank > best[0]:
+                    best = (rank, one, archive, accuracy)
+                break
+    if best is None:
+        raise ValueError(goal.impossible(trials, " on the rows that confirm"))
+    _, one, archive, accuracy = best
+    return one, loaded(archive), accuracy
+
+
+def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
+    if len(x) != len(y) or len(x) < 2:
+        raise ValueError(
+            "`y` must hold one class for each row of `x`, two rows or more. Received: "
+            f"{len(y)} for {len(x)} rows"
+        )
+
+
+class _Run:
+    """One search."""
+
+    def __init__(self, network: Network, measure: Measure, goal, progress):
+        self._measure, self._goal = measure, goal
+        self._progress = progress or (lambda trial: None)
+        self._trying = network
+        self._seen: set[tuple[int, ...]] = set()
+        self._accuracies: dict[bytes, float] = {}
+        #: Of each stage what it found, each better than those before.
+        self.stages: list[list[_Found]] = [[]]
+        self.trials: list[Trial] = []
+
+    @property
+    def best(self) -> _Found | None:
+        return next((stage[-1] for stage in reversed(self.stages) if stage), None)
+
+    def search(self) -> None:
+        """Searches from all layers alike to each by itself."""
+        self._all_alike(shorter=0)
+        self._next_stage()
+        self._one_by_one("step", "error")
+        if any(kind == "kept" for kind, _ in self._trying.places):
+            self._next_stage()
+            for shorter in range(_STRIDE, _SHORTEST + 1, _STRIDE):
+                if not self._all_alike(shorter) and self.best:
+                    break
+            self._one_by_one("kept", "step", "error")
+        if self.best is None:
+            raise ValueError(self._goal.impossible(self.trials))
+
+    def go_on(self, network: Network) -> None:
+        """Searches among archives of another network, from the levels of the best."""
+        self._trying, self._seen = network, set()
+        self._next_stage()
+        self._is_better(self.best.levels)
+        self._one_by_one("kept", "step", "error")
+
+    def _next_stage(self) -> None:
+        self.stages.append([])
+
+    def _all_alike(self, shorter: int) -> int:
+        """Tries one factor for all steps and errors; returns how often that was the best."""
+        found = 0
+        for level in range(_FINEST, _COARSEST + 1, _STRIDE):
+            levels = {
+                place: shorter if place[0] == "kept" else level for place in self._trying.places
+            }
+            found += self._is_better(levels)
+        return found
+
+    def _one_by_one(self, *kinds: str) -> None:
+        """Moves one number at a time, as long as a round finds anything better."""
+        places = [place for place in self._trying.places if place[0] in kinds]
+        moves = [(place, way) for way in self._goal.directions for place in places]
+        while self.best and sum(self._is_better(self._moved(*move)) for move in moves):
+            pass  # a sum, not `any`: a round tries every move
+
+    def _moved(self, place: Place, way: int) -> Levels:
+        lowest, highest = (0, _SHORTEST) if place[0] == "kept" else (_FINEST, _COARSEST)
+        level = min(max(self.best.levels[place] + way, lowest), highest)
+        return {**self.best.levels, place: level}
+
+    def _is_better(self, levels: Levels) -> bool:
+        """Tries an archive, and remembers it if it is the best."""
+        key = tuple(levels[place] for place in self._trying.places)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        trial = self._trial(levels)
+        self.trials.append(trial)
+        self._progress(trial)
+        rank = self._goal.rank(trial)
+        if rank is None or (self.best and rank <= self._goal.rank(self.best.trial)):
+            return False
+        self.stages[-1].append(_Found(trial, self._trying, levels))
+        return True
+
+    def _trial(self, levels: Levels) -> Trial:
+        archive = self._trying.archive(levels)
+        data = fr_archive.encode(archive)
+        number = len(self.trials)
+        if len(data) > self._goal.most_bytes(self.best and self.best.trial):
+            return Trial(number, len(data), None)
+        if data not in self._accuracies:
+            self._accuracies[data] = self._measure(self._trying.become(archive))
+        return Trial(number, len(data), self._accuracies[data])

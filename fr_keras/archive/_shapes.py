@@ -1,0 +1,201 @@
+"""The shapes of a network before any memory is taken for its weights."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from fr_archive import ArchiveError
+from fr_keras import zigzag
+from fr_keras._keras_internals import nodes, without_memory
+from fr_keras.archive._building import build, make_layer, settings
+from fr_keras.archive._graphs import graphs
+from fr_keras.layers import FrequencyKernel, FrequencyTwin, plain_class
+from fr_keras.models.vectors import lengths, real_weights
+from fr_keras.models.walk import all_layers
+
+#: Weights that a model may declare, those of kernels before truncation counted whole.
+MOST_WEIGHTS = 1 << 30
+#: Of these, numbers that a loaded model may hold.
+MOST_HELD = 1 << 26
+#: Numbers of a tensor between two layers, where a row has its length and an open axis is 1.
+MOST_BETWEEN = 1 << 30
+# The zigzag order is found by counting weighted sums of indices: so many in all, in seconds.
+_MOST_SUMS = 1 << 23
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectrum:
+    """One tensor of coefficients.
+
+    Attributes:
+        shape: Of all coefficients.
+        axis_weights: Of the zigzag order.
+        cut: Whether a loaded layer holds the corner of it alone; one of several kernels is held
+            whole.
+    """
+
+    shape: tuple[int, ...]
+    axis_weights: tuple[float, ...] | None
+    cut: bool
+
+    def held(self, kept: int) -> tuple[int, ...]:
+        """What a loaded layer holds of it."""
+        return zigzag.corner(self.shape, kept, self.axis_weights) if self.cut else self.shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Unbuilt:
+    """The shapes of a network that nothing has been built of yet.
+
+    Attributes:
+        plain: The plain twin of the model, whose weights have no values.
+        spectra: The tensors of coefficients of each FR layer, in the order in which `build` makes
+            the layers.
+        order: The places in `spectra`, in the order in which an archive holds them.
+        vectors: How many vectors stand for the other weights.
+    """
+
+    plain: keras.Model
+    spectra: list[list[Spectrum]]
+    order: list[int]
+    vectors: int
+
+    def in_order(self) -> list[Spectrum]:
+        """All tensors of coefficients, in the order of the archive."""
+        return [one for place in self.order for one in self.spectra[place]]
+
+    def held(self, counts: list[int]) -> list[list[tuple[int, ...]]]:
+        """What a loaded model holds of the tensors of each layer, as `spectra` has them."""
+        corners = iter([one.held(n) for one, n in zip(self.in_order(), counts, strict=True)])
+        found = {place: [next(corners) for _ in self.spectra[place]] for place in self.order}
+        return [found[place] for place in range(len(self.spectra))]
+
+    def check_vectors(self, number: int) -> None:
+        """Refuses another number of vectors.
+
+        Raises:
+            ArchiveError: With the two numbers.
+        """
+        if number != self.vectors:
+            raise ArchiveError(f"The architecture has {self.vectors} vectors, the file {number}")
+
+    def check_held(self, counts: list[int]) -> None:
+        """Refuses a number of kept coefficients that a tensor has not, or that takes too much.
+
+        Raises:
+            ArchiveError: With the tensor, or with what would be held.
+        """
+        spectra = self.in_order()
+        if len(counts) != len(spectra):
+            raise ArchiveError(f"The architecture has {len(spectra)} tensors, not {len(counts)}")
+        for number, (spectrum, kept) in enumerate(zip(spectra, counts, strict=True)):
+            if not 1 <= kept <= math.prod(spectrum.shape):
+                raise ArchiveError(
+                    f"Tensor {number} of shape {spectrum.shape} has no {kept} coefficients"
+                )
+        held = sum(math.prod(box) for boxes in self.held(counts) for box in boxes)
+        held += _size(self.plain) - sum(math.prod(one.shape) for one in spectra)
+        if held > MOST_HELD:
+            raise ArchiveError(f"A loaded model holds at most {MOST_HELD} numbers, not {held}")
+
+
+def unbuilt(description: dict) -> Unbuilt:
+    """Returns the shapes of a description that was checked.
+
+    Raises:
+        ArchiveError: If Keras refuses it, or it declares too many weights.
+    """
+    made: list[tuple[str, dict, keras.layers.Layer]] = []
+
+    def make(name, arguments):
+        layer = make_layer(name, arguments)
+        if not isinstance(layer, FrequencyTwin):
+            return layer
+        made.append((name, arguments, plain_class(type(layer)).from_config(layer.plain_config())))
+        return made[-1][2]
+
+    with settings(), without_memory():
+        plain = guarded(lambda: build(description, make))
+    if _size(plain) > MOST_WEIGHTS:
+        raise ArchiveError(f"A model declares at most {MOST_WEIGHTS} weights, not {_size(plain)}")
+    largest = guarded(lambda: max(_between(plain)))
+    if largest > MOST_BETWEEN:
+        raise ArchiveError(
+            f"Between layers are tensors of at most {MOST_BETWEEN} numbers a row, not {largest}"
+        )
+    spectra = guarded(lambda: [_spectra(*one) for one in made])
+    sums = guarded(lambda: sum(_largest_sum(one) for layer in spectra for one in layer))
+    if sums > _MOST_SUMS:
+        raise ArchiveError(
+            f"The weighted index sums of all kernels reach {sums}, beyond {_MOST_SUMS}: axes are "
+            "too long, or `axis_weights` have no small common factor"
+        )
+    places = {id(layer): place for place, (_, _, layer) in enumerate(made)}
+    order = [places[id(layer)] for layer in all_layers(plain) if id(layer) in places]
+    return Unbuilt(plain, spectra, order, guarded(lambda: _vectors(plain, made)))
+
+
+def guarded(work: Callable[[], Any]) -> Any:
+    """Returns what `work` returns; what Keras cannot build is a bad file, whatever it raises."""
+    try:
+        return work()
+    except ArchiveError:
+        raise
+    except Exception as error:
+        raise ArchiveError(f"The architecture cannot be built: {error}") from error
+
+
+def _size(model: keras.Model) -> int:
+    return sum(math.prod(weight.shape) for layer in all_layers(model) for weight in layer.weights)
+
+
+def _between(model: keras.Model) -> Iterator[int]:
+    """The numbers in a row of each tensor that a layer gives."""
+    for graph in graphs(model):
+        for node in nodes(graph):
+            shapes = [tensor.shape for tensor in node.outputs]
+            for given in node.input_tensors[:1]:
+                shapes += _inside(node.operation, given.shape)
+            yield max(math.prod(n or 1 for n in shape) for shape in shapes)
+
+
+def _inside(layer: keras.layers.Layer, shape: tuple) -> Iterator[tuple]:
+    """The shapes of what layers give inside of a layer that is no model."""
+    if isinstance(layer, keras.layers.TimeDistributed):
+        yield from _inside(layer.layer, (shape[0], *shape[2:]))
+    elif isinstance(layer, keras.layers.Pipeline):
+        for one in layer.layers:
+            yield from _inside(one, shape)
+            shape = one.compute_output_shape(shape)
+            yield shape
+
+
+def _vectors(plain: keras.Model, made: list[tuple]) -> int:
+    """How many vectors the weights take that are no kernels with a spectrum."""
+    kernels = {
+        id(layer): make_layer(name, arguments).plain_kernels(layer)
+        for name, arguments, layer in made
+    }
+    found = [
+        weight
+        for layer in all_layers(plain)
+        for weight in real_weights(layer, [kernels.get(id(layer), ())])
+    ]
+    return sum(len(lengths(tuple(weight.shape))) for weight in found)
+
+
+def _spectra(name: str, arguments: dict, plain: keras.layers.Layer) -> list[Spectrum]:
+    twin = make_layer(name, arguments)
+    shapes = [tuple(kernel.shape) for kernel in twin.plain_kernels(plain)]
+    if not isinstance(twin, FrequencyKernel):
+        return [Spectrum(shape, None, cut=False) for shape in shapes]
+    return [Spectrum(twin.spectrum_of(*shapes), twin.axis_weights, cut=True)]
+
+
+def _largest_sum(spectrum: Spectrum) -> int:
+    strides = zigzag.key_strides(spectrum.shape, spectrum.axis_weights)
+    size = math.prod(spectrum.shape)
+    return sum(s // size * (n - 1) for s, n in zip(strides, spectrum.shape, strict=True))

@@ -1,0 +1,110 @@
+"""What a search for an archive tries: settings, the archives they make, and how good these are.
+
+Not one model is built for a trial: one copy takes on what any of the archives would load to.
+"""
+
+import math
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+
+from fr_archive import Archive, Quantized
+from fr_keras.archive._load import fill_weights, loaded
+from fr_keras.archive._precision import ERROR, STEP
+from fr_keras.archive._quantization import quantize_tensor
+from fr_keras.archive._save import normalizes, packed, prepared, quantized_vectors
+from fr_keras.models.coefficients import keep_series, kept_series
+from fr_keras.models.moments import Moments
+from fr_keras.models.vectors import weights
+from fr_keras.models.walk import frequency_layers, named_kernels
+
+#: What one number of a search is for: `("step" | "error" | "kept", layer name)`, the names being
+#: those of `walk.named_layers`.
+Place = tuple[str, str]
+#: A level of a step or an error is half an octave, one of a count an eighth.
+Levels = dict[Place, int]
+# At level 0, a small file that most networks bear.
+_UNITS = {"step": 0.005, "error": 0.01}
+
+
+class Measure:
+    """The part of the rows, or pixels, whose largest score is that of their class."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int):
+        self._x, self._y, self._batch_size = x, np.asarray(y), batch_size
+
+    def __call__(self, model: keras.Model) -> float:
+        scores = model.predict(self._x, batch_size=self._batch_size, verbose=0)
+        shape = getattr(scores, "shape", None)
+        if shape is None or shape[:-1] != self._y.shape or shape[-1] < 2 or not self._y.size:
+            raise ValueError(
+                "`y` must hold one class for each row, or pixel, of one output with a score for "
+                f"each of several classes. Received: y of shape {self._y.shape} for outputs of "
+                f"shape {shape or [one.shape for one in scores]}"
+            )
+        return float(np.mean(scores.argmax(-1) == self._y))
+
+
+class Network:
+    """One copy of a model that takes on what any archive of it would load to."""
+
+    def __init__(self, model: keras.Model, calibration: Iterable | None, search_kept: bool):
+        given = prepared(model)
+        model = given.model
+        start, _ = packed(given, STEP, ERROR, None)
+        self._architecture = start.architecture
+        self._series = [kept_series(part) for part in frequency_layers(model)]
+        self._values = [weight.values() for weight in weights(model)]
+        self.model = loaded(start)
+        self._parts = named_kernels(self.model)
+        self._weights = weights(self.model)
+        self._moments = self.calibration = None
+        if calibration is not None and normalizes(model):
+            self._moments = Moments(self.model, calibration)
+            self.calibration = self._moments.batches
+        kinds = ("step", "kept") if search_kept else ("step",)
+        self.places: list[Place] = [(kind, name) for kind in kinds for name in self._parts]
+        self.places += [("error", weight.layer_name) for weight in self._weights]
+        self.places = list(dict.fromkeys(self.places))
+        # What the parts hold now.
+        self._tensors: dict[str, Quantized] = {}
+
+    def numbers(self, kind: str, levels: Levels) -> dict[str, float]:
+        """The steps or the errors of the layers, by their names in `walk.named_layers`."""
+        unit = _UNITS[kind]
+        return {name: unit * 2 ** (n / 2) for (one, name), n in levels.items() if one == kind}
+
+    def archive(self, levels: Levels) -> Archive:
+        """The archive as `save_archive` makes it with these arguments."""
+        steps, errors = self.numbers("step", levels), self.numbers("error", levels)
+        tensors = []
+        for name, series in zip(self._parts, self._series, strict=True):
+            shorter = 2 ** (-levels.get(("kept", name), 0) / 8)
+            count = math.ceil(shorter * len(series))
+            tensors.append(quantize_tensor(series[:count], steps[name]))
+        self._set_coefficients(tensors)
+        for weight, values in zip(self._weights, self._values, strict=True):
+            weight.assign(values)
+        if self._moments is not None:
+            self._moments.set()
+        vectors, _ = quantized_vectors(self.model, self._weights, errors)
+        return Archive(self._architecture, tensors, vectors)
+
+    def become(self, archive: Archive) -> keras.Model:
+        """The model that an archive loads to, until the next one."""
+        self._set_coefficients(archive.tensors)
+        fill_weights(self._weights, archive)
+        return self.model
+
+    def _set_coefficients(self, tensors: Iterable[Quantized]) -> None:
+        """Changes the layers that hold others."""
+        for (name, part), series, tensor in zip(
+            self._parts.items(), self._series, tensors, strict=True
+        ):
+            if self._tensors.get(name) == tensor:
+                continue
+            values = np.zeros_like(series)  # what was cut is 0: the corner stays
+            values[: len(tensor.values)] = tensor.reals()
+            keep_series(part, values)
+            self._tensors[name] = tensor

@@ -1,0 +1,229 @@
+"""`convert`: a Keras model to a .tflite file, checked against the model before it is returned."""
+
+import dataclasses
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+
+import keras
+
+from fr_archive.files import check_target, write_bytes
+from fr_keras.layers.forms import chooser
+from fr_keras.models.walk import all_layers, check_graph, frequency_layers, named_layers
+from fr_keras.tflite._calibration_data import split_rows
+from fr_keras.tflite.agreement import Agreement, agreements
+from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.file import metadata
+from fr_keras.tflite.file.graph import Recipe
+from fr_keras.tflite.int8.aware import exact
+from fr_keras.tflite.lowering import converted
+from fr_keras.tflite.modes import Mode, mode_of
+from fr_keras.tflite.recipes.derive import LayerRecipes
+from fr_keras.tflite.runner import Runner
+
+
+class ConversionWarning(UserWarning):
+    """A converted file disagrees with its Keras model beyond the stated bound."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A converted file: its bytes, its quantization mode, and its agreement with Keras.
+
+    Attributes:
+        content: The flatbuffer.
+        quantize: The mode.
+        agreements: How far each output is from the model's, by name of the output.
+        recipes: How the constants of an int8 file follow from the coefficients of an FR model, by
+            number of the op: what the skeleton of an archive is made of.
+    """
+
+    content: bytes
+    quantize: str
+    agreements: dict[str, Agreement]
+    recipes: Mapping[int, Recipe] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def agreement(self) -> Agreement:
+        """The agreement of the output that is furthest from the model, in its own range."""
+        return max(self.agreements.values(), key=lambda one: (not one.holds, one.relative))
+
+    def __str__(self) -> str:
+        return f"{self.quantize}, {len(self.content):,} bytes; against Keras {self.agreement}"
+
+    def to_dict(self) -> dict:
+        """Returns sizes and agreement as plain types, ready for JSON."""
+        return {
+            "quantize": self.quantize,
+            "bytes": len(self.content),
+            "agreement": self.agreement.to_dict(),
+            "outputs": {name: one.to_dict() for name, one in self.agreements.items()},
+        }
+
+
+def convert(
+    model: keras.Model,
+    path: str | os.PathLike | None = None,
+    quantize: str = "float32",
+    calibration=None,
+    float_io: bool = False,
+    form: str = "auto",
+    float_layers: Sequence[str] = (),
+    labels: Sequence[str] | None = None,
+    normalization: tuple[float, float] | None = None,
+    command: str | None = None,
+    overwrite: bool = False,
+) -> Conversion:
+    """Converts a model to a .tflite file and runs it against the model.
+
+    FR models are baked first, by default in the form that is smallest and fastest. The batch is
+    fixed to 1: an open one drags shape arithmetic into the graph, which delegates refuse. The
+    check uses rows of `calibration` that calibration did not see (random rows if none are given);
+    a disagreement beyond the bound of `fr_keras.tflite.agreement` is a `ConversionWarning`.
+
+    Args:
+        model: A built functional or sequential model with inputs of fixed shape. The file's inputs
+            and outputs have the model's order; its signature has their names.
+        path: Where to write the file; `None` writes none.
+        quantize: `"float32"`, `"float16"` (weights), `"dynamic"` (int8 weights), `"int8"`, or
+            `"int16x8"` (16-bit activations, 8-bit weights).
+        calibration: Representative data: an array `(rows, *input)`, a `tf.data.Dataset` or an
+            iterable of rows or batches, with labels or without, or a function that returns one, as
+            TFLite's `representative_dataset`. For several inputs a dict of these by name, a list
+            in order, or nested as the model's inputs, row by row what belongs together. Needed for
+            int8 and int16x8, and for integer inputs.
+        float_io: Whether an int8 or int16x8 file takes and gives float32.
+        form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
+            `fr_keras.bake`.
+        float_layers: Names of layers, or paths as `"left/fc"` where nested models have layers of
+            one name, of which the ops stay in float32 in an int8 file, those that
+            `fr_keras.tflite.sensitivity` finds at fault; float32 and int8 ops are joined by
+            QUANTIZE and DEQUANTIZE.
+        labels: Names of the classes of a single output, stored in the file.
+        normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
+        command: What made the file, stored in it; `None` stores this call.
+        overwrite: Whether an existing file is replaced.
+
+    Returns:
+        A `Conversion` with the file's bytes and its agreement with `model`.
+
+    Raises:
+        ValueError: If an argument breaks these rules, or int8 has no representative data.
+        RuntimeError: If the converter refuses the model, with the ops it refuses.
+        OSError: If the file cannot be written; nothing is left behind.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> x = np.random.default_rng(0).normal(size=(50, 8))
+    >>> convert(model, quantize="int8", calibration=x).agreement.holds
+    True
+    """
+    mode = mode_of(quantize)
+    choose = chooser(form)
+    check_convertible(model, mode)
+    _check_float_layers(model, mode, float_layers)
+    if path is not None:
+        check_target(path, overwrite)
+    _check_labels(model, labels)
+    calibrating, checking, rows_from = split_rows(calibration, model, mode)
+    unrounded, ranges = exact(model)
+    if not mode.ranges:
+        model = unrounded  # the file does not round as a quantization-aware model does
+    plain = deployable(unrounded, choose)
+    derived = None
+    if mode.ranges and frequency_layers(unrounded):
+        derived = LayerRecipes(unrounded, plain)
+    in_float = [named_layers(unrounded)[name] for name in float_layers]
+    content, recipes = converted(plain, mode, calibrating, float_io, in_float, ranges, derived)
+    entry = _entry(model.name, quantize, labels, normalization, command)
+    content = metadata.attach(content, entry)
+    found = agreements(model, Runner(content), checking, rows_from, mode)
+    for name, agreement in found.items():
+        _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
+    if path is not None:
+        write_bytes(path, content, overwrite)
+    return Conversion(content, quantize, found, recipes)
+
+
+def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> None:
+    if not agreement.holds:
+        warnings.warn(
+            f"The {quantize} file of '{name}' disagrees with its Keras model {agreement}. The "
+            f"bounds are a mean of {agreement.bound:g} of the range and "
+            f"{agreement.argmax_bound:.0%} equal arg-max. Check that the representative data has "
+            "the network's range, or use a wider mode.",
+            ConversionWarning,
+            stacklevel=3,
+        )
+
+
+def check_convertible(model: keras.Model, mode: Mode) -> None:
+    """Raises a ValueError if a .tflite file in that mode cannot be made of `model`."""
+    check_graph(model)
+    for entry in model.inputs:
+        if None in entry.shape[1:]:
+            raise ValueError(
+                "`model` must have inputs of fixed shape, for a .tflite file has: build it on the "
+                f"size the phone will use. Received: {tuple(entry.shape[1:])} for '{entry.name}'"
+            )
+    integers = [entry.name for entry in model.inputs if "float" not in entry.dtype]
+    if mode.calibrated and not mode.ranges and integers:
+        raise ValueError(
+            f"`model` must have float inputs for quantize='{mode.name}': TensorFlow "
+            f"cannot calibrate integer ones in this mode. Received: {integers} of integers. Take "
+            "quantize='int8', where they stay what they are."
+        )
+    rolled = [
+        layer.name
+        for layer in all_layers(model)
+        if not getattr(getattr(layer, "forward_layer", layer), "unroll", True)
+    ]
+    if mode.calibrated and rolled:
+        raise ValueError(
+            f"`model` must have unrolled recurrent layers for quantize='{mode.name}': the "
+            f"converter cannot calibrate a loop. Build {rolled} with unroll=True."
+        )
+
+
+def _check_float_layers(model: keras.Model, mode: Mode, names: Sequence[str]) -> None:
+    if names and not mode.ranges:
+        raise ValueError(
+            "`float_layers` must be left out unless quantize='int8'. "
+            f"Received: {list(names)} with quantize={mode.name!r}"
+        )
+    known = named_layers(model)
+    if isinstance(names, str) or not {*names} <= {*known}:
+        raise ValueError(
+            f"`float_layers` must be a list of layers of the model: {sorted(known)}. "
+            f"Received: {names!r}"
+        )
+
+
+def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
+    if labels is None:
+        return
+    if len(model.outputs) != 1:
+        raise ValueError(
+            "`labels` name the classes of one output, and must be left out for several. Received: "
+            f"labels for {len(model.outputs)} outputs"
+        )
+    classes = model.outputs[0].shape[-1]
+    if len(labels) != classes:
+        raise ValueError(
+            f"`labels` must name the {classes} classes of the output. Received: {len(labels)} names"
+        )
+
+
+def _entry(name, quantize, labels, normalization, command) -> dict:
+    entry: dict = {
+        "quantize": quantize,
+        "command": command or f"fr_keras.tflite.convert({name}, quantize={quantize!r})",
+    }
+    if labels is not None:
+        entry["labels"] = [str(label) for label in labels]
+    if normalization is not None:
+        scale, offset = normalization
+        entry["normalization"] = {"scale": float(scale), "offset": float(offset)}
+    return entry

@@ -1,0 +1,151 @@
+"""What a .tflite file holds: inputs, outputs, ops, where its bytes go, what NNAPI would take."""
+
+import collections
+import dataclasses
+import os
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from rich.markup import escape
+from rich.table import Table
+
+from fr_keras.tflite.file import flatbuffer, metadata, nnapi
+from fr_keras.tflite.runner import interpreter, read
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """An input or output: name, shape, type, and for integers the scale and zero point."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        scale = "" if self.scale is None else f", real = {self.scale:.6g} * (q - {self.zero_point})"
+        return f"{self.name}: {self.dtype} {shape}{scale}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspection:
+    """The content of a .tflite file.
+
+    Attributes:
+        bytes: Size of the file.
+        inputs: Its inputs.
+        outputs: Its outputs.
+        ops: Op name -> number of uses.
+        weight_bytes: Bytes of constant tensors: weights, biases, shapes.
+        scale_bytes: Bytes of quantization scales and zero points, of every tensor.
+        rest_bytes: Everything else: names, topology, padding, metadata.
+        metadata: What `convert` stored: labels, normalization, command.
+        nnapi: Which ops Android's NNAPI would leave to the CPU, by its feature level.
+    """
+
+    bytes: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    ops: dict[str, int]
+    weight_bytes: int
+    scale_bytes: int
+    rest_bytes: int
+    metadata: dict
+    nnapi: nnapi.Forecast
+
+    def to_dict(self) -> dict:
+        """Returns plain types, ready for JSON."""
+        return {**dataclasses.asdict(self), "nnapi": self.nnapi.to_dict()}
+
+    def __rich__(self) -> Table:
+        table = Table(show_header=False)
+        for kind, tensors in (("input", self.inputs), ("output", self.outputs)):
+            for tensor in tensors:
+                table.add_row(kind, escape(str(tensor)))
+        table.add_row("ops", ", ".join(f"{count} {name}" for name, count in self.ops.items()))
+        table.add_row("bytes", f"{self.bytes:,}")
+        table.add_row("  weights", f"{self.weight_bytes:,}")
+        table.add_row("  scales and zero points", f"{self.scale_bytes:,}")
+        table.add_row("  the rest", f"{self.rest_bytes:,}")
+        for name, value in self.metadata.items():
+            table.add_row(name, escape(str(value)))
+        for name, text in self.nnapi.lines():
+            table.add_row(name, escape(text))
+        return table
+
+
+def inspect(file: str | os.PathLike | bytes) -> Inspection:
+    """Returns what a .tflite file holds.
+
+    Args:
+        file: Path of the file, or its bytes.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no flatbuffer that LiteRT accepts.
+
+    Example:
+
+    >>> import keras
+    >>> from fr_keras import tflite
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> inspect(tflite.convert(model).content).ops
+    {'FULLY_CONNECTED': 1}
+    """
+    name, content = read(file)
+    interpreter(name, content)  # LiteRT verifies every offset; the Python reader below trusts them
+    model = flatbuffer.read(content)
+    graph = model.subgraphs[0]
+    ops = collections.Counter(
+        flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
+        for one in model.subgraphs
+        for op in one.operators
+    )
+    tensors = [tensor for one in model.subgraphs for tensor in one.tensors]
+    weights = sum(_length(model.buffers[b].data) for b in {tensor.buffer for tensor in tensors})
+    scales = _scale_bytes(content)
+    return Inspection(
+        bytes=len(content),
+        inputs=tuple(_tensor(graph.tensors[i]) for i in graph.inputs),
+        outputs=tuple(_tensor(graph.tensors[i]) for i in graph.outputs),
+        ops=dict(sorted(ops.items())),
+        weight_bytes=weights,
+        scale_bytes=scales,
+        rest_bytes=len(content) - weights - scales,
+        metadata=metadata.read(model),
+        nnapi=nnapi.forecast(model),
+    )
+
+
+def _length(data) -> int:
+    return 0 if data is None else len(data)
+
+
+def _scale_bytes(content: bytes) -> int:
+    """Bytes of all scales and zero points; a vector that several tensors share counts once."""
+    model, sizes = schema.Model.GetRootAs(content, 0), {}
+    for graph in map(model.Subgraphs, range(model.SubgraphsLength())):
+        for tensor in map(graph.Tensors, range(graph.TensorsLength())):
+            quantization = tensor.Quantization()
+            for vector in (
+                ()
+                if quantization is None
+                else (quantization.ScaleAsNumpy(), quantization.ZeroPointAsNumpy())
+            ):
+                if isinstance(vector, np.ndarray):
+                    sizes[vector.ctypes.data] = vector.nbytes
+    return sum(sizes.values())
+
+
+def _tensor(tensor: schema.TensorT) -> Tensor:
+    quantization = tensor.quantization
+    has_scale = quantization is not None and _length(quantization.scale) == 1
+    return Tensor(
+        name=tensor.name.decode(errors="replace"),
+        shape=tuple(int(n) for n in np.atleast_1d(tensor.shape)),
+        dtype=flatbuffer.TYPES[tensor.type].lower(),
+        scale=float(quantization.scale[0]) if has_scale else None,
+        zero_point=int(quantization.zeroPoint[0]) if has_scale else None,
+    )

@@ -1,0 +1,68 @@
+"""`sensitivity`: in which layers an int8 file loses its accuracy."""
+
+import keras
+from rich.progress import track
+
+from fr_keras.layers.forms import chooser
+from fr_keras.models.walk import named_layers
+from fr_keras.tflite._calibration_data import split_rows
+from fr_keras.tflite._convert import check_convertible
+from fr_keras.tflite.agreement import Agreement, agreements
+from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.file.ops import outputs_from
+from fr_keras.tflite.int8.aware import exact
+from fr_keras.tflite.int8.ranges import calibrated, outputs_of_ops, quantized
+from fr_keras.tflite.lowering import named, raw
+from fr_keras.tflite.modes import INT8
+from fr_keras.tflite.runner import Runner
+from fr_keras.tflite.scopes import Scopes
+
+
+def sensitivity(
+    model: keras.Model, calibration, form: str = "auto", verbose: int = 1
+) -> dict[str, Agreement]:
+    """Measures how far a file is from the model when one layer alone is in int8.
+
+    Keep the first of them in float32 with `convert(..., float_layers=[...])` where the int8 file
+    of all layers loses too much and fine-tuning is no choice.
+
+    Args:
+        model: As for `convert`.
+        calibration: Representative data, as for `convert`; a part of it is held out and measured.
+        form: The form in which an FR model is baked.
+        verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+        For each layer with ops of its own that int8 changes, by name (or path: `"left/fc"` where
+        nested models have layers of one name), the agreement of the output
+        that is furthest from the model; the worst layer first.
+
+    Raises:
+        ValueError: If an argument breaks these rules.
+        RuntimeError: If the converter refuses the model, with the ops it refuses.
+
+    Example:
+
+    >>> import numpy as np
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="logits")])
+    >>> x = np.random.default_rng(0).normal(size=(50, 8))
+    >>> list(sensitivity(model, x, verbose=0))
+    ['logits']
+    """
+    choose = chooser(form)
+    check_convertible(model, INT8)
+    model, _ = exact(model)
+    calibrating, checking, rows_from = split_rows(calibration, model, INT8)
+    plain = deployable(model, choose)
+    scopes = Scopes(plain.model)
+    content = calibrated(raw(scopes, INT8), calibrating)
+    every, found = outputs_of_ops(content), {}
+    layers = {name: layer for name, layer in named_layers(model).items() if layer.weights}
+    for name, layer in track(layers.items(), "Sensitivity", transient=True, disable=not verbose):
+        own = {*outputs_from(content, scopes, plain.made_from([layer]))}
+        if own:
+            others = [one for one in every if one not in own]
+            runner = Runner(named(quantized(content, True, others), scopes))
+            by_output = agreements(model, runner, checking, rows_from, INT8)
+            found[name] = max(by_output.values(), key=lambda one: one.relative)
+    return dict(sorted(found.items(), key=lambda item: -item[1].relative))

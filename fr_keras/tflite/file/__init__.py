@@ -1,0 +1,1 @@
+"""A .tflite file as bytes: read, changed and written again."""

@@ -1,0 +1,211 @@
+"""Quantization-aware fine-tuning: a model that computes what its int8 file will."""
+
+import itertools
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from keras import Operation
+
+from fr_keras._keras_internals import graph, maker, run_through
+from fr_keras.layers.forms import WHOLE, chooser
+from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
+from fr_keras.tflite._calibration_data import split_rows
+from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.int8.ranges import Samples, clipped_range
+from fr_keras.tflite.int8.rounded import PLAIN, ROUNDED, FakeQuantize, RoundedKernel
+from fr_keras.tflite.modes import INT8
+
+_BATCH = 8
+# What the converter fuses into the op before it, and what keeps the scale of its input.
+_FUSED = (keras.layers.BatchNormalization, keras.layers.ReLU)
+_SAME_SCALE = (
+    keras.layers.Flatten,
+    keras.layers.Reshape,
+    keras.layers.Dropout,
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    keras.layers.MaxPooling3D,
+)
+
+
+def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> keras.Model:
+    """Returns the deployed form of a model, rounding as its int8 file will, ready for `fit`.
+
+    FR layers are baked. Every activation that int8 stores and every kernel is rounded in the
+    forward pass, with the ranges that `convert` would choose; the gradient passes by. What trains
+    is what holds the coefficients: the cores of chains, whole kernels and biases. The cosines at
+    the ends of chains stay what they are, and so do batch normalizations, by their moving
+    statistics. Train for a few epochs, with less than the learning rate of the training. Then
+    `convert(aware, quantize="int8", calibration=...)` writes the file with the same ranges.
+
+    The result no longer has coefficients: keep `model` for what needs them.
+
+    Args:
+        model: A built functional or sequential model, with FR layers or without.
+        calibration: Representative data, as for `convert`.
+        form: The form in which an FR model is baked; see `fr_keras.bake`.
+
+    Returns:
+        A new functional model, not compiled.
+
+    Raises:
+        ValueError: If an argument breaks these rules.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="logits")])
+    >>> x = np.random.default_rng(0).normal(size=(50, 8)).astype("float32")
+    >>> aware = quantization_aware(model, x)
+    >>> bool(abs(aware(x) - model(x)).numpy().max() < 0.1)
+    True
+    """
+    choose = chooser(form)
+    check_graph(model)
+    rows = split_rows(calibration, model, INT8)[0]
+    plain = deployable(model, choose)
+    copy, twins = rebuild_with_twins(plain.model, _rounded)
+    # The cosines at the ends of chains stay what they are.
+    for identity, origin in plain.origins.items():
+        if origin.chain != WHOLE and "core" not in origin.roles:
+            twins[identity].trainable = False
+    _tell_apart(copy)
+    rounding = _Graph(copy)
+    if isinstance(copy, keras.Sequential):
+        inputs = keras.Input(copy.inputs[0].shape[1:], dtype=copy.inputs[0].dtype)
+        aware = keras.Model(inputs, rounding(copy, inputs), name=copy.name)
+    else:
+        aware = keras.models.clone_model(copy, clone_function=_same, call_function=rounding)
+    _set_ranges(aware, rows)
+    return aware
+
+
+def exact(model: keras.Model) -> tuple[keras.Model, dict[int, tuple[float, float]]]:
+    """A quantization-aware model without rounding, and the ranges of its layers by their `id`.
+
+    A layer that is called several times has several ranges, and is left out. Another model is
+    returned as it is.
+    """
+
+    def plain(layer):
+        if not isinstance(layer, RoundedKernel):
+            return None
+        kind = next(kind for kind in PLAIN if isinstance(layer, kind))
+        return kind.from_config(layer.get_config())
+
+    def call(layer, *args, **kwargs):
+        return args[0] if isinstance(layer, FakeQuantize) else layer(*args, **kwargs)
+
+    rounding = [layer for layer in all_layers(model) if isinstance(layer, FakeQuantize)]
+    if not rounding:
+        return model, {}
+    copy, twins = rebuild_with_twins(model, plain, call=call)
+    sources = [id(maker(layer.input)) for layer in rounding]
+    return copy, {
+        id(twins[source]): layer.range
+        for source, layer in zip(sources, rounding, strict=True)
+        if sources.count(source) == 1 and source in twins
+    }
+
+
+def _tell_apart(model: keras.Model) -> None:
+    """Gives operations of one name in nested models distinct ones: they come into one graph."""
+    taken: set[str] = set()
+    for operation in _operations(model):
+        operation.name = _free(operation.name, taken)
+        taken.add(operation.name)
+
+
+def _operations(model: keras.Model) -> Iterator[Operation]:
+    """The operations of a graph and its nested ones, each once."""
+    seen: dict[int, Operation] = {}
+    graphs = [model]
+    while graphs:
+        for operation in graph(graphs.pop()).operations:
+            if id(operation) not in seen:
+                seen[id(operation)] = operation
+                graphs += [operation] if isinstance(operation, keras.Model) else []
+    return (one for one in seen.values() if not isinstance(one, keras.Model))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    names = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+    return next(one for one in names if one not in taken)
+
+
+def _rounded(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    kind = ROUNDED.get(type(layer))
+    return kind and kind.from_config(layer.get_config())
+
+
+def _same(layer):
+    return layer
+
+
+class _Graph:
+    """Calls the layers of a graph, nested ones one by one, and rounds what int8 would store.
+
+    A batch normalization or rectifier is one op with the linear layer before it: what lies
+    between them is never stored.
+    """
+
+    def __init__(self, model: keras.Model):
+        # By the identity of a tensor: the tensor, and the layer that made it or what rounds it.
+        self._owed: dict[int, tuple] = {}
+        self._settled: dict[int, tuple] = {}
+        self._names = {operation.name for operation in _operations(model)}
+
+    def __call__(self, layer, *args, **kwargs):
+        inputs = args[0] if args else kwargs.get("inputs")
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+            return self._nested(layer, inputs)
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+        if not self._is_fused(layer, inputs):
+            args, kwargs = keras.tree.map_structure(self._rounded, (args, kwargs))
+        outputs = layer(*args, **kwargs)
+        for tensor in keras.tree.flatten(outputs):
+            if isinstance(layer, _SAME_SCALE):
+                self._settled[id(tensor)] = (tensor, tensor)
+            else:
+                self._owed[id(tensor)] = (tensor, layer)
+        return outputs
+
+    def _nested(self, model: keras.Model, inputs):
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
+                inputs = self(layer, inputs)
+            return inputs
+        return run_through(model, inputs, self)
+
+    def _is_fused(self, layer, inputs) -> bool:
+        if not isinstance(layer, _FUSED) or id(inputs) not in self._owed:
+            return False
+        before = self._owed[id(inputs)][1]
+        linear = isinstance(before, PLAIN) and before.activation is keras.activations.linear
+        behind = isinstance(before, (keras.layers.BatchNormalization, keras.layers.Add))
+        return linear or (behind and isinstance(layer, keras.layers.ReLU))
+
+    def _rounded(self, tensor):
+        if not isinstance(tensor, keras.KerasTensor) or "float" not in tensor.dtype:
+            return tensor
+        if id(tensor) not in self._settled:
+            name = _free(f"{maker(tensor).name}_range", self._names)
+            self._names.add(name)
+            rounded = FakeQuantize(name=name)(tensor)
+            self._settled[id(tensor)] = (tensor, rounded)
+            self._settled[id(rounded)] = (rounded, rounded)
+        return self._settled[id(tensor)][1]
+
+
+def _set_ranges(aware: keras.Model, rows: list[np.ndarray]) -> None:
+    rounding = [layer for layer in aware.layers if isinstance(layer, FakeQuantize)]
+    probe = keras.Model(aware.inputs, [layer.input for layer in rounding])
+    samples = [Samples(len(rows[0])) for _ in rounding]
+    for start in range(0, len(rows[0]), _BATCH):
+        outputs = probe.predict_on_batch([part[start : start + _BATCH] for part in rows])
+        for sample, output in zip(samples, keras.tree.flatten(outputs), strict=True):
+            for row in output:
+                sample.add(row)
+    for layer, sample in zip(rounding, samples, strict=True):
+        layer.set_range(*clipped_range(sample.values))

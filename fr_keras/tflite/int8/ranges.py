@@ -1,0 +1,165 @@
+"""int8 quantization of a float flatbuffer, with ranges that are chosen, not just seen."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+from fr_keras.tflite._tensorflow_internals import quantize_int8
+from fr_keras.tflite.file import flatbuffer
+from fr_keras.tflite.file.graph import LINEAR
+from fr_keras.tflite.int8._observe import observe
+
+_SAMPLES = 2**17  # of each tensor, over all rows
+# XNNPACK's limit for the ratio of steps is 256, where a kernel has 127 steps.
+_LARGEST_RATIO = 2**14
+_SHRINK = np.geomspace(1, 0.05, 40)
+
+
+class Samples:
+    """A random sample of the values of a tensor on a number of rows, and its extremes.
+
+    Attributes:
+        ends: The smallest and the largest value, in the sample or not.
+    """
+
+    def __init__(self, rows: int):
+        self.ends = (np.inf, -np.inf)
+        self._share = max(64, _SAMPLES // rows)
+        self._rng = np.random.default_rng(0)
+        self._parts: list[np.ndarray] = []
+
+    def add(self, row: np.ndarray) -> None:
+        """Takes values of a row."""
+        values = row.ravel()
+        self.ends = min(self.ends[0], values.min()), max(self.ends[1], values.max())
+        if values.size > self._share:
+            values = values[self._rng.integers(0, values.size, self._share)]
+        self._parts.append(values)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The sample, one-dimensional."""
+        return np.concatenate(self._parts)
+
+
+def calibrated(
+    content: bytes,
+    rows: list[np.ndarray],
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> bytes:
+    """Returns a float flatbuffer with the range that int8 should cover on every activation.
+
+    It is not the smallest and the largest value on the representative rows: a few values far out
+    would cost all others their precision. It is the range with the least mean squared error of
+    clipping and rounding together. Inputs and outputs are not clipped.
+
+    Args:
+        content: A float32 file, as the converter wrote it.
+        rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
+        ranges: Ranges that are known already, by name of the tensor.
+    """
+    model, ranges = flatbuffer.read(content), ranges or {}
+    graph = model.subgraphs[0]
+    ends = {*graph.inputs, *graph.outputs}
+    for number, seen in _observed(content, model, rows).items():
+        low, high = seen.ends if number in ends else clipped_range(seen.values)
+        low, high = ranges.get(graph.tensors[number].name.decode(), (low, high))
+        parameters = schema.QuantizationParametersT()
+        parameters.min, parameters.max = [float(low)], [float(high)]
+        graph.tensors[number].quantization = parameters
+    for op in graph.operators:
+        _widen(model, op)
+    return flatbuffer.write(model)
+
+
+def _widen(model: schema.ModelT, op: schema.OperatorT) -> None:
+    """Gives what a linear op puts out a range that XNNPACK takes, if it is (nearly) always 0.
+
+    XNNPACK loads no file, and may abort, where the step of an output is far below the product of
+    the steps of input and kernel. A layer that is dead or masked on all rows has such an output.
+    """
+    code, tensors = model.operatorCodes[op.opcodeIndex].builtinCode, model.subgraphs[0].tensors
+    if code not in LINEAR:
+        return
+    activation, kernel, _ = LINEAR[code]
+    data = model.buffers[tensors[op.inputs[kernel]].buffer].data
+    before, after = (tensors[n].quantization for n in (op.inputs[activation], op.outputs[0]))
+    if data is None or not (_has_range(before) and _has_range(after)):
+        return
+    largest = float(np.abs(np.asarray(data, np.uint8).view(np.float32)).max())
+    least = _width(before) * largest / _LARGEST_RATIO
+    if _width(after) < least or not _width(after):
+        low = min(float(after.min[0]), 0.0)
+        after.min, after.max = [low], [low + (least or 1.0)]
+
+
+def _has_range(quantization: schema.QuantizationParametersT | None) -> bool:
+    ends = None if quantization is None else quantization.max
+    return ends is not None and len(ends) > 0
+
+
+def _width(quantization: schema.QuantizationParametersT) -> float:
+    return max(float(quantization.max[0]), 0.0) - min(float(quantization.min[0]), 0.0)
+
+
+def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[str] = ()) -> bytes:
+    """Returns a calibrated flatbuffer with int8 kernels and activations.
+
+    Args:
+        content: A float32 file with ranges, from `calibrated`.
+        float_io: Whether the file takes and gives float32.
+        float_tensors: Names of tensors of which the ops stay in float32.
+    """
+    graph = flatbuffer.read(content).subgraphs[0]
+    integers = [graph.tensors[number].type != schema.TensorType.FLOAT32 for number in graph.inputs]
+    return quantize_int8(
+        content,
+        whole=not (float_io or float_tensors),
+        inputs=tf.float32 if float_io or any(integers) else tf.int8,
+        outputs=tf.float32 if float_io else tf.int8,
+        left_out=float_tensors,
+    )
+
+
+def outputs_of_ops(content: bytes) -> list[str]:
+    """Names of what every op of a float file puts out."""
+    graph = flatbuffer.read(content).subgraphs[0]
+    return [graph.tensors[n].name.decode() for op in graph.operators for n in op.outputs]
+
+
+def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:
+    """The range that int8 should cover: the least mean squared error of clipping and rounding.
+
+    Rounding is taken as noise of a twelfth of the squared step on every value but 0, which is
+    always exact.
+
+    Args:
+        values: A sample of the tensor's values, one-dimensional.
+        steps: Number of steps in the range.
+    """
+    low, high = min(values.min(), 0.0), max(values.max(), 0.0)
+    rounded = np.count_nonzero(values) / len(values) / 12
+
+    def error(low: float, high: float) -> float:
+        beyond = values - np.clip(values, low, high)
+        return np.mean(beyond * beyond) + rounded * ((high - low) / steps) ** 2
+
+    for _ in range(2):
+        tries = [(low * a, high * b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))]
+        low, high = min(tries, key=lambda ends: error(*ends))
+    return float(low), float(high)
+
+
+def _observed(content: bytes, model, rows: list[np.ndarray]) -> dict[int, Samples]:
+    """A sample of each activation's values on the rows."""
+    graph = model.subgraphs[0]
+    made = [number for op in graph.operators for number in op.outputs]
+    seen = {
+        number: Samples(len(rows[0]))
+        for number in dict.fromkeys([*graph.inputs, *made])
+        if graph.tensors[number].type == schema.TensorType.FLOAT32
+    }
+    observe(content, rows, seen)
+    return seen

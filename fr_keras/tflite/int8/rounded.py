@@ -1,0 +1,110 @@
+"""Layers that compute in float what int8 will: activations and kernels rounded."""
+
+import keras
+from keras import ops
+
+from fr_keras.models.joins import FORWARD, TRANSPOSED
+
+_LEVELS = 255
+
+
+@keras.saving.register_keras_serializable(package="fr_keras")
+class FakeQuantize(keras.layers.Layer):
+    """Rounds its input to the 256 values that int8 has for a range, 0 among them.
+
+    The gradient passes where the input lies in the range.
+
+    Args:
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Shapes:
+        Input and output of any shape, the same.
+
+    Example:
+
+    >>> layer = FakeQuantize()
+    >>> layer.set_range(0.0, 25.5)
+    >>> layer(keras.ops.array([0.06, 30.0])).numpy().round(3)
+    array([ 0.1, 25.5], dtype=float32)
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", CVPR 2018.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self._range = self.add_weight(
+            name="range", shape=(2,), initializer="zeros", trainable=False, dtype="float32"
+        )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The smallest and the largest value that are not clipped; equal ones round nothing."""
+        low, high = ops.convert_to_numpy(self._range)
+        return float(low), float(high)
+
+    def set_range(self, low: float, high: float) -> None:
+        """Sets the range; it is widened to include 0."""
+        self._range.assign([min(low, 0.0), max(high, 0.0)])
+
+    def call(self, inputs):
+        low, high = self._range[0], self._range[1]
+        step = ops.maximum(high - low, 1e-12) / _LEVELS
+        lowest = ops.round(low / step)
+        clipped = ops.clip(inputs, lowest * step, (lowest + _LEVELS) * step)
+        rounded = clipped + ops.stop_gradient(ops.round(clipped / step) * step - clipped)
+        return ops.where(high > low, rounded, inputs)
+
+    def compute_output_spec(self, inputs):
+        # Keras takes the products of its operators for sparse.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+class RoundedKernel:
+    """Joined to a Keras layer: computes with its kernel rounded to int8.
+
+    Each output channel has a step of its own, so that a batch normalization behind the layer,
+    which the converter multiplies into the kernel, changes nothing about the rounding.
+    """
+
+    def add_weight(self, *args, name=None, **kwargs):
+        weight = super().add_weight(*args, name=name, **kwargs)
+        if name == "kernel":
+            self._exact = weight
+        return weight
+
+    @property
+    def kernel(self):
+        """The kernel with 255 values for each output channel."""
+        if not hasattr(self, "_exact"):
+            raise AttributeError("You must build the layer before accessing `kernel`.")
+        kernel = ops.convert_to_tensor(self._exact)
+        outputs = {-2} if isinstance(self, TRANSPOSED) else {-1}
+        if isinstance(self, _DEPTHWISE):
+            outputs = {-2, -1}
+        axes = [axis for axis in range(-len(kernel.shape), 0) if axis not in outputs]
+        step = ops.maximum(ops.max(ops.abs(kernel), axes, keepdims=True), 1e-12) / (_LEVELS // 2)
+        return kernel + ops.stop_gradient(ops.round(kernel / step) * step - kernel)
+
+    @kernel.setter
+    def kernel(self, value):
+        # Transposed layers assign what `add_weight` returned.
+        self._exact = value
+
+    def save_own_variables(self, store):
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        keras.layers.Layer.load_own_variables(self, store)
+
+
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+#: The plain layers whose kernels are rounded.
+PLAIN = (*FORWARD, *TRANSPOSED, *_DEPTHWISE)
+#: Plain layer -> the one that rounds.
+ROUNDED = {
+    plain: keras.saving.register_keras_serializable(package="fr_keras")(
+        type(f"Rounded{plain.__name__}", (RoundedKernel, plain), {"__doc__": RoundedKernel.__doc__})
+    )
+    for plain in PLAIN
+}

@@ -1,0 +1,255 @@
+"""TensorFlow's converter: a plain Keras model to the bytes of a flatbuffer."""
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fr_keras.models.origins import Baked
+from fr_keras.tflite._calibration_data import float32_for
+from fr_keras.tflite.file import flatbuffer
+from fr_keras.tflite.file.graph import Recipes
+from fr_keras.tflite.file.ops import outputs_from
+from fr_keras.tflite.int8.ranges import calibrated, quantized
+from fr_keras.tflite.int8.segments import reaches, segmented
+from fr_keras.tflite.int8.splits import sliced
+from fr_keras.tflite.int8.transposed import depth_to_space
+from fr_keras.tflite.modes import Mode
+from fr_keras.tflite.recipes.apply import apply
+from fr_keras.tflite.recipes.derive import LayerRecipes
+from fr_keras.tflite.recipes.match import recipes_of
+from fr_keras.tflite.runner import Runner
+from fr_keras.tflite.scopes import Scopes
+from fr_keras.tflite.signature import input_names, output_names, packed
+
+# The largest noise of int8 outputs, as a part of their own spread, that asks for nothing more.
+_NOISE = 0.05
+# Of the largest bottleneck's positions, how many others must have to be put in segments: first
+# none are, then those of the highest resolution, where noise costs most and kernels are small.
+_SHARES = (np.inf, 1 / 4, 1 / 16, 1 / 64, 0)
+# Segments cost bytes: where no file gets there, the first that is so near to the best.
+_WORTH = 1.5
+_JUDGED = 8  # representative rows
+
+
+def converted(
+    plain: Baked,
+    mode: Mode,
+    rows: list[np.ndarray] | None,
+    float_io: bool,
+    float_layers: Sequence[keras.layers.Layer] = (),
+    ranges: Mapping[int, tuple[float, float]] | None = None,
+    derived: LayerRecipes | None = None,
+) -> tuple[bytes, Recipes]:
+    """Returns the file for batch 1, its inputs and outputs in the model's flat order.
+
+    `float_layers`, and `ranges` by `id`, are of layers of the model that `plain` was baked from.
+    With `derived` the constants of an int8 file follow from recipes, by number of the op.
+
+    Raises:
+        ValueError: If the model keeps a state between calls.
+        RuntimeError: If the converter refuses the model, with the ops it refuses.
+        OSError: If it cannot write its temporary files.
+    """
+    scopes = Scopes(plain.model)
+    content = raw(scopes, mode, rows, float_io)
+    if not mode.ranges:
+        return named(content, scopes), {}
+    content = calibrated(content, rows, _by_tensor(content, scopes, plain, ranges or {}))
+    recipes = {} if derived is None else recipes_of(content, derived, scopes)
+    in_float = outputs_from(content, scopes, plain.made_from(float_layers))
+
+    def finished(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:
+        content, recipes = depth_to_space(content, recipes)
+        file = quantized(content, float_io, in_float)
+        if recipes:
+            file, recipes = apply(file, content, recipes, derived.source)
+        return named(file, scopes), recipes
+
+    # A quantization-aware model has learnt to live with the steps that its ranges give.
+    reach = {} if ranges else reaches(content, rows)
+    if not reach:
+        return finished(content, recipes)
+    tries = (segmented(content, reach, share, recipes) for share in _SHARES)
+    return _held(tries, finished, rows, named(content, scopes))
+
+
+def _by_tensor(
+    content: bytes, scopes: Scopes, plain: Baked, ranges: Mapping[int, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """The known ranges of layers, by name of the tensor that they put out."""
+    known = {one: ranges.get(id(origin.layer)) for one, origin in plain.origins.items()}
+    found = {}
+    for tensor in flatbuffer.read(content).subgraphs[0].tensors:
+        of_layers = [known.get(id(layer)) for layer in scopes.layers(tensor.name)]
+        found |= {tensor.name.decode(): one for one in of_layers[::-1] if one}
+    return found
+
+
+def _held(
+    tries: Iterable[tuple[bytes, int, Recipes]],
+    finished: Callable[[bytes, Recipes], tuple[bytes, Recipes]],
+    rows: list[np.ndarray],
+    exact: bytes,
+) -> tuple[bytes, Recipes]:
+    """The int8 file with the fewest bottlenecks in segments whose outputs are close enough."""
+    count = len(rows[0])
+    chosen = np.linspace(0, count - 1, min(_JUDGED, count)).astype(int)
+    some = [part[chosen] for part in rows]
+    expected = Runner(exact).run_all(some)
+    tried, most = [], -1
+    for content, split, recipes in tries:
+        if split > most:
+            most, file = split, finished(content, recipes)
+            tried.append((_noise(Runner(file[0]).run_all(some), expected), file))
+        if tried[-1][0] <= _NOISE:
+            return tried[-1][1]
+    least = min(noise for noise, _ in tried)
+    return next(file for noise, file in tried if noise <= _WORTH * least)
+
+
+def _noise(outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
+    """Root mean square of the difference, as a part of the outputs' own spread; of the worst."""
+    return max(
+        float(np.sqrt(np.mean((outputs[name] - one) ** 2)) / max(np.std(one), 1e-12))
+        for name, one in expected.items()
+    )
+
+
+def raw(
+    scopes: Scopes, mode: Mode, rows: list[np.ndarray] | None = None, float_io: bool = False
+) -> bytes:
+    """What TensorFlow's converter makes of a model: the float32 file, where ranges come later."""
+    model = scopes.model
+    trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
+
+    changed: list[str] = []
+
+    # The weights are constants of the graph: the converter reads variables badly.
+    def constant(*inputs):
+        weights = [[tf.constant(value) for value in values] for values in (trainable, other)]
+        outputs, after = model.stateless_call(*weights, packed(model, inputs), training=False)
+        pairs = zip(model.non_trainable_variables, weights[1], after, strict=True)
+        changed.extend(variable.path for variable, one, two in pairs if one is not two)
+        # An output may be an input, or another output, as it is.
+        return [tf.identity(output) for output in keras.tree.flatten(outputs)]
+
+    signature = [
+        tf.TensorSpec((1, *entry.shape[1:]), float32_for(entry.dtype), name=f"input_{number}")
+        for number, entry in enumerate(model.inputs)
+    ]
+    with scopes.entered():
+        function = tf.function(constant).get_concrete_function(*signature)
+    _check_stateless([*(one.name for one in function.variables), *changed])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    _configure(converter, mode, rows, float_io)
+    with _quiet():
+        try:
+            content = converter.convert()
+        except Exception as error:  # the converter raises many types, with pages of graph dumps
+            reasons = [line for line in str(error).splitlines() if " ops: " in line]
+            raise RuntimeError(
+                f"'{model.name}' cannot be converted to quantize='{mode.name}': "
+                f"{(reasons or [str(error)])[0][:500]}{_in_float64(function.graph, scopes)}"
+            ) from error
+    if not flatbuffer.read(content).signatureDefs:
+        # The converter goes on without a signature when it cannot write its temporary folder.
+        raise OSError(
+            "the converter could not write its temporary files and is not to be trusted then: "
+            f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
+        )
+    return sliced(content) if mode.ranges else content
+
+
+def _in_float64(graph: tf.Graph, scopes: Scopes) -> str:
+    """Says which layers compute in a type that TFLite has no kernels for."""
+    names = {
+        scopes.short(op.name)
+        for op in graph.get_operations()
+        if any(output.dtype == tf.float64 for output in op.outputs)
+    }
+    return f". Computed in float64, let it be float32: {sorted(names)}" if names else ""
+
+
+def _check_stateless(variables: list[str]) -> None:
+    if variables:
+        raise ValueError(
+            "`model` must keep nothing from one call to the next, for its file has weights that "
+            f"stay. Received: variables {sorted({*variables})}. Build recurrent layers with "
+            "stateful=False and take their state as an input; make constants of what stays."
+        )
+
+
+def named(content: bytes, scopes: Scopes) -> bytes:
+    """The flatbuffer with its ends in the model's order, by their names in its signature, and
+    with its other tensors named after their layers.
+
+    The converter orders the ends as it likes and calls them `input_0` and `output_0`, by number.
+    """
+    parsed = flatbuffer.read(content)
+    (signature,), graph = parsed.signatureDefs, parsed.subgraphs[0]
+    graph.inputs = _rename(signature.inputs, "input", input_names(scopes.model))
+    graph.outputs = _rename(signature.outputs, "output", output_names(scopes.model))
+    ends = {*graph.inputs, *graph.outputs}
+    for one in parsed.subgraphs:
+        for number, tensor in enumerate(one.tensors):
+            if one is not graph or number not in ends:
+                tensor.name = scopes.short(tensor.name)
+    return flatbuffer.write(parsed)
+
+
+def _rename(maps: list, prefix: str, names: list[str]) -> list[int]:
+    numbered = {one.name.decode(): one for one in maps}
+    ordered = [numbered[f"{prefix}_{number}"] for number in range(len(names))]
+    for one, name in zip(ordered, names, strict=True):
+        one.name = name
+    return [one.tensorIndex for one in ordered]
+
+
+def _configure(
+    converter: tf.lite.TFLiteConverter,
+    mode: Mode,
+    rows: list[np.ndarray] | None,
+    float_io: bool,
+) -> None:
+    if not mode.small_weights:
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if mode.float16_weights:
+        converter.target_spec.supported_types = [tf.float16]
+    if not mode.calibrated:
+        return
+    converter.representative_dataset = lambda: (
+        {f"input_{number}": part[None] for number, part in enumerate(parts)}
+        for parts in zip(*rows, strict=True)
+    )
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    ]
+    if not float_io:
+        converter.inference_output_type = tf.as_dtype(mode.activations)
+        if all(part.dtype == np.float32 for part in rows):
+            # Integers, such as token ids, stay what they are.
+            converter.inference_input_type = tf.as_dtype(mode.activations)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the converter says of its own parts: its temporary folder, the interpreter
+    that it calibrates with, and the statistics that calibration gives."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+            warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter is deprecated")
+            yield
+    finally:
+        logger.setLevel(level)

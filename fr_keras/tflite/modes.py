@@ -1,0 +1,50 @@
+"""The quantization modes of a .tflite file, and what each asks of the code that makes it."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """One quantization mode.
+
+    Attributes:
+        name: What `quantize` is called with.
+        bound: The largest mean difference from the Keras model that is no warning, as a fraction
+            of the range of the model's outputs.
+        activations: The type in which a file holds what layers put out.
+        ranges: Whether the ranges of activations are chosen here, on the float32 file, and known
+            ones are kept. The file is quantized afterwards.
+        calibrated: Whether ranges come from representative data.
+        float16_weights: Whether weights are in float16.
+        small_weights: Whether TensorFlow's converter makes weights smaller than float32.
+    """
+
+    name: str
+    bound: float
+    activations: str = "float32"
+    ranges: bool = False
+    calibrated: bool = False
+    float16_weights: bool = False
+    small_weights: bool = True
+
+
+FLOAT32 = Mode("float32", 1e-4, small_weights=False)
+FLOAT16 = Mode("float16", 1e-2, float16_weights=True)
+DYNAMIC = Mode("dynamic", 2e-2)
+INT8 = Mode("int8", 5e-2, "int8", ranges=True, calibrated=True, small_weights=False)
+INT16X8 = Mode("int16x8", 2e-2, "int16", calibrated=True)
+_BY_NAME = {mode.name: mode for mode in (FLOAT32, FLOAT16, DYNAMIC, INT8, INT16X8)}
+
+#: The names of the modes, as `convert` and the command line take them.
+MODES = tuple(_BY_NAME)
+
+
+def mode_of(quantize: str) -> Mode:
+    """Returns the mode of that name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if quantize not in MODES:
+        raise ValueError(f"`quantize` must be one of {MODES}. Received: {quantize!r}")
+    return _BY_NAME[quantize]

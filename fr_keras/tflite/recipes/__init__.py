@@ -1,0 +1,1 @@
+"""Recipes: how the constants of an int8 file follow from what an archive holds."""

@@ -1,0 +1,242 @@
+"""The sub-commands on archives: pack, unpack."""
+
+import json
+from pathlib import Path
+
+import click
+
+from fr_keras_cli._options import (
+    failure,
+    force_option,
+    image_size_option,
+    json_option,
+    load,
+    load_model,
+    positive,
+    progress_bars,
+)
+
+_above_zero = click.FloatRange(0, min_open=True)
+# Of the data that calibrate, so many rows at the most.
+_CALIBRATION_ROWS = 2048
+_FINE_TUNING_RATE = 5e-3  # as `train`
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--step",
+    type=_above_zero,
+    help="Steps of a kernel, relative to its norm. The default, 0.0003, keeps the function; 0.005 "
+    "makes a smaller file.",
+)
+@click.option(
+    "--error",
+    type=_above_zero,
+    help="Error of other weights, relative to their scale. The default is 0.0005; 0.01 makes a "
+    "smaller file.",
+)
+@click.option(
+    "--calibration",
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Data to set the statistics of batch normalizations anew, and to measure what the file "
+    "did to the outputs: a data set as for `train`.",
+)
+@click.option(
+    "--data",
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Data whose validation rows a search measures accuracy on; its training rows calibrate "
+    "unless --calibration is given.",
+)
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1, max_open=True),
+    help="Search the smallest archive that loses at most this fraction of accuracy.",
+)
+@click.option("--max-bytes", type=positive, help="Search the most accurate archive of this size.")
+@click.option("--search-kept", is_flag=True, help="Let a search also keep fewer coefficients.")
+@click.option(
+    "--fine-tune",
+    type=positive,
+    metavar="EPOCHS",
+    help="Let a search train on with rounded coefficients, on the training rows of --data.",
+)
+@image_size_option
+@click.option(
+    "--skeleton",
+    is_flag=True,
+    help="Let the archive make an int8 .tflite file by itself; needs --calibration.",
+)
+@force_option
+@json_option
+def pack(model, output, calibration, data, image_size, skeleton, force, as_json, **options) -> None:
+    """Pack a .keras MODEL in the DCT domain into an archive, OUTPUT (.fr).
+
+    With --max-drop or --max-bytes, a search chooses the steps and errors of each layer.
+    """
+    if output.suffix != ".fr":
+        raise click.BadParameter("must end in .fr", param_hint="OUTPUT")
+    searches = _searches(data, options)
+    _check_skeleton(skeleton, calibration or data, options)
+    with failure():
+        from rich.console import Console
+
+        from fr_archive.files import check_target
+        from fr_keras import save_archive
+
+        check_target(output, overwrite=force)
+        source = calibration or data
+        rows = source and load(source, image_size)
+        calibration = rows and _sample(rows.train.x)
+        network, chosen, report = load_model(model), {"calibration": calibration}, {}
+        chosen |= {name: options[name] for name in ("step", "error") if options[name]}
+        if searches:
+            dataset = rows if source == data else load(data, image_size)
+            network, chosen, report = _search(network, dataset, calibration, options)
+        if skeleton:
+            chosen["skeleton"] = {
+                "labels": rows.labels,
+                "normalization": rows.normalization,
+                "calibration": rows.train.x,
+            }
+        packing = save_archive(network, output, **chosen, overwrite=force)
+        if as_json:
+            click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
+            return
+        Console().print(packing)
+        if report:
+            text = "validation accuracy {reference_accuracy:.2%} before, {accuracy:.2%} after"
+            click.echo(text.format(**report["search"]))
+
+
+def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:
+    if skeleton and calibration is None:
+        raise click.UsageError("--skeleton needs --calibration")
+    if skeleton and options["max_bytes"]:
+        raise click.UsageError("--max-bytes does not count a --skeleton: use --max-drop")
+
+
+def _searches(data: str | None, options: dict) -> bool:
+    """Whether a search is asked for; options that do not go together are wrong usage."""
+    goals = [name for name in ("max_drop", "max_bytes") if options[name] is not None]
+    if len(goals) > 1:
+        raise click.UsageError("--max-drop and --max-bytes are two goals: give one")
+    if goals and data is None:
+        raise click.UsageError("--max-drop and --max-bytes need --data to measure accuracy on")
+    if goals and (options["step"] or options["error"]):
+        raise click.UsageError("--step and --error are what a search chooses: leave them out")
+    if not goals and (data is not None or options["search_kept"] or options["fine_tune"]):
+        raise click.UsageError(
+            "--data, --search-kept and --fine-tune need --max-drop or --max-bytes"
+        )
+    return bool(goals)
+
+
+def _sample(rows):
+    """Rows from everywhere: folders are sorted by class."""
+    return rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
+
+
+def _search(model, dataset, calibration, options: dict) -> tuple:
+    """The model that was found, the arguments of `save_archive`, and a report."""
+    from fr_keras import archive
+
+    with progress_bars() as progress:
+        task = progress.add_task("search", total=None)
+
+        def show(trial: archive.Trial) -> None:
+            accuracy = "too large" if trial.accuracy is None else f"{trial.accuracy:.2%}"
+            text = f"archive {trial.number + 1}: {trial.bytes:,} bytes, {accuracy}"
+            progress.update(task, description=text)
+
+        found = archive.search(
+            model,
+            dataset.validation.x,
+            dataset.validation.y,
+            max_drop=options["max_drop"],
+            max_bytes=options["max_bytes"],
+            calibration=calibration,
+            search_kept=options["search_kept"],
+            fine_tune=options["fine_tune"] and _fine_tuning(dataset.train, options["fine_tune"]),
+            progress=show,
+        )
+    report = {name: getattr(found, name) for name in ("accuracy", "reference_accuracy", "trials")}
+    return found.model, {"step": found.step, "error": found.error}, {"search": report}
+
+
+def _fine_tuning(train, epochs: int):
+    """What `archive.search` takes as `fine_tune`."""
+    import keras
+
+    from fr_keras import ArchiveRounding
+
+    def fine_tune(model: keras.Model, steps: dict[str, float]) -> None:
+        rate = keras.optimizers.Adam(_FINE_TUNING_RATE)
+        model.compile(rate, "sparse_categorical_crossentropy")
+        keras.utils.set_random_seed(0)
+        callbacks = [ArchiveRounding(steps)]
+        model.fit(train.x, train.y, epochs=epochs, verbose=0, callbacks=callbacks)
+
+    return fine_tune
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--capacity",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The fraction of each kernel's coefficients that is used. [default: all]",
+)
+@force_option
+@json_option
+def unpack(file, output, capacity, force, as_json) -> None:
+    """Unpack an archive, FILE (.fr), into a .keras model in the DCT domain, or a .tflite file.
+
+    A .tflite file is there for archives that were packed with --skeleton, at full capacity.
+    """
+    if output.suffix not in (".keras", ".tflite"):
+        raise click.BadParameter("must end in .keras or .tflite", param_hint="OUTPUT")
+    if output.suffix == ".tflite":
+        if capacity is not None:
+            raise click.UsageError("--capacity needs an OUTPUT that ends in .keras")
+        with failure():
+            _unpack_tflite(file, output, force, as_json)
+        return
+    with failure():
+        from fr_archive.files import check_target, replacing
+        from fr_keras import load_archive, summary
+
+        check_target(output, overwrite=force)
+        model = load_archive(file, capacity)
+        with replacing(output, overwrite=force) as path:
+            model.save(path)
+        kept, size = summary(model).kept, output.stat().st_size
+        if as_json:
+            click.echo(json.dumps({"file": str(output), "bytes": size, "kept": kept}))
+        else:
+            click.echo(f"{output}: {size:,} bytes, {kept:,} coefficients kept")
+
+
+def _unpack_tflite(file: Path, output: Path, force: bool, as_json: bool) -> None:
+    """Without TensorFlow and Keras, which take seconds to import."""
+    import fr_archive
+
+    size = fr_archive.unpack(file, output, check=_check_flatbuffer, overwrite=force)
+    if as_json:
+        click.echo(json.dumps({"file": str(output), "bytes": size}))
+    else:
+        click.echo(f"{output}: {size:,} bytes")
+
+
+def _check_flatbuffer(content: bytes) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    import fr_archive
+
+    try:
+        Interpreter(model_content=content)
+    except ValueError as error:
+        message = f"The skeleton of this archive makes no valid TFLite flatbuffer: {error}"
+        raise fr_archive.ArchiveError(message) from None

@@ -1,0 +1,161 @@
+"""The sub-commands on files: convert, sensitivity, inspect."""
+
+import json
+import warnings
+from pathlib import Path
+
+import click
+
+from fr_keras_cli._options import (
+    MODELS,
+    Source,
+    command,
+    failure,
+    force_option,
+    image_size_option,
+    json_option,
+    load,
+    load_model,
+)
+
+model_argument = click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+form_option = click.option(
+    "--form",
+    type=click.Choice(["auto", "factored", "dense"]),
+    default="auto",
+    show_default=True,
+    help="How kernels of an FR model are written: whole, or as chains of small ones.",
+)
+
+
+@click.command()
+@model_argument
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--quantize",
+    type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8"]),
+    default="float32",
+    show_default=True,
+)
+@click.option(
+    "--calibration",
+    type=Source(),
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Representative data, needed for int8 and int16x8: a data set as for `train`.",
+)
+@image_size_option
+@form_option
+@click.option("--float-io", is_flag=True, help="Float input and output on an integer file.")
+@click.option(
+    "--float-layer",
+    "float_layers",
+    multiple=True,
+    metavar="NAME",
+    help="A layer that stays in float32 in an int8 file. May be given again.",
+)
+@force_option
+@json_option
+def convert(
+    model, output, quantize, calibration, image_size, form, float_io, float_layers, force, as_json
+) -> None:
+    """Convert a MODEL that Keras saved to a .tflite file and check it against the model."""
+    if quantize in ("int8", "int16x8") and calibration is None:
+        raise click.UsageError(f"--quantize {quantize} needs --calibration")
+    with failure():
+        from fr_archive.files import check_target
+        from fr_keras import tflite
+
+        check_target(output, overwrite=force)
+        dataset = None if calibration is None else load(calibration, image_size)
+        network = load_model(model)
+        conversion = tflite.convert(
+            network,
+            output,
+            quantize=quantize,
+            calibration=None if dataset is None else dataset.train.x,
+            float_io=float_io,
+            form=form,
+            float_layers=float_layers,
+            labels=None if dataset is None else _labels(network, dataset),
+            normalization=None if dataset is None else dataset.normalization,
+            command=command(),
+            overwrite=force,
+        )
+        if as_json:
+            click.echo(json.dumps({"file": str(output), **conversion.to_dict()}))
+        else:
+            click.echo(f"{output}: {conversion}")
+
+
+def _labels(network, dataset) -> tuple[str, ...] | None:
+    """The names of the data set's classes, where they are those of the model's one output."""
+    if len(network.outputs) == 1 and network.outputs[0].shape[-1] == len(dataset.labels):
+        return dataset.labels
+    outputs = [tuple(one.shape[1:]) for one in network.outputs]
+    warnings.warn(
+        f"The file has no names of classes: '{dataset.name}' has {len(dataset.labels)} classes, "
+        f"and the model puts out {outputs}.",
+        stacklevel=2,
+    )
+    return None
+
+
+@click.command()
+@model_argument
+@click.option(
+    "--calibration",
+    type=Source(),
+    required=True,
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Representative data: a data set as for `train`.",
+)
+@image_size_option
+@form_option
+@json_option
+def sensitivity(model, calibration, image_size, form, as_json) -> None:
+    """Show which layers of a MODEL that Keras saved lose most in int8, each measured alone."""
+    with failure():
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        from fr_keras import tflite
+
+        dataset = load(calibration, image_size)
+        found = tflite.sensitivity(
+            load_model(model), dataset.train.x, form=form, verbose=0 if as_json else 1
+        )
+        if as_json:
+            click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))
+            return
+        table = Table("layer alone in int8", "mean difference / range", "equal arg-max")
+        for name, one in found.items():
+            argmax = "" if one.argmax is None else f"{one.argmax:.1%}"
+            table.add_row(escape(name), f"{one.relative:.2e}", argmax)
+        Console().print(table)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+def inspect(file, as_json) -> None:
+    """Show what a .tflite, .fr, .keras or .h5 FILE holds."""
+    kinds = (".tflite", ".fr", *MODELS)
+    kind = file.suffix.lower()
+    if kind not in kinds:
+        raise click.UsageError(f"FILE must end in one of {', '.join(kinds)}. Received: {file}")
+    with failure():
+        from rich.console import Console
+
+        from fr_keras import archive, summary, tflite
+
+        if kind in MODELS:
+            shown = summary(load_model(file))
+        else:
+            shown = (archive if kind == ".fr" else tflite).inspect(file)
+        if as_json:
+            click.echo(json.dumps(shown.to_dict()))
+        else:
+            Console().print(shown)

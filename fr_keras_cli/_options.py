@@ -1,0 +1,163 @@
+"""Options, data sets and models that the sub-commands share."""
+
+import shlex
+from pathlib import Path, PureWindowsPath
+
+import click
+from click.core import ParameterSource
+
+from fr_keras_cli._errors import failure
+
+__all__ = ["failure"]  # the sub-commands take it from here
+
+#: Suffixes of files that Keras loads a model from.
+MODELS = (".keras", ".h5", ".hdf5")
+_KEEP_RULE = "must be a whole number of at least 1, or a fraction above 0 and at most 1.0"
+
+
+class Keep(click.ParamType):
+    """A count such as 776, or a fraction such as 0.01."""
+
+    name = "count|fraction"
+
+    def convert(self, value, param, ctx):
+        try:
+            number = int(value) if str(value).isdigit() else float(value)
+        except ValueError:
+            self.fail(f"{_KEEP_RULE}. Received: {value}", param, ctx)
+        if not number > 0 or (isinstance(number, float) and number > 1):
+            self.fail(f"{_KEEP_RULE}. Received: {value}", param, ctx)
+        return number
+
+
+class Floors(click.ParamType):
+    """A count, or `frereg`."""
+
+    name = "count|frereg"
+
+    def convert(self, value, param, ctx):
+        if value == "frereg" or isinstance(value, int):
+            return value
+        if not value.isdigit() or int(value) < 1:
+            self.fail(f"must be 'frereg' or a whole number of at least 1: {value}", param, ctx)
+        return int(value)
+
+
+class Source(click.ParamType):
+    """A name that the library knows, or the path of a file or a folder."""
+
+    name = "name|path"
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
+data_option = click.option(
+    "--data",
+    type=Source(),
+    default="digits",
+    show_default=True,
+    metavar="NAME|FILE.npz|FOLDER",
+    help="digits, mnist, fashion_mnist, cifar10, cifar100, a file with the array names of "
+    "keras.datasets, or a folder with one folder of images a class.",
+)
+image_size_option = click.option(
+    "--image-size",
+    type=click.IntRange(min=16),
+    nargs=2,
+    metavar="HEIGHT WIDTH",
+    help="Resize the images of a folder.",
+)
+positive = click.IntRange(min=1)
+
+
+def out_option(default: str, what: str):
+    """The option of the folder that a command fills."""
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=default,
+        show_default=True,
+        help=f"Folder for {what}.",
+    )
+
+
+def command() -> str:
+    """The command as it was typed, for the metadata of files: of paths only the last names."""
+    context = click.get_current_context()
+    words = ["fr-keras", context.info_name]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name)
+        given = context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+        if given and value is not None:
+            words += _words(parameter, value)
+    return shlex.join(words)
+
+
+def _words(parameter: click.Parameter, value) -> list[str]:
+    """A parameter on the command line."""
+    option = parameter.opts[:1] if isinstance(parameter, click.Option) else []
+    if getattr(parameter, "is_flag", False):
+        return option
+    is_path = isinstance(parameter.type, (click.Path, Source))
+    times = value if parameter.multiple else [value]
+    groups = [one if parameter.nargs != 1 else [one] for one in times]
+    shown = file_name if is_path else str
+    return [word for group in groups for word in (*option, *map(shown, group))]
+
+
+def file_name(path: str | Path) -> str:
+    """The last name of a path, of Windows too: folders say who made a file, and where."""
+    text = str(path)
+    if Path(text).expanduser().resolve() == Path.home():
+        return "~"  # its last name is the user's
+    return PureWindowsPath(text).name or text
+
+
+def load(source: str, image_size):
+    from fr_bench import data
+
+    path = Path(source)
+    is_file = path.suffix == ".npz" and path.is_file()
+    if source not in data.NAMES and not is_file and not path.is_dir():
+        missing = "" if path.exists() else ", and there is no such file or folder"
+        raise click.UsageError(
+            f"{_option_of(source)} must be one of {', '.join(data.NAMES)}, a .npz file or a folder "
+            f"of images. Received: {source}{missing}"
+        )
+    return data.load(source, image_size)
+
+
+def _option_of(value: str) -> str:
+    """The option that has this value."""
+    context = click.get_current_context()
+    given = (one for one in context.command.params if context.params.get(one.name) == value)
+    return next((one.opts[0] for one in given), "data")
+
+
+def load_classes(source: str, image_size):
+    dataset = load(source, image_size)
+    if dataset.train.y.ndim != 1:
+        raise click.UsageError(
+            f"{_option_of(source)} must have one class an image. Received: {source}"
+        )
+    return dataset
+
+
+def load_model(path: Path):
+    """Loads a model that Keras saved, with fr_keras' classes registered."""
+    import keras
+
+    import fr_keras  # noqa: F401
+
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many types on a damaged file
+        kinds = ", ".join(MODELS)
+        raise ValueError(f"{path} is no Keras model ({kinds}) that loads: {error}") from error
+
+
+def progress_bars():
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True))

@@ -1,0 +1,59 @@
+"""The house rules for modules: names, faces and sizes."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("fr_archive", "fr_keras", "fr_bench", "fr_keras_cli")
+MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+        elif isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+    return found
+
+
+@pytest.fixture(scope="module")
+def users() -> dict[Path, set[str]]:
+    folders = (*PACKAGES, "benchmarks", "tools")
+    return {path: imported(path) for name in folders for path in (ROOT / name).rglob("*.py")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_module_of_one_package_alone_is_private(path, users):
+    face = importlib.import_module(named(path.parent))
+    if path.name.startswith("__") or path.stem in getattr(face, "__all__", ()):
+        return
+    outside = [user for user, names in users.items() if path.parent not in user.parents]
+    of_others = any(named(path) in users[user] for user in outside)
+    assert path.name.startswith("_") != of_others, path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_module_has_at_most_300_lines(path):
+    assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", [one for one in MODULES if one.name == "__init__.py"], ids=named)
+def test_nothing_in_a_face_hides_a_module(path):
+    face = importlib.import_module(named(path.parent))
+    hidden = [
+        one.stem
+        for one in path.parent.iterdir()
+        if not one.stem.startswith("__") and hasattr(face, one.stem)
+        if one.suffix == ".py" or (one / "__init__.py").exists()
+        if not isinstance(getattr(face, one.stem), type(ast))
+    ]
+    assert not hidden
