@@ -4,12 +4,14 @@ import sys
 
 import pytest
 
+_TABLES = (("fr_keras.layers", "TWINS"), ("fr_bench.candidates._table", "_candidates"))
+
 
 @pytest.fixture(autouse=True)
-def _twins_of_a_test_are_forgotten():
-    layers = sys.modules.get("fr_keras.layers")
-    before = dict(layers.TWINS) if layers else None
+def _what_a_test_registers_is_forgotten():
+    loaded = [(sys.modules[module], name) for module, name in _TABLES if module in sys.modules]
+    tables = [(table := getattr(module, name), dict(table)) for module, name in loaded]
     yield
-    if before is not None:
-        layers.TWINS.clear()
-        layers.TWINS.update(before)
+    for table, before in tables:
+        table.clear()
+        table.update(before)

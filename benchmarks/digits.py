@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from fr_bench import data, demo
-from fr_bench.compare import Output, table
+from fr_bench.forms import Output, table
 from fr_bench.report import plots
 from fr_bench.training import Recipe
 

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import lenet5_mnist
@@ -19,8 +20,9 @@ from environment import environment
 from rich.progress import Progress
 
 from fr_bench import data
-from fr_bench.candidates import METHODS, Trained
-from fr_bench.compare import MODES, Form, Output, write_forms
+from fr_bench.candidates import USUAL, Trained
+from fr_bench.compare import MODES
+from fr_bench.forms import Form, Output, write_forms
 from fr_bench.training import Recipe, network
 from fr_keras import summary
 
@@ -47,15 +49,17 @@ def main() -> None:
         batch_size=lenet5_mnist.BATCH_SIZE,
         seed=SEED,
     )
+    start = time.perf_counter()
     model, history = lenet5_mnist.train(mnist, SEED, arguments.epochs)
+    took = time.perf_counter() - start, len(mnist.train.x) * arguments.epochs
     kept = summary(model).kept
-    trained = {f"FR {kept}": Trained(model, kept, history)}
+    trained = {f"FR {kept}": Trained(model, kept, history, *took)}
     with Progress() as progress:
 
         def fit(name: str, keep: float, rate: float) -> Trained:
             one = dataclasses.replace(recipe, keep=keep, learning_rate=rate)
             title = f"{name} {keep} at {rate}"
-            return METHODS[name].train(network(mnist, SEED), mnist, one, progress, title)
+            return USUAL[name].train(network(mnist, SEED), mnist, one, progress, title)
 
         middle = sorted(BUDGETS)[len(BUDGETS) // 2]
         tried = {rate: fit("pruning", middle, rate) for rate in RATES}

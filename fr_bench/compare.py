@@ -1,80 +1,24 @@
-"""`compare`: one network, several methods, each as files that a phone could run."""
+"""`compare`: one network, several candidates, each as files that a phone could run."""
 
 import dataclasses
-import gzip
 import json
-from pathlib import Path
+import math
 
 import keras
 import numpy as np
-from rich import box
-from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
 import fr_bench.report as report
-from fr_archive.files import check_target, write_bytes
-from fr_bench.candidates import METHODS, Trained
+from fr_bench.candidates import USUAL, Candidate, Need, Trained, all_candidates
 from fr_bench.data import Dataset
+from fr_bench.forms import Form, Output, write_forms
 from fr_bench.training import Recipe
-from fr_keras.tflite import Runner, convert
+from fr_keras import tflite
 
-#: The quantization modes of every comparison.
+#: The quantization modes of a comparison where nobody asks for others.
 MODES = ("float32", "dynamic", "int8")
 _PROBED = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """Where the files of a run go.
-
-    Attributes:
-        folder: Made where it is missing.
-        command: What made the files, stored in them.
-        overwrite: Whether files that are there are replaced.
-    """
-
-    folder: Path
-    command: str
-    overwrite: bool = False
-
-    def prepare(self, *names: str) -> None:
-        """Makes the folder, and refuses before the work what could not be written after it.
-
-        Raises:
-            FileExistsError: If a file is there and is not to be replaced.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            check_target(self.folder / name, self.overwrite)
-
-    def write(self, name: str, content: str) -> None:
-        """Writes a text file."""
-        write_bytes(self.folder / name, content.encode(), self.overwrite)
-
-
-@dataclasses.dataclass(frozen=True)
-class Form:
-    """One file of a comparison: how it was trained, with what budget, and how it is quantized."""
-
-    method: str
-    mode: str
-    keep: int | float | None = None
-
-    @property
-    def trained(self) -> str:
-        """Name of the training, which every quantization shares."""
-        return self.method if self.keep is None else f"{self.method} {self.keep}"
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-        return f"{self.trained} {self.mode}"
-
-    @property
-    def file(self) -> str:
-        """Name of the .tflite file."""
-        return self.name.lower().replace(" ", "_") + ".tflite"
+_TRAINING = ("kept", "seconds", "rows", "history")
 
 
 def compare(
@@ -82,65 +26,78 @@ def compare(
     data: Dataset,
     output: Output,
     progress: Progress,
-    methods: tuple[str, ...] = tuple(METHODS),
+    methods: tuple[str, ...] = tuple(USUAL),
     keeps: tuple[int | float, ...] = (0.01,),
+    modes: tuple[str, ...] = MODES,
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
 ) -> dict:
-    """Trains a network by each method at each budget and scores the files.
+    """Trains a network as each candidate at each budget and scores the files.
 
     Every training starts from the present weights of `model`, with the same epochs, batches and
-    learning rates. Accuracies are those of the files on LiteRT, on the test split.
+    learning rates. Accuracies are those of the files on LiteRT, on the test split. The results say
+    what each training took: seconds, and training rows seen.
 
     Args:
         model: A built plain classifier that ends in a softmax.
         data: What it is trained and scored on.
         output: Where the files, `results.json` and `compare.html` go.
         progress: Shows the epochs and files.
-        methods: Names out of `fr_bench.candidates.METHODS`.
+        methods: Names out of `fr_bench.candidates.all_candidates()`.
         keeps: Budgets: kernel weights or coefficients kept, as a count or a fraction.
+        modes: Quantization modes, as `fr_keras.tflite.convert` takes them; each candidate gets
+            those in which it makes sense.
         recipe: The training; its `keep` is replaced by each of `keeps`.
 
     Returns:
         What `results.json` holds.
 
     Raises:
-        ValueError: If an argument is out of range, or the model does not fit the data.
+        ValueError: If an argument is out of range, the model does not fit the data, or is not
+            trained where a candidate needs that.
         FileExistsError: If a file is there and is not to be replaced; nothing is trained.
-        ImportError: If the extra of a method, or `report`, is not installed.
+        ImportError: If the extra of a candidate, or `report`, is not installed.
+        RuntimeError: If a candidate from outside fails.
 
     Example:
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> from fr_bench import data, training
     >>> digits = data.load("digits")
     >>> recipe = Recipe(epochs=1, truncation_epochs=1)
     >>> with tempfile.TemporaryDirectory() as folder, Progress(disable=True) as progress:
     ...     output = Output(Path(folder), "an example")
     ...     network = training.network(digits, seed=0)
-    ...     results = compare(network, digits, output, progress, ("plain", "FR"), (0.05,), recipe)
-    >>> [form["form"] for form in results["forms"]][-1]
-    'FR 0.05 int8'
+    ...     given = (network, digits, output, progress, ("FR",), (0.05,), ("int8",), recipe)
+    ...     results = compare(*given)
+    >>> [form["form"] for form in results["forms"]], results["trainings"][0]["rows"]
+    (['FR 0.05 int8'], 1293)
     """
-    _check(model, data, methods, keeps)
+    candidates = _checked(model, data, methods, keeps, modes)
     budgets = [
         (name, keep)
-        for name in methods
-        for keep in (keeps if METHODS[name].has_budget else (None,))
+        for name, one in candidates.items()
+        for keep in (keeps if one.has_budget else (None,))
     ]
-    forms = [Form(name, mode, keep) for name, keep in budgets for mode in MODES]
+    forms = [
+        Form(name, mode, keep)
+        for name, keep in budgets
+        for mode in modes
+        if mode in candidates[name].modes
+    ]
     output.prepare(*(form.file for form in forms), "results.json", "compare.html")
     trained = {}
     for name, keep in budgets:
         title = Form(name, "", keep).trained
         one = recipe if keep is None else dataclasses.replace(recipe, keep=keep)
-        trained[title] = METHODS[name].train(model, data, one, progress, title)
+        trained[title] = _train(candidates[name], model, data, one, progress, title)
     rows, _ = write_forms(trained, forms, data, output, progress)
     results = {
         "model": model.name,
         "data": data.name,
         "recipe": {**dataclasses.asdict(recipe), "keep": list(keeps)},
         "trainings": [
-            {"title": title, "kept": one.kept, "history": one.history}
+            {"title": title, **{key: getattr(one, key) for key in _TRAINING}}
             for title, one in trained.items()
         ],
         "forms": rows,
@@ -150,81 +107,62 @@ def compare(
     return results
 
 
-def write_forms(
-    trained: dict[str, Trained],
-    forms: list[Form],
+def _train(
+    candidate: Candidate,
+    model: keras.Model,
     data: Dataset,
-    output: Output,
+    recipe: Recipe,
     progress: Progress,
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Converts and scores; returns a row for each form, and the outputs on the test split."""
-    task = progress.add_task("converting", total=len(forms))
-    rows, outputs = [], {}
-    for form in forms:
-        progress.update(task, description=f"converting {form.name}")
-        source = trained[form.trained]
-        conversion = convert(
-            source.model,
-            output.folder / form.file,
-            quantize=form.mode,
-            calibration=data.train.x,
-            labels=data.labels,
-            normalization=data.normalization,
-            command=output.command,
-            overwrite=output.overwrite,
-        )
-        runner = Runner(conversion.content)
-        found = outputs[form.name] = runner.run(data.test.x)
-        rows.append(
-            {
-                "form": form.name,
-                "method": form.method,
-                "keep": form.keep,
-                "mode": form.mode,
-                "file": form.file,
-                "kept": source.kept,
-                "bytes": len(conversion.content),
-                "gzip_bytes": len(gzip.compress(conversion.content, mtime=0)),
-                "accuracy": float(np.mean(found.argmax(-1) == data.test.y)),
-                "latency_us": runner.latency() * 1e6,
-                "argmax_agreement": conversion.agreement.argmax,
-                "largest_difference": conversion.agreement.largest,
-            }
-        )
-        progress.advance(task)
-    return rows, outputs
-
-
-def table(title: str, forms: list[dict]) -> Table:
-    """The table of the forms, one row a file."""
-    # Narrow: seven columns fit the 80 characters of a plain terminal.
-    drawn = Table(title=escape(title), box=box.SIMPLE, padding=0, pad_edge=False, show_edge=False)
-    for name in ("form", "kept", "bytes", "gzipped", "accuracy", "latency", "agrees"):
-        drawn.add_column(name, justify="left" if name == "form" else "right", no_wrap=True)
-    for form in forms:
-        drawn.add_row(
-            form["form"],
-            f"{form['kept']:,}",
-            f"{form['bytes']:,}",
-            f"{form['gzip_bytes']:,}",
-            f"{form['accuracy']:.2%}",
-            f"{form['latency_us']:,.0f} us",
-            f"{form['argmax_agreement']:.1%}",
-        )
-    return drawn
-
-
-def _check(model: keras.Model, data: Dataset, methods, keeps) -> None:
-    report.check_installed()
-    unknown = [name for name in methods if name not in METHODS]
-    if unknown or not methods or len(set(methods)) < len(methods):
+    title: str,
+) -> Trained:
+    try:
+        trained = candidate.train(model, data, recipe, progress, title)
+    except Exception as error:
+        if candidate in USUAL.values():
+            raise
+        raise RuntimeError(
+            f"the candidate '{title}' of {type(candidate).__module__} failed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(trained, Trained):
         raise ValueError(
-            f"`methods` must be different names out of {tuple(METHODS)}. Received: {methods}"
+            f"`train` of the candidate '{title}' must return fr_bench.Trained. "
+            f"Received: {type(trained).__name__}"
         )
+    return trained
+
+
+def _checked(model: keras.Model, data: Dataset, methods, keeps, modes) -> dict[str, Candidate]:
+    """The chosen candidates, after what can be said before the work."""
+    report.check_installed()
+    known = all_candidates()
+    _check_choice("methods", methods, tuple(known))
+    _check_choice("modes", modes, tflite.MODES)
     if not keeps or len(set(keeps)) < len(keeps):
         raise ValueError(f"`keeps` must be different budgets, one or more. Received: {keeps}")
-    for name in methods:
-        METHODS[name].check_installed()
+    candidates = {name: known[name] for name in methods}
+    for name, one in candidates.items():
+        one.check_installed()
+        if not {*modes} & {*one.modes}:
+            raise ValueError(
+                f"`modes` must have one in which '{name}' makes sense, out of {tuple(one.modes)}. "
+                f"Received: {modes}"
+            )
+    _check_model(model, data)
+    needy = [name for name, one in candidates.items() if Need.TRAINED in one.needs]
+    if needy:
+        _check_trained(model, data, needy)
+    return candidates
+
+
+def _check_choice(argument: str, chosen: tuple[str, ...], choices: tuple[str, ...]) -> None:
+    if not chosen or len(set(chosen)) < len(chosen) or not {*chosen} <= {*choices}:
+        raise ValueError(
+            f"`{argument}` must be different names out of {choices}. Received: {chosen}"
+        )
+
+
+def _check_model(model: keras.Model, data: Dataset) -> None:
     shapes = data.train.x.shape[1:], len(data.labels)
     if data.train.y.ndim != 1 or (model.input_shape[1:], *model.output_shape[1:]) != shapes:
         raise ValueError(
@@ -236,4 +174,17 @@ def _check(model: keras.Model, data: Dataset, methods, keeps) -> None:
         raise ValueError(
             "`model` must end in a softmax, for it is trained on probabilities. Received: "
             f"outputs from {outputs.min():.3g} to {outputs.max():.3g}"
+        )
+
+
+def _check_trained(model: keras.Model, data: Dataset, names: list[str]) -> None:
+    """What begins with a trained network needs one that does better than a constant answer."""
+    y = data.validation.y
+    outputs = model.predict(data.validation.x, verbose=0)
+    accuracy, chance = np.mean(outputs.argmax(-1) == y), np.bincount(y).max() / len(y)
+    if accuracy <= chance + 2 * math.sqrt(chance * (1 - chance) / len(y)):
+        raise ValueError(
+            f"`model` must be trained for {', '.join(names)}: train it first. Received: a network "
+            f"that is right on {accuracy:.1%} of the validation rows, where the most frequent "
+            f"class alone is on {chance:.1%}"
         )

@@ -9,9 +9,9 @@ from rich.progress import Progress
 
 import fr_bench.report as report
 from fr_archive.files import replacing
-from fr_bench.candidates import METHODS
-from fr_bench.compare import Form, Output, write_forms
+from fr_bench.candidates import USUAL
 from fr_bench.data import Dataset
+from fr_bench.forms import Form, Output, write_forms
 from fr_bench.training import Recipe, network
 from fr_keras.callbacks import band_energy
 from fr_keras.layers import TWINS
@@ -23,13 +23,13 @@ from fr_keras.tflite import MODES
 _BANDS = 12
 # The other methods are shown in the modes that people would ship.
 _FORMS = [
-    *(Form(name, mode) for name in METHODS if name != "FR" for mode in ("float32", "int8")),
+    *(Form(name, mode) for name in USUAL if name != "FR" for mode in ("float32", "int8")),
     *(Form("FR", mode) for mode in MODES),
 ]
 
 
 def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> dict:
-    """Trains LeNet-5 by each method, converts, scores and reports.
+    """Trains LeNet-5 as each usual candidate, converts, scores and reports.
 
     Args:
         data: The data set; its test split is run once through each file at the end.
@@ -45,13 +45,13 @@ def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> di
         ImportError: Without the extras `report` and `tfmot`.
     """
     report.check_installed()
-    for method in METHODS.values():
-        method.check_installed()
+    for candidate in USUAL.values():
+        candidate.check_installed()
     output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
     untrained = network(data, recipe.seed)
     trained = {
-        name: method.train(untrained, data, recipe, progress, name)
-        for name, method in METHODS.items()
+        name: candidate.train(untrained, data, recipe, progress, name)
+        for name, candidate in USUAL.items()
     }
     models = {name: trained[name].model for name in ("plain", "FR")}
     with replacing(output.folder / "fr.keras", output.overwrite) as path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import time
 
 import keras
 from rich.progress import Progress
@@ -60,19 +61,35 @@ def truncation(recipe: Recipe) -> TailTruncation:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What one training gave, and what it took.
+
+    Attributes:
+        history: Metrics by epoch, as Keras names them.
+        seconds: On this machine, with the validation after each epoch.
+        rows: Rows of the train split that it saw, each as often as it was seen.
+    """
+
+    history: dict[str, list[float]]
+    seconds: float
+    rows: int
+
+
 def fit(
     model: keras.Model,
     data: Dataset,
     recipe: Recipe,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
-) -> dict[str, list[float]]:
-    """Trains on the train split and returns the history; the test split is not touched."""
+) -> Fitted:
+    """Trains on the train split; the test split is not touched."""
     steps = -(-len(data.train.x) // recipe.batch_size) * recipe.epochs
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
+    start = time.perf_counter()
     history = model.fit(
         data.train.x,
         data.train.y,
@@ -82,7 +99,9 @@ def fit(
         callbacks=list(callbacks),
         verbose=0,
     ).history
-    return {name: [float(value) for value in values] for name, values in history.items()}
+    seconds = time.perf_counter() - start
+    history = {name: [float(value) for value in values] for name, values in history.items()}
+    return Fitted(history, seconds, len(data.train.x) * len(history["loss"]))
 
 
 class EpochProgress(keras.callbacks.Callback):

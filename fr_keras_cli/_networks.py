@@ -61,7 +61,7 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
         from rich.console import Console
 
         from fr_bench import demo as demo_module
-        from fr_bench.compare import Output, table
+        from fr_bench.forms import Output, table
         from fr_bench.training import network
 
         dataset = load_classes(data, image_size)
@@ -127,7 +127,8 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
         twin = regularize(plain)
         with progress_bars() as progress:
             bar = training.EpochProgress(progress, "FR", recipe.epochs)
-            history = training.fit(twin, dataset, recipe, (training.truncation(recipe), bar))
+            callbacks = (training.truncation(recipe), bar)
+            history = training.fit(twin, dataset, recipe, callbacks).history
         with replacing(output, overwrite=force) as path:
             twin.save(path)
         accuracy = twin.evaluate(dataset.test.x, dataset.test.y, verbose=0, return_dict=True)
@@ -153,7 +154,7 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
     "methods",
     multiple=True,
     metavar="NAME",
-    help="plain, FR or pruning; may be repeated. [default: all]",
+    help="A name from --list; may be repeated. [default: plain, FR, pruning]",
 )
 @click.option(
     "--keep",
@@ -164,25 +165,41 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
     show_default=True,
     help="Kernel weights or coefficients kept; may be repeated.",
 )
+@click.option(
+    "--quantize",
+    "modes",
+    type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8"]),
+    multiple=True,
+    help="Modes of the files, for each method those that make sense for it; may be repeated. "
+    "[default: float32, dynamic, int8]",
+)
 @_epochs_option
 @_batch_size_option
 @_learning_rate_option
 @_seed_option
 @out_option("compare_output", "files, results.json and compare.html")
+@click.option("--list", "lists", is_flag=True, help="List the methods, and do nothing else.")
 @force_option
 @json_option
-def compare(model, data, image_size, methods, keeps, out, force, as_json, **options) -> None:
+def compare(
+    model, data, image_size, methods, keeps, modes, out, lists, force, as_json, **options
+) -> None:
     """Train one network by several methods; accuracy against bytes."""
     with failure():
         from rich.console import Console
 
-        from fr_bench.candidates import METHODS
-        from fr_bench.compare import Output, table
+        from fr_bench.candidates import USUAL, all_candidates
+        from fr_bench.compare import MODES
         from fr_bench.compare import compare as run
+        from fr_bench.forms import Output, costs, table
 
-        unknown = [name for name in methods if name not in METHODS]
+        known = all_candidates()
+        if lists:
+            _list_candidates(known, as_json)
+            return
+        unknown = [name for name in methods if name not in known]
         if unknown:
-            raise click.UsageError(f"--method must be one of {', '.join(METHODS)}: {unknown[0]}")
+            raise click.UsageError(f"--method must be one of {', '.join(known)}: {unknown[0]}")
         dataset = load_classes(data, image_size)
         recipe = _recipe(options)
         network = _network(model, dataset, recipe.seed)
@@ -190,13 +207,35 @@ def compare(model, data, image_size, methods, keeps, out, force, as_json, **opti
             _check_recipe(network, dataclasses.replace(recipe, keep=keep))
         output = Output(out, command(), force)
         with progress_bars() as progress:
-            chosen = methods or tuple(METHODS)
-            results = run(network, dataset, output, progress, chosen, keeps, recipe)
+            chosen = (methods or tuple(USUAL), keeps, modes or MODES)
+            results = run(network, dataset, output, progress, *chosen, recipe)
         if as_json:
             click.echo(json.dumps(results))
         else:
             Console().print(table(f"{network.name} on {dataset.name}", results["forms"]))
+            Console().print(costs(results["trainings"]))
             click.echo(f"Report: {out / 'compare.html'}")
+
+
+def _list_candidates(known: dict, as_json: bool) -> None:
+    found = [
+        {
+            "method": name,
+            "description": one.description,
+            "needs": [str(need) for need in one.needs],
+            "has_budget": one.has_budget,
+            "modes": list(one.modes),
+        }
+        for name, one in known.items()
+    ]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for one in found:
+        keep = "takes --keep" if one["has_budget"] else "takes no --keep"
+        click.echo(f"{one['method']}: {one['description']}")
+        click.echo(f"    needs {', '.join(one['needs']) or 'nothing'}; {keep}")
+        click.echo(f"    files in {', '.join(one['modes'])}")
 
 
 def _recipe(options: dict):

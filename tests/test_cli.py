@@ -12,7 +12,7 @@ from test_data import arrays
 
 import fr_keras
 from fr_bench import demo
-from fr_bench.candidates import METHODS
+from fr_bench.candidates import USUAL
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
@@ -350,8 +350,8 @@ def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, t
 def pruning(request, monkeypatch):
     """Real magnitude pruning, or a plain training in its place, which takes no other process."""
     if request.param == "replaced":
-        monkeypatch.setattr(METHODS["pruning"], "train", METHODS["plain"].train)
-        monkeypatch.setattr(METHODS["pruning"], "check_installed", lambda: None)
+        monkeypatch.setattr(USUAL["pruning"], "train", USUAL["plain"].train)
+        monkeypatch.setattr(USUAL["pruning"], "check_installed", lambda: None)
 
 
 @pytest.mark.parametrize(

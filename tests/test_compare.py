@@ -12,9 +12,10 @@ from rich.progress import Progress
 from test_data import arrays
 
 import fr_keras
-from fr_bench import candidates, data, training
-from fr_bench.candidates import METHODS, _tf_keras, pruning
-from fr_bench.compare import Output, compare
+from fr_bench import data, training
+from fr_bench.candidates import USUAL, _tf_keras, pruning
+from fr_bench.compare import compare
+from fr_bench.forms import Output
 from fr_bench.training import Recipe
 from fr_keras_cli import main
 
@@ -38,14 +39,14 @@ def small(npz):
 
 def train(name, model, dataset, recipe=QUICK):
     with Progress(disable=True) as progress:
-        return METHODS[name].train(model, dataset, recipe, progress, name)
+        return USUAL[name].train(model, dataset, recipe, progress, name)
 
 
 def kernels(model):
     return [weight.numpy() for weight in model.trainable_variables if weight.name == "kernel"]
 
 
-# The methods
+# The candidates
 
 
 def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
@@ -54,6 +55,8 @@ def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
     for name in ("plain", "FR"):
         trained = train(name, model, small)
         assert len(trained.history["val_accuracy"]) == QUICK.epochs
+        assert trained.rows == QUICK.epochs * len(small.train.x)
+        assert trained.seconds > 0
         assert trained.model is not model
         first = train(name, model, small, Recipe(keep=0.05, epochs=2, truncation_epochs=1))
         for a, b in zip(trained.model.get_weights(), first.model.get_weights(), strict=True):
@@ -73,6 +76,8 @@ def test_pruning_keeps_the_budget_and_leaves_the_model(small, name):
     assert trained.kept == nonzero
     assert nonzero == pytest.approx(QUICK.keep * weights, abs=len(kernels(model)))
     assert len(trained.history["val_accuracy"]) == QUICK.epochs
+    assert trained.rows == QUICK.epochs * len(small.train.x)
+    assert trained.seconds > 0
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     # What tensorflow-model-optimization does to Keras stays in its own process.
@@ -185,7 +190,7 @@ WITHOUT_TF_KERAS = ("plain", "FR")
 
 
 @pytest.fixture(
-    scope="module", params=[WITHOUT_TF_KERAS, pytest.param(tuple(METHODS), marks=pytest.mark.slow)]
+    scope="module", params=[WITHOUT_TF_KERAS, pytest.param(tuple(USUAL), marks=pytest.mark.slow)]
 )
 def compared(npz, tmp_path_factory, request):
     """A comparison by the command line: its folder and what it printed."""
@@ -221,11 +226,15 @@ def test_every_row_says_what_its_file_is(compared, small):
         assert gzipped["pruning 900 int8"] < 0.1 * gzipped["plain int8"]
 
 
-def test_the_page_has_the_table_and_the_plot(compared):
+def test_the_page_has_the_tables_and_the_plot(compared, small):
     out, results = compared
     page = (out / "compare.html").read_text()
     assert page.count("data:image/png;base64,") == 1
     assert all(form["form"] in page for form in results["forms"])
+    rows = len(small.train.x)
+    for one in results["trainings"]:
+        assert one["rows"] == rows  # of one epoch
+        assert f"<td>{rows:,}</td>\n<td>{one['seconds']:,.1f} s</td>" in page
     assert "http" not in page
 
 
@@ -276,11 +285,5 @@ def test_files_that_are_there_are_kept(small, tmp_path):
 def test_a_missing_extra_is_named_before_the_work(small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
     with pytest.raises(ImportError, match=r"pip install 'fr-keras\[tfmot\]'"):
-        call(small, tmp_path, methods=tuple(METHODS))
+        call(small, tmp_path, methods=tuple(USUAL))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_every_method_is_documented():
-    for method in METHODS.values():
-        assert isinstance(method, candidates.Method)
-        assert type(method).__doc__

@@ -8,6 +8,7 @@ import click
 import keras
 import numpy as np
 import pytest
+from test_candidates import compared
 
 from fr_keras_cli import main
 
@@ -24,6 +25,10 @@ COMMANDS = [
 
 def _blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def _code(block: str) -> list[str]:
+    return [line for line in block.splitlines() if line.strip()]
 
 
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
@@ -75,7 +80,36 @@ def test_the_landing_page_shows_the_code_of_the_readme():
 def test_every_page_with_code_is_run():
     pages = {page.name for page in PAGES if "```python" in page.read_text()}
     # The example of the format is run by test_archive_format.py.
-    assert pages == {"README.md", "archive-format.md", "guide.md", "index.md", "research.md"}
+    assert pages == {
+        "README.md",
+        "archive-format.md",
+        "extending.md",
+        "guide.md",
+        "index.md",
+        "research.md",
+    }
+
+
+@pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # ties of arg-maxes
+def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names, blocks = {}, _blocks("docs/extending.md", "python")
+    for block in blocks:
+        exec(block, names)
+    layer, _, candidate = blocks
+    assert "register_twin(" in layer
+    assert "register_candidate(" in candidate
+    assert all(len(_code(block)) < 15 for block in (layer, candidate))
+    assert type(names["again"].get_layer("mixer")) is names["FRMixer"]
+    assert names["again"].get_layer("mixer").kept == 40
+    assert type(names["plain"].get_layer("mixer")) is names["Mixer"]
+    loaded = keras.models.load_model("twin.keras")
+    rows = np.ones((2, 16), np.float32)
+    np.testing.assert_array_equal(loaded.predict(rows), names["twin"].predict(rows))
+    results = compared(tmp_path, "plain", "cut", keeps=(5, 9))
+    assert [one["title"] for one in results["trainings"]] == ["plain", "cut 5", "cut 9"]
+    assert [one["kept"] for one in results["trainings"]] == [16, 5, 9]
+    assert [form["mode"] for form in results["forms"][-2:]] == ["float32", "int8"]
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -1,15 +1,25 @@
-"""The methods that frequency regularization is compared with, and itself, by name."""
+"""How frequency regularization, and each method beside it, stands in a comparison; by name."""
 
-from fr_bench.candidates._method import Method, Trained
+from fr_bench.candidates._candidate import Candidate, Need, Trained
+from fr_bench.candidates._table import all_candidates, register_candidate
 from fr_bench.candidates.frequency import FrequencyRegularization
 from fr_bench.candidates.plain import Plain
 from fr_bench.candidates.pruning import MagnitudePruning
 
-#: Every method, by the name that `fr_bench.compare` and the command line take.
-METHODS: dict[str, Method] = {
+#: What is compared where nobody asks for others, whatever is installed beside it.
+USUAL: dict[str, Candidate] = {
     "plain": Plain(),
     "FR": FrequencyRegularization(),
     "pruning": MagnitudePruning(),
 }
+for _name, _candidate in USUAL.items():
+    register_candidate(_name, _candidate)
 
-__all__ = ["METHODS", "Method", "Trained"]
+__all__ = [
+    "USUAL",
+    "Candidate",
+    "Need",
+    "Trained",
+    "all_candidates",
+    "register_candidate",
+]

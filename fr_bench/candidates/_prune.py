@@ -8,6 +8,7 @@ writes `pruned.npz` and `result.json` there, and prints one line of JSON an epoc
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,9 @@ def main(folder: Path) -> None:
     with np.load(folder / "weights.npz") as file:
         assign(model, dict(file))
     pruned = wrapped(model, task)
+    start = time.perf_counter()
     history = fit(pruned, data, task)
+    seconds = time.perf_counter() - start
     kept = sum(
         int(np.count_nonzero(mask))
         for layer in pruned.layers
@@ -40,7 +43,13 @@ def main(folder: Path) -> None:
     model = tfmot.sparsity.keras.strip_pruning(pruned)
     np.savez(folder / "pruned.npz", **weights(model))
     probe = model.predict(data["x_validation"][:_PROBED], verbose=0)
-    result = {"kept": kept, "history": history, "probe": np.asarray(probe).tolist()}
+    result = {
+        "kept": kept,
+        "history": history,
+        "seconds": seconds,
+        "rows": len(data["x_train"]) * len(history["loss"]),
+        "probe": np.asarray(probe).tolist(),
+    }
     (folder / "result.json").write_text(json.dumps(result))
 
 

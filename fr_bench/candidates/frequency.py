@@ -2,18 +2,23 @@
 
 import keras
 
-from fr_bench.candidates._method import Method, Trained
+from fr_bench.candidates._candidate import Candidate, Trained
 from fr_bench.training import EpochProgress, fit, truncation
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize
 
 
-class FrequencyRegularization(Method):
+class FrequencyRegularization(Candidate):
     """Trains the network's FR twin under `TailTruncation`."""
+
+    description = (
+        "High frequencies of all kernels are cut while the network trains "
+        "(Zhao et al. 2023, arXiv 2304.07973)."
+    )
 
     def train(self, model, data, recipe, progress, title) -> Trained:
         keras.utils.set_random_seed(recipe.seed)
         twin = regularize(model)
         bar = EpochProgress(progress, title, recipe.epochs)
-        history = fit(twin, data, recipe, (truncation(recipe), bar))
-        return Trained(twin, summary(twin).kept, history)
+        fitted = fit(twin, data, recipe, (truncation(recipe), bar))
+        return Trained(twin, summary(twin).kept, fitted.history, fitted.seconds, fitted.rows)

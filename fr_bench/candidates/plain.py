@@ -1,21 +1,23 @@
-"""The network as it is: what every other method must beat."""
+"""The network as it is: what every other candidate must beat."""
 
 import keras
 
-from fr_bench.candidates._method import Method, Trained
+from fr_bench.candidates._candidate import Candidate, Trained
 from fr_bench.training import EpochProgress, fit
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize
 
 
-class Plain(Method):
+class Plain(Candidate):
     """Trains the network without making it smaller."""
 
+    description = "The network is trained and stays as large as it is: what the others must beat."
     has_budget = False
 
     def train(self, model, data, recipe, progress, title) -> Trained:
         keras.utils.set_random_seed(recipe.seed)
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        history = fit(copy, data, recipe, (EpochProgress(progress, title, recipe.epochs),))
-        return Trained(copy, summary(regularize(model)).kept, history)
+        fitted = fit(copy, data, recipe, (EpochProgress(progress, title, recipe.epochs),))
+        kept = summary(regularize(model)).kept
+        return Trained(copy, kept, fitted.history, fitted.seconds, fitted.rows)

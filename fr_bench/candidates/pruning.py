@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from fr_bench.candidates import _tf_keras
-from fr_bench.candidates._method import Method, Trained
+from fr_bench.candidates._candidate import Candidate, Trained
 from fr_bench.data import Dataset
 from fr_bench.training import EpochProgress, Recipe
 from fr_keras.models.budget import targets
@@ -20,10 +20,11 @@ from fr_keras.models.twins import regularize
 from fr_keras.models.walk import named_kernels
 
 _PROGRAM = Path(__file__).with_name("_prune.py")
+_RESULTS = ("kept", "history", "seconds", "rows")
 _TOLERANCE = 1e-3
 
 
-class MagnitudePruning(Method):
+class MagnitudePruning(Candidate):
     """Sets the smallest weights to zero, once an epoch, up to the sparsity of the budget.
 
     The zeros rise along tensorflow-model-optimization's polynomial schedule in the recipe's
@@ -35,6 +36,11 @@ class MagnitudePruning(Method):
     al., "Rigging the lottery", ICML 2020, arXiv 1911.11134.
     """
 
+    description = (
+        "The smallest weights are set to zero while the network trains, by "
+        "tensorflow-model-optimization (Zhu and Gupta 2017, arXiv 1710.01878)."
+    )
+
     def check_installed(self) -> None:
         missing = [
             name
@@ -43,7 +49,7 @@ class MagnitudePruning(Method):
         ]
         if missing:
             raise ImportError(
-                "the method 'pruning' needs the extra `tfmot`: pip install 'fr-keras[tfmot]' "
+                "the candidate 'pruning' needs the extra `tfmot`: pip install 'fr-keras[tfmot]' "
                 f"(missing: {', '.join(missing)})"
             )
 
@@ -59,7 +65,7 @@ class MagnitudePruning(Method):
             with np.load(folder / "pruned.npz") as file:
                 _tf_keras.assign(copy, dict(file))
         _check_same(copy, data, np.array(result["probe"]))
-        return Trained(copy, result["kept"], result["history"])
+        return Trained(copy, **{key: result[key] for key in _RESULTS})
 
 
 def _write_task(folder: Path, model: keras.Model, data: Dataset, recipe: Recipe) -> None:

@@ -1,7 +1,8 @@
 """What the architecture of an archive may name, and nothing else: an allow-list.
 
 A file says `"Conv2D"`, never a module. The name is looked up here, so nothing that a file names is
-imported, and no class that somebody registered with Keras is found.
+imported, and no class that somebody registered with Keras is found, but for those that the program
+itself gave to `register_twin`.
 """
 
 import math
@@ -31,7 +32,8 @@ _PLAIN = """
     UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
     ZeroPadding3D
 """
-#: Name -> class of every layer that an archive may hold, but for models and `WRAPPERS`.
+#: Name -> class of every layer of Keras and fr_keras that an archive may hold, but for models and
+#: `WRAPPERS`; `find` knows those of `register_twin` too.
 LAYERS: dict[str, type[keras.layers.Layer]] = {
     **{name: getattr(keras.layers, name) for name in _PLAIN.split()},
     **{twin.__name__: twin for twin in TWINS.values()},
@@ -89,6 +91,24 @@ _LONGEST_TEXT = 200
 _DEEPEST = 4
 
 
+def find(name: str) -> type[keras.layers.Layer] | None:
+    """Returns the class that an archive means by a name, or `None`: no model and no wrapper."""
+    return LAYERS.get(name) or _registered().get(name)
+
+
+def name_of(cls: type[keras.layers.Layer]) -> str | None:
+    """Returns the name of a class in archives, or `None`."""
+    own = (name for name, one in _registered().items() if one is cls)
+    return NAMES.get(cls) or next(own, None)
+
+
+def _registered() -> dict[str, type[keras.layers.Layer]]:
+    """What `register_twin` was told, by its name in Keras' registry: none of Keras' own has a >."""
+    classes = [cls for pair in TWINS.items() for cls in pair if cls not in NAMES]
+    names = [keras.saving.get_registered_name(cls) for cls in classes]
+    return {name: cls for name, cls in zip(names, classes, strict=True) if ">" in name}
+
+
 def reason(layer: object) -> str:
     """Returns why an archive cannot hold a layer or operation that is in none of the lists."""
     cls = type(layer)
@@ -96,7 +116,10 @@ def reason(layer: object) -> str:
         return "it is a bare operation, as Keras makes them for masks: use a layer of Keras"
     if getattr(keras.layers, cls.__name__, None) is cls:
         return _REASONS.get(cls.__name__, "this version of fr_keras does not know it")
-    return "it is no class of Keras and fr_keras"
+    return (
+        "it is no class of Keras and fr_keras, nor one that is registered both by "
+        "fr_keras.register_twin and by keras.saving.register_keras_serializable"
+    )
 
 
 def is_left_out(key: str) -> bool:

@@ -31,7 +31,7 @@ def settings(dtype: str = "float32") -> Iterator[None]:
 def make_layer(name: str, arguments: dict) -> keras.layers.Layer:
     """Returns a layer from its data, which were checked; not built."""
     config = {key: _allowlist.from_data(key, value) for key, value in arguments.items()}
-    return _allowlist.LAYERS[name].from_config(config)
+    return _allowlist.find(name).from_config(config)
 
 
 def build(description: dict, make: Make = make_layer) -> keras.Model:

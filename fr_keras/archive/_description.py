@@ -27,10 +27,8 @@ from fr_archive import ArchiveError
 from fr_keras._keras_internals import nodes
 from fr_keras.archive import _allowlist
 from fr_keras.archive._building import Builder, make_layer, settings
-from fr_keras.layers import TWINS
+from fr_keras.layers import FrequencyTwin, plain_class
 from fr_keras.models.walk import all_layers
-
-_PLAIN_TWIN = {twin: plain for plain, twin in TWINS.items()}
 
 
 def describe(model: keras.Model) -> dict:
@@ -87,7 +85,7 @@ def layer_data(layer: keras.layers.Layer) -> list:
     Raises:
         ArchiveError: If it is not in `_allowlist`.
     """
-    name = _allowlist.NAMES.get(type(layer))
+    name = _allowlist.name_of(type(layer))
     if name is None:
         raise ArchiveError(_refused(layer, _allowlist.reason(layer)))
     try:
@@ -124,8 +122,9 @@ def _config(layer: keras.layers.Layer, but: Collection[str] = ()) -> dict:
 
 def _shortened(name: str, config: dict) -> dict:
     """The arguments without which Keras would not make the same layer."""
-    cls = _allowlist.LAYERS[name]
-    parameters = inspect.signature(_PLAIN_TWIN.get(cls, cls)).parameters.values()
+    cls = _allowlist.find(name)
+    plain = plain_class(cls) if issubclass(cls, FrequencyTwin) else cls
+    parameters = inspect.signature(plain).parameters.values()
     required = {"name", "batch_shape"} | {
         one.name
         for one in parameters

@@ -25,7 +25,8 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
 
     Its layers store no more than the corner of what is kept, and batch normalizations are
     `layers.FRBatchNormalization`, as `compact` leaves a model. It is not compiled. Nothing that a
-    file holds can run: it names layers of Keras and fr_keras from a list, and no others.
+    file holds can run: it names layers of Keras and fr_keras from a list, those that the program
+    gave to `register_twin`, and no others.
 
     Args:
         path: The file.

@@ -13,8 +13,13 @@ from fr_keras.archive._quantization import root_of_squares
 from fr_keras.layers import TWINS
 from fr_keras.models.vectors import Weight
 
-#: What adds its bias to its output.
-_BIASED = tuple({*TWINS} - {keras.layers.Embedding, keras.layers.MultiHeadAttention})
+#: What adds its bias to its output. A subclass may do anything with it.
+_BIASED = {
+    cls
+    for pair in TWINS.items()
+    for cls in pair
+    if not issubclass(cls, (keras.layers.Embedding, keras.layers.MultiHeadAttention))
+}
 
 
 def move_biases(model: keras.Model, weights: list[Weight], values: list[np.ndarray]) -> None:
@@ -96,7 +101,7 @@ def _biased(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.laye
 def _moves(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization, last: int) -> bool:
     """Whether the bias of a layer and the mean behind it are of one kind, and all that counts."""
     return (
-        isinstance(layer, _BIASED)
+        type(layer) in _BIASED
         and layer.bias is not None
         and layer.bias.shape == norm.moving_mean.shape
         and getattr(layer, "activation", None) in (None, keras.activations.linear)

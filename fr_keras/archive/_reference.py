@@ -20,7 +20,7 @@ from fr_keras.archive._description import describe, layer_data
 from fr_keras.layers import TWINS
 from fr_keras.models.twins import twin_config
 
-_TWIN_NAMES = {twin.__name__ for twin in TWINS.values()}
+_TWIN_NAMES = {twin.__name__ for twin in TWINS.values()}  # of the zoo's layers
 
 
 def find(model: keras.Model, description: dict) -> Reference | None:

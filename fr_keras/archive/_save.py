@@ -75,8 +75,8 @@ def save_archive(
     `calibration` the result says what it is for this model.
 
     Args:
-        model: A built functional or sequential FR model, made of layers of Keras and fr_keras.
-            It stays as it is.
+        model: A built functional or sequential FR model, made of layers of Keras and fr_keras,
+            or of your own that `register_twin` and Keras know. It stays as it is.
         path: The file, `.fr` by convention.
         step: The steps of each tensor of coefficients, relative to its Euclidean norm, up to 1; or
             a dict from the name of a layer, or its path as in `walk.named_kernels`, to its

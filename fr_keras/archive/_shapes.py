@@ -12,7 +12,7 @@ from fr_keras import zigzag
 from fr_keras._keras_internals import nodes, without_memory
 from fr_keras.archive._building import build, make_layer, settings
 from fr_keras.archive._graphs import graphs
-from fr_keras.layers import TWINS, FrequencyKernel
+from fr_keras.layers import FrequencyKernel, FrequencyTwin, plain_class
 from fr_keras.models.vectors import lengths, real_weights
 from fr_keras.models.walk import all_layers
 
@@ -24,8 +24,6 @@ MOST_HELD = 1 << 26
 MOST_BETWEEN = 1 << 30
 # The zigzag order is found by counting weighted sums of indices: so many in all, in seconds.
 _MOST_SUMS = 1 << 23
-
-_PLAIN = {twin.__name__: plain for plain, twin in TWINS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,11 +111,10 @@ def unbuilt(description: dict) -> Unbuilt:
     made: list[tuple[str, dict, keras.layers.Layer]] = []
 
     def make(name, arguments):
-        if name not in _PLAIN:
-            return make_layer(name, arguments)
-        keys = ("axis_weights", "input_axes")
-        given = {key: value for key, value in arguments.items() if key not in keys}
-        made.append((name, arguments, make_layer(_PLAIN[name].__name__, given)))
+        layer = make_layer(name, arguments)
+        if not isinstance(layer, FrequencyTwin):
+            return layer
+        made.append((name, arguments, plain_class(type(layer)).from_config(layer.plain_config())))
         return made[-1][2]
 
     with settings(), without_memory():

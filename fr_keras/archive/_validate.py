@@ -10,14 +10,13 @@ import math
 from fr_archive import ArchiveError
 from fr_keras.archive import _allowlist
 from fr_keras.archive._building import MODELS, expanded
-from fr_keras.layers import TWINS
+from fr_keras.layers import FrequencyTwin
 
 MOST_LAYERS = 1 << 11
 #: Calls of layers, with those of inner models counted as often as the models are called.
 MOST_CALLS = 1 << 13
 _MOST_INNER = 16
 _LONGEST_NAME = 200
-_TWINS = {twin.__name__ for twin in TWINS.values()}
 _INSIDE = "A layer holds plain layers of Keras, no models and none in the DCT domain"
 
 
@@ -77,7 +76,7 @@ class _Check:
         if type(data) is not list or len(data) != 2 or type(data[0]) is not str:
             raise ArchiveError(f"A layer is [class, {{arguments}}]. Received: {data!r:.100}")
         name, arguments = data
-        plain = name not in (*MODELS, "InputLayer", "TimeDistributed") and name not in _TWINS
+        plain = name not in (*MODELS, "InputLayer", "TimeDistributed") and not _is_twin(name)
         if inside and not plain:
             raise ArchiveError(_INSIDE)
         if name in MODELS:
@@ -93,10 +92,11 @@ class _Check:
         return cost
 
     def _one(self, name: str, arguments: object, depth: int, inside: bool) -> int:
-        if name not in _allowlist.WRAPPERS and name not in _allowlist.LAYERS:
+        if name not in _allowlist.WRAPPERS and _allowlist.find(name) is None:
+            own = ": register it by fr_keras.register_twin, if it is yours" if ">" in name else ""
             raise ArchiveError(
                 f"An archive holds only layers of Keras and fr_keras that are known to be safe, "
-                f"not '{name:.60}'"
+                f"not '{name:.60}'{own}"
             )
         inner = _allowlist.WRAPPERS.get(name, ())
         _check_object(f"'{name}'", arguments, {"name", *inner}, None)
@@ -120,6 +120,10 @@ class _Check:
         if type(data) is list and data and data[0] == "InputLayer":
             raise ArchiveError("No layer holds an input")
         return self._layer(data, depth + 1, inside)
+
+
+def _is_twin(name: str) -> bool:
+    return issubclass(_allowlist.find(name) or object, FrequencyTwin)
 
 
 def _check_calls(data: dict, costs: list[int]) -> int:

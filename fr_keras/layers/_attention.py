@@ -47,7 +47,8 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
     def parts(self):
         return [layer for layer in inner_layers(self) if isinstance(layer, FREinsumDense)]
 
-    def plain_kernels(self, plain):
+    @classmethod
+    def plain_kernels(cls, plain):
         return [projection.kernel for projection in _projections(plain)]
 
     def _pairs_with(self, plain):

@@ -27,8 +27,3 @@ class FREmbedding(FrequencyKernel, keras.layers.Embedding):
     """
 
     weight_name = "embeddings"
-
-    @property
-    def embeddings(self):
-        """The table, rebuilt from the kept coefficients."""
-        return self.kernel

@@ -1,13 +1,13 @@
 """The mixin that puts a Keras layer's kernel into the DCT domain."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from fr_keras import spectral, zigzag
-from fr_keras.layers._refusal import refusal
+from fr_keras.layers._refusal import is_l2, refusal
 from fr_keras.layers._truncated import Truncated
 
 
@@ -22,8 +22,9 @@ class FrequencyTwin:
         """Returns the config of the plain Keras layer that this one is the twin of."""
         return super().get_config()
 
-    def plain_kernels(self, plain: keras.layers.Layer) -> list[keras.Variable]:
-        """Returns the weights of the plain twin that `parts()` hold, in their order."""
+    @classmethod
+    def plain_kernels(cls, plain: keras.layers.Layer) -> list[keras.Variable]:
+        """Returns the weights of a plain twin that `parts()` hold, in their order."""
         raise NotImplementedError
 
     def load_plain(self, plain: keras.layers.Layer) -> None:
@@ -41,9 +42,10 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         kernel = idct_nd(coefficients * mask(kept)),    mask in zigzag order
 
     Joined to a Keras layer by inheritance; the layer's own `build` and `call` do the rest, for
-    they see the weight by its name `kernel` only. The coefficients are the one trainable tensor
-    in place of the kernel, of the kernel's shape. They are masked on every read: an optimizer
-    with momentum goes on moving coefficients that were cut.
+    they see the weight by its name `kernel` only. A layer that makes it under another name, and
+    keeps it as an attribute of that name, has a twin with that `weight_name`. The coefficients
+    are the one trainable tensor in place of the kernel, of the kernel's shape. They are masked on
+    every read: an optimizer with momentum goes on moving coefficients that were cut.
 
     The inverse transform runs in float32 under every dtype policy; the kernel is cast to the
     compute dtype last.
@@ -66,7 +68,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
     Source: Zhao et al., "Frequency Regularization", IEEE Access 2023, arXiv 2304.07973.
     """
 
-    #: Name of the weight that is held as coefficients.
+    #: Name of the weight that is held as coefficients, and of the attribute that gives it.
     weight_name = "kernel"
     #: Whether coefficients begin as zeros, whatever the initializer: set it before the layer is
     #: built where values follow anyway, for the initializer makes a tensor of the kernel's size.
@@ -82,19 +84,34 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         stored: Sequence[int] | None = None,
         **kwargs,
     ):
-        super().__init__(*args, **kwargs)
+        # First, for a layer may make its weights when it is made.
         self.axis_weights = None if axis_weights is None else tuple(map(float, axis_weights))
         self.stored = None if stored is None else tuple(stored)
+        super().__init__(*args, **kwargs)
         reason = refusal(self)
         if reason is not None:
             raise ValueError(reason)
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        twins = [one for one in cls.__mro__ if issubclass(one, FrequencyTwin)]
+        if not any(cls.weight_name in vars(one) for one in twins):
+            setattr(cls, cls.weight_name, FrequencyKernel.kernel)
+
     def add_weight(self, *args, name=None, **kwargs):
         if name != self.weight_name:
             return super().add_weight(*args, name=name, **kwargs)
-        return self._add_coefficients(**kwargs)
+        given = dict(zip(("shape", "initializer", "dtype"), args, strict=False))
+        self._add_coefficients(**given, **kwargs)
+        # The layer may keep what it made under any attribute: never the coefficients as a kernel.
+        return None
 
-    def _add_coefficients(self, shape, initializer, regularizer=None, **_) -> keras.Variable:
+    def _add_coefficients(
+        self, shape=(), initializer=None, trainable=True, regularizer=None, constraint=None, **_
+    ) -> None:
+        regularizer = keras.regularizers.get(regularizer)
+        self._check_weight(shape, regularizer, constraint)
+        initializer = keras.initializers.get(initializer or "glorot_uniform")
         self._kernel_shape = tuple(shape)
         self.spectrum_shape = self.spectrum_of(self._kernel_shape)
         shape = self._checked_stored()
@@ -111,10 +128,31 @@ class FrequencyKernel(Truncated, FrequencyTwin):
             # Half precision, by policy or by autocasting, would round before the transform.
             dtype="float32",
             autocast=False,
+            trainable=trainable,
             regularizer=None if regularizer is None else lambda c: regularizer(self._masked(c)),
         )
         self._add_state(size)
-        return self.coefficients
+
+    def _check_weight(self, shape, regularizer, constraint) -> None:
+        """What a layer gives its weight by itself, where there is no argument to refuse."""
+        if hasattr(self, "coefficients"):
+            raise ValueError(
+                f"`weight_name` must name one weight of layer '{self.name}'. "
+                f"Received: {self.weight_name!r} a second time"
+            )
+        of = f"of the weight '{self.weight_name}' that layer '{self.name}' makes"
+        if not len(shape):
+            raise ValueError(f"`shape` {of} must have an axis to transform. Received: ()")
+        if constraint is not None:
+            raise ValueError(
+                f"`constraint` {of} must be None: it would act on coefficients, not on the kernel. "
+                f"Received: {constraint}"
+            )
+        if regularizer is not None and not is_l2(regularizer):
+            raise ValueError(
+                f"`regularizer` {of} must be None or keras.regularizers.L2, the one penalty that "
+                f"is the same on kernel and coefficients. Received: {regularizer}"
+            )
 
     def _checked_stored(self) -> tuple[int, ...]:
         """The shape of the coefficients that are held."""
@@ -143,11 +181,11 @@ class FrequencyKernel(Truncated, FrequencyTwin):
 
     @kernel.setter
     def kernel(self, value):
-        # Transposed and depthwise layers assign what `add_weight` returned: the coefficients,
-        # which are held already.
-        if value is not self.coefficients:
+        if value is not None:  # what `add_weight` returned
+            name = self.weight_name
             raise AttributeError(
-                "`kernel` is rebuilt from `coefficients`: assign with `set_kernel`."
+                f"`{name}` of layer '{self.name}' is rebuilt from `coefficients`: make it by "
+                f"`add_weight(..., name='{name}')`, assign with `set_kernel`."
             )
 
     def float32_kernel(self):
@@ -200,19 +238,34 @@ class FrequencyKernel(Truncated, FrequencyTwin):
     def parts(self) -> list["FrequencyKernel"]:
         return [self]
 
-    def plain_kernels(self, plain):
-        return [getattr(plain, self.weight_name)]
+    @classmethod
+    def plain_kernels(cls, plain):
+        return [getattr(plain, cls.weight_name)]
 
     def load_plain(self, plain):
-        kernel = ops.cast(getattr(plain, self.weight_name), "float32")
-        self.set_kernel(ops.convert_to_numpy(kernel))
-        if getattr(plain, "bias", None) is not None:
-            self.bias.assign(plain.bias)
+        (kernel,) = self.plain_kernels(plain)
+        self.set_kernel(ops.convert_to_numpy(ops.cast(kernel, "float32")))
+        for own, its in self._other_weights(plain):
+            own.assign(its)
 
     def fill_plain(self, plain):
-        getattr(plain, self.weight_name).assign(self.float32_kernel())
-        if getattr(plain, "bias", None) is not None:
-            plain.bias.assign(self.bias)
+        (kernel,) = self.plain_kernels(plain)
+        kernel.assign(self.float32_kernel())
+        for own, its in self._other_weights(plain):
+            its.assign(own)
+
+    def _other_weights(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
+        """Yields what this layer and its plain twin hold beside the kernel, pair by pair."""
+        held = (self.coefficients, self._truncation, *self.plain_kernels(plain))
+        held = {id(one) for one in held}
+        own, its = ([w for w in layer.weights if id(w) not in held] for layer in (self, plain))
+        if [tuple(w.shape) for w in own] != [tuple(w.shape) for w in its]:
+            raise ValueError(
+                f"`twin` must have the weights of its plain layer and no others beside the kernel. "
+                f"Received: layer '{self.name}' of type {type(self).__name__} with "
+                f"{[w.name for w in own]} for {[w.name for w in its]}"
+            )
+        return zip(own, its, strict=True)
 
     # Keras' dense and convolution layers store `self.kernel` by name: a rebuilt kernel would be
     # loaded as coefficients. The base layer stores its variables in their order.

@@ -3,8 +3,8 @@
 import keras
 
 
-def _is_l2(regularizer) -> bool:
-    """Old .h5 files store L2 as an L1L2 without L1."""
+def is_l2(regularizer) -> bool:
+    """Whether a penalty is L2 alone. Old .h5 files store L2 as an L1L2 without L1."""
     kind = type(regularizer)
     return kind is keras.regularizers.L2 or (
         kind is keras.regularizers.L1L2 and float(regularizer.l1) == 0
@@ -17,7 +17,7 @@ def refusal(layer: keras.layers.Layer) -> str | None:
         name = name.removeprefix("_")
         if value is None or "bias" in name or "activity" in name:
             continue
-        if name.endswith("_regularizer") and not _is_l2(value):
+        if name.endswith("_regularizer") and not is_l2(value):
             return (
                 f"`{name}` must be None or keras.regularizers.L2, the one penalty that is the same "
                 f"on kernel and coefficients. Received: {value}"
@@ -35,3 +35,14 @@ def refusal(layer: keras.layers.Layer) -> str | None:
             f"Received: dtype={layer.dtype_policy}"
         )
     return None
+
+
+def misnamed(layer: keras.layers.Layer, weight_name: str) -> str | None:
+    """Says why a plain layer has no weight that a twin with that `weight_name` could hold."""
+    held = getattr(layer, weight_name, None)
+    if any(one is held and one.name == weight_name for one in layer.weights):
+        return None
+    return (
+        "`weight_name` of its twin must name a weight that the layer keeps as an attribute of that "
+        f"name. Received: '{weight_name}', and weights named {[one.name for one in layer.weights]}"
+    )

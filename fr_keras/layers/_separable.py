@@ -59,7 +59,8 @@ class _FrequencySeparable(FrequencyTwin):
     def parts(self):
         return [self.frequency_depthwise_kernel, self.frequency_pointwise_kernel]
 
-    def plain_kernels(self, plain):
+    @classmethod
+    def plain_kernels(cls, plain):
         return [getattr(plain, name) for name in _KERNELS]
 
     def load_plain(self, plain):

@@ -43,18 +43,22 @@ def register_twin(plain: type[keras.layers.Layer], twin: type[FrequencyTwin]) ->
     """Makes a twin of your own known: `regularize` takes it for its layer, `bake` goes back.
 
     A twin is a class that holds the kernel of the plain one as coefficients. For a layer that
-    makes its kernel by `add_weight(name="kernel")` it is `fr_keras.layers.FrequencyKernel` joined
-    to the layer. A layer is converted by its very class: a subclass of a registered
-    one is a layer of its own, which stays plain until it is registered.
+    makes its kernel by `self.kernel = self.add_weight(..., name="kernel")` it is
+    `fr_keras.layers.FrequencyKernel` joined to the layer; for another name, `w` say, with
+    `weight_name = "w"`. Other weights of the layer stay as they are. A layer is converted by its
+    very class: a subclass of a registered one is a layer of its own, which stays plain until it
+    is registered.
 
     Args:
         plain: The Keras layer.
-        twin: Its twin. To save models, register it with Keras too.
+        twin: Its twin. To save models and to write archives, register both with Keras too. An
+            archive names them by what Keras calls them, and opens where they are registered.
 
     Raises:
-        ValueError: If `plain` is no class of Keras layers, or has another twin; if `twin` is no
-            class of layers that is a `FrequencyTwin`, is the twin of another layer, or has the
-            chains of one that computes otherwise.
+        ValueError: If `plain` is no class of Keras layers, has arguments but no `get_config` that
+            returns them, or has another twin; if `twin` is no class of layers that is a
+            `FrequencyTwin`, is the twin of another layer, or has the chains of one that computes
+            otherwise.
 
     Example:
 
@@ -73,6 +77,12 @@ def register_twin(plain: type[keras.layers.Layer], twin: type[FrequencyTwin]) ->
     """
     if not _is_layer(plain) or issubclass(plain, FrequencyTwin):
         raise ValueError(f"`plain` must be a class of plain Keras layers. Received: {plain!r}")
+    base = keras.layers.Layer
+    if plain.get_config is base.get_config and plain.__init__ is not base.__init__:
+        raise ValueError(
+            "`plain` must have a `get_config` that returns the arguments of its `__init__`: its "
+            f"twin is made from them. Received: {plain!r}"
+        )
     if not (_is_layer(twin) and issubclass(twin, FrequencyTwin)):
         raise ValueError(
             "`twin` must be a class of Keras layers that is a fr_keras.layers.FrequencyTwin. "

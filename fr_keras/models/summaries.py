@@ -231,7 +231,7 @@ def _row(name: str, layer: keras.layers.Layer, positions: list[int | None]) -> L
         kernel = sum(math.prod(part.spectrum_shape) for part in parts)
         numbers -= sum(len(part.truncation) + math.prod(part.coefficients.shape) for part in parts)
     elif type(layer) in TWINS:
-        kernels = (weight for weight in layer.weights if weight.name != "bias")
+        kernels = TWINS[type(layer)].plain_kernels(layer)
         kernel = sum(math.prod(weight.shape) for weight in kernels)
     multiplies = kernel and not isinstance(layer, _NOT_PER_POSITION)
     known = sum(positions) if multiplies and positions and None not in positions else None

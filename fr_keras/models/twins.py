@@ -12,6 +12,7 @@ from fr_keras.layers import (
     FRDense,
     FrequencyKernel,
     FrequencyTwin,
+    misnamed,
     refusal,
 )
 from fr_keras.models.budget import Keep, targets
@@ -159,7 +160,9 @@ def _chosen(
         and not (exclude is not None and _matches(exclude, name, layer))
     }
     for name, layer in chosen.items():
-        reason = refusal(layer)
+        reason, twin = refusal(layer), TWINS[type(layer)]
+        if reason is None and issubclass(twin, FrequencyKernel):
+            reason = misnamed(layer, twin.weight_name)
         if reason is not None:
             raise ValueError(f"Layer '{name}' cannot be converted, `exclude` it: {reason}")
     if not chosen:

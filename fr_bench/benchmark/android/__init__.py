@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from fr_bench.benchmark._subject import Subject
-from fr_bench.benchmark.android import _phone
+from fr_bench.benchmark.android import _phone, texts
 from fr_bench.benchmark.android._binaries import INSTRUCTIONS
 from fr_bench.benchmark.android._folder import Folder
 from fr_bench.benchmark.android._measurement import Run, RunError, with_refused
@@ -24,6 +24,7 @@ __all__ = [
     "ToolError",
     "check_delegates",
     "measure",
+    "texts",
 ]
 
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
