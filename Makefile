@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready-dev
 READY_ALL := .venv/ready-all
 
-.PHONY: demo test test-all android lint wheel clean
+.PHONY: demo test test-all docs android lint wheel clean
 
 demo: .venv/ready-demo
 	$(BIN)/fr-keras demo --force
@@ -16,9 +16,14 @@ test: $(READY) lint
 test-all: $(READY_ALL) lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
+# Then open build/docs/index.html; for its search, serve the folder: python -m http.server -d build/docs
+docs: .venv/ready-docs
+	NO_MKDOCS_2_WARNING=1 PATH=$(abspath $(BIN)):$$PATH $(BIN)/mkdocs build --strict
+
 android: $(READY)
 	$(BIN)/python tools/android/jvm.py
 	$(BIN)/python tools/android/app.py
+	$(BIN)/python tools/android/guide.py
 	$(BIN)/python tools/android/apk.py
 	$(BIN)/python tools/android/screens.py --if-possible
 

@@ -10,12 +10,12 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import api
 import app
 import dex
+import guide
 import jars
 import jvm
 from jars import SetupError
@@ -34,7 +34,7 @@ _PASSWORD = "throw-away"
 
 def compile_app(found: dict[str, list[Path]], resources: Path) -> list[Path]:
     """Compiles what is not logic against Android, and returns all that the app is made of."""
-    libraries = unpacked(found["tflite"])
+    libraries = guide.unpacked(found["tflite"], BUILD / "libraries")
     ids, screens = BUILD / "ids", BUILD / "screens"
     command = [jvm.program("javac"), "--release", "8", "-Xlint:-options", "-d", str(ids)]
     done = subprocess.run([*command, *map(str, resources.rglob("R.java"))])
@@ -44,18 +44,6 @@ def compile_app(found: dict[str, list[Path]], resources: Path) -> list[Path]:
     classpath = [*found["android"], *mine, *libraries, *found["library"]]
     jvm.kotlinc(found, app.SOURCES, screens, classpath, [], "*.kt")
     return [*mine, screens, *libraries, *found["library"]]
-
-
-def unpacked(archives: Sequence[Path]) -> list[Path]:
-    """The classes of libraries of Android."""
-    found = []
-    for path in archives:
-        target = BUILD / "libraries" / f"{path.stem}.jar"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(path) as archive:
-            target.write_bytes(archive.read("classes.jar"))
-        found.append(target)
-    return found
 
 
 def link(tools: Tools, found: dict[str, list[Path]]) -> Path:

@@ -34,8 +34,9 @@ class Jar:
 
     Attributes:
         use: What it is for: "compiler", "library" and "tests" of every module; of the APK also
-            "android", "resources", "tflite", "backporter" and "dexer"; of the tests of the screens
-            "screens" and "oldest", the oldest Android.
+            "android", "resources", "tflite", "backporter" and "dexer"; of the guide's code "guide",
+            what Android has itself; of the tests of the screens "screens" and "oldest", the oldest
+            Android.
         type: "jar", or "aar" of a library of Android.
     """
 
