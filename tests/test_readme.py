@@ -62,34 +62,6 @@ def test_the_code_of_the_guide_runs_from_top_to_bottom(tmp_path, monkeypatch):
     }
 
 
-def test_the_code_for_researchers_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in _blocks("docs/research.md", "python"):
-        exec(block, names)
-    energy = float(np.sum((names["coefficients"] - names["kept"]) ** 2))
-    assert float(np.sum((names["kernel"] - names["cut"]) ** 2)) == pytest.approx(energy, rel=1e-4)
-    assert names["history"].history["kept"] == [430500, 8610, 8610]
-    assert (tmp_path / "comparison" / "compare.html").is_file()
-
-
-def test_the_landing_page_shows_the_code_of_the_readme():
-    assert _blocks("docs/index.md", "python") == _blocks("README.md", "python")
-
-
-def test_every_page_with_code_is_run():
-    pages = {page.name for page in PAGES if "```python" in page.read_text()}
-    # The example of the format is run by test_archive_format.py.
-    assert pages == {
-        "README.md",
-        "archive-format.md",
-        "extending.md",
-        "guide.md",
-        "index.md",
-        "research.md",
-    }
-
-
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # ties of arg-maxes
 def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -110,6 +82,29 @@ def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
     assert [one["title"] for one in results["trainings"]] == ["plain", "cut 5", "cut 9"]
     assert [one["kept"] for one in results["trainings"]] == [16, 5, 9]
     assert [form["mode"] for form in results["forms"][-2:]] == ["float32", "int8"]
+
+
+def test_the_code_for_researchers_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in _blocks("docs/research.md", "python"):
+        exec(block, names)
+    energy = float(np.sum((names["coefficients"] - names["kept"]) ** 2))
+    assert float(np.sum((names["kernel"] - names["cut"]) ** 2)) == pytest.approx(energy, rel=1e-4)
+    assert names["history"].history["kept"] == [430500, 8610, 8610]
+    assert (tmp_path / "comparison" / "compare.html").is_file()
+
+
+def test_the_landing_page_shows_the_code_of_the_readme():
+    assert _blocks("docs/index.md", "python") == _blocks("README.md", "python")
+
+
+def test_every_page_with_code_is_run():
+    pages = {page.name for page in PAGES if "```python" in page.read_text()}
+    # The example of the format is run by test_archive_format.py.
+    assert pages == {
+        *("README.md", "archive-format.md", "extending.md", "guide.md", "index.md", "research.md")
+    }
 
 
 @pytest.mark.parametrize("line", COMMANDS)

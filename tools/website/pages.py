@@ -39,6 +39,7 @@ API = (
     "fr_bench.data",
     "fr_bench.training",
     "fr_bench.candidates",
+    "fr_bench.forms",
     "fr_bench.compare",
     "fr_bench.benchmark",
     "fr_bench.report",
