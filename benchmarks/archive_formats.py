@@ -123,9 +123,9 @@ def kept_in(path: Path, train: Callable[[], keras.Model]) -> keras.Model:
 
 
 def digits_network(digits: data.Dataset) -> keras.Model:
-    recipe = training.Recipe(epochs=DIGITS_EPOCHS, truncation_epochs=6)
-    model = regularize(training.network(digits, recipe.seed))
-    training.fit(model, digits, recipe, (training.truncation(recipe),))
+    regime = training.Regime(epochs=DIGITS_EPOCHS, truncation_epochs=6)
+    model = regularize(training.network(digits, regime.seed))
+    training.fit(model, digits, regime, (training.truncation(regime),))
     return model
 
 

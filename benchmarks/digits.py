@@ -19,7 +19,7 @@ from rich.progress import Progress
 from fr_bench import data, demo
 from fr_bench.forms import Output, table
 from fr_bench.report import plots
-from fr_bench.training import Recipe
+from fr_bench.training import Regime
 
 SEEDS = (0, 1, 2)
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, Progress() as progress:
             kept = arguments.files if arguments.files and seed == 0 else Path(folder)
             output = Output(kept, f"fr-keras demo --seed {seed}", overwrite=True)
-            results = demo.run(digits, Recipe(seed=seed), output, progress)
+            results = demo.run(digits, Regime(seed=seed), output, progress)
         Console().print(table(demo.title(results), results["forms"]))
         rows.append({"seed": seed, "kept": results["network"]["kept"], "forms": results["forms"]})
         if seed == 0:

@@ -23,7 +23,7 @@ from fr_bench import data
 from fr_bench.candidates import USUAL, Trained
 from fr_bench.compare import MODES
 from fr_bench.forms import Form, Output, write_forms
-from fr_bench.training import Recipe, network
+from fr_bench.training import Regime, network
 from fr_keras import summary
 
 SEED = 0
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     mnist = data.load(arguments.data)
-    recipe = Recipe(
+    regime = Regime(
         epochs=arguments.epochs,
         truncation_epochs=round(0.3 * arguments.epochs),
         batch_size=lenet5_mnist.BATCH_SIZE,
@@ -57,7 +57,7 @@ def main() -> None:
     with Progress() as progress:
 
         def fit(name: str, keep: float, rate: float) -> Trained:
-            one = dataclasses.replace(recipe, keep=keep, learning_rate=rate)
+            one = dataclasses.replace(regime, keep=keep, learning_rate=rate)
             title = f"{name} {keep} at {rate}"
             return USUAL[name].train(network(mnist, SEED), mnist, one, progress, title)
 
@@ -84,7 +84,7 @@ def main() -> None:
     result = {
         "benchmark": "mnist_methods",
         "environment": environment(),
-        "recipe": dataclasses.asdict(recipe),
+        "regime": dataclasses.asdict(regime),
         "learning_rates": {str(rate): validation(one) for rate, one in tried.items()},
         "learning_rate": rate,
         "validation_accuracy": {title: validation(one) for title, one in trained.items()},

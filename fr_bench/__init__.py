@@ -1,4 +1,4 @@
-"""The experiment harness: data, training recipes, candidates of a comparison, targets, reports.
+"""The experiment harness: data, training regimes, candidates of a comparison, targets, reports.
 
 It uses `fr_keras` as anybody would; nothing in `fr_keras` imports it.
 """

@@ -12,7 +12,7 @@ import fr_bench.report as report
 from fr_bench.candidates import USUAL, Candidate, Need, Trained, all_candidates
 from fr_bench.data import Dataset
 from fr_bench.forms import Form, Output, write_forms
-from fr_bench.training import Recipe
+from fr_bench.training import Regime
 from fr_keras import tflite
 
 #: The quantization modes of a comparison where nobody asks for others.
@@ -29,7 +29,7 @@ def compare(
     methods: tuple[str, ...] = tuple(USUAL),
     keeps: tuple[int | float, ...] = (0.01,),
     modes: tuple[str, ...] = MODES,
-    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    regime: Regime = Regime(),  # noqa: B008 - frozen
 ) -> dict:
     """Trains a network as each candidate at each budget and scores the files.
 
@@ -46,7 +46,7 @@ def compare(
         keeps: Budgets: kernel weights or coefficients kept, as a count or a fraction.
         modes: Quantization modes, as `fr_keras.tflite.convert` takes them; each candidate gets
             those in which it makes sense.
-        recipe: The training; its `keep` is replaced by each of `keeps`.
+        regime: The training; its `keep` is replaced by each of `keeps`.
 
     Returns:
         What `results.json` holds.
@@ -64,11 +64,11 @@ def compare(
     >>> from pathlib import Path
     >>> from fr_bench import data, training
     >>> digits = data.load("digits")
-    >>> recipe = Recipe(epochs=1, truncation_epochs=1)
+    >>> regime = Regime(epochs=1, truncation_epochs=1)
     >>> with tempfile.TemporaryDirectory() as folder, Progress(disable=True) as progress:
     ...     output = Output(Path(folder), "an example")
     ...     network = training.network(digits, seed=0)
-    ...     given = (network, digits, output, progress, ("FR",), (0.05,), ("int8",), recipe)
+    ...     given = (network, digits, output, progress, ("FR",), (0.05,), ("int8",), regime)
     ...     results = compare(*given)
     >>> [form["form"] for form in results["forms"]], results["trainings"][0]["rows"]
     (['FR 0.05 int8'], 1293)
@@ -89,13 +89,13 @@ def compare(
     trained = {}
     for name, keep in budgets:
         title = Form(name, "", keep).trained
-        one = recipe if keep is None else dataclasses.replace(recipe, keep=keep)
+        one = regime if keep is None else dataclasses.replace(regime, keep=keep)
         trained[title] = _train(candidates[name], model, data, one, progress, title)
     rows, _ = write_forms(trained, forms, data, output, progress)
     results = {
         "model": model.name,
         "data": data.name,
-        "recipe": {**dataclasses.asdict(recipe), "keep": list(keeps)},
+        "regime": {**dataclasses.asdict(regime), "keep": list(keeps)},
         "trainings": [
             {"title": title, **{key: getattr(one, key) for key in _TRAINING}}
             for title, one in trained.items()
@@ -111,12 +111,12 @@ def _train(
     candidate: Candidate,
     model: keras.Model,
     data: Dataset,
-    recipe: Recipe,
+    regime: Regime,
     progress: Progress,
     title: str,
 ) -> Trained:
     try:
-        trained = candidate.train(model, data, recipe, progress, title)
+        trained = candidate.train(model, data, regime, progress, title)
     except Exception as error:
         if candidate in USUAL.values():
             raise

@@ -12,7 +12,7 @@ from fr_archive.files import replacing
 from fr_bench.candidates import USUAL
 from fr_bench.data import Dataset
 from fr_bench.forms import Form, Output, write_forms
-from fr_bench.training import Recipe, network
+from fr_bench.training import Regime, network
 from fr_keras.callbacks import band_energy
 from fr_keras.layers import TWINS
 from fr_keras.models.summaries import summary
@@ -28,12 +28,12 @@ _FORMS = [
 ]
 
 
-def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> dict:
+def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> dict:
     """Trains LeNet-5 as each usual candidate, converts, scores and reports.
 
     Args:
         data: The data set; its test split is run once through each file at the end.
-        recipe: The training of every network.
+        regime: The training of every network.
         output: Where the FR model, the .tflite files, `results.json` and `report.html` go.
         progress: Shows the epochs and files.
 
@@ -48,9 +48,9 @@ def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> di
     for candidate in USUAL.values():
         candidate.check_installed()
     output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
-    untrained = network(data, recipe.seed)
+    untrained = network(data, regime.seed)
     trained = {
-        name: candidate.train(untrained, data, recipe, progress, name)
+        name: candidate.train(untrained, data, regime, progress, name)
         for name, candidate in USUAL.items()
     }
     models = {name: trained[name].model for name in ("plain", "FR")}
@@ -59,7 +59,7 @@ def run(data: Dataset, recipe: Recipe, output: Output, progress: Progress) -> di
     forms, outputs = write_forms(trained, _FORMS, data, output, progress)
     results = {
         "data": data.name,
-        "recipe": dataclasses.asdict(recipe),
+        "regime": dataclasses.asdict(regime),
         "network": summary(models["FR"]).to_dict(),
         "histories": {name: one.history for name, one in trained.items()},
         "forms": forms,

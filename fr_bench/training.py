@@ -1,4 +1,4 @@
-"""The training recipe of the demo and of `fr-keras train`."""
+"""The training regime of the demo and of `fr-keras train`."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from fr_keras.zoo import lenet5, resnet20
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Regime:
     """How long and how a network is trained; plain networks ignore the truncation.
 
     Attributes:
@@ -50,14 +50,14 @@ def network(data: Dataset, seed: int, name: str = "lenet5") -> keras.Model:
     return NETWORKS[name](data.train.x.shape[1:], len(data.labels))
 
 
-def truncation(recipe: Recipe) -> TailTruncation:
-    """Returns the callback of the recipe."""
+def truncation(regime: Regime) -> TailTruncation:
+    """Returns the callback of the regime."""
     return TailTruncation(
-        recipe.keep,
-        recipe.truncation_epochs,
-        schedule=recipe.schedule,
-        floors=recipe.floors,
-        sharing=recipe.sharing,
+        regime.keep,
+        regime.truncation_epochs,
+        schedule=regime.schedule,
+        floors=regime.floors,
+        sharing=regime.sharing,
     )
 
 
@@ -79,13 +79,13 @@ class Fitted:
 def fit(
     model: keras.Model,
     data: Dataset,
-    recipe: Recipe,
+    regime: Regime,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> Fitted:
     """Trains on the train split; the test split is not touched."""
-    steps = -(-len(data.train.x) // recipe.batch_size) * recipe.epochs
+    steps = -(-len(data.train.x) // regime.batch_size) * regime.epochs
     model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)),
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -93,8 +93,8 @@ def fit(
     history = model.fit(
         data.train.x,
         data.train.y,
-        batch_size=recipe.batch_size,
-        epochs=recipe.epochs,
+        batch_size=regime.batch_size,
+        epochs=regime.epochs,
         validation_data=(data.validation.x, data.validation.y),
         callbacks=list(callbacks),
         verbose=0,

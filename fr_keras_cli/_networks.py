@@ -7,10 +7,8 @@ from pathlib import Path
 import click
 
 from fr_keras_cli._options import (
-    MODELS,
     Floors,
     Keep,
-    Source,
     command,
     data_option,
     failure,
@@ -18,44 +16,32 @@ from fr_keras_cli._options import (
     image_size_option,
     json_option,
     load_classes,
-    load_model,
     out_option,
     positive,
     progress_bars,
 )
-
-_model_option = click.option(
-    "--model",
-    type=Source(),
-    default="lenet5",
-    show_default=True,
-    metavar="lenet5|resnet20|FILE.keras|FILE.h5",
-    help="The network; a file is trained on from its weights.",
+from fr_keras_cli._training import (
+    batch_size_option,
+    check_regime,
+    epochs_option,
+    learning_rate_option,
+    model_option,
+    regime_of,
+    seed_option,
+    trained_network,
 )
-_epochs_option = click.option(
-    "--epochs", type=positive, default=40, show_default=True, help="Epochs in all."
-)
-_batch_size_option = click.option("--batch-size", type=positive, default=32, show_default=True)
-_learning_rate_option = click.option(
-    "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=5e-3,
-    show_default=True,
-    help="Peak of Adam's rate, which falls along a cosine.",
-)
-_seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 
 
 @click.command()
 @data_option
 @image_size_option
 @click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
-@_epochs_option
-@_seed_option
+@epochs_option
+@seed_option
 @out_option("demo_output", "models, files, results.json and report.html")
 @force_option
 @json_option
-def demo(data, image_size, out, force, as_json, **options) -> None:
+def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
     """Train LeNet-5 plain, pruned and in the DCT domain, convert all, compare."""
     with failure():
         from rich.console import Console
@@ -65,10 +51,10 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
         from fr_bench.training import network
 
         dataset = load_classes(data, image_size)
-        recipe = _recipe(options)
-        _check_recipe(network(dataset, recipe.seed), recipe)
+        regime = regime_of(epochs, keep=keep, seed=seed)
+        check_regime(network(dataset, regime.seed), regime)
         with progress_bars() as progress:
-            results = demo_module.run(dataset, recipe, Output(out, command(), force), progress)
+            results = demo_module.run(dataset, regime, Output(out, command(), force), progress)
         if as_json:
             click.echo(json.dumps(results))
         else:
@@ -78,11 +64,11 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
 
 @click.command()
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@_model_option
+@model_option
 @data_option
 @image_size_option
 @click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
-@_epochs_option
+@epochs_option
 @click.option(
     "--truncation-epochs",
     type=positive,
@@ -103,12 +89,28 @@ def demo(data, image_size, out, force, as_json, **options) -> None:
     help="How a total is divided: up to one common frequency in every layer, by size, or by the "
     "lengths of the axes.",
 )
-@_batch_size_option
-@_learning_rate_option
-@_seed_option
+@batch_size_option
+@learning_rate_option
+@seed_option
 @force_option
 @json_option
-def train(output, model, data, image_size, force, as_json, **options) -> None:
+def train(
+    output,
+    model,
+    data,
+    image_size,
+    keep,
+    epochs,
+    truncation_epochs,
+    schedule,
+    floors,
+    sharing,
+    batch_size,
+    learning_rate,
+    seed,
+    force,
+    as_json,
+) -> None:
     """Train a network in the DCT domain and save it as OUTPUT (.keras)."""
     if output.suffix != ".keras":
         raise click.BadParameter("must end in .keras", param_hint="OUTPUT")
@@ -119,16 +121,26 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
         from fr_bench import training
         from fr_keras import regularize, summary
 
-        recipe = _recipe(options)
+        regime = regime_of(
+            epochs,
+            truncation_epochs,
+            keep=keep,
+            schedule=schedule,
+            floors=floors,
+            sharing=sharing,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
         check_target(output, overwrite=force)
         dataset = load_classes(data, image_size)
-        plain = _network(model, dataset, recipe.seed)
-        _check_recipe(plain, recipe)
+        plain = trained_network(model, dataset, regime.seed)
+        check_regime(plain, regime)
         twin = regularize(plain)
         with progress_bars() as progress:
-            bar = training.EpochProgress(progress, "FR", recipe.epochs)
-            callbacks = (training.truncation(recipe), bar)
-            history = training.fit(twin, dataset, recipe, callbacks).history
+            bar = training.EpochProgress(progress, "FR", regime.epochs)
+            callbacks = (training.truncation(regime), bar)
+            history = training.fit(twin, dataset, regime, callbacks).history
         with replacing(output, overwrite=force) as path:
             twin.save(path)
         accuracy = twin.evaluate(dataset.test.x, dataset.test.y, verbose=0, return_dict=True)
@@ -146,7 +158,7 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
 
 
 @click.command()
-@_model_option
+@model_option
 @data_option
 @image_size_option
 @click.option(
@@ -173,16 +185,29 @@ def train(output, model, data, image_size, force, as_json, **options) -> None:
     help="Modes of the files, for each method those that make sense for it; may be repeated. "
     "[default: float32, dynamic, int8]",
 )
-@_epochs_option
-@_batch_size_option
-@_learning_rate_option
-@_seed_option
+@epochs_option
+@batch_size_option
+@learning_rate_option
+@seed_option
 @out_option("compare_output", "files, results.json and compare.html")
 @click.option("--list", "lists", is_flag=True, help="List the methods, and do nothing else.")
 @force_option
 @json_option
 def compare(
-    model, data, image_size, methods, keeps, modes, out, lists, force, as_json, **options
+    model,
+    data,
+    image_size,
+    methods,
+    keeps,
+    modes,
+    epochs,
+    batch_size,
+    learning_rate,
+    seed,
+    out,
+    lists,
+    force,
+    as_json,
 ) -> None:
     """Train one network by several methods; accuracy against bytes."""
     with failure():
@@ -201,14 +226,14 @@ def compare(
         if unknown:
             raise click.UsageError(f"--method must be one of {', '.join(known)}: {unknown[0]}")
         dataset = load_classes(data, image_size)
-        recipe = _recipe(options)
-        network = _network(model, dataset, recipe.seed)
+        regime = regime_of(epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
+        network = trained_network(model, dataset, regime.seed)
         for keep in keeps:
-            _check_recipe(network, dataclasses.replace(recipe, keep=keep))
+            check_regime(network, dataclasses.replace(regime, keep=keep))
         output = Output(out, command(), force)
         with progress_bars() as progress:
             chosen = (methods or tuple(USUAL), keeps, modes or MODES)
-            results = run(network, dataset, output, progress, *chosen, recipe)
+            results = run(network, dataset, output, progress, *chosen, regime)
         if as_json:
             click.echo(json.dumps(results))
         else:
@@ -236,65 +261,3 @@ def _list_candidates(known: dict, as_json: bool) -> None:
         click.echo(f"{one['method']}: {one['description']}")
         click.echo(f"    needs {', '.join(one['needs']) or 'nothing'}; {keep}")
         click.echo(f"    files in {', '.join(one['modes'])}")
-
-
-def _recipe(options: dict):
-    """The recipe of the options; what it leaves open is 0.3 of the epochs for the truncation."""
-    from fr_bench.training import Recipe
-
-    epochs = options["epochs"]
-    given = options.pop("truncation_epochs", None)
-    return Recipe(**options, truncation_epochs=given or max(1, round(epochs * 0.3)))
-
-
-def _network(source: str, dataset, seed: int):
-    from fr_bench.training import NETWORKS, network
-
-    if source in NETWORKS:
-        return network(dataset, seed, source)
-    path = Path(source)
-    if path.suffix not in MODELS or not path.is_file():
-        raise click.UsageError(
-            f"--model must be one of {', '.join(NETWORKS)} or a {' or '.join(MODELS)} file that "
-            f"exists. Received: {source}"
-        )
-    model = load_model(path)
-    _check_fit(model, dataset, source)
-    return model
-
-
-def _check_fit(model, dataset, source: str) -> None:
-    """Whether a model takes the data's images and has an output for each class."""
-    taken = [tuple(one.shape[1:]) for one in model.inputs]
-    image = dataset.train.x.shape[1:]
-    fits = len(taken) == 1 and len(taken[0]) == len(image)
-    if not fits or any(n not in (None, m) for n, m in zip(taken[0], image, strict=True)):
-        raise click.UsageError(
-            f"--data must have images that --model takes. Received: images {image} of "
-            f"'{dataset.name}' for inputs {taken} of '{source}'"
-        )
-    given = [tuple(one.shape[1:]) for one in model.outputs]
-    single = len(given) == 1 and len(given[0]) == 1
-    if not single or given[0][0] < len(dataset.labels):
-        raise click.UsageError(
-            "--model must have one output with a number for each class of --data. Received: "
-            f"outputs {given} of '{source}' for {len(dataset.labels)} classes of '{dataset.name}'"
-        )
-
-
-def _check_recipe(network, recipe) -> None:
-    """What is wrong with the arguments is said before the training, as wrong usage."""
-    from fr_keras import regularize
-    from fr_keras.models import budget
-    from fr_keras.models.walk import named_kernels
-
-    twins = named_kernels(regularize(network))
-    try:
-        budget.targets(twins, recipe.keep, recipe.floors, recipe.sharing)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    if recipe.truncation_epochs > recipe.epochs:
-        raise click.UsageError(
-            f"--truncation-epochs must not be above --epochs {recipe.epochs}. "
-            f"Received: {recipe.truncation_epochs}"
-        )

@@ -74,7 +74,7 @@ class Mutator:
     def __init__(self, seed: int):
         self._random = random.Random(seed)
         self._seeds = seeds()
-        self._texts = [b'["net",{}]', b'["lenet5",{"batch_norm":true}]', b'{"a":[1,2.5,null,"x"]}']
+        self.texts = [b'["net",{}]', b'["lenet5",{"batch_norm":true}]', b'{"a":[1,2.5,null,"x"]}']
 
     def file(self) -> bytes:
         draw = self._random.random()
@@ -84,7 +84,7 @@ class Mutator:
             return self.mutated(self._random.choice(self._seeds))
         if draw < 0.05:
             payloads = self._payloads(self._random.choice(self._seeds))
-            text = self.mutated(self._random.choice(self._texts))
+            text = self.mutated(self._random.choice(self.texts))
             payloads[Kind.ARCHITECTURE] = lz.compress(text, _DICTIONARY)
             return container.write(payloads)
         if draw < 0.1:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fr_bench.benchmark.android import _texts
+from fr_bench.benchmark.android import texts
 
 FLEX = "Select TensorFlow op(s), included in the given model, is(are) not supported."
 NODE = "Node number 12 (FlexConv2D) failed to prepare."
@@ -64,14 +64,14 @@ NEW = "[litert/runtime/compiled_model.cc:412] "
 def test_the_reason_is_the_line_that_names_it(lines, error):
     """Whatever stands before the lines, also nothing, as in old builds."""
     text = "".join(f"ERROR: {line}\n" for line in lines)
-    assert _texts.read(f"INFO: STARTING!\n{text}", "gpu").error == error
+    assert texts.read(f"INFO: STARTING!\n{text}", "gpu").error == error
     log = "".join(f"01-11 23:28:59.026  7651  7651 E tflite  : {line}\r\n" for line in lines)
-    assert _texts.read(log, "gpu").error == error
+    assert texts.read(log, "gpu").error == error
     google = "".join(f"E0000 00:00:1758455104.504065   62590 x.cc:51] {line}\n" for line in lines)
-    assert _texts.read(google, "gpu").error == error
+    assert texts.read(google, "gpu").error == error
 
 
 @pytest.mark.parametrize("line", [NODE, "Encountered unresolved custom op: Foo."])
 def test_old_builds_name_the_op_without_a_level(line):
     text = f"STARTING!\n{line}\nFailed to allocate tensors!\nBenchmarking failed.\n"
-    assert _texts.read(text, "none").error == line
+    assert texts.read(text, "none").error == line

@@ -6,7 +6,7 @@ from pathlib import Path
 import benchmark_model as program
 import pytest
 
-from fr_bench.benchmark.android import _protos, _texts, _tool
+from fr_bench.benchmark.android import _protos, _tool, texts
 from fr_bench.benchmark.android._measurement import with_refused
 from fr_bench.benchmark.result import Ops, OpTime, Times
 
@@ -38,7 +38,7 @@ def logcat(text: str) -> str:
 
 
 def test_integers_and_scientific_notation_of_an_old_build():
-    report = _texts.read(CLASSIC_OLD, "none")
+    report = texts.read(CLASSIC_OLD, "none")
     assert report.times == Times(50, 17187.0, 3512391.0, 2950340.0)  # no median, p5 and p95
     assert report.memory_bytes == round(46.0859 * 2**20)
     assert report.ops is None
@@ -53,7 +53,7 @@ def test_integers_and_scientific_notation_of_an_old_build():
 
 
 def test_a_new_build_on_a_gpu_that_takes_a_part():
-    report = _texts.read(CLASSIC_NEW, "gpu")
+    report = texts.read(CLASSIC_NEW, "gpu")
     assert report.times == Times(
         25, 92318.0, 235158.0, 145528.0, median_us=141253.0, p5_us=140545.0, p95_us=187533.0
     )
@@ -66,30 +66,30 @@ def test_a_new_build_on_a_gpu_that_takes_a_part():
         "not taken: DEQUANTIZE",
     )
     # XNNPACK took what the GPU left, which is not what the GPU took.
-    assert _texts.read(CLASSIC_NEW, "xnnpack").ops.delegated == 100
+    assert texts.read(CLASSIC_NEW, "xnnpack").ops.delegated == 100
 
 
 def test_milliseconds_of_litert():
-    report = _texts.read(LITERT, "gpu")
+    report = texts.read(LITERT, "gpu")
     assert report.times == Times(10, 23744730.0, 7441040.0, 7430200.0)
     assert report.memory_bytes == round(6392.5 * 2**20)
     assert report.ops == Ops(244, 244, 1, {})
     assert report.notes == ()  # the NPU is not there, and nobody asked for it
-    (note,) = _texts.read(LITERT, "npu").notes
+    (note,) = texts.read(LITERT, "npu").notes
     assert "NPU accelerator could not be loaded" in note
 
 
 def test_litert_with_lines_of_statistics_has_percentiles():
     line = "INFO: count={} first=9 curr=9 min=8 max=9 avg=8.5 std=1 p5=8 median=8 p95=9\n"
     text = LITERT + line.format(1) + line.format(10)
-    times = _texts.read(text, "gpu").times
+    times = texts.read(text, "gpu").times
     assert (times.runs, times.median_us, times.p95_us, times.init_us) == (10, 8.0, 9.0, 23744730.0)
 
 
 @pytest.mark.parametrize("name", ["CLASSIC_OLD", "CLASSIC_NEW", "LITERT"])
 def test_prefixes_of_the_log_change_nothing(name):
     plain = globals()[name]
-    found, expected = (_texts.read(one, "gpu") for one in (logcat(plain), plain))
+    found, expected = (texts.read(one, "gpu") for one in (logcat(plain), plain))
     for part in ("times", "memory_bytes", "ops", "applied", "notes"):
         assert getattr(found, part) == getattr(expected, part), part
 
@@ -103,7 +103,7 @@ def test_prefixes_of_the_log_change_nothing(name):
     ],
 )
 def test_forms_of_a_line_of_statistics(line, mean, median):
-    times = _texts.read(f"count=1 curr=70\n\n{line}\n", "none").times
+    times = texts.read(f"count=1 curr=70\n\n{line}\n", "none").times
     assert (times.mean_us, times.median_us, times.first_us) == (mean, median, 70.0)
 
 
@@ -112,7 +112,7 @@ def test_without_a_warm_up_the_first_is_the_first_that_is_timed():
         "count=0\n\ncount=2 first=9 curr=7 min=7 max=9 avg=8 std=1\n\n"
         "Inference timings in us: Init: 5, First inference: 0, Warmup (avg): 0, Inference (avg): 8"
     )
-    assert _texts.read(text, "none").times == Times(2, 5.0, 9.0, 8.0)
+    assert texts.read(text, "none").times == Times(2, 5.0, 9.0, 8.0)
 
 
 def test_the_summary_of_the_oldest_builds():
@@ -121,7 +121,7 @@ def test_the_summary_of_the_oldest_builds():
         "Average inference timings in us: Warmup: 83235, Init: 38467, Inference: 79760.9\n"
         "Peak memory footprint (MB): init=4.92969 overall=138.809\n"
     )
-    report = _texts.read(text, "none")
+    report = texts.read(text, "none")
     assert report.times == Times(50, 38467.0, 83235.0, 79760.9)
     assert report.memory_bytes == round(138.809 * 2**20)
 
@@ -139,7 +139,7 @@ def test_the_summary_of_the_oldest_builds():
     ],
 )
 def test_garbage_and_truncated_output_have_no_times(text):
-    report = _texts.read(text, "xnnpack")
+    report = texts.read(text, "xnnpack")
     assert report.times is None
     assert report.profile is None
 
@@ -147,12 +147,12 @@ def test_garbage_and_truncated_output_have_no_times(text):
 def test_every_truncation_of_every_text_is_read_or_empty():
     for text in (CLASSIC_OLD, CLASSIC_NEW, LITERT):
         for end in range(0, len(text), 37):
-            times = _texts.read(text[:end], "gpu").times
+            times = texts.read(text[:end], "gpu").times
             assert times is None or times.runs > 0
 
 
-def fallback(report: _texts.Report, delegate: str) -> tuple[str, ...]:
-    return _texts.fallback(delegate, report.ops, report.applied)
+def fallback(report: texts.Report, delegate: str) -> tuple[str, ...]:
+    return texts.fallback(delegate, report.ops, report.applied)
 
 
 def replacing(taken: int, total: int, pieces: int, where: str = "") -> str:
@@ -186,7 +186,7 @@ def replacing(taken: int, total: int, pieces: int, where: str = "") -> str:
     ],
 )
 def test_what_nnapi_took(lines, ops):
-    report = _texts.read(lines, "nnapi")
+    report = texts.read(lines, "nnapi")
     assert report.ops == ops
     assert fallback(report, "nnapi") == ()
 
@@ -201,7 +201,7 @@ def test_what_nnapi_took(lines, ops):
     ],
 )
 def test_a_delegate_that_takes_nothing_is_noted(line):
-    (note,) = fallback(_texts.read(line, "gpu"), "gpu")
+    (note,) = fallback(texts.read(line, "gpu"), "gpu")
     assert note == "gpu took no op: these are times of the CPU"
 
 
@@ -210,14 +210,14 @@ def test_a_silent_fallback_is_noted():
     text = "INFO: Created TensorFlow Lite delegate for GPU.\n" + CLASSIC_OLD
     text += "Replacing 9 out of 9 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 "
     for delegate in ("gpu", "nnapi", "npu"):
-        report = _texts.read(text, delegate)
+        report = texts.read(text, delegate)
         assert report.times is not None
         (note,) = fallback(report, delegate)
         assert "may have fallen back to the CPU" in note
         assert report.ops is None
-    assert fallback(_texts.read(CLASSIC_OLD, "none"), "none") == ()
+    assert fallback(texts.read(CLASSIC_OLD, "none"), "none") == ()
     # The proto may say what the text does not.
-    assert _texts.fallback("gpu", Ops(9, 9), None) == ()
+    assert texts.fallback("gpu", Ops(9, 9), None) == ()
 
 
 @pytest.mark.parametrize(
@@ -229,10 +229,10 @@ def test_a_silent_fallback_is_noted():
     ],
 )
 def test_a_refusal_is_told_from_a_failure(line):
-    report = _texts.read(f"INFO: STARTING!\nERROR: {line}\nERROR: Benchmarking failed.\n", "gpu")
+    report = texts.read(f"INFO: STARTING!\nERROR: {line}\nERROR: Benchmarking failed.\n", "gpu")
     assert report.refused
     assert report.error == line.removeprefix("[benchmark_litert_model.cc:160] ")
-    other = _texts.read("E tflite  : Failed to load model\nE tflite  : Benchmarking failed.", "gpu")
+    other = texts.read("E tflite  : Failed to load model\nE tflite  : Benchmarking failed.", "gpu")
     assert not other.refused
     assert other.error == "Failed to load model"
 
@@ -245,9 +245,9 @@ def test_profiles_of_other_graphs_are_left_out():
     text = first.format("us") + first.format("ms").replace(
         "Operator-wise Profiling Info for Regular Benchmark Runs:", "Delegate internal: "
     )
-    assert _texts.read(text, "none").profile == (OpTime("ADD", 1, 2.5),)
-    assert _texts.read(first.format("ms"), "none").profile == (OpTime("ADD", 1, 2500.0),)
-    assert _texts.read(first.format("hours"), "none").profile is None
+    assert texts.read(text, "none").profile == (OpTime("ADD", 1, 2.5),)
+    assert texts.read(first.format("ms"), "none").profile == (OpTime("ADD", 1, 2500.0),)
+    assert texts.read(first.format("hours"), "none").profile is None
 
 
 def test_refused_ops_come_from_the_profile_where_it_adds_up():

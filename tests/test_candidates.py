@@ -20,7 +20,7 @@ from fr_bench.candidates import USUAL, _table, all_candidates
 from fr_bench.compare import compare
 from fr_bench.data import Dataset, Split
 from fr_bench.forms import Output
-from fr_bench.training import Recipe
+from fr_bench.training import Regime
 from fr_keras.tflite import MODES
 from fr_keras_cli import main
 
@@ -33,7 +33,7 @@ class Own(Candidate):
     modes = ("float16", "float32")
     has_budget = False
 
-    def train(self, model, data, recipe, progress, title):
+    def train(self, model, data, regime, progress, title):
         return Trained(model, model.count_params(), history={}, seconds=0.5, rows=1234)
 
 
@@ -58,11 +58,11 @@ def classifier(gain: float) -> keras.Model:
 
 
 def compared(folder: Path, *methods: str, gain: float = 10, **options) -> dict:
-    recipe = Recipe(epochs=1, truncation_epochs=1)
+    regime = Regime(epochs=1, truncation_epochs=1)
     with Progress(disable=True) as progress:
         output = Output(folder / "out", "a test")
         return compare(
-            classifier(gain), spots(), output, progress, methods, recipe=recipe, **options
+            classifier(gain), spots(), output, progress, methods, regime=regime, **options
         )
 
 
@@ -121,7 +121,7 @@ def test_a_candidate_registers_twice_as_itself_alone():
 
 def test_a_candidate_without_description_is_refused():
     class Silent(Candidate):
-        def train(self, model, data, recipe, progress, title):
+        def train(self, model, data, regime, progress, title):
             raise NotImplementedError
 
     with pytest.raises(ValueError, match=r"`candidate.description` of 'own' must be one line"):
@@ -141,7 +141,7 @@ def test_what_a_candidate_does_wrong_is_said_with_its_name(tmp_path):
     with pytest.raises(ValueError, match=r"`train` of the candidate 'own' must return .*Trained"):
         compared(tmp_path, "own")
 
-    def fails(self, model, data, recipe, progress, title):
+    def fails(self, model, data, regime, progress, title):
         raise ValueError("too narrow")
 
     register_candidate("fails", variant(train=fails))
@@ -189,7 +189,7 @@ MODULES = {
             has_budget = False
             modes = ("int8",)
 
-            def train(self, model, data, recipe, progress, title):
+            def train(self, model, data, regime, progress, title):
                 return Trained(model, 7, history={}, seconds=1.5, rows=99)
 
         CANDIDATE = Good()

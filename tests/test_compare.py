@@ -13,16 +13,16 @@ from test_data import arrays
 
 import fr_keras
 from fr_bench import data, training
-from fr_bench.candidates import USUAL, _tf_keras, pruning
+from fr_bench.candidates import USUAL, _pruning, _tf_keras
 from fr_bench.compare import compare
 from fr_bench.forms import Output
-from fr_bench.training import Recipe
+from fr_bench.training import Regime
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
 pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
 
-QUICK = Recipe(keep=0.05, epochs=2, truncation_epochs=1)
+QUICK = Regime(keep=0.05, epochs=2, truncation_epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def small(npz):
     return data.load(str(npz))
 
 
-def train(name, model, dataset, recipe=QUICK):
+def train(name, model, dataset, regime=QUICK):
     with Progress(disable=True) as progress:
-        return USUAL[name].train(model, dataset, recipe, progress, name)
+        return USUAL[name].train(model, dataset, regime, progress, name)
 
 
 def kernels(model):
@@ -58,7 +58,7 @@ def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
         assert trained.rows == QUICK.epochs * len(small.train.x)
         assert trained.seconds > 0
         assert trained.model is not model
-        first = train(name, model, small, Recipe(keep=0.05, epochs=2, truncation_epochs=1))
+        first = train(name, model, small, Regime(keep=0.05, epochs=2, truncation_epochs=1))
         for a, b in zip(trained.model.get_weights(), first.model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
     for a, b in zip(before, model.get_weights(), strict=True):
@@ -110,11 +110,11 @@ def test_pruning_sees_another_function(small):
     model = training.network(small, seed=3)
     rows = small.validation.x[:2]
     expected = model.predict(rows, verbose=0)
-    pruning._check_same(model, small, expected)
+    _pruning._check_same(model, small, expected)
     kernel = model.get_layer("classifier").kernel
     kernel.assign(kernel * 0.5)
     with pytest.raises(ValueError, match="must compute the same in tf-keras"):
-        pruning._check_same(model, small, expected)
+        _pruning._check_same(model, small, expected)
 
 
 @keras.saving.register_keras_serializable("test_compare")
@@ -161,9 +161,9 @@ def test_pruning_ends_its_process_when_it_is_interrupted(small, monkeypatch):
     def interrupted(self, epoch, logs=None):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pruning.subprocess, "Popen", recorded)
-    monkeypatch.setattr(pruning.EpochProgress, "on_epoch_end", interrupted)
-    long = Recipe(keep=0.05, epochs=10_000, truncation_epochs=1)
+    monkeypatch.setattr(_pruning.subprocess, "Popen", recorded)
+    monkeypatch.setattr(_pruning.EpochProgress, "on_epoch_end", interrupted)
+    long = Regime(keep=0.05, epochs=10_000, truncation_epochs=1)
     with pytest.raises(KeyboardInterrupt):
         train("pruning", training.network(small, seed=3), small, long)
     assert [process.returncode for process in started] == [-9]

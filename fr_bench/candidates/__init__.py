@@ -1,10 +1,10 @@
 """How frequency regularization, and each method beside it, stands in a comparison; by name."""
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
+from fr_bench.candidates._frequency import FrequencyRegularization
+from fr_bench.candidates._plain import Plain
+from fr_bench.candidates._pruning import MagnitudePruning
 from fr_bench.candidates._table import all_candidates, register_candidate
-from fr_bench.candidates.frequency import FrequencyRegularization
-from fr_bench.candidates.plain import Plain
-from fr_bench.candidates.pruning import MagnitudePruning
 
 #: What is compared where nobody asks for others, whatever is installed beside it.
 USUAL: dict[str, Candidate] = {
@@ -12,8 +12,8 @@ USUAL: dict[str, Candidate] = {
     "FR": FrequencyRegularization(),
     "pruning": MagnitudePruning(),
 }
-for _name, _candidate in USUAL.items():
-    register_candidate(_name, _candidate)
+for _name, _one in USUAL.items():
+    register_candidate(_name, _one)
 
 __all__ = [
     "USUAL",

@@ -9,7 +9,7 @@ import keras
 from rich.progress import Progress
 
 from fr_bench.data import Dataset
-from fr_bench.training import Recipe
+from fr_bench.training import Regime
 from fr_keras.tflite import MODES
 
 
@@ -52,7 +52,7 @@ class Candidate(abc.ABC):
     description: str
     #: What it must be given.
     needs: Collection[Need] = (Need.DATA, Need.LABELS)
-    #: Whether the result depends on `Recipe.keep`; if not, one training serves every budget.
+    #: Whether the result depends on `Regime.keep`; if not, one training serves every budget.
     has_budget = True
     #: The quantization modes that make sense for its files, out of `fr_keras.tflite.MODES`.
     modes: Collection[str] = MODES
@@ -62,7 +62,7 @@ class Candidate(abc.ABC):
 
     @abc.abstractmethod
     def train(
-        self, model: keras.Model, data: Dataset, recipe: Recipe, progress: Progress, title: str
+        self, model: keras.Model, data: Dataset, regime: Regime, progress: Progress, title: str
     ) -> Trained:
         """Makes a smaller network of a copy of `model`, and leaves `model` as it is.
 
@@ -70,7 +70,7 @@ class Candidate(abc.ABC):
             model: A built plain Keras classifier. What is trained begins at its present weights.
             data: Its train split is fitted, its validation split followed; the test split is
                 not touched.
-            recipe: Epochs, learning rate, seed, and the budget.
+            regime: Epochs, learning rate, seed, and the budget.
             progress: Gets a bar that moves with the epochs.
             title: Name of that bar.
 

@@ -1,4 +1,4 @@
-"""Magnitude pruning in tf-keras: the program that `fr_bench.candidates.pruning` starts.
+"""Magnitude pruning in tf-keras: the program that `fr_bench.candidates._pruning` starts.
 
 It stands alone, for tensorflow-model-optimization turns TensorFlow's Keras into Keras 2 for the
 whole process. Its one argument is a folder: it reads `task.json`, `weights.npz` and `data.npz`,

@@ -34,7 +34,7 @@ def register_candidate(name: str, candidate: Candidate) -> None:
     ...     description = "The network as it came."
     ...     needs, has_budget = (), False
     ...
-    ...     def train(self, model, data, recipe, progress, title):
+    ...     def train(self, model, data, regime, progress, title):
     ...         return Trained(model, model.count_params(), history={}, seconds=0, rows=0)
     >>> register_candidate("untouched", Untouched())
     >>> list(all_candidates())[-1]

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from fr_bench.benchmark._subject import Subject
-from fr_bench.benchmark.android import _protos, _texts
+from fr_bench.benchmark.android import _protos, texts
 from fr_bench.benchmark.android._folder import PATH
 from fr_bench.benchmark.android._naming import means
 from fr_bench.benchmark.android._session import Installed, Session, row_file
@@ -54,7 +54,7 @@ class Run:
     warmup: int
     limit: float
 
-    def timed(self, runs: int) -> _texts.Report:
+    def timed(self, runs: int) -> texts.Report:
         """Times it.
 
         Raises:
@@ -62,7 +62,7 @@ class Run:
             DeviceLost: If the device is gone.
         """
         answer = self._answer(runs, self.warmup, **_WRITTEN)
-        report = _texts.read(answer.text, self.delegate)
+        report = texts.read(answer.text, self.delegate)
         written = self.session.read(_RESULT) if answer.code == 0 else None
         held = _protos.result(written) if written else None
         if held is not None:
@@ -74,7 +74,7 @@ class Run:
             raise RunError(_why(answer, report), report.refused)
         runtime = self.session.read(_RUNTIME) if self.delegate != "none" else None
         ops = (_protos.ops(runtime, self.delegate) if runtime else None) or report.ops
-        notes = (*report.notes, *_texts.fallback(self.delegate, ops, report.applied))
+        notes = (*report.notes, *texts.fallback(self.delegate, ops, report.applied))
         return dataclasses.replace(report, ops=ops, notes=notes)
 
     def profile(self, runs: int) -> tuple[OpTime, ...] | None:
@@ -91,7 +91,7 @@ class Run:
         answer = self._answer(min(runs, _PROFILED), 1, **{switch: "true"}, **proto)
         written = self.session.read(_PROFILE) if proto else None
         held = _protos.profile(written) if written else None
-        return held or _texts.read(answer.text, self.delegate).profile
+        return held or texts.read(answer.text, self.delegate).profile
 
     def outputs(self, subject: Subject) -> list[np.ndarray] | None:
         """Runs every row; `None` where the tool cannot.
@@ -113,7 +113,7 @@ class Run:
         answer = self._answer(1, 0, **flags)
         written = self.session.read(_OUTPUT)
         if answer.code or written is None:
-            raise RunError(_why(answer, _texts.read(answer.text, self.delegate)))
+            raise RunError(_why(answer, texts.read(answer.text, self.delegate)))
         return written
 
     def _answer(self, runs: int, warmup: int, **flags: str) -> Answer:
@@ -144,7 +144,7 @@ def with_refused(ops: Ops | None, profile: tuple[OpTime, ...] | None, delegate: 
     return dataclasses.replace(ops, refused=rest)
 
 
-def _why(answer: Answer, report: _texts.Report) -> str:
+def _why(answer: Answer, report: texts.Report) -> str:
     """Why a run gave no times."""
     if report.error:
         return report.error

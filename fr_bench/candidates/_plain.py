@@ -14,10 +14,10 @@ class Plain(Candidate):
     description = "The network is trained and stays as large as it is: what the others must beat."
     has_budget = False
 
-    def train(self, model, data, recipe, progress, title) -> Trained:
-        keras.utils.set_random_seed(recipe.seed)
+    def train(self, model, data, regime, progress, title) -> Trained:
+        keras.utils.set_random_seed(regime.seed)
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        fitted = fit(copy, data, recipe, (EpochProgress(progress, title, recipe.epochs),))
+        fitted = fit(copy, data, regime, (EpochProgress(progress, title, regime.epochs),))
         kept = summary(regularize(model)).kept
         return Trained(copy, kept, fitted.history, fitted.seconds, fitted.rows)

@@ -14,7 +14,7 @@ import numpy as np
 from fr_bench.candidates import _tf_keras
 from fr_bench.candidates._candidate import Candidate, Trained
 from fr_bench.data import Dataset
-from fr_bench.training import EpochProgress, Recipe
+from fr_bench.training import EpochProgress, Regime
 from fr_keras.models.budget import targets
 from fr_keras.models.twins import regularize
 from fr_keras.models.walk import named_kernels
@@ -27,7 +27,7 @@ _TOLERANCE = 1e-3
 class MagnitudePruning(Candidate):
     """Sets the smallest weights to zero, once an epoch, up to the sparsity of the budget.
 
-    The zeros rise along tensorflow-model-optimization's polynomial schedule in the recipe's
+    The zeros rise along tensorflow-model-optimization's polynomial schedule in the regime's
     `truncation_epochs`; then the rest trains on. As many kernel weights are kept as FR keeps
     coefficients, shared by the rule `"erdos_renyi"`, for with one sparsity for all a first
     convolution would be left with a handful.
@@ -53,12 +53,12 @@ class MagnitudePruning(Candidate):
                 f"(missing: {', '.join(missing)})"
             )
 
-    def train(self, model, data, recipe, progress, title) -> Trained:
+    def train(self, model, data, regime, progress, title) -> Trained:
         self.check_installed()
-        bar = EpochProgress(progress, title, recipe.epochs)
+        bar = EpochProgress(progress, title, regime.epochs)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _write_task(folder, model, data, recipe)
+            _write_task(folder, model, data, regime)
             _run(folder, bar)
             result = json.loads((folder / "result.json").read_text())
             copy = keras.models.clone_model(model)
@@ -68,18 +68,18 @@ class MagnitudePruning(Candidate):
         return Trained(copy, **{key: result[key] for key in _RESULTS})
 
 
-def _write_task(folder: Path, model: keras.Model, data: Dataset, recipe: Recipe) -> None:
+def _write_task(folder: Path, model: keras.Model, data: Dataset, regime: Regime) -> None:
     twins = named_kernels(regularize(model))
-    kept = targets(twins, recipe.keep, sharing="erdos_renyi")
+    kept = targets(twins, regime.keep, sharing="erdos_renyi")
     task = {
         "architecture": _tf_keras.architecture(model),
         "sparsity": {n: 1 - k / math.prod(twins[n].spectrum_shape) for n, k in kept.items()},
-        "steps_per_epoch": -(-len(data.train.x) // recipe.batch_size),
-        "epochs": recipe.epochs,
-        "truncation_epochs": recipe.truncation_epochs,
-        "batch_size": recipe.batch_size,
-        "learning_rate": recipe.learning_rate,
-        "seed": recipe.seed,
+        "steps_per_epoch": -(-len(data.train.x) // regime.batch_size),
+        "epochs": regime.epochs,
+        "truncation_epochs": regime.truncation_epochs,
+        "batch_size": regime.batch_size,
+        "learning_rate": regime.learning_rate,
+        "seed": regime.seed,
     }
     (folder / "task.json").write_text(json.dumps(task))
     np.savez(folder / "weights.npz", **_tf_keras.weights(model))

@@ -16,9 +16,9 @@ class FrequencyRegularization(Candidate):
         "(Zhao et al. 2023, arXiv 2304.07973)."
     )
 
-    def train(self, model, data, recipe, progress, title) -> Trained:
-        keras.utils.set_random_seed(recipe.seed)
+    def train(self, model, data, regime, progress, title) -> Trained:
+        keras.utils.set_random_seed(regime.seed)
         twin = regularize(model)
-        bar = EpochProgress(progress, title, recipe.epochs)
-        fitted = fit(twin, data, recipe, (truncation(recipe), bar))
+        bar = EpochProgress(progress, title, regime.epochs)
+        fitted = fit(twin, data, regime, (truncation(regime), bar))
         return Trained(twin, summary(twin).kept, fitted.history, fitted.seconds, fitted.rows)
