@@ -67,8 +67,8 @@ def test_the_paper_unet_in_its_layer_order():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("l.bias"), "'linear' finds none for its bias of shape"),
-        (lambda s: s.update(more=np.ones((2, 2))), r"Received besides: \[\('more', \(2, 2\)\)\]"),
+        (lambda s: s.pop("l.bias"), "none for the bias of layer 'linear', of shape"),
+        (lambda s: s.update(more=np.ones((2, 2))), r"Received: others, \[\('more', \(2, 2\)\)\]"),
         (
             lambda s: s.update({"u.weight": np.ones((5, 6, 2, 2), np.float32)}),
             r"`state\['u.weight'\]` must fit the kernel of layer 'up': shape \(2, 2, 5, 6\).*"
