@@ -313,9 +313,9 @@ def build_of(attribute="kernel", times=1, **arguments):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (build_of(name=None), r"cannot be converted, .*`weight_name` .* Received: 'kernel'"),
-        (build_of("w"), r"cannot be converted, .*`weight_name` .* Received: 'kernel'"),
-        (build_of("w", name="w"), r"cannot be converted, .*`weight_name` .* Received: 'kernel'"),
+        (build_of(name=None), r"cannot be converted; .*`weight_name` .* Received: 'kernel'"),
+        (build_of("w"), r"cannot be converted; .*`weight_name` .* Received: 'kernel'"),
+        (build_of("w", name="w"), r"cannot be converted; .*`weight_name` .* Received: 'kernel'"),
         (build_of(times=2), "`weight_name` must name only one weight of layer 'own'"),
         (build_of(constraint="non_neg"), "`constraint` of the weight 'kernel' that layer 'own'"),
         (build_of(regularizer="l1"), "`regularizer` of the weight 'kernel' that layer 'own'"),
