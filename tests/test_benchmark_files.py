@@ -186,7 +186,7 @@ def test_a_runner_takes_what_one_run_takes(file):
     np.testing.assert_array_equal(tflite.run(file("fixed batch"), x), 2 * x)
     np.testing.assert_array_equal(tflite.run(file("scalar"), x[0, 0]), 2 * x[0, 0])
     assert tflite.run(file("complex"), np.ones((2, 8))).dtype == np.complex64
-    with pytest.raises(ValueError, match="`x` must be one row where the shape of an output"):
+    with pytest.raises(ValueError, match="`x` must be one row if the shape of an output"):
         tflite.run(file("changing shape"), np.array([[1, 0, 0, 0], [1, 1, 0, 0]]))
 
 

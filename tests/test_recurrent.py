@@ -63,7 +63,7 @@ STATEFUL = {
 def test_a_state_is_named(name):
     inputs = keras.Input(batch_shape=(1, 5, 4))
     model = keras.Model(inputs, layers.Dense(3)(STATEFUL[name]()(inputs)))
-    with pytest.raises(ValueError, match=rf"keep nothing from one call .*{name}.*stateful=False"):
+    with pytest.raises(ValueError, match=rf"keep no state from one call .*{name}.*stateful=False"):
         tflite.convert(model)
 
 

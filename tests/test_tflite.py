@@ -351,18 +351,18 @@ def test_bad_parts_are_named():
         ([image], "`calibration` must be a dict, or a list in this order"),
         ({"image": image}, "`calibration` must have one entry for each of the inputs"),
         ({"image": image, "number": numbers}, "one entry for each of the inputs"),
-        ([image, numbers[:4]], "as many rows for each input"),
+        ([image, numbers[:4]], "the same number of rows for each input"),
         ([numbers, image], "rows of shape"),
     ):
         with pytest.raises(ValueError, match=message):
             tflite.convert(model, calibration=calibration)
-    with pytest.raises(ValueError, match="`labels` name the classes of one output"):
+    with pytest.raises(ValueError, match="`labels` must be left out for several outputs"):
         tflite.convert(model, labels=list("abcde"))
     file = tflite.convert(model).content
     for x, message in (
         (image, "`x` must be a dict, or a list in this order"),
         ({"image": image}, "`x` must have one entry for each of the inputs"),
-        ([image, numbers[:4]], "`x` must have as many rows for each input"),
+        ([image, numbers[:4]], "`x` must have the same number of rows for each input"),
         ([numbers, image], "`x` must have the shape"),
     ):
         with pytest.raises(ValueError, match=message):

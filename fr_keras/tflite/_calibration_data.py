@@ -1,4 +1,4 @@
-"""Representative data: arrays, `tf.data` sets, generators and functions as one array of rows."""
+"""Representative data: reads arrays, `tf.data` sets, generators and functions as arrays of rows."""
 
 import dataclasses
 import itertools
@@ -11,17 +11,17 @@ from fr_keras.models.walk import ends
 from fr_keras.tflite.modes import Mode
 from fr_keras.tflite.signature import by_input, input_names
 
-# Representative rows that are used at the most, and which of them only the check sees.
+# The most representative rows that are used, and which of them are held out for the check.
 _ROWS = 600
 _HELD_OUT = slice(None, None, 5)
-# An iterable is looked through for a fair pick, up to so many times the rows that are used: one
-# whose end is known, and one that may be endless.
+# For a fair pick, an iterable is read up to this many times the rows that are used: one of known
+# length, and one that may be endless.
 _LOOKED_AT, _LOOKED_AT_ENDLESS = 100, 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What representative rows have to be for one input: its name, a row's shape, and its type."""
+    """What representative rows of one input must fit: its name, the shape of a row, and a type."""
 
     name: str
     shape: tuple[int, ...]
@@ -29,17 +29,17 @@ class Wanted:
 
 
 def float32_for(dtype: str) -> str:
-    """The type a file takes for a model's: float32 for every float."""
+    """The type in a file for a type of a model: float32 for every floating-point type."""
     return "float32" if "float" in dtype else dtype
 
 
 def split_rows(
     calibration, model: keras.Model, mode: Mode
 ) -> tuple[list[np.ndarray] | None, list[np.ndarray], str]:
-    """Returns rows for calibration, rows for the check, and where these are from.
+    """Returns rows for calibration, rows for the check, and where the latter come from.
 
-    Both are lists of an array for each input. Without `calibration` there are none for
-    calibration and random ones for the check, an error where the mode needs representative data.
+    Both are lists with an array for each input. Without `calibration` there are no rows for
+    calibration, and random ones for the check; it is an error if the mode needs calibration.
     """
     shapes = [tuple(entry.shape[1:]) for entry in model.inputs]
     types = [entry.dtype for entry in model.inputs]
@@ -71,27 +71,26 @@ def representative_rows(data, shape: tuple[int, ...], limit: int, dtype="float32
 
 
 def representative(data, wanted: Sequence[Wanted], limit: int) -> list[np.ndarray]:
-    """Returns rows of representative data for each input of a network: a fair pick.
+    """Returns a fair pick of rows of representative data for each input of a network.
 
-    Of arrays it is an even pick; of an iterable a random one, with a fixed seed, among the first
-    rows, of which only those that are kept stay in memory: an endless one is fine.
+    From arrays, the rows are evenly spaced. From an iterable, they are a random pick, with a fixed
+    seed, among the first rows. Only the picked rows stay in memory, so it may be endless.
 
     Args:
         data: An array `(rows, *shape)`, or an iterable (list, generator, `tf.data.Dataset`,
-            `keras.utils.PyDataset`) or a function that returns one, as TFLite's
+            `keras.utils.PyDataset`) or a function that returns one, like TFLite's
             `representative_dataset`. Its elements are rows `shape` or batches `(n, *shape)`; with
-            labels, `(inputs, labels)`; or dicts by input name, of which other entries are left.
-            For several inputs an iterable of dicts by name or of lists in order, or a dict or list
-            with such data for each input, row by row what belongs together.
-        wanted: What the inputs take.
-        limit: No more than this many rows are taken.
+            labels, `(inputs, labels)`; or dicts by input name, whose other entries are ignored.
+            For several inputs: an iterable of dicts by name or of lists in order, or a dict or list
+            with matching data for each input.
+        wanted: The shape and type that the rows of each input must fit.
+        limit: The most rows to pick.
 
     Returns:
         An array `(rows, *shape)` for each input.
 
     Raises:
-        ValueError: If there is no row, it is not clear which is an input, a shape does not fit, or
-            a value is not finite.
+        ValueError: If there is no row, an input is ambiguous, or a row has a wrong shape or value.
     """
     if callable(data) and not isinstance(data, Iterable):
         data = data()
@@ -108,7 +107,7 @@ def representative(data, wanted: Sequence[Wanted], limit: int) -> list[np.ndarra
 
 
 def _parts(data, wanted: Sequence[Wanted]) -> list | None:
-    """The data of each input by itself; `None` where each element has all of them."""
+    """The data of each input separately; `None` if each element has all inputs."""
     if isinstance(data, Mapping):
         return _of_dict(data, wanted)
     several = isinstance(data, (list, tuple)) and len(data) == len(wanted) > 1
@@ -123,7 +122,7 @@ def _parts(data, wanted: Sequence[Wanted]) -> list | None:
 
 
 def _even(parts: list, wanted: Sequence[Wanted], limit: int) -> list[np.ndarray]:
-    """Rows from the whole of each array: files are often sorted by class."""
+    """Rows from all over each array, because data is often sorted by class."""
     arrays = [np.asarray(part) for part in parts]
     for part, one in zip(arrays, wanted, strict=True):
         _check_shape(part, one.shape)
@@ -136,7 +135,7 @@ def _even(parts: list, wanted: Sequence[Wanted], limit: int) -> list[np.ndarray]
 
 
 def _together(parts: list, wanted: Sequence[Wanted], limit: int) -> list[np.ndarray]:
-    """Rows of data that each input has by itself, one behind another."""
+    """A pick of rows from data that is separate for each input."""
     rows = itertools.zip_longest(*map(_rows_of, parts, wanted))
     lengths = {_length(part) for part in parts}
 
@@ -145,8 +144,8 @@ def _together(parts: list, wanted: Sequence[Wanted], limit: int) -> list[np.ndar
             ended = [one.name for one, part in zip(wanted, row, strict=True) if part is None]
             if ended:
                 raise ValueError(
-                    "`calibration` must have as many rows for each input. Received: data that ends "
-                    f"first for {ended}"
+                    "`calibration` must have the same number of rows for each input. "
+                    f"Received: data that ends first for {ended}"
                 )
             yield [part[None] for part in row]
 
@@ -186,12 +185,12 @@ def _elements(data) -> Iterable:
 
 
 def _of_element(element, wanted: Sequence[Wanted]) -> list:
-    """What an element of an iterable has for each input."""
+    """The part of an element of an iterable for each input."""
     if isinstance(element, Mapping):
         return _of_dict(element, wanted)
     if isinstance(element, (list, tuple)) and element:
         inputs = element[0]
-        # (inputs, labels), and weights of them perhaps.
+        # (inputs, labels), perhaps with sample weights.
         if _is_nested(inputs) and (isinstance(inputs, Mapping) or len(inputs) == len(wanted) > 1):
             return _of_element(inputs, wanted)
         if len(wanted) == 1:
@@ -204,13 +203,13 @@ def _of_element(element, wanted: Sequence[Wanted]) -> list:
     kind = type(element).__name__
     length = f" of {len(element)}" if isinstance(element, (list, tuple)) else ""
     raise ValueError(
-        "`calibration` must have elements that are a dict, or a list in this order, of the inputs "
-        f"{[one.name for one in wanted]}, or (inputs, labels) of these. Received: {kind}{length}"
+        "`calibration` must have elements that are a dict, or a list in order, of the inputs "
+        f"{[one.name for one in wanted]}, alone or in (inputs, labels). Received: {kind}{length}"
     )
 
 
 def _of_dict(data: Mapping, wanted: Sequence[Wanted]) -> list:
-    """The entries with the names of the inputs; for one input the only one that fits it."""
+    """The entries with the names of the inputs; for one input, also the only one that fits."""
     names = [one.name for one in wanted]
     if {*names} <= {*data}:
         return [data[name] for name in names]
@@ -223,7 +222,7 @@ def _of_dict(data: Mapping, wanted: Sequence[Wanted]) -> list:
 def _picked(
     batches: Iterator[list[np.ndarray]], limit: int, length: int | None
 ) -> list[np.ndarray]:
-    """A random pick of rows with a fixed seed, in their order; all of a few."""
+    """A random pick of rows with a fixed seed, in their order; all rows if there are few."""
     rng = np.random.default_rng(0)
     most = limit * (_LOOKED_AT_ENDLESS if length is None else _LOOKED_AT)
     kept: list[tuple[int, list[np.ndarray]]] = []
@@ -245,8 +244,8 @@ def _picked(
 
 
 def _length(data) -> int | None:
-    """How many elements data have; `None` where that is not known or endless."""
-    if hasattr(data, "cardinality"):  # of a tf.data.Dataset; negative for unknown and endless
+    """How many elements the data has; `None` if that is unknown or endless."""
+    if hasattr(data, "cardinality"):  # a tf.data.Dataset; negative for unknown and endless
         count = int(data.cardinality())
         return None if count < 0 else count
     return len(data) if hasattr(data, "__len__") else None
@@ -271,19 +270,21 @@ def _fits(data, shape: tuple[int, ...]) -> bool:
 
 def _check_counts(counts: list[int]) -> None:
     if len({*counts}) > 1:
-        raise ValueError(f"`calibration` must have as many rows for each input. Received: {counts}")
+        raise ValueError(
+            f"`calibration` must have the same number of rows for each input. Received: {counts}"
+        )
 
 
 def _check_shape(rows: np.ndarray, shape: tuple[int, ...]) -> None:
     if rows.shape == shape:
         raise ValueError(
-            f"`calibration` must hold rows of shape {shape}, and an axis of rows before them. "
-            f"Received: an array of shape {rows.shape}, which is one row: `calibration[None]` has "
-            "the axis, and a few hundred typical rows are better than one"
+            f"`calibration` must hold rows of shape {shape} along a first axis. Received: an array "
+            f"of shape {rows.shape}, which is a single row: `calibration[None]` adds the axis, and "
+            "a few hundred typical rows are better than one"
         )
     if rows.shape[1:] != shape:
         raise ValueError(
-            f"`calibration` must hold rows of shape {shape}, the input of the network. "
+            f"`calibration` must hold rows of shape {shape}, the input shape of the network. "
             f"Received: an array of shape {rows.shape}"
         )
 

@@ -1,4 +1,4 @@
-"""`convert`: a Keras model to a .tflite file, checked against the model before it is returned."""
+"""`convert`: turns a Keras model into a .tflite file, and checks the file against the model."""
 
 import dataclasses
 import os
@@ -32,10 +32,10 @@ class Conversion:
 
     Attributes:
         content: The flatbuffer.
-        quantize: The mode.
-        agreements: How far each output is from the model's, by name of the output.
-        recipes: How the constants of an int8 file follow from the coefficients of an FR model, by
-            number of the op: what the skeleton of an archive is made of.
+        quantize: The quantization mode.
+        agreements: How far each output is from the model's, by the name of the output.
+        recipes: For an int8 file of an FR model, how the constants of its ops are computed from
+            the coefficients, by the number of the op. The skeleton of an archive is made from this.
     """
 
     content: bytes
@@ -45,7 +45,7 @@ class Conversion:
 
     @property
     def agreement(self) -> Agreement:
-        """The agreement of the output that is furthest from the model, in its own range."""
+        """The agreement of the output that is furthest from the model, relative to its range."""
         return max(self.agreements.values(), key=lambda one: (not one.holds, one.relative))
 
     def __str__(self) -> str:
@@ -74,42 +74,44 @@ def convert(
     command: str | None = None,
     overwrite: bool = False,
 ) -> Conversion:
-    """Converts a model to a .tflite file and runs it against the model.
+    """Converts a model to a .tflite file and compares the outputs of both.
 
-    FR models are baked first, by default in the form that is smallest and fastest. The batch is
-    fixed to 1: an open one drags shape arithmetic into the graph, which delegates refuse. The
-    check uses rows of `calibration` that calibration did not see (random rows if none are given);
-    a disagreement beyond the bound of `fr_keras.tflite.agreement` is a `ConversionWarning`.
+    FR models are baked first, by default in the form that is smallest and fastest. The batch size
+    is fixed to 1, because a dynamic one adds shape arithmetic to the graph that delegates refuse.
+    The comparison uses rows of `calibration` that were held out from calibration, or random rows if
+    no `calibration` is given. A difference beyond the bounds of `fr_keras.tflite.agreement` gives a
+    `ConversionWarning`.
 
     Args:
-        model: A built functional or sequential model with inputs of fixed shape. The file's inputs
-            and outputs have the model's order; its signature has their names.
-        path: Where to write the file; `None` writes none.
+        model: A built functional or sequential model with inputs of fixed shape. The file has the
+            model's inputs and outputs in the same order, and its signature has their names.
+        path: Where to write the file; `None` writes no file.
         quantize: `"float32"`, `"float16"` (weights), `"dynamic"` (int8 weights), `"int8"`, or
             `"int16x8"` (16-bit activations, 8-bit weights).
         calibration: Representative data: an array `(rows, *input)`, a `tf.data.Dataset` or an
-            iterable of rows or batches, with labels or without, or a function that returns one, as
-            TFLite's `representative_dataset`. For several inputs a dict of these by name, a list
-            in order, or nested as the model's inputs, row by row what belongs together. Needed for
+            iterable of rows or batches, with or without labels, or a function that returns one,
+            like TFLite's `representative_dataset`. For several inputs: a dict of these by name, a
+            list in order, or data nested like the model's inputs, with matching rows. Required for
             int8 and int16x8, and for integer inputs.
-        float_io: Whether an int8 or int16x8 file takes and gives float32.
+        float_io: Whether an int8 or int16x8 file has float32 inputs and outputs.
         form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
             `fr_keras.bake`.
-        float_layers: Names of layers, or paths as `"left/fc"` where nested models have layers of
-            one name, of which the ops stay in float32 in an int8 file, those that
-            `fr_keras.tflite.sensitivity` finds at fault; float32 and int8 ops are joined by
-            QUANTIZE and DEQUANTIZE.
-        labels: Names of the classes of a single output, stored in the file.
+        float_layers: Names of layers whose ops stay in float32 in an int8 file, or paths such as
+            `"left/fc"` where layers of nested models share a name. Choose the layers that
+            `fr_keras.tflite.sensitivity` lists first. QUANTIZE and DEQUANTIZE ops connect float32
+            and int8 ops.
+        labels: Names of the classes, for a model with one output; stored in the file.
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
-        command: What made the file, stored in it; `None` stores this call.
-        overwrite: Whether an existing file is replaced.
+        command: The command that made the file, stored in it; `None` stores this call.
+        overwrite: Whether to replace an existing file.
 
     Returns:
         A `Conversion` with the file's bytes and its agreement with `model`.
 
     Raises:
-        ValueError: If an argument breaks these rules, or int8 has no representative data.
-        RuntimeError: If the converter refuses the model, with the ops it refuses.
+        ValueError: If an argument breaks these rules, or a mode lacks the representative data that
+            it needs.
+        RuntimeError: If the converter refuses the model; the message names the ops it refuses.
         OSError: If the file cannot be written; nothing is left behind.
 
     Example:
@@ -151,9 +153,9 @@ def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> Non
     if not agreement.holds:
         warnings.warn(
             f"The {quantize} file of '{name}' disagrees with its Keras model {agreement}. The "
-            f"bounds are a mean of {agreement.bound:g} of the range and "
-            f"{agreement.argmax_bound:.0%} equal arg-max. Check that the representative data has "
-            "the network's range, or use a wider mode.",
+            f"bounds are a mean difference of {agreement.bound:g} of the range and "
+            f"{agreement.argmax_bound:.0%} equal arg-maxes. Check that the representative data "
+            "looks like the inputs that the network was trained on, or use a mode with more bits.",
             ConversionWarning,
             stacklevel=3,
         )
@@ -165,15 +167,16 @@ def check_convertible(model: keras.Model, mode: Mode) -> None:
     for entry in model.inputs:
         if None in entry.shape[1:]:
             raise ValueError(
-                "`model` must have inputs of fixed shape, for a .tflite file has: build it on the "
-                f"size the phone will use. Received: {tuple(entry.shape[1:])} for '{entry.name}'"
+                "`model` must have inputs of fixed shape, because those of the file are fixed: "
+                "build it with the size that the phone will use. "
+                f"Received: {tuple(entry.shape[1:])} for '{entry.name}'"
             )
     integers = [entry.name for entry in model.inputs if "float" not in entry.dtype]
     if mode.calibrated and not mode.ranges and integers:
         raise ValueError(
             f"`model` must have float inputs for quantize='{mode.name}': TensorFlow "
-            f"cannot calibrate integer ones in this mode. Received: {integers} of integers. Take "
-            "quantize='int8', where they stay what they are."
+            f"cannot calibrate integer inputs in this mode. Received: integer inputs {integers}. "
+            "Use quantize='int8', where they stay integers."
         )
     rolled = [
         layer.name
@@ -206,8 +209,8 @@ def _check_labels(model: keras.Model, labels: Sequence[str] | None) -> None:
         return
     if len(model.outputs) != 1:
         raise ValueError(
-            "`labels` name the classes of one output, and must be left out for several. Received: "
-            f"labels for {len(model.outputs)} outputs"
+            "`labels` must be left out for several outputs, because they name the classes of one. "
+            f"Received: labels for {len(model.outputs)} outputs"
         )
     classes = model.outputs[0].shape[-1]
     if len(labels) != classes:

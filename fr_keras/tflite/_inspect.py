@@ -1,4 +1,4 @@
-"""What a .tflite file holds: inputs, outputs, ops, where its bytes go, what NNAPI would take."""
+"""`inspect`: the inputs, outputs, ops and bytes of a .tflite file, and which ops NNAPI takes."""
 
 import collections
 import dataclasses
@@ -37,12 +37,12 @@ class Inspection:
         bytes: Size of the file.
         inputs: Its inputs.
         outputs: Its outputs.
-        ops: Op name -> number of uses.
+        ops: Name of each op -> how often the file uses it.
         weight_bytes: Bytes of constant tensors: weights, biases, shapes.
         scale_bytes: Bytes of quantization scales and zero points, of every tensor.
         rest_bytes: Everything else: names, topology, padding, metadata.
         metadata: What `convert` stored: labels, normalization, command.
-        nnapi: Which ops Android's NNAPI would leave to the CPU, by its feature level.
+        nnapi: Which ops Android's NNAPI would leave to the CPU, by feature level.
     """
 
     bytes: int
@@ -56,7 +56,7 @@ class Inspection:
     nnapi: nnapi.Forecast
 
     def to_dict(self) -> dict:
-        """Returns plain types, ready for JSON."""
+        """Returns the fields as plain types, ready for JSON."""
         return {**dataclasses.asdict(self), "nnapi": self.nnapi.to_dict()}
 
     def __rich__(self) -> Table:
@@ -77,14 +77,14 @@ class Inspection:
 
 
 def inspect(file: str | os.PathLike | bytes) -> Inspection:
-    """Returns what a .tflite file holds.
+    """Returns the inputs, outputs, ops and sizes of a .tflite file.
 
     Args:
         file: Path of the file, or its bytes.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no flatbuffer that LiteRT accepts.
+        ValueError: If it is not a flatbuffer that LiteRT accepts.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""`sensitivity`: in which layers an int8 file loses its accuracy."""
+"""`sensitivity`: finds the layers in which an int8 file loses accuracy."""
 
 import keras
 from rich.progress import track
@@ -21,25 +21,26 @@ from fr_keras.tflite.scopes import Scopes
 def sensitivity(
     model: keras.Model, calibration, form: str = "auto", verbose: int = 1
 ) -> dict[str, Agreement]:
-    """Measures how far a file is from the model when one layer alone is in int8.
+    """Measures, for each layer, how far a file with only that layer in int8 is from the model.
 
-    Keep the first of them in float32 with `convert(..., float_layers=[...])` where the int8 file
-    of all layers loses too much and fine-tuning is no choice.
+    If an int8 file of all layers loses too much accuracy and you cannot fine-tune, keep the first
+    layers of the result in float32 with `convert(..., float_layers=[...])`.
 
     Args:
-        model: As for `convert`.
-        calibration: Representative data, as for `convert`; a part of it is held out and measured.
+        model: A model as for `convert`.
+        calibration: Representative data as for `convert`; the measurement uses a part of it that is
+            held out.
         form: The form in which an FR model is baked.
         verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
-        For each layer with ops of its own that int8 changes, by name (or path: `"left/fc"` where
-        nested models have layers of one name), the agreement of the output
-        that is furthest from the model; the worst layer first.
+        A dict from the name of each layer with ops of its own that int8 changes to the agreement of
+        the output that is furthest from the model; the worst layer comes first. Where layers of
+        nested models share a name, the dict has paths such as `"left/fc"`.
 
     Raises:
         ValueError: If an argument breaks these rules.
-        RuntimeError: If the converter refuses the model, with the ops it refuses.
+        RuntimeError: If the converter refuses the model; the message names the ops it refuses.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Every private name of TensorFlow that this package uses, and none elsewhere.
+"""All private names of TensorFlow that this package uses; no other module uses one.
 
 `tests/test_internals.py` has a test for each.
 """
@@ -8,21 +8,21 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow.compiler.mlir.lite import types_pb2
 
-# `tf.lite.experimental.QuantizationDebugger` runs on it; it takes no ranges of one's own.
+# `tf.lite.experimental.QuantizationDebugger` uses it, but does not accept ranges of the caller.
 from tensorflow.lite.python.convert import mlir_quantize
 
 
 def quantize_int8(
     content: bytes, whole: bool, inputs: tf.DType, outputs: tf.DType, left_out: Sequence[str]
 ) -> bytes:
-    """Returns a float flatbuffer that has ranges with int8 kernels and activations.
+    """Returns a float flatbuffer with ranges, quantized to int8 kernels and activations.
 
     Args:
         content: The file.
-        whole: Whether everything is quantized, or what can be.
-        inputs: Type that the file takes: float32 or int8.
-        outputs: Type that it gives.
-        left_out: Names of tensors of which the ops stay in float32.
+        whole: Whether everything must be quantized, or only what can be.
+        inputs: Type of the file's inputs: float32 or int8.
+        outputs: Type of its outputs.
+        left_out: Names of tensors whose ops stay in float32.
     """
     return mlir_quantize(
         content,

@@ -15,19 +15,21 @@ _ARGMAX_BOUND = 0.95
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """A file against its Keras model, on the same rows.
+    """How far the outputs of a file are from those of its Keras model, on the same rows.
 
     Attributes:
         rows: Number of rows compared.
-        rows_from: `"held out"`: representative rows that calibration did not see;
-            `"calibration"`: it saw them, for there was only one; `"random"`: none were given.
+        rows_from: `"held out"`: representative rows that calibration did not use;
+            `"calibration"`: rows that calibration used, as for data of a single row; `"random"`:
+            random rows, because no data was given.
         largest: Largest absolute difference.
         mean: Mean absolute difference.
         range: Largest minus smallest Keras output.
-        argmax: Fraction of last-axis arg-maxes that agree; `None` for one output number.
-        step: Quantization step of the file's output; `None` where it is float.
-        bound: What `mean / range` may be.
-        argmax_bound: What `argmax` must be: 95 %, or all of a few but one.
+        argmax: Fraction of arg-maxes over the last axis that agree; `None` if that axis has one
+            number.
+        step: Quantization step of the file's output; `None` if it is float.
+        bound: The most that `mean / range` may be.
+        argmax_bound: The least that `argmax` may be: 95 %, or all but one if there are few.
     """
 
     rows: int
@@ -48,7 +50,7 @@ class Agreement:
 
     @property
     def relative(self) -> float:
-        """Mean difference as a fraction of the range; of a constant output, the difference."""
+        """Mean difference as a fraction of the range; for a constant output, the difference."""
         return self.mean / self.range if self.range else self.mean
 
     def to_dict(self) -> dict:
@@ -67,7 +69,7 @@ class Agreement:
 def agreement_of(outputs: np.ndarray, expected: np.ndarray, **fields: object) -> Agreement:
     """The agreement of a file's output with the model's on the same rows.
 
-    `fields` are those that the numbers do not tell.
+    `fields` are the fields that do not follow from the numbers.
     """
     difference = np.abs(outputs - expected)
     argmax, argmax_bound = None, 0.0
@@ -88,7 +90,7 @@ def agreement_of(outputs: np.ndarray, expected: np.ndarray, **fields: object) ->
 def agreements(
     model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, mode: Mode
 ) -> dict[str, Agreement]:
-    """How far a file in that mode is from the model, by name of the output."""
+    """How far a file in that mode is from the model, by the name of the output."""
     half = in_half(model)
     outputs = runner.run_all(rows)
     return {

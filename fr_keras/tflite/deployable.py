@@ -1,4 +1,4 @@
-"""What is converted: a model baked, and in float32."""
+"""Prepares a model for conversion: bakes it, and changes it to float32."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fr_keras.models.origins import Baked, Origin
 from fr_keras.models.walk import all_layers, copied, frequency_layers, rebuild_with_twins
 
 _HALF = ("float16", "bfloat16")
-# Of a layer or operator, or by the name of its dtype policy.
+# Types that are changed to float32, as a dtype or as the name of a dtype policy.
 _BROUGHT = (*_HALF, "float64", "mixed_float16", "mixed_bfloat16")
 
 
@@ -22,9 +22,9 @@ def in_half(model: keras.Model) -> bool:
 
 
 def deployable(model: keras.Model, choose: Chooser) -> Baked:
-    """Returns a model baked, and in float32: TFLite has no kernels for other floats.
+    """Returns a model baked and in float32, because TFLite has no kernels for other floats.
 
-    A model that needs neither is not copied.
+    A model that needs neither change is not copied.
     """
     before = {id(layer): layer for layer in all_layers(model)}
     if any(map(_in_another_float, _operations(model))):
@@ -41,7 +41,7 @@ def deployable(model: keras.Model, choose: Chooser) -> Baked:
 
 
 def _operations(model: keras.Model) -> Iterator[keras.Operation]:
-    """Every layer and operator, with those in nested models and in other layers."""
+    """Every layer and operator, including those in nested models and in other layers."""
     # A sequential model has its graph of operations once it is built.
     for operation in graph(model).operations:
         inside = operation
@@ -59,7 +59,7 @@ def _in_another_float(operation: keras.Operation) -> bool:
 
 
 def _types(operation: keras.Operation) -> set[str | None]:
-    """What a layer stores and computes in, or an operator is told to."""
+    """The types in which a layer stores and computes, or that an operator was given."""
     return {getattr(operation, name, None) for name in ("dtype", "compute_dtype")}
 
 
@@ -71,7 +71,7 @@ def _in_float32(operation: keras.Operation) -> keras.Operation | None:
 
 
 def _config_in_float32(config):
-    """A config with float32 in the place of other floats, in what it holds as well."""
+    """A config with float32 in place of other floats, also in configs inside it."""
     if isinstance(config, dict):
         if config.get("class_name") == "DTypePolicy":
             return "float32" if config["config"]["name"] in _BROUGHT else config

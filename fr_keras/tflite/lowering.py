@@ -1,4 +1,4 @@
-"""TensorFlow's converter: a plain Keras model to the bytes of a flatbuffer."""
+"""Runs TensorFlow's converter, from a plain Keras model to the bytes of a flatbuffer."""
 
 import contextlib
 import logging
@@ -27,12 +27,12 @@ from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.scopes import Scopes
 from fr_keras.tflite.signature import input_names, output_names, packed
 
-# The largest noise of int8 outputs, as a part of their own spread, that asks for nothing more.
+# The largest noise of int8 outputs, as a part of their own spread, that is good enough.
 _NOISE = 0.05
-# Of the largest bottleneck's positions, how many others must have to be put in segments: first
-# none are, then those of the highest resolution, where noise costs most and kernels are small.
+# Only bottlenecks with at least this share of the largest one's positions are split: at first none,
+# then those of the highest resolution, where noise costs most and kernels are small.
 _SHARES = (np.inf, 1 / 4, 1 / 16, 1 / 64, 0)
-# Segments cost bytes: where no file gets there, the first that is so near to the best.
+# Segments cost bytes: if no file is good enough, the first within this factor of the best is taken.
 _WORTH = 1.5
 _JUDGED = 8  # representative rows
 
@@ -48,13 +48,14 @@ def converted(
 ) -> tuple[bytes, Recipes]:
     """Returns the file for batch 1, its inputs and outputs in the model's flat order.
 
-    `float_layers`, and `ranges` by `id`, are of layers of the model that `plain` was baked from.
-    With `derived` the constants of an int8 file follow from recipes, by number of the op.
+    `float_layers`, and `ranges` by `id`, belong to layers of the model that `plain` was baked from.
+    With `derived`, the constants of an int8 file are computed from recipes, which are returned by
+    the number of the op.
 
     Raises:
-        ValueError: If the model keeps a state between calls.
-        RuntimeError: If the converter refuses the model, with the ops it refuses.
-        OSError: If it cannot write its temporary files.
+        ValueError: If the model keeps state between calls.
+        RuntimeError: If the converter refuses the model; the message names the ops it refuses.
+        OSError: If the converter cannot write its temporary files.
     """
     scopes = Scopes(plain.model)
     content = raw(scopes, mode, rows, float_io)
@@ -71,7 +72,7 @@ def converted(
             file, recipes = apply(file, content, recipes, derived.source)
         return named(file, scopes), recipes
 
-    # A quantization-aware model has learnt to live with the steps that its ranges give.
+    # A quantization-aware model was trained with the steps that its ranges give.
     reach = {} if ranges else reaches(content, rows)
     if not reach:
         return finished(content, recipes)
@@ -82,7 +83,7 @@ def converted(
 def _by_tensor(
     content: bytes, scopes: Scopes, plain: Baked, ranges: Mapping[int, tuple[float, float]]
 ) -> dict[str, tuple[float, float]]:
-    """The known ranges of layers, by name of the tensor that they put out."""
+    """The known ranges of layers, by the name of their output tensor."""
     known = {one: ranges.get(id(origin.layer)) for one, origin in plain.origins.items()}
     found = {}
     for tensor in flatbuffer.read(content).subgraphs[0].tensors:
@@ -97,7 +98,7 @@ def _held(
     rows: list[np.ndarray],
     exact: bytes,
 ) -> tuple[bytes, Recipes]:
-    """The int8 file with the fewest bottlenecks in segments whose outputs are close enough."""
+    """The int8 file with the fewest bottlenecks in segments whose outputs are good enough."""
     count = len(rows[0])
     chosen = np.linspace(0, count - 1, min(_JUDGED, count)).astype(int)
     some = [part[chosen] for part in rows]
@@ -114,7 +115,7 @@ def _held(
 
 
 def _noise(outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> float:
-    """Root mean square of the difference, as a part of the outputs' own spread; of the worst."""
+    """Root mean square of the difference, as a part of the spread of the output; the worst one."""
     return max(
         float(np.sqrt(np.mean((outputs[name] - one) ** 2)) / max(np.std(one), 1e-12))
         for name, one in expected.items()
@@ -124,7 +125,7 @@ def _noise(outputs: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]
 def raw(
     scopes: Scopes, mode: Mode, rows: list[np.ndarray] | None = None, float_io: bool = False
 ) -> bytes:
-    """What TensorFlow's converter makes of a model: the float32 file, where ranges come later."""
+    """The file that TensorFlow's converter writes; it is in float32 if ranges are set later."""
     model = scopes.model
     trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
@@ -161,36 +162,37 @@ def raw(
     if not flatbuffer.read(content).signatureDefs:
         # The converter goes on without a signature when it cannot write its temporary folder.
         raise OSError(
-            "the converter could not write its temporary files and is not to be trusted then: "
+            "the converter could not write its temporary files, so its result cannot be trusted: "
             f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
         )
     return sliced(content) if mode.ranges else content
 
 
 def _in_float64(graph: tf.Graph, scopes: Scopes) -> str:
-    """Says which layers compute in a type that TFLite has no kernels for."""
+    """Names the layers that compute in a type for which TFLite has no kernels."""
     names = {
         scopes.short(op.name)
         for op in graph.get_operations()
         if any(output.dtype == tf.float64 for output in op.outputs)
     }
-    return f". Computed in float64, let it be float32: {sorted(names)}" if names else ""
+    return f". Use float32 instead of float64 in {sorted(names)}" if names else ""
 
 
 def _check_stateless(variables: list[str]) -> None:
     if variables:
         raise ValueError(
-            "`model` must keep nothing from one call to the next, for its file has weights that "
-            f"stay. Received: variables {sorted({*variables})}. Build recurrent layers with "
-            "stateful=False and take their state as an input; make constants of what stays."
+            "`model` must keep no state from one call to the next, because the weights of a file "
+            f"cannot change. Received: variables {sorted({*variables})}. Build recurrent layers "
+            "with stateful=False and pass their state as an input; use constants instead of "
+            "variables that do not change."
         )
 
 
 def named(content: bytes, scopes: Scopes) -> bytes:
-    """The flatbuffer with its ends in the model's order, by their names in its signature, and
-    with its other tensors named after their layers.
+    """The flatbuffer with inputs and outputs in the model's order, under the model's names in its
+    signature, and with its other tensors named after their layers.
 
-    The converter orders the ends as it likes and calls them `input_0` and `output_0`, by number.
+    The converter chooses its own order, and uses names with a number, as `input_0` and `output_0`.
     """
     parsed = flatbuffer.read(content)
     (signature,), graph = parsed.signatureDefs, parsed.subgraphs[0]
@@ -235,13 +237,13 @@ def _configure(
     if not float_io:
         converter.inference_output_type = tf.as_dtype(mode.activations)
         if all(part.dtype == np.float32 for part in rows):
-            # Integers, such as token ids, stay what they are.
+            # Integers, such as token ids, stay integers.
             converter.inference_input_type = tf.as_dtype(mode.activations)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the converter says of its own parts: its temporary folder, the interpreter
+    """Hides messages of the converter about its own parts: its temporary folder, the interpreter
     that it calibrates with, and the statistics that calibration gives."""
     logger = tf.get_logger()
     level = logger.level

@@ -1,4 +1,4 @@
-"""The quantization modes of a .tflite file, and what each asks of the code that makes it."""
+"""The quantization modes of a .tflite file, and how files are made in each."""
 
 import dataclasses
 
@@ -8,15 +8,15 @@ class Mode:
     """One quantization mode.
 
     Attributes:
-        name: What `quantize` is called with.
-        bound: The largest mean difference from the Keras model that is no warning, as a fraction
-            of the range of the model's outputs.
-        activations: The type in which a file holds what layers put out.
-        ranges: Whether the ranges of activations are chosen here, on the float32 file, and known
-            ones are kept. The file is quantized afterwards.
+        name: The value of `quantize`.
+        bound: The largest mean difference from the Keras model without a warning, as a fraction of
+            the range of the model's outputs.
+        activations: The type of the activations in a file.
+        ranges: Whether fr_keras chooses the ranges of activations, on the float32 file, and keeps
+            known ones. The file is quantized afterwards.
         calibrated: Whether ranges come from representative data.
         float16_weights: Whether weights are in float16.
-        small_weights: Whether TensorFlow's converter makes weights smaller than float32.
+        small_weights: Whether TensorFlow's converter stores weights smaller than float32.
     """
 
     name: str

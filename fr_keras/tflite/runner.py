@@ -9,14 +9,14 @@ from ai_edge_litert.interpreter import Interpreter
 
 from fr_keras.tflite.signature import by_input
 
-# The name of a flatbuffer that is not from a file.
+# The name of a flatbuffer that does not come from a file.
 _BYTES = "bytes"
 
 
 class Ends:
-    """The inputs and outputs of a .tflite file, which is loaded and not run.
+    """The inputs and outputs of a .tflite file that is loaded but not run.
 
-    A row is what one run takes: a tensor without its first axis where that is 1 or open, else the
+    A row is the input of one run: a tensor without its first axis if that is 1 or dynamic, else the
     whole tensor.
 
     Args:
@@ -24,15 +24,15 @@ class Ends:
         threads: CPU threads of the runtime.
 
     Attributes:
-        inputs: Name -> shape of each input, without the axis of rows; an open axis is 1 long.
-        open_inputs: Those of them that have open axes, with `None` for each.
-        input_ranks: The number of axes of each input, with that of rows.
+        inputs: Name -> shape of each input, without the axis of rows; a dynamic axis counts as 1.
+        open_inputs: Name -> shape of each input with dynamic axes, which are `None` in it.
+        input_ranks: The number of axes of each input, including the axis of rows.
         outputs: Name -> shape of each output, without the axis of rows, and its type in the file.
-        output_steps: Quantization step of each output, by name; `None` where it is float.
+        output_steps: Quantization step of each output, by name; `None` if it is float.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no valid flatbuffer.
+        ValueError: If it is not a valid flatbuffer.
     """
 
     def __init__(self, file: str | os.PathLike | bytes, threads: int = 1):
@@ -57,21 +57,21 @@ class Ends:
         }
 
     def _named(self, end: str, details: list[dict]) -> dict[str, dict]:
-        """Tensors by the names of the file's one signature, or their own; in the file's order."""
+        """Tensors by name in the file's only signature, or by their own; in the file's order."""
         signatures = list(self._interpreter.get_signature_list())
         if len(signatures) != 1:
             return {one["name"]: one for one in details}
         runner = self._interpreter.get_signature_runner(signatures[0])
         found = getattr(runner, f"get_{end}_details")()
-        # Two names may stand for one tensor; the signature itself is sorted by name.
+        # Two names may stand for one tensor, and the signature itself is sorted by name.
         order = [one["index"] for one in details]
         return dict(sorted(found.items(), key=lambda item: order.index(item[1]["index"])))
 
     def own(self, parts: list) -> list[np.ndarray]:
-        """Rows for each input in the file's own types, as `Runner.run` takes them.
+        """Returns the rows for each input, as `Runner.run` takes them, in the types of the file.
 
         Raises:
-            ValueError: As `Runner.run`.
+            ValueError: As in `Runner.run`.
         """
         checked = [
             _rows(np.asarray(part), one)
@@ -79,16 +79,18 @@ class Ends:
         ]
         counts = [len(part) for part in checked]
         if len(set(counts)) > 1:
-            raise ValueError(f"`x` must have as many rows for each input. Received: {counts}")
+            raise ValueError(
+                f"`x` must have the same number of rows for each input. Received: {counts}"
+            )
         return checked
 
     def real(self, outputs: list[np.ndarray]) -> dict[str, np.ndarray]:
-        """The real values of outputs in the file's own types, by name."""
+        """Returns the real values of outputs in the types of the file, by name."""
         names = zip(self._outputs, outputs, strict=True)
         return {name: self.real_one(name, part) for name, part in names}
 
     def real_one(self, name: str, output: np.ndarray) -> np.ndarray:
-        """The real values of the output of that name; strings and complex numbers as they are."""
+        """Returns the real values of one output; strings and complex numbers stay as they are."""
         return _dequantized(output, self._outputs[name])
 
 
@@ -99,11 +101,11 @@ class Runner(Ends):
         file: Path of the file, or its bytes.
         threads: CPU threads of the runtime.
 
-    Attributes: As of `Ends`.
+    Attributes: Those of `Ends`.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no valid flatbuffer, or LiteRT has not got its ops.
+        ValueError: If it is not a valid flatbuffer, or has ops that LiteRT cannot run.
     """
 
     def __init__(self, file: str | os.PathLike | bytes, threads: int = 1):
@@ -124,14 +126,14 @@ class Runner(Ends):
         """Runs any number of rows, one by one.
 
         Args:
-            x: Array `(rows, *input shape)`; for several inputs a dict of arrays by name, a list in
+            x: Array `(rows, *input shape)`; for several inputs, a dict of arrays by name, a list in
                 the file's order, or arrays nested as the model takes them. Integers of the file's
-                own input type go in as they are; every other number counts as a real value and is
+                own input type are passed on unchanged; all other numbers are real values and are
                 quantized where needed.
 
         Returns:
-            Real values, float32 `(rows, *output shape)`; quantized outputs are dequantized. Of
-            several outputs a dict by name.
+            Real values, float32 `(rows, *output shape)`; quantized outputs are dequantized. For
+            several outputs, a dict by name.
 
         Raises:
             ValueError: If a shape does not fit, or inputs are missing.
@@ -140,7 +142,7 @@ class Runner(Ends):
         return outputs if len(outputs) > 1 else outputs.popitem()[1]
 
     def run_all(self, parts: list) -> dict[str, np.ndarray]:
-        """As `run`, on one array for each input, with every output by name."""
+        """Like `run`, with one array for each input; returns every output by name."""
         checked = self.own(parts)
         rows = [self._run_row(row) for row in zip(*checked, strict=True)]
         return self.real(
@@ -148,7 +150,7 @@ class Runner(Ends):
         )
 
     def latency(self, runs: int = 50, warmup: int = 5) -> float:
-        """Median seconds of one row on zeros, after a warm-up."""
+        """Returns the median seconds for one row of zeros, after a warm-up."""
         row = [np.zeros(self.inputs[name], one["dtype"]) for name, one in self._inputs.items()]
         for _ in range(warmup):
             self._run_row(row)
@@ -182,16 +184,17 @@ def run(file: str | os.PathLike | bytes, x, threads: int = 1) -> np.ndarray | di
 
     Args:
         file: Path of the file, or its bytes.
-        x: Array `(rows, *input shape)`, real values or the file's own integers; for several
-            inputs a dict of arrays by name, a list in the file's order, or nested as the model's.
+        x: Array `(rows, *input shape)`, of real values or of integers of the file's own type; for
+            several inputs, a dict of arrays by name, a list in the file's order, or arrays nested
+            like the model's inputs.
         threads: CPU threads of the runtime.
 
     Returns:
-        Real values, float32 `(rows, *output shape)`; of several outputs a dict by name.
+        Real values, float32 `(rows, *output shape)`; for several outputs, a dict by name.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or the shape does not fit.
+        ValueError: If the file is damaged, or the shape of `x` does not fit.
 
     Example:
 
@@ -206,7 +209,7 @@ def run(file: str | os.PathLike | bytes, x, threads: int = 1) -> np.ndarray | di
 
 
 def read(file: str | os.PathLike | bytes) -> tuple[str, bytes]:
-    """Returns a name for messages and the bytes of a file that may be given as bytes already."""
+    """Returns a name for messages, and the bytes of a file; `file` may already be the bytes."""
     if isinstance(file, (bytes, bytearray)):
         return _BYTES, bytes(file)
     return f"'{file}'", Path(file).read_bytes()
@@ -228,12 +231,13 @@ def interpreter(name: str, content: bytes, threads: int = 1) -> Interpreter:
 
 
 def _called(name: str) -> str:
-    """What messages call it: who made bytes of a model gave no file."""
+    """The name in messages for a file, or for bytes, where the caller gave no file."""
     return "the content" if name == _BYTES else "`file`"
 
 
 def _row_shape(details: dict, kind: str) -> tuple[int, ...]:
-    """A tensor's `shape` or `shape_signature`, where an open axis is -1, without that of rows."""
+    """The `shape` of a tensor without the axis of rows, or its `shape_signature`, with -1 for
+    dynamic axes."""
     shape, lead = details[kind].tolist(), details["shape_signature"][:1]
     return tuple(shape[1:] if len(lead) and lead[0] in (1, -1) else shape)
 
@@ -256,8 +260,8 @@ def _joined(rows: list[np.ndarray], details: dict) -> np.ndarray:
     shapes = {row.shape for row in rows}
     if len(shapes) > 1:
         raise ValueError(
-            f"`x` must be one row where the shape of an output, here '{details['name']}', depends "
-            f"on the values. Received: {len(rows)} rows, which give {sorted(shapes)}"
+            f"`x` must be one row if the shape of an output, here '{details['name']}', depends on "
+            f"the values. Received: {len(rows)} rows, with outputs of shapes {sorted(shapes)}"
         )
     return np.concatenate(rows) if rows[0].shape[:1] == (1,) else np.stack(rows)
 

@@ -1,4 +1,4 @@
-"""Which layer a tensor of a converted file comes from, whatever the layers are called."""
+"""Finds the layer that a tensor of a converted file comes from, whatever the layers' names."""
 
 import contextlib
 import re
@@ -9,16 +9,16 @@ import keras
 from fr_keras._keras_internals import innermost_maker
 from fr_keras.models.walk import all_layers, containers, named_layers
 
-# A second call of a layer has a number behind its scope.
+# A second call of a layer has a number after its scope.
 _SCOPE = re.compile(r"layer(\d+)(?:_\d+)?")
 _CONTAINER = re.compile(r"model(?:_\d+)?")
 
 
 class Scopes:
-    """Names of our own for the layers of a model while TensorFlow traces it.
+    """Gives the layers of a model names of our own while TensorFlow traces it.
 
-    The converter names a tensor after the layers it was computed in. Names of users tell nothing:
-    one may begin or end like another, or be the same in two nested models.
+    The converter names a tensor after the layers that computed it. The names of users are
+    ambiguous: one may begin or end like another, or be the same in two nested models.
 
     Args:
         model: A built functional or sequential model.
@@ -34,13 +34,13 @@ class Scopes:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
-        """Gives every layer its scope for a name; the own names are back afterwards."""
+        """Gives every layer its scope as its name; afterwards the layers have their own names."""
         scopes = {id(one): (one, "model") for one in [self.model, *containers(self.model)]}
         for number, layer in enumerate(self._layers):
             if not isinstance(layer, keras.layers.InputLayer):
                 scopes[id(layer)] = layer, f"layer{number}"
         for one in reversed(containers(self.model)):
-            if isinstance(one, keras.layers.TimeDistributed):  # has no scope for what it holds
+            if isinstance(one, keras.layers.TimeDistributed):  # adds no scope for its layer
                 scopes[id(one)] = one, scopes[id(one.layer)][1]
         names = [(one, one.name) for one, _ in scopes.values()]
         try:
@@ -52,21 +52,20 @@ class Scopes:
                 one.name = name
 
     def layers(self, tensor: bytes | str) -> list[keras.layers.Layer]:
-        """The layers that a tensor was computed in, by its name in the file; fused ops are in
-        several."""
+        """The layers that computed a tensor, by its name in the file; fused ops have several."""
         return [self._layers[number] for number in self._numbers(tensor)]
 
     def output_layer(self, number: int) -> keras.layers.Layer | None:
-        """The layer that puts out an output of the model, for the file gives it another name."""
+        """The layer that computes an output of the model, whose name in the file is different."""
         layer = innermost_maker(self.model.outputs[number])
         while isinstance(layer, keras.layers.TimeDistributed):
             layer = layer.layer
         return next((one for one in self._layers if one is layer), None)
 
     def short(self, tensor: bytes | str) -> str:
-        """A name for a tensor: that of the first of its layers, or of its op outside of layers.
+        """A name for a tensor: that of the first of its layers, or of its op outside layers.
 
-        In a file of small kernels the converter's names are a tenth of all bytes.
+        In a file of small kernels, the names that the converter writes are a tenth of all bytes.
         """
         numbers = self._numbers(tensor)
         text = tensor.decode(errors="replace") if isinstance(tensor, bytes) else tensor
@@ -79,7 +78,7 @@ class Scopes:
             scopes = path.split("/")
             while scopes and _CONTAINER.fullmatch(scopes[0]):
                 scopes.pop(0)
-            # What follows are names inside of the layer, and anything.
+            # After that come names inside the layer, which may be anything.
             match = _SCOPE.fullmatch(scopes[0]) if len(scopes) > 1 else None
             if match and int(match[1]) < len(self._layers):
                 found.append(int(match[1]))

@@ -1,8 +1,8 @@
-"""Inputs and outputs of a Keras model, flat and by name, as a .tflite file has them.
+"""Inputs and outputs of a Keras model, flat and by name, as in a .tflite file.
 
-A tensor that the model takes or gives under a key of a dict has the path to it as its name: `"q/1"`
-is the second of a list under the key `"q"`. Any other has the name of its layer. A name that comes
-twice gets its place among the flat tensors behind it, as in `"heads_0"`.
+If the model takes or returns a tensor under a key of a dict, the path to it is its name: `"q/1"` is
+the second of a list under the key `"q"`. Any other tensor has the name of its layer. If a name
+occurs twice, the position among the flat tensors is added, as in `"heads_0"`.
 """
 
 import collections
@@ -17,31 +17,32 @@ from fr_keras.models.walk import ends
 
 
 def input_names(model: keras.Model) -> list[str]:
-    """Names of the flat inputs, all different."""
+    """Returns the names of the flat inputs, all different."""
     return _names(ends(model)[0], [tensor.name for tensor in model.inputs])
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """Names of the flat outputs, all different."""
+    """Returns the names of the flat outputs, all different."""
     if isinstance(model, keras.Sequential):
         return [model.layers[-1].name]
     return _names(model.output, list(model.output_names))
 
 
 def packed(model: keras.Model, flat: Sequence) -> object:
-    """The flat inputs in the structure that the model takes."""
+    """Returns the flat inputs in the structure that the model takes."""
     return keras.tree.pack_sequence_as(ends(model)[0], list(flat))
 
 
 def by_input(data, names: Sequence[str], argument: str, structure=None) -> list:
-    """One element of `data` for each input.
+    """Returns one element of `data` for each input.
 
     Args:
-        data: A dict by name, a list or tuple in order, or what has the structure of the inputs;
-            with one input, anything else is its data itself.
-        names: The inputs' names, in order.
-        argument: What the caller calls `data`.
-        structure: Of the model's inputs; `None` is that of `data`, if its keys tell the names.
+        data: A dict by name, a list or tuple in order, or a structure like that of the inputs; if
+            there is one input, anything else is its data itself.
+        names: The names of the inputs, in order.
+        argument: The caller's name for `data`.
+        structure: The structure of the model's inputs; `None` is that of `data`, if its keys give
+            these names.
 
     Raises:
         ValueError: If inputs are missing or left over.
@@ -54,7 +55,7 @@ def by_input(data, names: Sequence[str], argument: str, structure=None) -> list:
         structure = data
     if structure is not None and _fits(structure, data):
         return [functools.reduce(operator.getitem, path, data) for path in _paths(structure)]
-    nested = f"one entry for each of the inputs {list(names)}, or be nested as the model's"
+    nested = f"one entry for each of the inputs {list(names)}, or be nested like the model's inputs"
     if isinstance(data, Mapping):
         raise ValueError(f"`{argument}` must have {nested}. Received: {sorted(map(str, data))}")
     if not isinstance(data, (list, tuple)) or len(data) != len(names):
@@ -67,7 +68,7 @@ def by_input(data, names: Sequence[str], argument: str, structure=None) -> list:
 
 
 def _fits(structure, data) -> bool:
-    """Whether `data` has a structure; what stands in the place of a tensor may be anything."""
+    """Whether `data` has a structure; in the place of a tensor there may be anything."""
     if isinstance(structure, Mapping):
         same = isinstance(data, Mapping) and {*data} == {*structure}
         return same and all(_fits(structure[key], data[key]) for key in structure)
@@ -83,7 +84,7 @@ def _paths(structure) -> list[tuple]:
 
 
 def predict(model: keras.Model, rows: list[np.ndarray]) -> list[np.ndarray]:
-    """The model's flat outputs as float32, in batches of about a million input numbers."""
+    """Returns the model's flat outputs as float32, in batches of about a million input numbers."""
     size = sum(part[0].size for part in rows)
     outputs = keras.tree.flatten(
         model.predict(packed(model, rows), batch_size=min(32, 1 + 2**20 // size), verbose=0)
@@ -92,7 +93,7 @@ def predict(model: keras.Model, rows: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _names(structure, layers: list[str]) -> list[str]:
-    """The names of flat tensors that layers of these names take or give."""
+    """The names of flat tensors whose layers have these names."""
     found = []
     for path, layer in zip(_paths(structure), layers, strict=True):
         insides = [

@@ -1,1 +1,1 @@
-"""A .tflite file as bytes: read, changed and written again."""
+"""Reads, changes and writes .tflite files as bytes."""

@@ -1,4 +1,4 @@
-"""Ops of a flatbuffer as the rules of NNAPI's delegate see them, and what the rules ask."""
+"""Ops of a flatbuffer as the rules of NNAPI's delegate see them, and the rules' conditions."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,8 +27,8 @@ class Op:
     """An op.
 
     Attributes:
-        name: Which op it is.
-        version: The version that its operator code asks for.
+        name: The name of the op.
+        version: The version in its operator code.
         options: Its builtin options.
         inputs: Its inputs; `None` for one that is left out.
         outputs: Its outputs.
@@ -50,7 +50,7 @@ class Op:
 
     @property
     def scales(self) -> list[float]:
-        """The one scale of the input, the weights and the output; 0 without."""
+        """The first scale of the input, the weights and the output; 0 if there is none."""
         ends = (self.inputs[0], self.inputs[1], self.outputs[0])
         return [one.scales[0] if one.scales else 0.0 for one in ends]
 
@@ -85,7 +85,7 @@ def _hybrid(op: Op) -> bool:
     return op.inputs[0].type == "float32" and weights.type in ("uint8", "int8")
 
 
-#: What a file may have that the table names -> whether an op has it.
+#: Name of a condition in the table -> whether an op meets it.
 CONDITIONS: dict[str, Callable[[Op], bool]] = {
     "activation": lambda op: bool(op.option("fusedActivationFunction")),
     "align_corners": lambda op: bool(op.option("alignCorners")),

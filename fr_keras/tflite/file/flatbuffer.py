@@ -1,11 +1,11 @@
-"""Reading and writing flatbuffers: equal vectors once, weights aligned, names short."""
+"""Reads and writes flatbuffers; equal vectors are written once, and weights are aligned."""
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-# The schema demands it of buffers, and the generated Python code does not do it.
+# The schema demands it for buffers, but the generated Python code does not do it.
 _ALIGNMENT = 16
 _OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 #: Number of a type of tensors -> its name in the schema.
@@ -13,7 +13,7 @@ TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.
 
 
 def read(content: bytes) -> schema.ModelT:
-    """Parses a flatbuffer; LiteRT must have verified it before."""
+    """Parses a flatbuffer, which LiteRT must have verified."""
     return flatbuffer_utils.read_model_from_bytearray(bytearray(content))
 
 
@@ -25,7 +25,7 @@ def write(model: schema.ModelT) -> bytes:
 
 
 def op_name(code: schema.OperatorCodeT) -> str:
-    """The name of an op, a custom op's own."""
+    """The name of an op; for a custom op, its own name."""
     if code.customCode:
         return code.customCode.decode(errors="replace")
     # Ops below 127 are written to the old field too; the larger of both is the op.

@@ -1,4 +1,4 @@
-"""A parsed flatbuffer that can be rewritten: the ops' kinds, and constants of their own."""
+"""A parsed flatbuffer whose ops can get another kind and constants of their own."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,18 +24,18 @@ _TYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How the constants of an op follow from what an archive holds.
+    """How the constants of an op are computed from the numbers in an archive.
 
     Attributes:
-        kernel: Of its kernel `(out, ...)`.
-        bias: Of its bias; `None` for zeros.
+        kernel: The recipe of its kernel `(out, ...)`.
+        bias: The recipe of its bias; `None` for zeros.
     """
 
     kernel: Node
     bias: Node | None
 
 
-#: Recipes of ops, by number of what they put out.
+#: Recipes of ops, by the number of their output tensor.
 Recipes = Mapping[int, Recipe]
 
 
@@ -44,12 +44,12 @@ class Graph:
 
     Args:
         content: The file.
-        recipes: Those of its ops that are known.
+        recipes: The known recipes of its ops.
 
     Attributes:
-        model: What `flatbuffer.write` takes.
+        model: The parsed file, as `flatbuffer.write` takes it.
         graph: Its subgraph.
-        recipes: Those of its ops as they are now.
+        recipes: The recipes of its ops as they are now.
     """
 
     def __init__(self, content: bytes, recipes: Recipes | None = None):
@@ -62,7 +62,7 @@ class Graph:
         return self.model.operatorCodes[op.opcodeIndex].builtinCode
 
     def become(self, op: schema.OperatorT, kind: int, options, version: int = 1) -> None:
-        """Makes another operator of an op."""
+        """Turns an op into another operator."""
         code = schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = kind
         code.version = version
@@ -113,7 +113,7 @@ class Graph:
         return data.view(np.int32)
 
     def set_constant(self, op: schema.OperatorT, position: int, values, dtype=np.float32) -> None:
-        """Gives an op a constant of its own: it may have none, or share it with others."""
+        """Gives an op a constant of its own, because it may have none or share one with others."""
         inputs = [*op.inputs, *[-1] * (position + 1 - len(op.inputs))]
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values, dtype).tobytes(), np.uint8)

@@ -1,4 +1,4 @@
-"""What a .tflite file says of itself: a JSON entry in the flatbuffer's own metadata table."""
+"""The JSON entry about a .tflite file in the flatbuffer's own metadata table."""
 
 import json
 
@@ -27,7 +27,7 @@ def attach(content: bytes, entry: dict) -> bytes:
 
 
 def read(model: schema.ModelT) -> dict:
-    """Returns the entry of a parsed flatbuffer; empty where it has none or it is not ours."""
+    """Returns the entry of a parsed flatbuffer; empty if there is none, or it is not ours."""
     for row in model.metadata or []:
         if row.name in (NAME, NAME.encode()):
             try:

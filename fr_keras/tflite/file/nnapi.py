@@ -1,7 +1,7 @@
 """Which ops of a file NNAPI would leave to the CPU, by feature level.
 
-`nnapi.json` holds the rules of LiteRT's NNAPI delegate, with their source: what it hands to NNAPI
-at all. A phone's driver may refuse more, which only a measurement on it tells.
+`nnapi.json` holds the rules by which LiteRT's NNAPI delegate hands ops to NNAPI, with their source.
+The driver of a phone may refuse more ops; only a measurement on the phone shows that.
 """
 
 import collections
@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.file._nnapi_ops import CONDITIONS, Op, Tensor
 
-#: The level of what no level takes.
+#: Stands for the level of an op that no level takes.
 _NEVER = 1000
 
 
@@ -28,13 +28,13 @@ def table() -> dict:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """What ops of a kind need.
+    """The feature level that ops of one kind need.
 
     Attributes:
-        op: Their name.
-        count: How many they are.
-        level: The least feature level at which the delegate takes them; `None`: it never does.
-        reason: Why not below it, in words; empty where every level takes them.
+        op: Name of the ops.
+        count: Number of the ops.
+        level: The lowest feature level at which the delegate takes them; `None`: it never does.
+        reason: Why no lower level takes them, in words; empty if every level does.
     """
 
     op: str
@@ -45,11 +45,11 @@ class Need:
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What NNAPI's delegate would take of a file.
+    """Which ops of a file NNAPI's delegate would take.
 
     Attributes:
-        total: Ops of the file.
-        needs: What they need, the most demanding first.
+        total: Number of ops in the file.
+        needs: The levels that they need, the most demanding first.
     """
 
     total: int
@@ -68,7 +68,7 @@ class Forecast:
         return found
 
     def to_dict(self) -> dict:
-        """Returns plain types, ready for JSON."""
+        """Returns the fields as plain types, ready for JSON."""
         return {
             "deprecated_since": table()["deprecated"],
             "source": table()["source"],
@@ -78,11 +78,11 @@ class Forecast:
         }
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        """A name and a text for each row of a table: the ranges of levels, then the reasons."""
+        """Yields a name and a text for each row of a table: ranges of levels, then reasons."""
         yield (
             "NNAPI",
-            f"deprecated since {table()['deprecated']}; what its delegate hands over, of which a "
-            "phone's driver may refuse more. NPUs: only a phone tells",
+            f"deprecated since {table()['deprecated']}; a phone's driver may refuse more ops than "
+            "its delegate. For NPUs, measure on a phone",
         )
         ranges: list[tuple[list[int], dict[str, int]]] = []
         for level, counts in self.fallbacks.items():
@@ -149,7 +149,7 @@ def _judged(model: schema.ModelT, graph: schema.SubGraphT) -> Iterator[tuple[str
             readers[n] = max(readers[n], judged[1])
         yield judged
     for level in readers.values():
-        stays = "float16 weights stay with what reads them"
+        stays = "float16 weights stay with the op that reads them"
         yield "DEQUANTIZE", level, stays if level > _least() else ""
 
 
@@ -212,7 +212,7 @@ def _asked(op: Op, rules: dict) -> Iterator[tuple[int, str]]:
     for position in rules.get("constant", ()):
         one = op.input(position)
         if one is not None and not one.constant:
-            yield _NEVER, f"input {position} that is no constant"
+            yield _NEVER, f"input {position} that is not constant"
     for name, since in rules.get("refused", {}).items():
         if CONDITIONS[name](op):
             yield _NEVER if since is None else since, table()["conditions"][name]

@@ -8,11 +8,11 @@ from fr_keras.tflite.scopes import Scopes
 
 
 def outputs_from(content: bytes, scopes: Scopes, layers: Container[int]) -> list[str]:
-    """Names of what the ops put out that come from some layers.
+    """Returns the names of the output tensors of the ops that come from some layers.
 
     Args:
         content: A float32 file, as the converter wrote it.
-        scopes: Those that the model was converted in.
+        scopes: The scopes in which the model was converted.
         layers: The `id` of each of these layers.
     """
     graph = Graph(content)
@@ -26,8 +26,8 @@ def outputs_from(content: bytes, scopes: Scopes, layers: Container[int]) -> list
 
 
 def _origins(graph: Graph, scopes: Scopes) -> list[set[int]]:
-    """The `id` of the layers of each op: by the names of its output and of its constants, and
-    what these do not tell."""
+    """The `id` of the layers of each op: by the names of its output and its constants, and for
+    outputs of the model and shared kernels by other means."""
     (signature,) = graph.model.signatureDefs
     ends = {
         one.tensorIndex: scopes.output_layer(int(one.name.decode().removeprefix("output_")))
@@ -44,5 +44,5 @@ def _origins(graph: Graph, scopes: Scopes) -> list[set[int]]:
         for number in kernels:
             of_kernel[number] |= layers
         found.append((layers, kernels))
-    # The kernel of a layer that is called several times has no name of a layer.
+    # The kernel of a layer that is called several times does not have the name of a layer.
     return [layers.union(*(of_kernel[n] for n in kernels)) for layers, kernels in found]

@@ -1,1 +1,1 @@
-"""What makes int8 files exact: ranges, segments, and training that knows of the rounding."""
+"""Makes int8 files more accurate: ranges, segments, and quantization-aware training."""

@@ -1,4 +1,4 @@
-"""What the tensors of a float flatbuffer hold on representative rows."""
+"""Observes the values of a float flatbuffer's tensors on representative rows."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def observe(content: bytes, rows: list[np.ndarray], collectors: Mapping) -> None
     Args:
         content: A float32 file as the converter wrote it, with inputs `input_0`, `input_1`, ...
         rows: Representative rows, an array for each input in that order.
-        collectors: By number of the tensor, what has a method `add(values)`.
+        collectors: Objects with a method `add(values)`, by the number of the tensor.
     """
     interpreter = Interpreter(
         model_content=content,

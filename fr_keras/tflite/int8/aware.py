@@ -1,4 +1,4 @@
-"""Quantization-aware fine-tuning: a model that computes what its int8 file will."""
+"""Quantization-aware fine-tuning: a model that rounds as its int8 file will."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from fr_keras.tflite.int8.rounded import PLAIN, ROUNDED, FakeQuantize, RoundedKe
 from fr_keras.tflite.modes import INT8
 
 _BATCH = 8
-# What the converter fuses into the op before it, and what keeps the scale of its input.
+# Layers that the converter fuses into the op before, and layers that keep their input's scale.
 _FUSED = (keras.layers.BatchNormalization, keras.layers.ReLU)
 _SAME_SCALE = (
     keras.layers.Flatten,
@@ -30,19 +30,19 @@ _SAME_SCALE = (
 
 
 def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> keras.Model:
-    """Returns the deployed form of a model, rounding as its int8 file will, ready for `fit`.
+    """Returns the deployed form of a model that rounds as its int8 file will, ready for `fit`.
 
-    FR layers are baked. Every activation that int8 stores and every kernel is rounded in the
-    forward pass, with the ranges that `convert` would choose; the gradient passes by. What trains
-    is what holds the coefficients: the cores of chains, whole kernels and biases. The cosines at
-    the ends of chains stay what they are, and so do batch normalizations, by their moving
-    statistics. Train for a few epochs, with less than the learning rate of the training. Then
+    FR layers are baked. The forward pass rounds every kernel, and every activation that an int8
+    file stores, with the ranges that `convert` would choose; the gradient ignores the rounding. The
+    cores of chains, whole kernels and biases are trained. The cosines in the outer stages of chains
+    are frozen. So are batch normalizations, which use their moving statistics. Train for a few
+    epochs, with a lower learning rate than in training. Then
     `convert(aware, quantize="int8", calibration=...)` writes the file with the same ranges.
 
-    The result no longer has coefficients: keep `model` for what needs them.
+    The result has no coefficients: keep `model` for anything that needs them.
 
     Args:
-        model: A built functional or sequential model, with FR layers or without.
+        model: A built functional or sequential model, with or without FR layers.
         calibration: Representative data, as for `convert`.
         form: The form in which an FR model is baked; see `fr_keras.bake`.
 
@@ -65,7 +65,7 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     rows = split_rows(calibration, model, INT8)[0]
     plain = deployable(model, choose)
     copy, twins = rebuild_with_twins(plain.model, _rounded)
-    # The cosines at the ends of chains stay what they are.
+    # The cosines in the outer stages of chains are not trained.
     for identity, origin in plain.origins.items():
         if origin.chain != WHOLE and "core" not in origin.roles:
             twins[identity].trainable = False
@@ -81,9 +81,9 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
 
 
 def exact(model: keras.Model) -> tuple[keras.Model, dict[int, tuple[float, float]]]:
-    """A quantization-aware model without rounding, and the ranges of its layers by their `id`.
+    """Returns a quantization-aware model without rounding, and its layers' ranges by `id`.
 
-    A layer that is called several times has several ranges, and is left out. Another model is
+    A layer that is called several times has several ranges, and is left out. Any other model is
     returned as it is.
     """
 
@@ -109,7 +109,7 @@ def exact(model: keras.Model) -> tuple[keras.Model, dict[int, tuple[float, float
 
 
 def _tell_apart(model: keras.Model) -> None:
-    """Gives operations of one name in nested models distinct ones: they come into one graph."""
+    """Gives operations that share a name in nested models different ones, for one common graph."""
     taken: set[str] = set()
     for operation in _operations(model):
         operation.name = _free(operation.name, taken)
@@ -145,12 +145,12 @@ def _same(layer):
 class _Graph:
     """Calls the layers of a graph, nested ones one by one, and rounds what int8 would store.
 
-    A batch normalization or rectifier is one op with the linear layer before it: what lies
+    A batch normalization or ReLU becomes one op with the linear layer before it, and the tensor
     between them is never stored.
     """
 
     def __init__(self, model: keras.Model):
-        # By the identity of a tensor: the tensor, and the layer that made it or what rounds it.
+        # By the identity of a tensor: the tensor, and the layer that made it or its rounded tensor.
         self._owed: dict[int, tuple] = {}
         self._settled: dict[int, tuple] = {}
         self._names = {operation.name for operation in _operations(model)}

@@ -1,4 +1,4 @@
-"""int8 quantization of a float flatbuffer, with ranges that are chosen, not just seen."""
+"""int8 quantization of a float flatbuffer, with ranges chosen for the least error."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +11,8 @@ from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.file.graph import LINEAR
 from fr_keras.tflite.int8._observe import observe
 
-_SAMPLES = 2**17  # of each tensor, over all rows
-# XNNPACK's limit for the ratio of steps is 256, where a kernel has 127 steps.
+_SAMPLES = 2**17  # for each tensor, over all rows
+# XNNPACK limits the ratio of steps to 256, and a kernel has 127 steps.
 _LARGEST_RATIO = 2**14
 _SHRINK = np.geomspace(1, 0.05, 40)
 
@@ -21,7 +21,7 @@ class Samples:
     """A random sample of the values of a tensor on a number of rows, and its extremes.
 
     Attributes:
-        ends: The smallest and the largest value, in the sample or not.
+        ends: The smallest and the largest value, whether in the sample or not.
     """
 
     def __init__(self, rows: int):
@@ -31,7 +31,7 @@ class Samples:
         self._parts: list[np.ndarray] = []
 
     def add(self, row: np.ndarray) -> None:
-        """Takes values of a row."""
+        """Adds values of a row."""
         values = row.ravel()
         self.ends = min(self.ends[0], values.min()), max(self.ends[1], values.max())
         if values.size > self._share:
@@ -51,14 +51,14 @@ def calibrated(
 ) -> bytes:
     """Returns a float flatbuffer with the range that int8 should cover on every activation.
 
-    It is not the smallest and the largest value on the representative rows: a few values far out
-    would cost all others their precision. It is the range with the least mean squared error of
-    clipping and rounding together. Inputs and outputs are not clipped.
+    This is not the range from the smallest to the largest value on the representative rows, because
+    a few outliers would cost all other values their precision. It is the range with the least mean
+    squared error of clipping and rounding together. Inputs and outputs are not clipped.
 
     Args:
         content: A float32 file, as the converter wrote it.
         rows: Representative rows, an array for each input in the order `input_0`, `input_1`, ...
-        ranges: Ranges that are known already, by name of the tensor.
+        ranges: Ranges that are already known, by the name of the tensor.
     """
     model, ranges = flatbuffer.read(content), ranges or {}
     graph = model.subgraphs[0]
@@ -75,10 +75,10 @@ def calibrated(
 
 
 def _widen(model: schema.ModelT, op: schema.OperatorT) -> None:
-    """Gives what a linear op puts out a range that XNNPACK takes, if it is (nearly) always 0.
+    """Widens the range of a linear op's output that is (nearly) always 0, for XNNPACK.
 
-    XNNPACK loads no file, and may abort, where the step of an output is far below the product of
-    the steps of input and kernel. A layer that is dead or masked on all rows has such an output.
+    XNNPACK does not load a file, and may abort, if the step of an output is far below the product
+    of the steps of input and kernel. A layer that is dead or masked on all rows has such an output.
     """
     code, tensors = model.operatorCodes[op.opcodeIndex].builtinCode, model.subgraphs[0].tensors
     if code not in LINEAR:
@@ -109,8 +109,8 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
 
     Args:
         content: A float32 file with ranges, from `calibrated`.
-        float_io: Whether the file takes and gives float32.
-        float_tensors: Names of tensors of which the ops stay in float32.
+        float_io: Whether the file has float32 inputs and outputs.
+        float_tensors: Names of tensors whose ops stay in float32.
     """
     graph = flatbuffer.read(content).subgraphs[0]
     integers = [graph.tensors[number].type != schema.TensorType.FLOAT32 for number in graph.inputs]
@@ -124,15 +124,15 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
 
 
 def outputs_of_ops(content: bytes) -> list[str]:
-    """Names of what every op of a float file puts out."""
+    """Returns the names of the output tensors of all ops of a float file."""
     graph = flatbuffer.read(content).subgraphs[0]
     return [graph.tensors[n].name.decode() for op in graph.operators for n in op.outputs]
 
 
 def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:
-    """The range that int8 should cover: the least mean squared error of clipping and rounding.
+    """Returns the range with the least mean squared error of clipping and rounding.
 
-    Rounding is taken as noise of a twelfth of the squared step on every value but 0, which is
+    Rounding counts as noise of a twelfth of the squared step on every value except 0, which is
     always exact.
 
     Args:

@@ -1,4 +1,4 @@
-"""Layers that compute in float what int8 will: activations and kernels rounded."""
+"""Layers that compute in float, with activations and kernels rounded as in int8."""
 
 import keras
 from keras import ops
@@ -10,15 +10,15 @@ _LEVELS = 255
 
 @keras.saving.register_keras_serializable(package="fr_keras")
 class FakeQuantize(keras.layers.Layer):
-    """Rounds its input to the 256 values that int8 has for a range, 0 among them.
+    """Rounds its input to the 256 values that int8 has for a range; 0 is one of them.
 
-    The gradient passes where the input lies in the range.
+    The gradient ignores the rounding where the input is in the range.
 
     Args:
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Shapes:
-        Input and output of any shape, the same.
+        Input and output have the same shape, which may be any.
 
     Example:
 
@@ -39,12 +39,12 @@ class FakeQuantize(keras.layers.Layer):
 
     @property
     def range(self) -> tuple[float, float]:
-        """The smallest and the largest value that are not clipped; equal ones round nothing."""
+        """The smallest and the largest value not clipped; if they are equal, nothing is rounded."""
         low, high = ops.convert_to_numpy(self._range)
         return float(low), float(high)
 
     def set_range(self, low: float, high: float) -> None:
-        """Sets the range; it is widened to include 0."""
+        """Sets the range, widened to include 0."""
         self._range.assign([min(low, 0.0), max(high, 0.0)])
 
     def call(self, inputs):
@@ -56,15 +56,15 @@ class FakeQuantize(keras.layers.Layer):
         return ops.where(high > low, rounded, inputs)
 
     def compute_output_spec(self, inputs):
-        # Keras takes the products of its operators for sparse.
+        # Keras would mark the result of its operators as sparse.
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
 
 class RoundedKernel:
-    """Joined to a Keras layer: computes with its kernel rounded to int8.
+    """A mixin for a Keras layer, which makes it compute with its kernel rounded to int8.
 
-    Each output channel has a step of its own, so that a batch normalization behind the layer,
-    which the converter multiplies into the kernel, changes nothing about the rounding.
+    Each output channel has its own step. So a batch normalization after the layer, which the
+    converter multiplies into the kernel, does not change the rounding.
     """
 
     def add_weight(self, *args, name=None, **kwargs):

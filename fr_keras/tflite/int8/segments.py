@@ -1,15 +1,15 @@
-"""Bottlenecks in segments: what int8 holds of a few linear channels gets a finer step.
+"""Bottlenecks in segments, which give a few linear channels a finer step in int8.
 
-Between the linear ops of a factored chain there are few channels, some of them many times as
-large as the others, and 256 values for all of them together. Such a channel `z` can be stored as
-several, each for a segment of its range, that differ in the bias alone:
+Between the linear ops of a factored chain there are few channels. Some of them have values many
+times larger than the others, and int8 has 256 values for all of them together. Such a channel `z`
+can be stored as several channels, one for each segment of its range, that differ only in the bias:
 
     u_j = relu6(6 (z / d - j)),  v_j = relu6(6 (-z / d - j)),    z = d / 6 (sum u_j - sum v_j)
 
-The op before computes them with more rows in its kernel, the op behind adds them up with more
-columns: no new op, the same function on the range that was seen, padding with zeros included, and
-a step of `d / 255` where it was the range of the largest channel. `d` is one for all channels, so
-a large one gets more segments than a small one.
+The op before computes them with more rows in its kernel, and the op after adds them up with more
+columns. There is no new op, and the function stays the same on the range that was seen, also with
+zero padding. The step becomes `d / 255`, where `d` replaces the range of the largest channel. All
+channels share one `d`, so a large channel gets more segments than a small one.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _VERSION_WITH_ACTIVATION = 4
 
 
 class _Channels:
-    """Some of the values of each channel, the last axis, on a number of rows."""
+    """Samples of the values of each channel, the last axis, on a number of rows."""
 
     def __init__(self, rows: int, channels: int):
         self._samples = [Samples(rows * channels) for _ in range(channels)]
@@ -51,7 +51,7 @@ class _Channels:
 
 @dataclasses.dataclass(frozen=True)
 class _Bottleneck:
-    """Linear channels: the tensors that are stored, the sum of them if any, and what reads it."""
+    """Linear channels: the stored tensors, the op that adds them if any, and the readers."""
 
     parts: list[int]
     sum: schema.OperatorT | None
@@ -59,10 +59,10 @@ class _Bottleneck:
 
 
 def reaches(content: bytes, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
-    """How far each channel of the bottlenecks of a float file goes above zero, and below.
+    """Returns how far each channel of the bottlenecks of a float file goes above and below zero.
 
     Returns:
-        By number of the tensor an array `(2, channels)`, not negative.
+        An array `(2, channels)`, not negative, by the number of the tensor.
     """
     graph = _Graph(content)
     parts = [part for one in graph.bottlenecks() for part in one.parts]
@@ -76,13 +76,13 @@ def reaches(content: bytes, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
 def segmented(
     content: bytes, reach: dict[int, np.ndarray], share: float, recipes: Recipes | None = None
 ) -> tuple[bytes, int, Recipes]:
-    """Returns a calibrated float file with bottlenecks in segments, how many, and its recipes.
+    """Returns a calibrated float file with bottlenecks in segments, their number, and its recipes.
 
     Args:
         content: A float32 file with ranges, from `calibrated`.
-        reach: What `reaches` found.
-        share: Bottlenecks of at least this share of the positions of the largest one.
-        recipes: Those of the file, if any.
+        reach: The result of `reaches`.
+        share: Only bottlenecks with at least this share of the largest one's positions are split.
+        recipes: The recipes of the file, if any.
     """
     graph = _Graph(content, recipes)
     found = graph.bottlenecks()
@@ -96,7 +96,7 @@ def segmented(
 
 
 class _Graph(Graph):
-    """A parsed file, with who writes and who reads each tensor."""
+    """A parsed file, with the op that writes each tensor and the ops that read it."""
 
     def __init__(self, content: bytes, recipes: Recipes | None = None):
         super().__init__(content, recipes)
@@ -121,7 +121,7 @@ class _Graph(Graph):
         return [one for one in found if 2 * self.channels(one.parts[0]) <= self._between(one)]
 
     def _between(self, one: _Bottleneck) -> int:
-        """Channels of the widest tensor before or behind."""
+        """Channels of the widest tensor before or after."""
         before = [self.kernel(self.writer[part]).shape[-1] for part in one.parts]
         return max(*before, *(self.kernel(reader).shape[0] for reader in one.readers))
 
@@ -132,7 +132,7 @@ class _Graph(Graph):
         return int(self.graph.tensors[number].shape[-1])
 
     def split(self, one: _Bottleneck, reach: dict[int, np.ndarray]) -> bool:
-        """Puts a bottleneck in segments; false where there is nothing to gain by it."""
+        """Splits a bottleneck into segments; returns false if nothing is gained by it."""
         count = min(_FACTOR * self.channels(one.parts[0]), self._between(one))
         parts = [_segments(reach[part], count) for part in one.parts]
         if None in parts:
@@ -149,7 +149,7 @@ class _Graph(Graph):
         return True
 
     def _widen_recipe(self, reader: schema.OperatorT, parts: list["_Segments"]) -> None:
-        """The recipe of what reads a bottleneck: more columns."""
+        """Changes the recipe of an op that reads a bottleneck: it gets more columns."""
         recipe = self.recipes.get(reader.outputs[0])
         if recipe is None:
             return
@@ -183,7 +183,7 @@ class _Graph(Graph):
         self._reshape(number, len(factors))
 
     def _concatenate(self, op: schema.OperatorT, channels: int) -> None:
-        """Makes a concatenation of a sum: what reads it adds up anyway."""
+        """Turns a sum into a concatenation, because the op that reads it adds up anyway."""
         options = schema.ConcatenationOptionsT()
         options.axis = len(self.graph.tensors[op.outputs[0]].shape) - 1
         self.become(op, _OPS.CONCATENATION, options)
@@ -225,9 +225,9 @@ class _Graph(Graph):
 
 @dataclasses.dataclass(frozen=True)
 class _Segments:
-    """Of which channel each segment is, on which side of 0, and where it begins, in widths.
+    """The channel of each segment, its side of 0, and where it begins, in widths.
 
-    `node` is the same for recipes.
+    `node` says the same for recipes.
     """
 
     width: float
@@ -237,7 +237,7 @@ class _Segments:
     node: Node
 
     def of_writer(self, recipe: Recipe) -> Recipe:
-        """The recipe of what writes a bottleneck: more rows, which differ in the bias."""
+        """The recipe of an op that writes a bottleneck: more rows, which differ in the bias."""
         factor = scalar(_TOP / self.width)
         kernel = Node(Op.MULTIPLY, (Node(Op.GATHER, (recipe.kernel, self.node), (0,)), factor))
         starts = Node(Op.MULTIPLY, (Node(Op.STARTS, (self.node,)), scalar(_TOP)))
@@ -248,7 +248,7 @@ class _Segments:
 
 
 def _segments(reach: np.ndarray, count: int) -> _Segments | None:
-    """The narrowest segments of one width of which `count` cover all channels."""
+    """The narrowest segments of equal width such that `count` of them cover all channels."""
     channels, reach = reach.shape[1], reach.ravel()
     if reach.max() < _SILENT:
         return None

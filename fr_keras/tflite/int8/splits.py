@@ -1,4 +1,4 @@
-"""Ops that put out several parts of what they take, of which some are read by nobody."""
+"""Replaces ops that split a tensor into parts, if not all parts are read."""
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -11,10 +11,10 @@ _KINDS = (_OPS.SPLIT, _OPS.SPLIT_V, _OPS.UNPACK)
 
 
 def sliced(content: bytes) -> bytes:
-    """Returns a float file in which such an op is a slice for each part that is read.
+    """Returns a float file with slices, one for each part that is read, in place of such ops.
 
-    The first step of an unrolled recurrent layer has one, for its state is zero. TensorFlow's
-    quantizer leaves it in float or not, another way in each run.
+    The first step of an unrolled recurrent layer has such an op, because its state is zero.
+    TensorFlow's quantizer leaves it in float in some runs and not in others.
 
     Args:
         content: A float32 file, as the converter wrote it.

@@ -1,4 +1,4 @@
-"""Transposed convolutions whose windows do not overlap, as 1x1 convolutions."""
+"""Turns transposed convolutions whose windows do not overlap into 1x1 convolutions."""
 
 import copy
 
@@ -15,13 +15,13 @@ _OPS = schema.BuiltinOperator
 def depth_to_space(content: bytes, recipes: Recipes | None = None) -> tuple[bytes, Recipes]:
     """Returns a float file with transposed convolutions as 1x1 convolutions and DEPTH_TO_SPACE.
 
-    Where the kernel is as large as the stride, each input position gives a block of the output by
-    itself: a 1x1 convolution to all numbers of the block, which are then put in their places.
+    If the kernel is as large as the stride, each input position gives one block of the output. A
+    1x1 convolution computes all numbers of the block, and DEPTH_TO_SPACE puts them in their places.
     Other transposed convolutions stay.
 
     Args:
-        content: A float32 file, with ranges or without.
-        recipes: Those of the file, if any; the new file's come with it.
+        content: A float32 file, with or without ranges.
+        recipes: The recipes of the file, if any; those of the new file are returned with it.
     """
     graph = Graph(content, recipes)
     operators = []
@@ -47,7 +47,7 @@ def _falls_apart(graph: Graph, op: schema.OperatorT) -> bool:
 
 
 def _to_blocks(graph: Graph, op: schema.OperatorT) -> schema.OperatorT:
-    """Returns the convolution, and makes of `op` what puts its numbers in their places."""
+    """Returns the convolution, and turns `op` into the DEPTH_TO_SPACE after it."""
     output = graph.graph.tensors[op.outputs[0]]
     kernel = graph.constant(op.inputs[1])
     channels, side, _, inputs = kernel.shape

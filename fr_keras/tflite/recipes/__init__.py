@@ -1,1 +1,1 @@
-"""Recipes: how the constants of an int8 file follow from what an archive holds."""
+"""Recipes: how the constants of an int8 file are computed from the numbers in an archive."""

@@ -1,4 +1,4 @@
-"""The constants of an int8 file by their recipes, so that an archive can make the same file."""
+"""Sets the constants of an int8 file by recipes, so that an archive can produce the same file."""
 
 import copy
 
@@ -17,20 +17,20 @@ _TYPES = schema.TensorType
 def apply(
     content: bytes, float_content: bytes, recipes: Recipes, source: Source
 ) -> tuple[bytes, Recipes]:
-    """Returns an int8 file with constants that follow from recipes, and those recipes.
+    """Returns an int8 file whose constants are computed by recipes, and these recipes.
 
-    TensorFlow's quantizer rounds its own way from its own float32 constants; recipes are specified
-    to the bit. What has no recipe, or one that does not give these numbers but for one step, stays
-    as it is.
+    TensorFlow's quantizer rounds in its own way, from its own float32 constants; recipes are
+    specified to the bit. Constants stay as they are if they have no recipe, or if it gives numbers
+    that differ by more than one step.
 
     Args:
         content: The int8 file.
-        float_content: The float file that it was made of.
-        recipes: Those of the float file.
-        source: What they take.
+        float_content: The float file that it was made from.
+        recipes: The recipes of the float file.
+        source: The numbers that the recipes read.
 
     Returns:
-        The file, and the recipes that were followed by number of the op instead of its output.
+        The file, and the recipes that were used, by the number of the op instead of its output.
     """
     model, before = flatbuffer.read(content), flatbuffer.read(float_content)
     ops, linear = model.subgraphs[0].operators, _linear(before)
@@ -94,7 +94,7 @@ class _Constants:
         return len(self._tensor(op, 1).quantization.scale) > 1
 
     def near(self, op: schema.OperatorT, numbers: Filled) -> bool:
-        """Whether the real numbers are those that the file holds now, but for a step."""
+        """Whether the real numbers differ by at most a step from those in the file now."""
         kernel = self._tensor(op, 1)
         scales = np.asarray(kernel.quantization.scale, np.float64)
         old = np.asarray(self._data(kernel), np.uint8).view(np.int8).reshape(kernel.shape)
@@ -115,7 +115,7 @@ class _Constants:
         return bool((np.abs(new - old) <= 2 * step + 1e-3 * np.abs(old).max()).all())
 
     def set(self, op: schema.OperatorT, numbers: Filled) -> None:
-        """Gives an op its constants; what another op has set already and otherwise is copied."""
+        """Gives an op its constants; copies a tensor that another op has set to other values."""
         parts = [(1, numbers.kernel, numbers.scales)]
         if self._has_bias(op):
             parts.append((2, numbers.bias, numbers.bias_scales))
@@ -132,7 +132,7 @@ class _Constants:
             tensor.buffer = self._buffer(tensor.buffer, content[0])
 
     def _buffer(self, number: int, data: bytes) -> int:
-        """The number of a buffer with these bytes: the old one where nobody else has it."""
+        """The number of a buffer with these bytes: the old one if no other tensor uses it."""
         if sum(one.buffer == number for one in self._graph.tensors) > 1:
             self._model.buffers.append(schema.BufferT())
             number = len(self._model.buffers) - 1

@@ -1,4 +1,4 @@
-"""What the kernels of a baked model are made of: recipes from coefficients and vectors."""
+"""Recipes that compute the kernels of a baked model from coefficients and vectors."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ class LayerRecipe:
 
     Attributes:
         kernel: The recipe of its kernel `(..., in, out)`, or a transposed one `(..., out, in)`.
-        bias: That of its bias; `None` for none, or zeros.
+        bias: The recipe of its bias; `None` if there is no bias, or for zeros.
         transposed: Whether it is a transposed convolution.
     """
 
@@ -48,17 +48,17 @@ class Normalization:
 class LayerRecipes:
     """The recipes of a model's layers.
 
-    A recipe is proven by its numbers: one that does not give the kernel that the baked model has
-    is none.
+    Every recipe is checked by its numbers, and dropped if it does not give the kernel of the baked
+    model.
 
     Args:
         model: A built model with FR layers.
-        plain: What was baked of it.
+        plain: The model baked from it.
 
     Attributes:
-        kernels: Those of layers with a kernel, by `id` of the baked layer.
+        kernels: The recipes of layers with a kernel, by `id` of the baked layer.
         normalizations: The batch normalizations, by `id` of the baked layer.
-        source: What the recipes take.
+        source: The numbers that the recipes read.
     """
 
     def __init__(self, model: keras.Model, plain: Baked):
@@ -78,7 +78,7 @@ class LayerRecipes:
                     self.kernels[id(layer)] = recipe
 
     def value(self, node: Node) -> np.ndarray | None:
-        """What a recipe gives; `None` if it takes too much."""
+        """The numbers that a recipe gives; `None` if computing them takes too much."""
         try:
             return Evaluator(self.source).array(node)
         except ArchiveError:
@@ -101,7 +101,7 @@ class LayerRecipes:
         return LayerRecipe(node, bias, transposed)
 
     def _kernel(self, origin: Origin, axis: int) -> Node | None:
-        """The recipe of a kernel, whatever its shape; `axis` is that of its outputs."""
+        """The recipe of a kernel, whatever its shape; `axis` is its output axis."""
         layer, roles = origin.layer, origin.roles
         if not isinstance(layer, FrequencyKernel):
             held = id(getattr(layer, "kernel", None)) in self._vectors
@@ -120,7 +120,7 @@ class LayerRecipes:
         return core if matrix is None else Node(Op.CONTRACT, (core, matrix), (axis,))
 
     def _matrix(self, reader: Origin | None) -> Node | None:
-        """The matrix of what reads a chain and was multiplied into its end."""
+        """The matrix of a chain's reader that was multiplied into its last stage."""
         if reader is None or reader.roles != ("in",):
             return None
         return self._end(reader.layer, 0, reader.channels)
@@ -143,7 +143,7 @@ class LayerRecipes:
     def _end(
         self, layer: FactoredKernel, end: int, channels: tuple[int, int] | None = None
     ) -> Node:
-        """The matrix of an end, `(in, r)` or `(r, out)`; with `channels`, of a part of them."""
+        """The matrix of an outer stage, `(in, r)` or `(r, out)`, for some or all `channels`."""
         axes = layer.ends()[end]
         lengths = [(layer.spectrum_shape[a], layer.corner[a]) for a in axes]
         if channels is not None:
@@ -182,13 +182,13 @@ class LayerRecipes:
 
 
 def source(model: keras.Model) -> Source:
-    """What the recipes of a model take: its numbers, in the order of an archive."""
+    """The numbers of a model that its recipes read, in the order of an archive."""
     parts, (_, series) = frequency_layers(model), _numbered(model)
     return Source(lambda number: kept_series(parts[number]), lambda number, _: series[number])
 
 
 def _numbered(model: keras.Model) -> tuple[dict[int, tuple[int, int]], list[np.ndarray]]:
-    """Of each weight beside the coefficients its first vector and their length; the vectors."""
+    """For each weight but the coefficients, its first vector and the length; all vectors."""
     places, series = {}, []
     for weight in weights(model):
         if weight.lengths:

@@ -1,4 +1,4 @@
-"""Which recipe gives the constants of an op: from the float file that the converter wrote."""
+"""Finds the recipe of each op's constants in the float file that the converter wrote."""
 
 from collections.abc import Iterator
 
@@ -14,15 +14,15 @@ _CLOSE = 1e-3
 
 
 def recipes_of(content: bytes, derived: LayerRecipes, scopes: Scopes) -> dict[int, Recipe]:
-    """Returns the recipes of the ops of a float file, by number of what they put out.
+    """Returns the recipes of the ops of a float file, by the number of their output tensor.
 
-    A recipe is proven by its numbers: what the converter folded into the constants has to be a
-    batch normalization, or the op has no recipe.
+    Every recipe is checked by its numbers. If the converter folded anything other than a batch
+    normalization into the constants, the op has no recipe.
 
     Args:
         content: A float32 file, as the converter wrote it.
-        derived: Of the model that was converted.
-        scopes: Those that it was converted in.
+        derived: The recipes of the layers of the converted model.
+        scopes: The scopes in which the model was converted.
     """
     graph, found = Graph(content), {}
     for op in graph.graph.operators:
@@ -38,7 +38,7 @@ def recipes_of(content: bytes, derived: LayerRecipes, scopes: Scopes) -> dict[in
 
 
 def _layers(graph: Graph, op: schema.OperatorT, scopes: Scopes) -> list[int]:
-    """The `id` of the layers that an op comes from, that of its kernel first."""
+    """The `id` of the layers that an op comes from; the layer of its kernel is first."""
     _, kernel, bias = LINEAR[graph.kind(op)]
     numbers = [op.inputs[kernel], *op.inputs[bias : bias + 1], op.outputs[0]]
     names = [graph.graph.tensors[n].name for n in numbers if n >= 0]
@@ -67,7 +67,7 @@ def _recipe(
             node = Node(Op.TRANSPOSE, (node,), (last, *range(last)))
             if kernel.shape != (len(rows), *value.shape[:-1]):
                 node = Node(Op.RESHAPE, (node,), tuple(kernel.shape))
-            # Of a bias of zeros the converter leaves nothing.
+            # The converter drops a bias of zeros.
             return Recipe(node, offset if bias.any() else None)
     return None
 

@@ -1,4 +1,4 @@
-"""Where in a .tflite file the constants are that follow from recipes."""
+"""Where a .tflite file holds the constants that recipes give."""
 
 from ai_edge_litert import schema_py_generated as schema
 
@@ -12,11 +12,11 @@ _SCALE = 8
 
 
 def sites_of(content: bytes, recipes: Recipes) -> tuple[list[Site], list[Gap]]:
-    """Returns the ops with recipes and the bytes that these give, in the order of the file.
+    """Returns the ops with recipes, and the places of the bytes that these give, in file order.
 
     Args:
         content: An int8 file that `convert` made.
-        recipes: Those of its ops, by number of the op.
+        recipes: The recipes of its ops, by the number of the op.
     """
     model = schema.Model.GetRootAs(content, 0)
     graph = model.Subgraphs(0)
@@ -37,7 +37,7 @@ def sites_of(content: bytes, recipes: Recipes) -> tuple[list[Site], list[Gap]]:
                 (_vector(model.Buffers(tensor.Buffer()), _BUFFER_DATA), numbers),
                 (_vector(tensor.Quantization(), _SCALE), scales),
             ):
-                # Equal vectors are written once: the first op that has one gives it.
+                # Equal vectors are written once: the first op with such a vector gives it.
                 starts.setdefault(start, Gap(start, len(sites) - 1, part))
     read = {site.scale_at for site in sites}
     gaps = [gap for start, gap in sorted(starts.items()) if start not in read]
@@ -45,5 +45,5 @@ def sites_of(content: bytes, recipes: Recipes) -> tuple[list[Site], list[Gap]]:
 
 
 def _vector(table, slot: int) -> int:
-    """The byte at which the vector in a table begins, behind its length."""
+    """The byte at which the vector in a table begins, after its length."""
     return table._tab.Vector(table._tab.Offset(slot))
