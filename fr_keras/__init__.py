@@ -1,13 +1,13 @@
 """Frequency regularization for Keras, from `model.fit` to small, fast TFLite files.
 
-Importing this package registers every class that `keras.models.load_model` needs, so it is
-eager; the command line's entry point is the light module `fr_keras_cli`.
+Importing this package registers every class that `keras.models.load_model` needs, so all of it is
+imported at once. The command line starts in `fr_keras_cli`, which is quick to import.
 """
 
 _BACKEND_RULE = (
-    "fr_keras needs the TensorFlow backend of Keras: its transforms and the TFLite converter are "
-    "TensorFlow's. Set the environment variable KERAS_BACKEND=tensorflow, or the backend in "
-    "keras.json, before Keras is imported. Received: "
+    "fr_keras needs the TensorFlow backend of Keras, because its transforms and the TFLite "
+    "converter belong to TensorFlow. Set the environment variable KERAS_BACKEND=tensorflow, or the "
+    "backend in keras.json, before Keras is imported. Received: "
 )
 
 try:

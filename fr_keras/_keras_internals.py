@@ -1,7 +1,7 @@
-"""Every private name of Keras that this package uses, and none elsewhere.
+"""All private names of Keras that this package uses; no other module uses one.
 
-Keras has no public way to the graph of a functional model, so that a new release may break what is
-here. `tests/test_internals.py` has a test for each, which then fails first.
+Keras has no public access to the graph of a functional model, so a new release may break this
+module. `tests/test_internals.py` has a test for each name, which then fails first.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ def inner_layers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def graph(model: keras.Model) -> keras.Model:
-    """Returns the functional model that has the graph; that of a sequential one is inside."""
+    """Returns the functional model that has the graph; a sequential model has one inside."""
     return getattr(model, "_functional", None) or model
 
 
 def nodes(model: keras.Model) -> list:
-    """Returns the calls in a functional or sequential model, each behind what it takes.
+    """Returns the calls in a functional or sequential model, each after those it depends on.
 
     A node has `operation`, `arguments`, `input_tensors` and `outputs`. Calls inside nested models
-    are theirs: a layer itself knows its calls in all models.
+    are not included, as they would be among the nodes of a layer.
     """
     by_depth = graph(model)._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
@@ -39,12 +39,12 @@ def times_called(layer: keras.layers.Layer) -> int:
 
 
 def maker(tensor: keras.KerasTensor) -> keras.Operation:
-    """Returns the layer or operator that put out a symbolic tensor."""
+    """Returns the layer or operator that produced a symbolic tensor."""
     return tensor._keras_history.operation
 
 
 def innermost_maker(tensor: keras.KerasTensor) -> keras.Operation:
-    """Returns the layer or operator that put it out, inside nested models."""
+    """Returns the layer or operator that produced a symbolic tensor, also inside nested models."""
     while isinstance(maker(tensor), keras.Model):
         tensor = maker(tensor).outputs[tensor._keras_history.tensor_index]
     return maker(tensor)
@@ -52,14 +52,14 @@ def innermost_maker(tensor: keras.KerasTensor) -> keras.Operation:
 
 def run_through(model: keras.Model, inputs, call: Callable):
     """Calls the operations of a functional model by `call(operation, *args, **kwargs)`, as
-    `clone_model` does, but on inputs that are in another graph already."""
+    `clone_model` does, but on inputs that already belong to another graph."""
     return model._run_through_graph(inputs, call_fn=call)
 
 
 @contextlib.contextmanager
 def without_memory() -> Iterator[None]:
-    """Layers that are built inside have weights with shapes and without values."""
-    # Keras would fill them when the next scope of the kind ends: they have to be forgotten.
+    """Gives layers that are built inside this context weights that have shapes but no values."""
+    # Keras would fill them when the next scope of this kind ends, so they must be forgotten.
     pending = list(global_state.get_global_attribute(_PENDING) or [])
     try:
         with keras.StatelessScope(initialize_variables=False):

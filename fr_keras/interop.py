@@ -12,27 +12,27 @@ from fr_keras.models.walk import frequency_layers
 
 __all__ = ["Calibration", "calibrate_batch_norm", "load_frereg"]
 
-# What frereg stores beside the weights: its order and its mask, which follow from the numbers.
+# What frereg stores besides the weights: its order and its mask, which follow from the numbers.
 _BUFFERS = (".ZMAT", ".IDROP")
 
 
 def load_frereg(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     """Fills an FR model from a checkpoint of the PyTorch package `frereg`.
 
-    The package holds orthonormal DCT coefficients as fr_keras does, in PyTorch's order of the
-    axes. Each layer then keeps the coefficients up to the last one that is not zero.
+    Like fr_keras, the package holds orthonormal DCT coefficients, but with the axes in PyTorch's
+    order. After loading, each layer keeps the coefficients up to the last one that is not zero.
 
-    The package normalizes by the statistics of each batch, also at inference: give the model
-    statistics with `calibrate_batch_norm`.
+    The package normalizes with the statistics of each batch, even at inference: set the moving
+    statistics of the model with `calibrate_batch_norm`.
 
     Args:
-        model: An FR model, as `regularize` returns it. Nothing in it changes if this fails.
-        state: Name -> array in the order of the layers: kernels of convolutions
+        model: An FR model, as `regularize` returns it. It does not change if loading fails.
+        state: Name -> array, in the order of the layers: kernels of convolutions
             `(out, in, ...)`, of transposed ones `(in, out, ...)`, of linear layers `(out, in)`,
-            each followed by its bias where the layer has one. `ZMAT` and `IDROP` are passed over.
+            each followed by the bias if the layer has one. `ZMAT` and `IDROP` are ignored.
 
     Raises:
-        ValueError: If a tensor is missing, left over, of another shape, or not finite.
+        ValueError: If a tensor is missing, left over, not finite, or of the wrong shape.
 
     Example:
 
@@ -42,8 +42,8 @@ def load_frereg(model: keras.Model, state: Mapping[str, np.ndarray]) -> None:
     >>> load_frereg(model, state)
     Traceback (most recent call last):
     ...
-    ValueError: `state` must hold a tensor for each kernel and bias of the model: 'down0_conv2' \
-finds none for its kernel of shape (3, 3, 4, 4).
+    ValueError: `state` must hold a tensor for each kernel and bias of the model. Received: none \
+for the kernel of layer 'down0_conv2', of shape (3, 3, 4, 4)
     """
     tensors = [(name, array) for name, array in state.items() if not name.endswith(_BUFFERS)]
     found = []
@@ -57,7 +57,7 @@ finds none for its kernel of shape (3, 3, 4, 4).
     if tensors:
         raise ValueError(
             "`state` must hold a tensor for each kernel and bias of the model and no others. "
-            f"Received besides: {[(name, np.shape(array)) for name, array in tensors]}"
+            f"Received: others, {[(name, np.shape(array)) for name, array in tensors]}"
         )
     for layer, coefficients, kept, bias in found:
         layer.set_coefficients(coefficients)
@@ -70,12 +70,12 @@ def _next(tensors: list, layer: FrequencyKernel, what: str, shape: tuple[int, ..
     """Takes the next tensor of the state, in Keras' order of the axes, and its name."""
     if not tensors:
         raise ValueError(
-            "`state` must hold a tensor for each kernel and bias of the model: "
-            f"'{layer.name}' finds none for its {what} of shape {shape}."
+            "`state` must hold a tensor for each kernel and bias of the model. Received: none "
+            f"for the {what} of layer '{layer.name}', of shape {shape}"
         )
     name, array = tensors.pop(0)
     array = np.asarray(array)
-    # PyTorch has the spatial axes last, and input and output channels the other way round.
+    # PyTorch puts the spatial axes last and the output channels before the input channels.
     axes = (*range(2, array.ndim), 1, 0) if array.ndim > 1 else (0,)
     given = array.transpose(axes)
     if given.shape != shape:
@@ -89,7 +89,7 @@ def _next(tensors: list, layer: FrequencyKernel, what: str, shape: tuple[int, ..
 
 
 def _kept(layer: FrequencyKernel, spectrum: np.ndarray, name: str) -> int:
-    """How many coefficients there are up to the last that is not zero, in zigzag order."""
+    """How many coefficients there are up to the last one that is not zero, in zigzag order."""
     shape, weights = layer.spectrum_shape, layer.axis_weights
     strides = zigzag.key_strides(shape, weights)
     used = np.argwhere(spectrum)
@@ -98,6 +98,7 @@ def _kept(layer: FrequencyKernel, spectrum: np.ndarray, name: str) -> int:
     if kept > layer.kept:
         raise ValueError(
             f"`state['{name}']` must be zero beyond the {layer.kept} coefficients that layer "
-            f"'{layer.name}' keeps. Received: {len(used)} of them, up to number {kept}"
+            f"'{layer.name}' keeps. Received: {len(used)} that are not zero, the last of them "
+            f"number {kept}"
         )
     return kept

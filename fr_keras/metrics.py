@@ -1,4 +1,4 @@
-"""Metrics for segmentation that Keras does not have."""
+"""Metrics for segmentation that Keras lacks."""
 
 import keras
 from keras import ops
@@ -6,13 +6,13 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="fr_keras")
 class Dice(keras.metrics.IoU):
-    """The Dice coefficient of the chosen classes, over all pixels seen: a mean over the classes.
+    """The Dice coefficient over all pixels seen, averaged over the chosen classes.
 
         Dice = 2 * intersection / (pixels of truth + pixels of prediction)
 
-    Arguments as in `keras.metrics.IoU`, which is the metric for intersection over union itself:
+    Takes the same arguments as `keras.metrics.IoU`, the metric for intersection over union:
     `Dice(num_classes=2, target_class_ids=[1], sparse_y_pred=False)` scores the foreground of a
-    two-class softmax. A class that is in neither truth nor prediction does not count.
+    two-class softmax. A class that occurs in neither truth nor prediction does not count.
 
     Example:
 

@@ -1,12 +1,12 @@
 """Orthonormal multi-dimensional DCT-II and its inverse, as TensorFlow ops.
 
-Two ways per axis, chosen by `contracts`: a product with the cosine matrix, which is
-fastest on short axes and corners, and the FFT of `tf.signal` on long ones.
+For each axis, `contracts` chooses one of two ways: a product with the cosine matrix, which is
+fastest on short axes and corners, or the FFT of `tf.signal`, which is fastest on long ones.
 `benchmarks/spectral.py` measures both and justifies the limits.
 
-All arithmetic is float32 whatever comes in: half precision would lose the kernel. Where TensorFlow
-lets a GPU round the operands of a product to TF32, with 10 bits of mantissa, the product is made
-of three whose operands lose nothing that counts.
+All arithmetic is float32, whatever the type of the input: half precision is too coarse for kernels.
+Where TensorFlow lets a GPU round the operands of a product to TF32, with 10 bits of mantissa, the
+product is the sum of three products whose operands lose no precision that matters.
 """
 
 import functools
@@ -47,18 +47,18 @@ def cosine_matrix(n: int, rows: int | None = None) -> np.ndarray:
 
 
 def contracts(n: int, frequencies: int) -> bool:
-    """Whether an axis of length `n` with that many frequencies goes through a cosine matrix."""
+    """Returns whether an axis of length `n` with `frequencies` frequencies uses a cosine matrix."""
     return frequencies <= _LONGEST_CONTRACTION and n * frequencies <= _LARGEST_MATRIX
 
 
 def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = None) -> tf.Tensor:
-    """Orthonormal DCT-II over several axes.
+    """Computes the orthonormal DCT-II over several axes.
 
     Args:
         x: Tensor of any rank and float dtype.
-        axes: Axes to transform; `None` is all.
-        corner: Lengths of the low-frequency corner that is wanted, one per axis; the others are
-            never computed. `None` is all of the spectrum.
+        axes: Axes to transform; `None` transforms all.
+        corner: Lengths of the low-frequency corner to return, one per axis; coefficients outside it
+            are never computed. `None` returns the whole spectrum.
 
     Returns:
         A float32 tensor of shape `corner`, or of the shape of `x`.
@@ -85,11 +85,11 @@ def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = 
 
 
 def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = None) -> tf.Tensor:
-    """Inverse of `dct_nd`, also from a corner of the coefficients.
+    """Computes the inverse of `dct_nd`, also from a corner of the coefficients.
 
     Args:
         x: Tensor of coefficients, of any rank and float dtype.
-        axes: Axes to transform; `None` is all.
+        axes: Axes to transform; `None` transforms all.
         shape: Shape of the result. Where it is longer than `x`, `x` is the low-frequency
             corner and the missing coefficients are zeros. `None` is the shape of `x`.
 
@@ -180,7 +180,7 @@ def _checked_axes(x: tf.Tensor, axes: Sequence[int] | None) -> list[int]:
     normal = [a + rank if a < 0 else a for a in axes]
     if len(set(normal)) != len(normal) or any(not 0 <= a < rank for a in normal):
         raise ValueError(
-            f"`axes` must be different axes of a tensor of rank {rank}. Received: axes={axes}"
+            f"`axes` must be distinct axes of a tensor of rank {rank}. Received: axes={axes}"
         )
     return normal
 
@@ -196,8 +196,9 @@ def _checked_corner(x: tf.Tensor, axes: list[int], corner: Sequence[int] | None)
     )
     if not fits:
         raise ValueError(
-            "`corner` must have the rank of `x` and be at most as long on the transformed axes, "
-            f"equal on the others. Received: corner={tuple(want)}, x of shape {tuple(have)}"
+            "`corner` must have the rank of `x`: lengths from 1 to those of `x` on the transformed "
+            "axes, and equal lengths on the others. "
+            f"Received: corner={tuple(want)}, x of shape {tuple(have)}"
         )
     return want
 
@@ -212,7 +213,8 @@ def _checked_target(x: tf.Tensor, axes: list[int], shape: Sequence[int] | None) 
     )
     if not fits:
         raise ValueError(
-            "`shape` must have the rank of `x` and be at least as long on the transformed axes, "
-            f"equal on the others. Received: shape={tuple(want)}, x of shape {tuple(have)}"
+            "`shape` must have the rank of `x`: lengths not below those of `x` on the transformed "
+            "axes, and equal lengths on the others. "
+            f"Received: shape={tuple(want)}, x of shape {tuple(have)}"
         )
     return want

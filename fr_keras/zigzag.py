@@ -1,11 +1,11 @@
-"""The zigzag order of DCT coefficients, for tensors of any rank. Numpy only.
+"""The zigzag order of DCT coefficients, for tensors of any rank, in numpy.
 
-Coefficient `u` comes before `v` when `sum(w_i * u_i) < sum(w_i * v_i)`, with the
-weights `w` of the axes (1 each by default). Ties go to the smaller index on the
-last axis, then on the second-last, then on the others in order.
+Coefficient `u` comes before `v` when `sum(w_i * u_i) < sum(w_i * v_i)`, where `w` are the
+weights of the axes (1 each by default). If the sums are equal, the smaller index on the
+last axis comes first, then on the second-last, then on the others in order.
 
-Both rules together are one integer key that is a sum over the axes, so that a
-mask is a comparison of broadcast ranges: no table of ranks is ever stored.
+Both rules together make one integer key, which is a sum over the axes. So a mask is a
+comparison of broadcast ranges, and no table of ranks is ever stored.
 
 Source: Zhao et al., "Frequency Regularization: Reducing Information
 Redundancy in Convolutional Neural Networks", IEEE Access 2023, arXiv 2304.07973.
@@ -27,11 +27,11 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
 
     Args:
         shape: Lengths of the axes, each at least 1.
-        weights: One number per axis, of at least 0.001 and exact to a thousandth; `None` is 1
-            each.
+        weights: One number per axis, at least 0.001 and exact to a thousandth; `None` gives every
+            axis the weight 1.
 
     Raises:
-        ValueError: If `shape` or `weights` break these rules.
+        ValueError: If `shape` or `weights` breaks these rules.
 
     Example:
 
@@ -46,14 +46,14 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
         strides[axis] += tie
     if sum(s * (n - 1) for s, n in zip(strides, shape, strict=True)) > np.iinfo(np.int64).max:
         raise ValueError(
-            f"`weights` must leave the zigzag key inside 64 bits for shape {shape}: round them. "
+            f"`weights` must let the zigzag keys of shape {shape} fit into 64 bits: round them. "
             f"Received: weights={weights}"
         )
     return tuple(strides)
 
 
 def keys(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.ndarray:
-    """Returns the int64 zigzag key of each coefficient, of shape `shape`; all are different."""
+    """Returns the int64 zigzag keys of all coefficients, in shape `shape`; no two are equal."""
     return _keys_within(shape, key_strides(shape, weights))
 
 
@@ -71,9 +71,9 @@ def order(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.nd
 def order_within(
     shape: Sequence[int], box: Sequence[int], weights: Sequence[float] | None = None
 ) -> np.ndarray:
-    """Returns the flat (C order) indices into `box` of its coefficients, in zigzag order.
+    """Returns the flat (C order) indices into `box` of the coefficients in it, in zigzag order.
 
-    The first `count_within(shape, box, weights)` of them are the first of all coefficients.
+    The first `count_within(shape, box, weights)` of them are also the first of all coefficients.
 
     Example:
 
@@ -86,7 +86,7 @@ def order_within(
 def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> int:
     """Returns the key of the last kept coefficient: `keys(shape) <= boundary` is the mask.
 
-    Found by counting: no tensor of the kernel's size is made.
+    It is found by counting, without a tensor of the kernel's size.
 
     Raises:
         ValueError: If `kept` is not between 1 and the number of coefficients.
@@ -95,7 +95,7 @@ def boundary(shape: Sequence[int], kept: int, weights: Sequence[float] | None = 
     size = math.prod(shape)
     if isinstance(kept, bool) or not isinstance(kept, (int, np.integer)) or not 1 <= kept <= size:
         raise ValueError(
-            f"`kept` must be a whole number from 1 to {size}, the coefficients of shape "
+            f"`kept` must be a whole number from 1 to {size}, the number of coefficients of shape "
             f"{tuple(shape)}. Received: kept={kept!r}"
         )
     strides = key_strides(shape, weights)
@@ -120,7 +120,7 @@ def _reach(shape: tuple[int, ...], strides: tuple[int, ...]) -> Callable[[int], 
 
 
 def mask(shape: Sequence[int], kept: int, weights: Sequence[float] | None = None) -> np.ndarray:
-    """Returns the boolean tensor that is true on the first `kept` coefficients.
+    """Returns the boolean array that is true for the first `kept` coefficients.
 
     Example:
 
@@ -142,7 +142,8 @@ def corner(
     """
     last = boundary(shape, kept, weights)
     strides = key_strides(shape, weights)
-    # Along one axis, all other indices 0 give the smallest key, so each axis is measured alone.
+    # Along one axis, the keys are smallest where all other indices are 0, so each axis counts
+    # separately.
     return tuple(min(n, last // s + 1) for n, s in zip(shape, strides, strict=True))
 
 
@@ -166,7 +167,7 @@ def count_within(
 
 
 def count_before(shape: Sequence[int], key: int, weights: Sequence[float] | None = None) -> int:
-    """Returns how many coefficients have a key below `key`, which is that of one of them.
+    """Returns how many coefficients have a key below `key`, the key of a coefficient.
 
     Example:
 
@@ -210,10 +211,10 @@ def _tie_axes(rank: int) -> list[int]:
 def integer_weights(
     shape: tuple[int, ...], weights: Sequence[float] | None
 ) -> tuple[list[int], Fraction]:
-    """The weights as the smallest whole numbers in the same proportion, and their unit.
+    """Returns the weights as the smallest whole numbers in the same proportion, and their unit.
 
-    Thirds and the like stay what they are while all weights have a denominator of at most 1000 in
-    common; beyond that they are rounded to thousandths.
+    Thirds and the like stay exact if the weights have a common denominator of at most 1000;
+    otherwise all weights are rounded to thousandths.
     """
     weights = _checked_weights(shape, weights)
     fractions = [Fraction(w).limit_denominator(_FINEST) for w in weights]
@@ -229,7 +230,8 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(shape)
     if not shape or any(n < 1 for n in shape):
         raise ValueError(
-            f"`shape` must have one axis or more, each of length 1 or more. Received: shape={shape}"
+            "`shape` must have at least one axis, and each must have a length of at least 1. "
+            f"Received: shape={shape}"
         )
     return shape
 

@@ -173,14 +173,14 @@ def test_nor_is_one_in_a_bidirectional():
     both = {"name": "y", "layer": LSTM, "backward_layer": ["LSTM", {**LSTM[1], "name": "b"}]}
     with (
         keras.saving.custom_object_scope({"LSTM": Evil}),
-        pytest.raises(ArchiveError, match="registered as LSTM"),
+        pytest.raises(ArchiveError, match=r"registry\. Received: LSTM"),
     ):
         load(beside(["Bidirectional", both], 4, 8))
 
 
 def test_models_in_models_are_bounded():
     _validate.check(doubled(5))
-    with pytest.raises(ArchiveError, match="calls at most 8192"):
+    with pytest.raises(ArchiveError, match="call at most 8192"):
         _validate.check(doubled(14))
     with pytest.raises(ArchiveError, match="at most 16 deep"):
         _validate.check(doubled(20))
@@ -192,7 +192,7 @@ HUGE = {
     "dense": ({"name": "m", "layers": [WIDE, dense(units=1 << 24)]}, "at most 1073741824 weights"),
     "plain": (
         {"name": "m", "layers": [WIDE, ["Dense", {"name": "z", "units": 32}], dense()]},
-        "holds at most 67108864 numbers",
+        "hold at most 67108864 numbers",
     ),
     "long axis": (
         {"name": "m", "layers": [LONG, dense(units=400, axis_weights=[1.0, 7.0])]},
@@ -222,7 +222,7 @@ HUGE = {
                 dense(),
             ],
         },
-        "holds at most 67108864 numbers",
+        "hold at most 67108864 numbers",
     ),
 }
 
@@ -241,7 +241,7 @@ def beside(layer, *shape, **dtype):
 
 
 LARGEST = 1 << 24
-_IMAGE, _BETWEEN = (8, 8, 3), "at most 1073741824 numbers a row"
+_IMAGE, _BETWEEN = (8, 8, 3), "at most 1073741824 numbers per row"
 _RESIZING = ["Resizing", {"name": "z", "height": LARGEST, "width": LARGEST}]
 _SMALL = ["Resizing", {"name": "s", "height": 8, "width": 8}]
 HUGE |= {
@@ -310,12 +310,12 @@ HUGE |= {
             ],
             *(4, 8),
         ),
-        "holds at most 67108864 numbers",
+        "hold at most 67108864 numbers",
     ),
     # What takes long is drawn at random, for nothing: these weights are not in the file.
     "weights that are not there": (
         beside(["LSTM", {"name": "z", "units": 4000}], 4, 8),
-        "has 62641 vectors, the file 0",
+        "62641 vectors. Received: 0",
     ),
 }
 
@@ -348,11 +348,11 @@ def test_an_unbuilt_network_leaves_nothing_to_fill_later():
 @pytest.mark.parametrize(
     ("tensors", "vectors", "message"),
     [
-        ((), (), "has 1 tensors, not 0"),
-        ((*ONE, *ONE), (), "has 1 tensors, not 2"),
-        ((Quantized((1,) * 33, 0),), (), "has no 33 coefficients"),
-        ((Quantized((), 0),), (), "has no 0 coefficients"),
-        (ONE, ONE, "has 0 vectors, the file 1"),
+        ((), (), "hold 1 tensors of coefficients. Received: 0"),
+        ((*ONE, *ONE), (), "hold 1 tensors of coefficients. Received: 2"),
+        ((Quantized((1,) * 33, 0),), (), "hold 1 to 32 coefficients. Received: 33"),
+        ((Quantized((), 0),), (), "hold 1 to 32 coefficients. Received: 0"),
+        (ONE, ONE, "hold 0 vectors. Received: 1"),
     ],
 )
 def test_numbers_must_fit_the_architecture(tensors, vectors, message):
@@ -395,10 +395,10 @@ def test_what_keras_refuses_is_refused_in_one_way(config):
         ("lenet5", {"classes": 10**9}, "`classes`"),
         ("lenet5", {"classes": -1}, "`classes`"),
         ("lenet5", {"classifier_activation": "os.system"}, "`activation`"),
-        ("lenet5", {"input_shape": [4, 4, 1]}, "refuses"),
+        ("lenet5", {"input_shape": [4, 4, 1]}, "cannot build"),
         ("lenet5", {"input_shape": ["a", 28, 1]}, "`input_shape`"),
-        ("lenet5", {"input_shape": [1 << 20, 1 << 20, 1]}, "declares at most"),
-        ("unet", {"filters": 1 << 20}, "declares at most"),
+        ("lenet5", {"input_shape": [1 << 20, 1 << 20, 1]}, "declare at most"),
+        ("unet", {"filters": 1 << 20}, "declare at most"),
         ("lenet5", {"dtype": "os"}, "`dtype`"),
         ("lenet5", {"regularize": {"include": []}}, "`regularize`"),
         ("lenet5", {"regularize": {"exclude": ["pool1"]}}, "`regularize`"),

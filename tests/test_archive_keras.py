@@ -374,14 +374,14 @@ def test_what_cannot_be_packed_is_said_and_nothing_written(network, tmp_path):
             fr_keras.save_archive(model, path, **options)
         assert list(tmp_path.iterdir()) == []
 
-    refused(network, "`step` is relative", step=0)
-    refused(network, "`error` is relative", error=float("nan"))
-    refused(zoo.lenet5(), "use `regularize`")
+    refused(network, "`step` must be a relative number", step=0)
+    refused(network, "`error` must be a relative number", error=float("nan"))
+    refused(zoo.lenet5(), "use `fr_keras.regularize`")
     refused("model", "must be a keras.Model")
     inputs = keras.Input((4,))
     for layer, message in (
         (layers.Lambda(lambda x: x * 2, name="double"), "Lambda 'double': it calls code"),
-        (type("Mine", (layers.Dense,), {})(4, name="own"), "Mine 'own': it is no class of Keras"),
+        (type("Mine", (layers.Dense,), {})(4, name="own"), "Mine 'own': its class does not"),
         (layers.Dense(4, activation=outputs, name="odd"), "'odd': `activation`"),
         (
             layers.Dense(

@@ -346,7 +346,7 @@ def test_augmentation_of_more_than_images_is_refused(tmp_path):
     mixed = layers.CutMix(name="mix")(inputs)
     y = FRDense(3)(layers.Flatten()(mixed["images"]))
     model = keras.Model(inputs, [y, mixed["labels"]])
-    with pytest.raises(ValueError, match="CutMix 'mix': it takes more than images"):
+    with pytest.raises(ValueError, match="CutMix 'mix': an augmentation layer must take one"):
         fr_keras.save_archive(model, tmp_path / "m.fr")
 
 

@@ -280,7 +280,7 @@ def test_limit_and_its_bounds():
     ("arguments", "match"),
     [
         ({"least": 0}, "`least`"),
-        ({"least": 1}, "`least`.*leave the callback out"),
+        ({"least": 1}, "`least`.*leave this callback out"),
         ({"least": -0.5}, "`least`"),
         ({"least": True}, "`least`"),
         ({"least": "half"}, "`least`"),

@@ -67,8 +67,8 @@ def test_the_paper_unet_in_its_layer_order():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("l.bias"), "'linear' finds none for its bias of shape"),
-        (lambda s: s.update(more=np.ones((2, 2))), r"Received besides: \[\('more', \(2, 2\)\)\]"),
+        (lambda s: s.pop("l.bias"), "none for the bias of layer 'linear', of shape"),
+        (lambda s: s.update(more=np.ones((2, 2))), r"Received: others, \[\('more', \(2, 2\)\)\]"),
         (
             lambda s: s.update({"u.weight": np.ones((5, 6, 2, 2), np.float32)}),
             r"`state\['u.weight'\]` must fit the kernel of layer 'up': shape \(2, 2, 5, 6\).*"
@@ -117,7 +117,7 @@ def test_statistics_are_those_over_all_rows():
     model = normalized()
     weights = [weight.numpy() for weight in model.trainable_variables]
     parts = [images(8, (6,), seed=seed) for seed in range(3)]
-    with pytest.warns(UserWarning, match="calibration changed what .* computes"):
+    with pytest.warns(UserWarning, match="calibration changed the outputs of .*'"):
         interop.calibrate_batch_norm(model, iter(parts))
     inner = keras.Model(model.inputs, model.get_layer("dense").output)
     values = np.concatenate([inner.predict(part, verbose=0) for part in parts])
@@ -136,7 +136,7 @@ def test_one_array_is_one_batch_and_inference_then_normalizes_like_training():
     model, x = normalized(), images(64, (6,))
     model.get_layer("dropout").rate = 0.0
     model.get_layer("second").trainable = True
-    with pytest.warns(UserWarning, match="calibration changed what .* computes"):
+    with pytest.warns(UserWarning, match="calibration changed the outputs of .*'"):
         interop.calibrate_batch_norm(model, x)
     assert relative_difference(model(x, training=True), model(x, training=False)) < 1e-4
 

@@ -280,7 +280,7 @@ def test_a_bias_moves_into_no_statistics_where_it_counts_otherwise(registered, t
 def test_an_archive_opens_where_its_layers_are_registered(registered, tmp_path):
     save_archive(regularize(one_layer(ByText)), tmp_path / "m.fr")
     layers.TWINS.pop(ByText)
-    message = "not 'own_layers>FRByText': register it by fr_keras.register_twin"
+    message = "Received: 'own_layers>FRByText': register it with fr_keras.register_twin"
     with pytest.raises(ArchiveError, match=message):
         load_archive(tmp_path / "m.fr")
 
@@ -313,10 +313,10 @@ def build_of(attribute="kernel", times=1, **arguments):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (build_of(name=None), r"cannot be converted, .*`weight_name` .* Received: 'kernel'"),
-        (build_of("w"), r"cannot be converted, .*`weight_name` .* Received: 'kernel'"),
-        (build_of("w", name="w"), r"cannot be converted, .*`weight_name` .* Received: 'kernel'"),
-        (build_of(times=2), "`weight_name` must name one weight of layer 'own'"),
+        (build_of(name=None), r"cannot be converted; .*`weight_name` .* Received: 'kernel'"),
+        (build_of("w"), r"cannot be converted; .*`weight_name` .* Received: 'kernel'"),
+        (build_of("w", name="w"), r"cannot be converted; .*`weight_name` .* Received: 'kernel'"),
+        (build_of(times=2), "`weight_name` must name only one weight of layer 'own'"),
         (build_of(constraint="non_neg"), "`constraint` of the weight 'kernel' that layer 'own'"),
         (build_of(regularizer="l1"), "`regularizer` of the weight 'kernel' that layer 'own'"),
         (build_of(shape=()), "`shape` of the weight 'kernel' that layer 'own'"),
@@ -336,7 +336,7 @@ def test_what_has_no_meaning_on_coefficients_is_refused(build, message):
 
 def test_a_layer_by_itself_says_what_its_weight_must_be():
     odd = type("Odd", (keras.layers.Layer,), {"build": build_of(name=None)})
-    with pytest.raises(AttributeError, match="make it by `add_weight"):
+    with pytest.raises(AttributeError, match="create it with `add_weight"):
         type("FROdd", (layers.FrequencyKernel, odd), {})().build((None, UNITS))
 
 
@@ -357,5 +357,7 @@ def test_a_twin_with_weights_of_its_own_is_refused():
             self.more = self.add_weight(shape=(3,), name="more")
 
     register_twin(ByText, FRMore)
-    with pytest.raises(ValueError, match=r"`twin` must have the weights .*\['more'\] for \[\]"):
+    with pytest.raises(
+        ValueError, match=r"`twin` must have the same weights .*\['more'\] instead of \[\]"
+    ):
         regularize(one_layer(ByText))

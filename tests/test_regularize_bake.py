@@ -290,7 +290,7 @@ def test_a_layer_that_cannot_hold_coefficients_is_named(arguments):
     model = keras.Sequential(
         [keras.Input((4,)), kl.Dense(3, name="first", **arguments), kl.Dense(2, name="last")]
     )
-    with pytest.raises(ValueError, match="Layer 'first' cannot be converted, `exclude` it"):
+    with pytest.raises(ValueError, match="Layer 'first' cannot be converted; `exclude` it"):
         regularize(model)
     twin = regularize(model, exclude="first")
     assert [layer.name for layer in frequency_layers(twin)] == ["last"]

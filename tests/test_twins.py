@@ -162,10 +162,14 @@ def test_what_no_twin_can_be_is_refused():
         (MyDense, keras.layers.Dense, "`twin` must be a class .*FrequencyTwin"),
         (MyDense, layers.FrequencyKernel, "`twin` must be a class of Keras layers"),
         (MyDense, FRMyDense(3), "`twin` must be a class"),
-        (Doubled, FROther, "`plain` must have one twin, and Doubled has FRDoubled"),
-        (keras.layers.Dense, FROther, "Dense has FRDense"),
-        (Doubled2, FRDoubled2, "Doubled2 computes otherwise than Dense, whose chains FRDoubled2"),
-        (MyDense, FRDoubled, "`twin` must be the twin of one layer, and FRDoubled is that of"),
+        (Doubled, FROther, "`plain` must have only one twin, and Doubled already has FRDoubled"),
+        (keras.layers.Dense, FROther, "Dense already has FRDense"),
+        (
+            Doubled2,
+            FRDoubled2,
+            "Doubled2 does not compute the same as Dense, whose chains FRDoubled2",
+        ),
+        (MyDense, FRDoubled, "`twin` must be the twin of only one layer, and FRDoubled already is"),
     ):
         with pytest.raises(ValueError, match=match):
             register_twin(plain, twin)

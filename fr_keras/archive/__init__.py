@@ -1,6 +1,7 @@
 """The `.fr` archive: a network as a download of kilobytes.
 
-The format is `fr_archive`'s, which needs numpy alone; here is what makes a Keras model of it.
+The format itself is in `fr_archive`, which needs only numpy. This package writes Keras models to
+archives and loads them.
 """
 
 from fr_keras.archive._load import inspect, load_archive

@@ -1,4 +1,4 @@
-"""What an archive did to the function of a model, on rows of the data that calibrated it."""
+"""How much an archive changes the outputs of a model, on rows of its calibration data."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -10,10 +10,10 @@ from fr_keras.tflite.agreement import agreement_of
 from fr_keras.tflite.modes import FLOAT16
 from fr_keras.tflite.signature import output_names
 
-#: Rows that are compared, at most, and numbers in them.
+#: The most rows that are compared, and the most numbers in them.
 MOST_ROWS = 256
 _MOST_NUMBERS = 1 << 23
-# Numbers of a batch.
+# Numbers in a batch.
 _BATCH = 1 << 18
 
 
@@ -58,12 +58,12 @@ class Sample:
 
 
 def measured(model: keras.Model, found: keras.Model, sample: Sample) -> dict[str, Agreement]:
-    """Returns how far one model is from another, for each output of real numbers by its name.
+    """Returns how far each floating-point output of one model is from another's, by its name.
 
     Args:
-        model: The one that is right.
-        found: The other.
-        sample: Its rows are used up.
+        model: The reference.
+        found: The model that is compared with it.
+        sample: The rows to compare on; they are used up.
     """
     pairs = []
     for batch in sample.batches():
@@ -79,7 +79,7 @@ def measured(model: keras.Model, found: keras.Model, sample: Sample) -> dict[str
 
 
 def _outputs(model: keras.Model, batch: object) -> list[np.ndarray | None]:
-    """The flat outputs in float32; `None` for those that are no real numbers."""
+    """The flat outputs in float32; `None` for those that are not floating-point."""
     outputs = keras.tree.flatten(model(batch, training=False))
     return [
         keras.ops.convert_to_numpy(keras.ops.cast(one, "float32"))

@@ -1,7 +1,7 @@
-"""What the architecture of an archive may name, and nothing else: an allow-list.
+"""The allow-list: everything that the architecture of an archive may name.
 
 A file says `"Conv2D"`, never a module. The name is looked up here, so nothing that a file names is
-imported, and no class that somebody registered with Keras is found, but for those that the program
+imported. Classes that somebody registered with Keras are not found, except those that the program
 itself gave to `register_twin`.
 """
 
@@ -32,15 +32,15 @@ _PLAIN = """
     UnitNormalization UpSampling1D UpSampling2D UpSampling3D ZeroPadding1D ZeroPadding2D
     ZeroPadding3D
 """
-#: Name -> class of every layer of Keras and fr_keras that an archive may hold, but for models and
-#: `WRAPPERS`; `find` knows those of `register_twin` too.
+#: Name -> class of every layer of Keras and fr_keras that an archive may hold, except models and
+#: `WRAPPERS`; `find` also knows the classes given to `register_twin`.
 LAYERS: dict[str, type[keras.layers.Layer]] = {
     **{name: getattr(keras.layers, name) for name in _PLAIN.split()},
     **{twin.__name__: twin for twin in TWINS.values()},
 }
 NAMES = {cls: name for name, cls in LAYERS.items()} | {FRBatchNormalization: "BatchNormalization"}
 
-#: Name of a layer that holds others -> which of its arguments they are, and its attribute of each.
+#: Name of a layer that holds others -> {the argument that takes them: the attribute with them}.
 WRAPPERS = {
     "Bidirectional": {"layer": "forward_layer", "backward_layer": "backward_layer"},
     "Pipeline": {"layers": "layers"},
@@ -50,7 +50,8 @@ WRAPPERS = {
     "TimeDistributed": {"layer": "layer"},
 }
 WRAPPER_NAMES = {getattr(keras.layers, name): name for name in WRAPPERS}
-#: What changes images at random in training, and at inference nothing: an archive leaves it out.
+#: Layers that change images at random in training and do nothing at inference: an archive leaves
+#: them out.
 AUGMENTATION = tuple(
     getattr(keras.layers, name)
     for name in """
@@ -60,7 +61,7 @@ AUGMENTATION = tuple(
     RandomSaturation RandomSharpness RandomShear RandomTranslation RandomZoom Solarization
     """.split()  # noqa: SIM905
 )
-_VOCABULARY = "it looks words up in a vocabulary, of which an archive holds none"
+_VOCABULARY = "it looks words up in a vocabulary, and an archive holds no vocabularies"
 _CODE = "it calls code that an archive does not hold"
 _REASONS = {
     **dict.fromkeys(("IntegerLookup", "StringLookup", "TextVectorization"), _VOCABULARY),
@@ -82,7 +83,7 @@ _PENALTIES = {
 _POLICIES = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
 _TENSOR_TYPES = (*_POLICIES[:4], "bool", "uint8", "int8", "int16", "int32", "int64", "string")
 
-# Objects inside of layers that an archive does not hold.
+# Objects inside layers that an archive does not hold.
 _NEVER = ("quantization_config",)
 
 #: No length in an architecture is larger.
@@ -92,7 +93,7 @@ _DEEPEST = 4
 
 
 def find(name: str) -> type[keras.layers.Layer] | None:
-    """Returns the class that an archive means by a name, or `None`: no model and no wrapper."""
+    """Returns the class that a name in an archive means, or `None`; no models and wrappers."""
     return LAYERS.get(name) or _registered().get(name)
 
 
@@ -103,7 +104,7 @@ def name_of(cls: type[keras.layers.Layer]) -> str | None:
 
 
 def _registered() -> dict[str, type[keras.layers.Layer]]:
-    """What `register_twin` was told, by its name in Keras' registry: none of Keras' own has a >."""
+    """Classes given to `register_twin`, by their registered names; no name of Keras has a >."""
     classes = [cls for pair in TWINS.items() for cls in pair if cls not in NAMES]
     names = [keras.saving.get_registered_name(cls) for cls in classes]
     return {name: cls for name, cls in zip(names, classes, strict=True) if ">" in name}
@@ -113,23 +114,23 @@ def reason(layer: object) -> str:
     """Returns why an archive cannot hold a layer or operation that is in none of the lists."""
     cls = type(layer)
     if not isinstance(layer, keras.layers.Layer):
-        return "it is a bare operation, as Keras makes them for masks: use a layer of Keras"
+        return "it is a bare operation, such as Keras makes for masks: use a layer of Keras"
     if getattr(keras.layers, cls.__name__, None) is cls:
         return _REASONS.get(cls.__name__, "this version of fr_keras does not know it")
     return (
-        "it is no class of Keras and fr_keras, nor one that is registered both by "
-        "fr_keras.register_twin and by keras.saving.register_keras_serializable"
+        "its class does not belong to Keras or fr_keras and is not registered with both "
+        "fr_keras.register_twin and keras.saving.register_keras_serializable"
     )
 
 
 def is_left_out(key: str) -> bool:
-    """Whether an argument is not kept: all weights come from the archive, so what initializes
-    them does not matter, and `stored` is the corner of what is kept."""
+    """Whether an argument is not stored: all weights come from the archive, so their initializers
+    do not matter, and `stored` is the corner of the kept coefficients."""
     return key == "stored" or key.endswith("_initializer")
 
 
 def to_data(key: str, value: object) -> object:
-    """Returns an argument in a layer's config as plain data, by short names.
+    """Returns an argument in a layer's config as plain data with short names.
 
     Raises:
         ArchiveError: If an archive cannot hold it.
@@ -145,7 +146,7 @@ def to_data(key: str, value: object) -> object:
 
 
 def from_data(key: str, value: object) -> object:
-    """Returns the argument that `to_data` was given, from data that were checked."""
+    """Returns the argument that `to_data` was given, from checked data."""
     kind = key.rpartition("_")[2]
     if kind in _PENALTIES and value is not None:
         module, _ = _PENALTIES[kind]
@@ -155,10 +156,10 @@ def from_data(key: str, value: object) -> object:
 
 
 def check(key: str, value: object) -> None:
-    """Refuses an argument that names anything unknown, or has no bound.
+    """Refuses an argument that names anything unknown or exceeds a limit.
 
     Raises:
-        ArchiveError: With the argument and the rule.
+        ArchiveError: If it does; the message has the argument and the rule.
     """
     kind = key.rpartition("_")[2]
     if kind == "activation":
@@ -197,8 +198,8 @@ def _check_data(key: str, value: object, depth: int = 0) -> None:
         kind is not str and kind not in (int, float, bool, type(None))
     ):
         raise ArchiveError(
-            f"`{key}` must be None, a number, a text of at most {_LONGEST_TEXT} characters or a "
-            f"list of these, at most {_DEEPEST} deep. Received: {value!r:.100}"
+            f"`{key}` must be None, a number, a string of at most {_LONGEST_TEXT} characters or a "
+            f"list of these, nested at most {_DEEPEST} deep. Received: {value!r:.100}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The model of a description: the way back from `_description`."""
+"""Builds the model of a description: the reverse of `_description`."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -8,16 +8,16 @@ import keras
 from fr_archive import ArchiveError
 from fr_keras.archive import _allowlist
 
-#: Given a layer's class and its arguments, as data, the layer, not built.
+#: Makes a layer, not built, from the name of its class and its arguments as data.
 Make = Callable[[str, dict], keras.layers.Layer]
 
-#: The names of models in models.
+#: The names of models inside models.
 MODELS = ("Functional", "Sequential")
 
 
 @contextlib.contextmanager
 def settings(dtype: str = "float32") -> Iterator[None]:
-    """Makes what Keras takes as default the same for everybody."""
+    """Gives Keras the same defaults for everybody."""
     policy, order = keras.config.dtype_policy(), keras.config.image_data_format()
     keras.config.set_dtype_policy(dtype)
     keras.config.set_image_data_format("channels_last")
@@ -29,27 +29,27 @@ def settings(dtype: str = "float32") -> Iterator[None]:
 
 
 def make_layer(name: str, arguments: dict) -> keras.layers.Layer:
-    """Returns a layer from its data, which were checked; not built."""
+    """Returns a layer, not built, from its checked data."""
     config = {key: _allowlist.from_data(key, value) for key, value in arguments.items()}
     return _allowlist.find(name).from_config(config)
 
 
 def build(description: dict, make: Make = make_layer) -> keras.Model:
-    """Returns the model of a description that was checked.
+    """Returns the model of a checked description.
 
     Args:
         description: As `describe` returns it.
-        make: Makes each layer that holds no other, in the order of the file.
+        make: Makes each layer that holds no others, in the order of the file.
     """
     return Builder(make).model(description)
 
 
 def expanded(call: list | int, number: int, called: int) -> list:
-    """Returns arguments, keyword arguments and place of the layer of a call.
+    """Returns the arguments, the keyword arguments and the layer number of a call.
 
     Args:
-        call: As it is in a description.
-        number: Which call of the model this is.
+        call: The call in a description.
+        number: The number of the call in the model.
         called: How many layers were called before.
     """
     given = call or [[number - 1]]
@@ -97,7 +97,10 @@ class Builder:
             one for one in _allowlist.NAMES.values() if keras.saving.get_registered_object(one)
         ]
         if taken and name == "Bidirectional":
-            raise ArchiveError(f"A class of somebody else is registered as {', '.join(taken)}")
+            raise ArchiveError(
+                "No class of another package may replace a layer of Keras while a Bidirectional is "
+                f"loaded: remove it from Keras' registry. Received: {', '.join(taken)}"
+            )
         inner = {
             key: self._layers(arguments[key])
             for key in _allowlist.WRAPPERS[name]

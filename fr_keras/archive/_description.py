@@ -1,4 +1,4 @@
-"""A model as plain data: the architecture that an archive holds; `_building` is the way back.
+"""Describes a model as plain data, the architecture in an archive; `_building` is the reverse.
 
     model       = {"name", "layers": [layer, ...]}                             sequential
                 | {"name", "layers", "calls": [call, ...], "inputs", "outputs"}  functional
@@ -6,14 +6,14 @@
                 | [wrapper, {"layer": layer or [layer, ...], ...}]
                 | ["Functional" | "Sequential", model]
                 | n                     the n-th layer of the file again, inner ones counted first
-    call        = 0                     the next layer that was not called yet, on what came before
-                | [[arguments], {keyword arguments}, place of the layer]       or fewer of these
-    argument    = n                     what call n gave
+    call        = 0                     the next layer not called so far, on the previous output
+                | [[arguments], {keyword arguments}, number of the layer]      or fewer of these
+    argument    = n                     the output of call n
                 | {"call": n, "output": k} | {"value": constant} | [argument, ...]
     inputs      = argument | {"named": {name: argument}};  0 if left out
     outputs     = likewise;  the last call if left out
 
-A call of an input layer takes no arguments. What does nothing at inference is not there.
+A call of an input layer takes no arguments. Layers that do nothing at inference are left out.
 """
 
 import inspect
@@ -42,12 +42,12 @@ def describe(model: keras.Model) -> dict:
 
 
 class Prepared(NamedTuple):
-    """What an archive holds of a model.
+    """A model as an archive holds it.
 
     Attributes:
-        model: The model without what does nothing at inference: itself, or a copy.
-        description: It as plain data.
-        left_out: The names of what does nothing at inference.
+        model: The model without the layers that do nothing at inference: itself, or a copy.
+        description: The same model as plain data.
+        left_out: The names of the layers that do nothing at inference.
     """
 
     model: keras.Model
@@ -56,7 +56,7 @@ class Prepared(NamedTuple):
 
 
 def at_inference(model: keras.Model) -> Prepared:
-    """Returns a model without what does nothing at inference.
+    """Returns a model without the layers that do nothing at inference.
 
     Raises:
         ArchiveError: If it holds anything that is not in `_allowlist`.
@@ -80,7 +80,7 @@ def at_inference(model: keras.Model) -> Prepared:
 
 
 def layer_data(layer: keras.layers.Layer) -> list:
-    """Returns a layer, but no model and no wrapper, as plain data.
+    """Returns a layer that is not a model or a wrapper as plain data.
 
     Raises:
         ArchiveError: If it is not in `_allowlist`.
@@ -97,7 +97,7 @@ def layer_data(layer: keras.layers.Layer) -> list:
 
 def _refused(layer, why: str) -> str:
     return (
-        "`model` must hold nothing but what an archive can hold. Received: "
+        "`model` must consist of layers that an archive can hold. Received: "
         f"{type(layer).__name__} '{layer.name}': {why}"
     )
 
@@ -121,7 +121,7 @@ def _config(layer: keras.layers.Layer, but: Collection[str] = ()) -> dict:
 
 
 def _shortened(name: str, config: dict) -> dict:
-    """The arguments without which Keras would not make the same layer."""
+    """The arguments that Keras needs to make the same layer."""
     cls = _allowlist.find(name)
     plain = plain_class(cls) if issubclass(cls, FrequencyTwin) else cls
     parameters = inspect.signature(plain).parameters.values()
@@ -144,7 +144,7 @@ class _Describer:
 
     Attributes:
         layers: Every layer and model, in the order in which a description counts them.
-        left_out: The names of what does nothing at inference.
+        left_out: The names of the layers that do nothing at inference.
     """
 
     def __init__(self):
@@ -181,12 +181,13 @@ class _Describer:
         return found
 
     def _nodes(self, model: keras.Model, references: dict) -> Iterator:
-        """The calls but those that do nothing, whose outputs are references to their inputs."""
+        """The calls except those that do nothing; the outputs of these refer to their inputs."""
         for node in nodes(model):
             if not _does_nothing(node.operation):
                 yield node
             elif len(node.input_tensors) != 1 or len(node.outputs) != 1:
-                raise ArchiveError(_refused(node.operation, "it takes more than images"))
+                rule = "an augmentation layer must take one tensor and give one"
+                raise ArchiveError(_refused(node.operation, rule))
             else:
                 (given,), (output,) = node.input_tensors, node.outputs
                 if (given.shape, given.dtype) != (output.shape, output.dtype):
@@ -201,7 +202,7 @@ class _Describer:
         original = layer
         if _does_nothing(layer):
             self.left_out.append(layer.name)
-            # Of whole numbers it makes real ones.
+            # It turns integers into floating-point numbers, as the layer does.
             layer = keras.layers.Rescaling(1.0, name=layer.name, dtype=layer.dtype_policy)
         if isinstance(layer, keras.Model):
             kind = "Sequential" if isinstance(layer, keras.Sequential) else "Functional"
@@ -229,7 +230,7 @@ class _Describer:
 
 
 def _does_nothing(layer: keras.layers.Layer) -> bool:
-    """Whether a layer gives what it takes, at inference, as real numbers."""
+    """Whether a layer returns its input at inference, as floating-point numbers."""
     if isinstance(layer, keras.Model):
         inner = [node.operation for node in nodes(layer)]
         inner = [one for one in inner if not isinstance(one, keras.layers.InputLayer)]
@@ -243,12 +244,12 @@ def _does_nothing(layer: keras.layers.Layer) -> bool:
 
 
 def _call(node, number: int, references: dict, place: int | None) -> list | int:
-    """How a layer is called; `place` is that of one that was called before."""
+    """How a layer is called; `place` is its number if it was called before."""
     args = [_reference(one, references) for one in node.arguments.args]
     kwargs = {
         key: _reference(value, references)
         for key, value in node.arguments.kwargs.items()
-        # `training=False` is what Keras notes where nothing was said.
+        # Keras notes `training=False` where nothing was said.
         if value is not None and (key, value) != ("training", False)
     }
     if place is not None:
@@ -269,7 +270,7 @@ def _reference(value, references: dict) -> object:
         value = value.item()
     if value is not None and not isinstance(value, (bool, int, float)):
         raise ArchiveError(
-            "Layers must be called on what other layers give, and on single numbers. Received: "
+            "Layers must be called on outputs of other layers and on single numbers. Received: "
             f"{value!r:.100} of type {type(value).__name__}"
         )
     return {"value": value}

@@ -1,9 +1,9 @@
-"""What a search for an archive wants: few bytes at an accuracy, or accuracy in some bytes."""
+"""The goals of a search for an archive: fewest bytes at an accuracy, or best accuracy at a size."""
 
 import dataclasses
 import math
 
-#: Of the difference of two accuracies; a row more or less is far above that.
+#: Rounding error of the difference of two accuracies, far below the effect of a single row.
 ROUNDING = 1e-9
 
 
@@ -12,10 +12,10 @@ class Trial:
     """One archive that was tried.
 
     Attributes:
-        number: How many were tried before.
-        bytes: Its size.
-        accuracy: Of the model that it loads to, on the rows that search; `None` where the size
-            alone ruled it out.
+        number: How many archives were tried before this one.
+        bytes: Size of the archive.
+        accuracy: Accuracy of the model that the archive loads to, on the search rows; `None` if
+            its size ruled the archive out before it was measured.
     """
 
     number: int
@@ -26,21 +26,22 @@ class Trial:
 def check(max_drop: float | None, max_bytes: int | None) -> None:
     if (max_drop is None) == (max_bytes is None):
         raise ValueError(
-            "One of `max_drop` and `max_bytes` must be given. Received: "
+            "Exactly one of `max_drop` and `max_bytes` must be given. Received: "
             f"max_drop={max_drop}, max_bytes={max_bytes}"
         )
     if max_drop is not None and not 0 <= max_drop < 1:
         raise ValueError(
-            f"`max_drop` must be a fraction of the rows, such as 0.002. Received: {max_drop}"
+            "`max_drop` must be a fraction of the rows, 0 or more and below 1, such as 0.002. "
+            f"Received: {max_drop}"
         )
     if max_bytes is not None and not max_bytes >= 1:
         raise ValueError(f"`max_bytes` must be at least 1. Received: {max_bytes}")
 
 
 class SmallAt:
-    """Few bytes at an accuracy."""
+    """The fewest bytes at an accuracy."""
 
-    # Finer is never smaller.
+    # Finer steps never make a smaller archive.
     directions = (1,)
 
     def __init__(self, least: float):
@@ -57,14 +58,14 @@ class SmallAt:
     def impossible(self, trials: list[Trial], where: str = "") -> str:
         best = max(one.accuracy for one in trials if one.accuracy is not None)
         return (
-            f"`max_drop` must leave an accuracy of at most {best:.4f}{where}, the best of the "
-            "archives tried: allow more, or give `calibration` or more rows. Received: one that "
-            f"leaves {self._least:.4f}"
+            f"`max_drop` must allow an accuracy of {best:.4f}{where}, the best of all archives "
+            "tried: raise it, or give `calibration` or more rows. Received: a `max_drop` that asks "
+            f"for {self._least:.4f}"
         )
 
 
 class AccurateWithin:
-    """A high accuracy within some bytes."""
+    """The best accuracy within a number of bytes."""
 
     directions = (1, -1)
 
@@ -80,6 +81,7 @@ class AccurateWithin:
     def impossible(self, trials: list[Trial], where: str = "") -> str:
         smallest = min(one.bytes for one in trials)
         return (
-            f"`max_bytes` must be at least {smallest}, the smallest archive that was found: allow "
-            f"`search_kept`, or train with fewer coefficients. Received: {self._most}"
+            f"`max_bytes` must be at least {smallest}, the size of the smallest archive found: "
+            "raise it, set `search_kept=True`, or train with fewer coefficients. "
+            f"Received: {self._most}"
         )

@@ -19,7 +19,7 @@ def graphs(model: keras.Model) -> Iterator[keras.Model]:
 
 
 def opened(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns what a layer, or a `TimeDistributed`, calls."""
+    """Returns the layer inside a `TimeDistributed`; any other layer is returned as it is."""
     while isinstance(layer, keras.layers.TimeDistributed):
         layer = layer.layer
     return layer

@@ -1,4 +1,4 @@
-"""`load_archive`: a file to the model that it holds."""
+"""`load_archive`: builds the model that a file holds."""
 
 import os
 from fractions import Fraction
@@ -23,20 +23,20 @@ from fr_keras.models.walk import all_layers, frequency_layers
 def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = None) -> keras.Model:
     """Returns the FR model that a `.fr` file holds.
 
-    Its layers store no more than the corner of what is kept, and batch normalizations are
-    `layers.FRBatchNormalization`, as `compact` leaves a model. It is not compiled. Nothing that a
-    file holds can run: it names layers of Keras and fr_keras from a list, those that the program
-    gave to `register_twin`, and no others.
+    As after `compact`, its layers store no more than the corner of the kept coefficients, and its
+    batch normalizations are `layers.FRBatchNormalization`. The model is not compiled. A file cannot
+    make code run: it can only name layers of Keras and fr_keras that are on a list, and layers that
+    your program gave to `register_twin`.
 
     Args:
         path: The file.
-        capacity: Above 0 and up to 1: a smaller network from the same file, with the first
-            `ceil(capacity * n)` of the `n` coefficients of each tensor.
+        capacity: A number above 0 and at most 1. Below 1, the same file gives a smaller network,
+            with the first `ceil(capacity * n)` of the `n` coefficients of each tensor.
 
     Raises:
-        ValueError: If the file is no archive, is damaged, names what is not on the list, or
-            declares more weights than `fr_keras.archive` allows. Nothing was built then.
-        OSError: If it cannot be read.
+        ValueError: If the file is not an archive, is damaged, names a layer that is not on the
+            list, or declares more weights than `fr_keras.archive` allows. No model is built then.
+        OSError: If the file cannot be read.
 
     Example:
 
@@ -54,11 +54,11 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
 
 
 def inspect(path: str | os.PathLike) -> Packing:
-    """Returns what a `.fr` file holds, and where its bytes are; `print` it for a table.
+    """Returns what a `.fr` file holds and how many bytes each part takes; `print` it for a table.
 
     Raises:
-        ValueError: As `load_archive`.
-        OSError: If it cannot be read.
+        ValueError: As in `load_archive`.
+        OSError: If the file cannot be read.
     """
     data = load(path)
     archive = fr_archive.decode(data)
@@ -70,7 +70,7 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
     """Returns the model of an archive.
 
     Raises:
-        ArchiveError: As `load_archive`.
+        ArchiveError: As in `load_archive`.
     """
     network = archive.architecture
     if isinstance(network, fr_archive.Reference):
@@ -88,14 +88,14 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
         keep_series(part, tensor.reals())
     fill_weights(weights(model), archive)
     for layer in all_layers(model):
-        # Without weights there is nothing that was adapted, or it is among the arguments.
+        # A layer without weights was not adapted, or its state is among its arguments.
         if layer.weights and hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return model
 
 
 def _maker(shapes: Unbuilt, counts: list[int]):
-    """Makes each layer so that it holds no more than what is kept."""
+    """Makes each layer so that it stores no more than the corner of what it keeps."""
     held = iter(shapes.held(counts))
 
     def make(name, arguments):
@@ -114,7 +114,7 @@ def _maker(shapes: Unbuilt, counts: list[int]):
 
 
 def fill_weights(found: list[Weight], archive: fr_archive.Archive) -> None:
-    """Sets the weights of a model to the vectors of an archive, which are as many."""
+    """Sets the weights of a model to the vectors of an archive."""
     vectors = iter(archive.vectors)
     for weight in found:
         variance = weight.is_statistic("variance")

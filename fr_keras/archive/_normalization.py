@@ -1,4 +1,4 @@
-"""Biases and statistics: which of them say something, and how exactly they must be kept."""
+"""Biases and statistics: which of them matter, and how precisely an archive must keep them."""
 
 import collections
 import math
@@ -13,7 +13,7 @@ from fr_keras.archive._quantization import root_of_squares
 from fr_keras.layers import TWINS
 from fr_keras.models.vectors import Weight
 
-#: What adds its bias to its output. A subclass may do anything with it.
+#: Layers that add their bias to their output. A subclass may do anything with it.
 _BIASED = {
     cls
     for pair in TWINS.items()
@@ -23,15 +23,15 @@ _BIASED = {
 
 
 def move_biases(model: keras.Model, weights: list[Weight], values: list[np.ndarray]) -> None:
-    """Takes each bias in front of a batch normalization into the mean behind it.
+    """Moves each bias directly before a batch normalization into the mean of that normalization.
 
-    The function stays the same, and behind a truncated kernel the mean without the bias is a
+    The function stays the same, and after a truncated kernel, the mean without the bias is a
     mixture of few cosines.
 
     Args:
         model: The model.
         weights: Its weights.
-        values: The numbers of each; they are changed.
+        values: The numbers of each weight; they are changed in place.
     """
     places = {id(weight.variable): place for place, weight in enumerate(weights)}
     for layer, norm in _biased(model):
@@ -41,11 +41,11 @@ def move_biases(model: keras.Model, weights: list[Weight], values: list[np.ndarr
 
 
 def scales(weights: list[Weight], values: list[np.ndarray]) -> list[float]:
-    """Returns for each weight the scale by which its errors are measured.
+    """Returns, for each weight, the scale that its errors are relative to.
 
-    Of a batch normalization it is what the output is measured by: the standard deviation for the
-    mean, the variance for the variance, and the size of gamma for gamma and beta. For any other
-    weight it is the root mean square of its numbers.
+    In a batch normalization it is the standard deviation for the mean, the variance for the
+    variance, and the size of gamma for gamma and beta, so that equal errors change the output by
+    about the same. For any other weight it is the root mean square of its numbers.
     """
     by_layer: dict[int, dict[str, np.ndarray]] = {}
     for weight, numbers in zip(weights, values, strict=True):
@@ -74,9 +74,9 @@ def _root_mean_square(values: np.ndarray) -> float:
 
 
 def _biased(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
-    """Yields layers whose bias goes straight into a batch normalization and nowhere else."""
+    """Yields layers whose output goes only into a batch normalization, each with that."""
     inner = [(graph, node) for graph in graphs(model) for node in nodes(graph)]
-    # By its variables, so that a layer inside of another one is seen too.
+    # Counted by variable, so that a layer inside another one is seen too.
     calls = collections.Counter(
         id(variable)
         for _, node in inner
@@ -99,7 +99,7 @@ def _biased(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.laye
 
 
 def _moves(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization, last: int) -> bool:
-    """Whether the bias of a layer and the mean behind it are of one kind, and all that counts."""
+    """Whether moving the bias of a layer into the mean of a normalization changes nothing else."""
     return (
         type(layer) in _BIASED
         and layer.bias is not None

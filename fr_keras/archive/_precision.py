@@ -1,13 +1,13 @@
-"""How exactly an archive holds each layer."""
+"""How precisely an archive holds each layer."""
 
 from collections.abc import Iterable, Mapping
 
-#: One number for all layers, or a dict from layer name to its own.
+#: One number for all layers, or a dict from layer name to number.
 Precision = float | Mapping[str, float]
 
-# Steps relative to the norm spend the same error on every kernel. On trained networks that took
-# fewer bytes at the same error of the output than steps relative to the root mean square. These
-# keep the function; those of a search are coarser, for it measures what they do.
+# Steps relative to the norm give every kernel the same error. On trained networks this took fewer
+# bytes, at the same error of the output, than steps relative to the root mean square. These
+# defaults keep the function; a search uses coarser ones, because it measures their effect.
 STEP = 0.0003
 ERROR = 0.0005
 _LEAST = 1e-6
@@ -19,13 +19,13 @@ def by_layer(
     """Returns the number of each layer.
 
     Args:
-        argument: What it is called in errors.
-        given: One number for all, or some by name.
-        names: The layers.
-        usual: Of those that `given` does not name.
+        argument: The name of the argument in error messages.
+        given: One number for all layers, or numbers by layer name.
+        names: The names of the layers.
+        usual: The number of layers that `given` does not name.
 
     Raises:
-        ValueError: If a number is not relative, or a name is no layer's.
+        ValueError: If a number is out of range, or a name does not belong to a layer.
 
     Example:
 
@@ -38,7 +38,7 @@ def by_layer(
     unknown = sorted({*given} - {*names})
     if unknown:
         raise ValueError(
-            f"`{argument}` must name layers that it is for: {', '.join(names)}. Received besides: "
+            f"`{argument}` must name only layers that it applies to: {', '.join(names)}. Received: "
             f"{', '.join(unknown)}"
         )
     return {name: _checked(f"{argument}['{name}']", given.get(name, usual)) for name in names}
@@ -47,7 +47,7 @@ def by_layer(
 def _checked(argument: str, value: float) -> float:
     if not _LEAST <= value <= 1:
         raise ValueError(
-            f"`{argument}` is relative: from {_LEAST}, what float32 resolves, to 1. "
-            f"Received: {argument}={value}"
+            f"`{argument}` must be a relative number from {_LEAST}, about the precision of "
+            f"float32, to 1. Received: {argument}={value}"
         )
     return value

@@ -1,9 +1,9 @@
-"""Which whole numbers, in which steps, stand for a tensor's coefficients or for a vector.
+"""Turns the coefficients of a tensor, or a vector, into whole numbers of steps.
 
-Nothing here depends on the machine: sums are in a stated order, and roots are IEEE's.
+Nothing here depends on the machine: sums have a fixed order, and square roots follow IEEE 754.
 
-What lies on a grid of steps already is taken as it is. So the numbers that came from an archive go
-back into one unchanged, and packing a loaded model again gives the same bytes.
+Values that already lie on a grid of steps are taken as they are. So numbers that came from an
+archive go back into one unchanged, and packing a loaded model again gives the same bytes.
 """
 
 import functools
@@ -14,14 +14,14 @@ import numpy as np
 from fr_archive import Quantized, cosines, nearest_step, quantize, rebuild, step_value
 
 _FINEST, _COARSEST = -512, 511
-# How much finer than what is asked for a grid that is there already may be. Of a tensor it is half
+# How much finer than requested the grid may be on which values already lie. For a tensor it is half
 # an octave, so that a larger step still makes a smaller file. The steps of a vector depend on how
-# much of the error its tail has used up, which is nothing the second time; those of a variance also
-# on how far it had to be lifted above 0.
+# much of the error its tail has used up, which is nothing the second time; the steps of a variance
+# also depend on how far it had to be lifted above 0.
 _TENSOR_SLACK = 4
 _VECTOR_SLACK = 24
 _VARIANCE_SLACK = 80
-# The search for a vector's steps ends when so many in a row were worse than the best.
+# The search for the steps of a vector ends when this many in a row were worse than the best.
 _PATIENCE = 8
 # No variance that is read is below this, whoever wrote the file.
 LEAST_VARIANCE = np.float32(1e-12)
@@ -61,7 +61,7 @@ def quantize_vector(values: np.ndarray, error: float, variance: bool = False) ->
 
     Args:
         values: Finite float32 numbers.
-        error: Root mean square of the error that may be made.
+        error: The largest root mean square error that is allowed.
         variance: Whether the vector must be above 0 when it is read.
 
     Example:

@@ -1,4 +1,4 @@
-"""Networks of the zoo by name: what tells a model from the one that the zoo would build.
+"""References to networks of the zoo: a name, and the arguments that rebuild the model.
 
 arguments = {arguments of the function that are not the default,
              "dtype": policy,                                if not float32
@@ -55,7 +55,7 @@ def describe_reference(reference: Reference) -> dict:
     _check_arguments(function, arguments)
     plain = _built(reference.name, arguments)
     if plain is None:
-        raise ArchiveError(f"The zoo's '{reference.name}' refuses {arguments}")
+        raise ArchiveError(f"The zoo cannot build '{reference.name}' with {arguments}")
     exclude, axis_weights = _checked(regularized, plain)
     description = describe(plain)
     for place, layer in enumerate(_layers(plain, description)):
@@ -71,7 +71,9 @@ def describe_reference(reference: Reference) -> dict:
 
 def _function(name: str) -> Callable[..., keras.Model]:
     if name not in zoo.__all__:
-        raise ArchiveError(f"A network by name is one of {zoo.__all__}. Received: '{name:.60}'")
+        raise ArchiveError(
+            f"A network by name must be one of {zoo.__all__}. Received: '{name:.60}'"
+        )
     return getattr(zoo, name)
 
 
@@ -81,7 +83,7 @@ def _layers(plain: keras.Model, description: dict) -> list[keras.layers.Layer]:
 
 
 def _built(name: str, arguments: dict) -> keras.Model | None:
-    """The plain network without memory for its weights; `None` if it does not exist."""
+    """The plain network without memory for its weights; `None` if it cannot be built."""
     with settings(), without_memory():
         try:
             return _function(name)(**arguments)
@@ -116,7 +118,7 @@ def _guesses(function: Callable, model: keras.Model, description: dict) -> Itera
 
 
 def _regularized(plain: keras.Model, entries: dict) -> dict:
-    """What `regularize` was told, and in which dtype."""
+    """The arguments that `regularize` was given, and the dtype."""
     exclude, axis_weights = [], {}
     for layer in plain.layers:
         name, arguments = entries[layer.name]
@@ -153,7 +155,7 @@ def _check_arguments(function: Callable, arguments: dict) -> None:
 
 
 def _checked(told: object, plain: keras.Model) -> tuple[list[str], dict]:
-    """What `regularize` was told, by names of layers that it could convert."""
+    """The arguments of `regularize`, if they name only layers that it could convert."""
     convertible = {layer.name for layer in plain.layers if type(layer) in TWINS}
     match told:
         case dict() if set(told) <= {"exclude", "axis_weights"}:
@@ -165,6 +167,6 @@ def _checked(told: object, plain: keras.Model) -> tuple[list[str], dict]:
                         _allowlist.check("axis_weights", weights)
                     return exclude, axis_weights
     raise ArchiveError(
-        f"`regularize` must hold `exclude` and `axis_weights`, by names of {sorted(convertible)}. "
-        f"Received: {told!r:.100}"
+        "`regularize` must hold at most `exclude` and `axis_weights`, with names from "
+        f"{sorted(convertible)}. Received: {told!r:.100}"
     )

@@ -1,4 +1,4 @@
-"""What an archive holds and where its bytes are."""
+"""What an archive holds and how many bytes each part takes."""
 
 import dataclasses
 
@@ -21,13 +21,13 @@ class LayerRow:
 
     Attributes:
         name: Name of the layer, as in `walk.named_layers`.
-        type: Its class.
-        kept: Its coefficients in the DCT domain.
-        steps: The step of each of its tensors of coefficients.
-        vector_numbers: The numbers that stand for its other weights.
-        bytes: What all of them take; fractions of a byte, for they share a stream.
-        residuals: Of each weight that is stored as vectors the root mean square error, relative to
-            the scale that `save_archive` measures errors by; empty for a file that was read.
+        type: Name of its class.
+        kept: Number of its kept coefficients.
+        steps: Quantization step of each of its coefficient tensors.
+        vector_numbers: How many numbers stand for its other weights.
+        bytes: Size of all these numbers. It has fractions, because layers share one coded stream.
+        residuals: Root mean square error of each weight that is stored as vectors, relative to the
+            scale that `error` of `save_archive` is relative to; empty for a file that was read.
     """
 
     name: str
@@ -46,14 +46,12 @@ class Packing:
     Attributes:
         network: The name of a network of the zoo, or of the model.
         by_reference: Whether the file names the network instead of describing it.
-        bytes: Of the whole file.
-        sections: The bytes of each section, by name, with the header of the file.
+        bytes: Size of the whole file.
+        sections: Size of each section in bytes, by name, including the header of the file.
         layers: One row for each layer that holds numbers.
-        left_out: The names of layers of the model that do nothing at inference, and are not in the
-            file.
-        agreements: What the file did to the function: of each output how far the model that the
-            file loads to is from the one that was given, on rows of `calibration`. Empty without
-            these.
+        left_out: Names of layers that do nothing at inference and so are not in the file.
+        agreements: For each output, by name, how far the loaded model is from the model that was
+            given, on rows of `calibration`. Empty without `calibration`.
     """
 
     network: str
@@ -65,7 +63,7 @@ class Packing:
     agreements: dict[str, Agreement] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict:
-        """Returns it as plain types, ready for JSON."""
+        """Returns the fields as plain types, ready for JSON."""
         layers = [{**dataclasses.asdict(row), "steps": list(row.steps)} for row in self.layers]
         agreements = {name: one.to_dict() for name, one in self.agreements.items()}
         plain = {**dataclasses.asdict(self), "layers": layers, "agreements": agreements}
@@ -98,7 +96,8 @@ class Packing:
         sections = ", ".join(f"{name} {size:,}" for name, size in self.sections.items())
         notes = [f"bytes: {sections}"]
         if self.left_out:
-            notes.append(f"left out, for it does nothing at inference: {', '.join(self.left_out)}")
+            names = ", ".join(self.left_out)
+            notes.append(f"left out, because they do nothing at inference: {names}")
         for name, one in self.agreements.items():
             same = "" if one.argmax is None else f", arg-max agrees on {one.argmax:.2%}"
             notes.append(
@@ -121,14 +120,14 @@ def packing(
     weights: list[Weight],
     residuals: dict[str, float] | None = None,
 ) -> Packing:
-    """Returns where the bytes of a file are.
+    """Returns what a file holds and how many bytes each part takes.
 
     Args:
         data: The file.
-        archive: What it holds.
+        archive: Its content.
         model: Its model.
-        weights: The weights of the model that are vectors.
-        residuals: The errors of these, by the name of the weight.
+        weights: The weights of the model that are stored as vectors.
+        residuals: Their errors, by the name of the weight.
     """
     sizes = fr_archive.sizes(data)
     tensors = iter(zip(archive.tensors, sizes.tensors, strict=True))

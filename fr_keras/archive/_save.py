@@ -1,4 +1,4 @@
-"""`save_archive`: a model to a file of kilobytes."""
+"""`save_archive`: writes a model to a file of a few kilobytes."""
 
 import dataclasses
 import math
@@ -61,51 +61,53 @@ def save_archive(
     skeleton: Mapping | None = None,
     overwrite: bool = False,
 ) -> Packing:
-    """Writes an FR model to a `.fr` file, the same bytes for the same model on every machine.
+    """Writes an FR model to a `.fr` file, with the same bytes for the same model on every machine.
 
-    The architecture is the name of a network of the zoo where the model is exactly that, else its
-    configuration. Kept are the coefficients that count, in steps, and every other weight by the
-    first few numbers of its DCT. Initializers and optimizer are not kept, nor the end points of a
-    truncation that is under way, nor the augmentation of images, which does nothing at inference. A
-    bias straight in front of a batch normalization moves into its mean. What a file holds comes
-    back exactly: packing a loaded model gives the same bytes.
+    If the model is exactly a network of the zoo, the file names that network; otherwise it holds
+    the configuration of the layers. The kept coefficients are quantized in steps, and every other
+    weight is stored as the first few numbers of its DCT. The file does not hold initializers, the
+    optimizer, the start and target of an unfinished truncation, or image augmentation, which does
+    nothing at inference. A bias directly before a batch normalization is moved into the mean of the
+    normalization. Stored numbers come back exactly, so packing a loaded model gives the same bytes.
 
-    The default keeps the function: of a U-Net of 759 coefficients 99.9 % of the pixels stay in
-    their class. `step=0.005, error=0.01` makes that file a third smaller, and 98 % stay. With
-    `calibration` the result says what it is for this model.
+    The default keeps the function: in a U-Net of 759 coefficients, 99.9 % of the pixels keep their
+    class. With `step=0.005, error=0.01` that file is a third smaller, and 98 % keep theirs. With
+    `calibration`, the result reports how much the outputs of your model change.
 
     Args:
-        model: A built functional or sequential FR model, made of layers of Keras and fr_keras,
-            or of your own that `register_twin` and Keras know. It stays as it is.
-        path: The file, `.fr` by convention.
-        step: The steps of each tensor of coefficients, relative to its Euclidean norm, up to 1; or
-            a dict from the name of a layer, or its path as in `walk.named_kernels`, to its
-            step. `archive.search` finds one.
-        error: The root mean square error of each other weight: of means, variances, gammas and
-            betas of batch normalizations relative to what the normalization divides by or
-            multiplies with, of any other weight relative to its root mean square. Or a dict from
-            the name of a layer, or its path as in `walk.named_layers`, to the error of its
-            weights.
-        calibration: Data as for `interop.calibrate_batch_norm`, to set the statistics of a copy
-            anew after the coefficients were quantized. Behind FR layers they then take few
-            numbers; moving averages lag behind the weights and take more. The statistics, and so
-            the bytes, depend on the machine. Some of its rows then measure what the file did to
-            the outputs.
-        skeleton: Arguments of `tflite.convert` for an int8 file that the archive is to make by
-            itself, with `calibration` as representative data unless there is one among them; an
-            empty dict is enough. `fr_archive.expand` and `fr-keras unpack` then write, without
-            TensorFlow, the file that `convert` writes for the model that `load_archive` returns.
-        overwrite: Whether a file that exists is replaced.
+        model: A built functional or sequential FR model. Its layers come from Keras and fr_keras,
+            or are your own and registered with `register_twin` and Keras. It is not changed.
+        path: The file to write, `.fr` by convention.
+        step: Quantization step of each coefficient tensor, relative to its Euclidean norm, up to
+            1; or a dict from the name of a layer, or its path as in `walk.named_kernels`, to its
+            step. `archive.search` finds a good one.
+        error: Root mean square error that is allowed for each other weight. For the means,
+            variances, gammas and betas of batch normalizations it is relative to the number that
+            the normalization divides by or multiplies with; for any other weight it is relative to
+            its root mean square. Or a dict from the name of a layer, or its path as in
+            `walk.named_layers`, to the error of its weights.
+        calibration: Data as for `interop.calibrate_batch_norm`. After the coefficients are
+            quantized, the batch-norm statistics are measured on this data, in a copy of the model.
+            After FR layers, such statistics take few numbers; moving averages lag behind the
+            weights and take more. The statistics, and so the bytes, depend on the machine. Some of
+            the rows are then used to measure how much the file changes the outputs.
+        skeleton: Arguments of `tflite.convert` for an int8 file that the archive can produce by
+            itself; an empty dict is enough. `calibration` is its representative data, unless these
+            arguments have other data. `fr_archive.expand` and `fr-keras unpack` then write,
+            without TensorFlow, the file that `convert` writes for the model that `load_archive`
+            returns.
+        overwrite: Whether to replace an existing file.
 
     Returns:
-        Where the bytes are, the error of each weight, and, with `calibration`, of the outputs.
+        The size of each part, the error of each weight and, with `calibration`, the change of each
+        output.
 
     Raises:
-        ValueError: If `model` is unbuilt or subclassed, has no FR layer, holds a weight that is not
-            finite, or a layer that an archive cannot hold, which is said before anything else is
-            done; if `step` or `error` is out of range, or the numbers are too many; if `skeleton`
-            has arguments that are not `convert`'s for int8, or too much of the file follows no
-            recipe.
+        ValueError: If `model` is unbuilt or subclassed, has no FR layer, or holds a weight that is
+            not finite or a layer that an archive cannot hold, which is checked before any other
+            work is done; if `step` or `error` is out of range, or there are too many numbers; if
+            `skeleton` has arguments that `convert` does not take for int8, or if the archive can
+            produce too little of that file.
         OSError: If the file exists or cannot be written.
 
     Example:
@@ -123,7 +125,7 @@ def save_archive(
     given = prepared(model)
     sample = None if calibration is None else Sample(calibration, model)
     archive, residuals = packed(given, step, error, sample)
-    # That it loads is proven before anything is written.
+    # Nothing is written before the archive has been loaded.
     found = loaded(fr_archive.decode(fr_archive.encode(archive)))
     agreements = {} if sample is None else measured(model, found, sample)
     if skeleton is not None:
@@ -141,25 +143,25 @@ def _check_skeleton(skeleton: Mapping | None, calibration: Iterable | None) -> N
         return
     if not isinstance(skeleton, Mapping) or not {*skeleton} <= {*_CONVERSION}:
         raise ValueError(
-            f"`skeleton` must be a dict of arguments of `tflite.convert` from {_CONVERSION}. "
+            f"`skeleton` must be a dict of arguments of `tflite.convert`: any of {_CONVERSION}. "
             f"Received: {skeleton!r:.200}"
         )
     if skeleton.get("calibration", calibration) is None:
         raise ValueError(
-            "`calibration` must be given with `skeleton`, for int8 ranges come from representative "
-            "data. Received: calibration=None"
+            "`calibration` must be given with `skeleton`, because an int8 file needs "
+            "representative data. Received: calibration=None"
         )
 
 
 def _skeleton(archive: Archive, model: keras.Model, arguments: dict) -> bytes:
-    """The int8 file of a model without what the archive of the model says of it already."""
+    """The int8 file of a model without the parts that follow from the archive of the model."""
     done = convert(model, quantize="int8", **arguments)
     sites, gaps = sites_of(done.content, done.recipes)
     return skeletons.write(done.content, sites, gaps, source(archive))
 
 
 def prepared(model: keras.Model) -> Prepared:
-    """Returns what an archive holds of a model.
+    """Returns a model as an archive holds it.
 
     Raises:
         ValueError: If an archive cannot hold the model.
@@ -169,8 +171,8 @@ def prepared(model: keras.Model) -> Prepared:
         check_finite(layer)
     if not frequency_layers(model):
         raise ValueError(
-            f"`model` must have a layer in the DCT domain: use `regularize`. Received: "
-            f"'{model.name}' with none"
+            "`model` must have a layer in the DCT domain: use `fr_keras.regularize`. Received: "
+            f"'{model.name}' without one"
         )
     given = at_inference(model)
     weights(given.model)
@@ -183,7 +185,7 @@ def prepared(model: keras.Model) -> Prepared:
 def packed(
     given: Prepared, step: Precision, error: Precision, calibration: Iterable | None
 ) -> tuple[Archive, dict[str, float]]:
-    """Returns the archive of a model that is prepared, and the error of each weight by its name."""
+    """Returns the archive of a prepared model, and the error of each weight by its name."""
     model, description, _ = given
     parts = named_kernels(model)
     steps = by_layer("step", step, parts, STEP)
@@ -206,7 +208,7 @@ def _calibrated(model: keras.Model, tensors: list[Quantized], calibration: Itera
     """A copy with the quantized coefficients and statistics of its own, if it has any."""
     if not normalizes(model):
         for _ in calibration:
-            pass  # it keeps some rows to be measured on
+            pass  # a `Sample` keeps some of the rows for the comparison
         return model
     copy = rebuild(model, to_corner)
     for part, tensor in zip(frequency_layers(copy), tensors, strict=True):
@@ -223,7 +225,7 @@ def quantized_vectors(
     Args:
         model: The model.
         found: Its weights.
-        errors: By the name of the layer in `named_layers`.
+        errors: The allowed errors, by the name of the layer in `named_layers`.
     """
     values = [weight.values() for weight in found]
     move_biases(model, found, values)

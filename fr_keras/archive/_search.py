@@ -1,4 +1,4 @@
-"""Which steps, errors and counts of an archive a measured accuracy allows."""
+"""`search`: chooses the steps, errors and counts of an archive by measured accuracy."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -16,12 +16,12 @@ from fr_keras.models.compaction import compact
 
 _FINEST, _COARSEST = -8, 12
 _SHORTEST = 48
-# To begin with, all layers alike are tried at every second level.
+# At first, every second level is tried for all layers together.
 _STRIDE = 2
 
 
 class _Found(NamedTuple):
-    """A trial that was better than all before, and what makes its archive."""
+    """A trial that was better than all before, with the network and levels of its archive."""
 
     trial: Trial
     network: Network
@@ -30,15 +30,15 @@ class _Found(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """What was found: the arguments of `save_archive`.
+    """The result of a search: a model, and the arguments for saving it.
 
     Attributes:
         model: The model that the archive loads to.
         step: The relative step of each FR layer.
         error: The relative error of each layer with other weights.
-        bytes: The size of `save_archive(model, path, step=step, error=error)`.
-        accuracy: Of `model`, on the rows that confirm.
-        reference_accuracy: Of the model that was given, on the same rows.
+        bytes: The size of the file that `save_archive(model, path, step=step, error=error)` writes.
+        accuracy: Accuracy of `model` on the confirmation rows.
+        reference_accuracy: Accuracy of the original model on the same rows.
         trials: How many archives were tried.
     """
 
@@ -66,38 +66,39 @@ def search(
 ) -> SearchResult:
     """Finds the smallest archive at an accuracy, or the most accurate one at a size.
 
-    First all steps and errors change by one factor, then those of one layer after the other, by
-    half an octave at a time, as long as that helps. Each archive is measured as the model that it
-    loads to. The search draws nothing at random.
+    First all steps and errors are scaled by one factor. Then they change for one layer after
+    another, by half an octave at a time, as long as that helps. Each archive is measured by the
+    accuracy of the model that it loads to. The search uses no random numbers.
 
-    Every other row searches; the rows between confirm. Of many archives the best is one that the
-    rows of the search happen to favour. So `max_drop` must hold on the rows that confirm as well:
-    the search goes back to what it had before until it does. Nor is the result worse on these rows
-    than what a stage of the search began with: one factor for all layers, each layer by itself,
-    counts, the network that was fine-tuned. The accuracies of the result are theirs.
+    Every second row of `x` is a search row; the others are confirmation rows. The best of many
+    archives tends to be one that the search rows happen to favour. So `max_drop` must hold on the
+    confirmation rows as well: the search goes back to earlier archives until it does. The search
+    has stages: one factor for all layers, each layer by itself, counts, and the fine-tuned network.
+    On the confirmation rows, the result is never worse than the archive that a stage began with.
+    The accuracies in the result are measured on the confirmation rows.
 
     Args:
-        model: A model as for `save_archive`, with one output of a score for each class. It stays
-            as it is.
-        x: Validation inputs. What they choose they cannot measure: never give test data.
-        y: The class of each row, or of each pixel, `(rows, height, width)`; two rows or more.
-        max_drop: The accuracy that may be lost, such as 0.002; bytes are made few.
-        max_bytes: The bytes that may be used; accuracy is made high.
-        calibration: Training inputs as for `save_archive`. Each trial reads them all.
+        model: A model as for `save_archive`, with one output that has a score for each class. It
+            is not changed.
+        x: Validation inputs, never test data: rows that choose an archive cannot measure it.
+        y: The class of each row, or of each pixel, `(rows, height, width)`; at least two rows.
+        max_drop: The accuracy that may be lost, such as 0.002; the search minimizes the bytes.
+        max_bytes: The bytes that may be used; the search maximizes the accuracy.
+        calibration: Training inputs as for `save_archive`. Every trial reads all of them.
         search_kept: Whether tensors may also be cut to fewer coefficients.
-        fine_tune: Given a copy of `model` and the relative steps that were found, by the names of
-            `walk.named_kernels`, trains the copy, on training data, with
-            `ArchiveRounding(steps)`. The search then goes on with it from where it was, and takes
-            it if it is better, also on the rows that confirm.
-        batch_size: Rows at a time.
-        progress: Called after each trial.
+        fine_tune: A function that is given a copy of `model` and the relative steps found so far,
+            by the names of `walk.named_kernels`. It trains the copy, on training data, with
+            `ArchiveRounding(steps)`. The search then continues with the copy, and uses it if it is
+            better, also on the confirmation rows.
+        batch_size: Number of rows that are computed at once.
+        progress: A function that is called after each trial.
 
     Returns:
-        The arguments of `save_archive`.
+        A model, and the arguments with which `save_archive` saves it.
 
     Raises:
-        ValueError: If not just one of `max_drop` and `max_bytes` is given or it cannot be had, if
-            `y` does not fit the outputs, or as `save_archive`.
+        ValueError: If not exactly one of `max_drop` and `max_bytes` is given, if no archive
+            reaches it, or if `y` does not fit the outputs; also as in `save_archive`.
 
     Example:
 
@@ -138,9 +139,9 @@ def search(
 
 
 def _confirmed(stages: list[list[_Found]], confirm: Measure, goal):
-    """The best of what the stages found, by rows that no search has seen.
+    """The best archive by the confirmation rows, which no search has seen.
 
-    Of each stage that is the last of its archives that the goal allows.
+    It is chosen among one archive of each stage: the last one that meets the goal.
     """
     best, trials = None, []
     for stage in stages:
@@ -155,7 +156,7 @@ def _confirmed(stages: list[list[_Found]], confirm: Measure, goal):
                     best = (rank, one, archive, accuracy)
                 break
     if best is None:
-        raise ValueError(goal.impossible(trials, " on the rows that confirm"))
+        raise ValueError(goal.impossible(trials, " on the confirmation rows"))
     _, one, archive, accuracy = best
     return one, loaded(archive), accuracy
 
@@ -163,7 +164,7 @@ def _confirmed(stages: list[list[_Found]], confirm: Measure, goal):
 def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
     if len(x) != len(y) or len(x) < 2:
         raise ValueError(
-            "`y` must hold one class for each row of `x`, two rows or more. Received: "
+            "`y` must hold one class for each row of `x`, for at least two rows. Received: "
             f"{len(y)} for {len(x)} rows"
         )
 
@@ -177,7 +178,7 @@ class _Run:
         self._trying = network
         self._seen: set[tuple[int, ...]] = set()
         self._accuracies: dict[bytes, float] = {}
-        #: Of each stage what it found, each better than those before.
+        #: The finds of each stage, each better than those before it.
         self.stages: list[list[_Found]] = [[]]
         self.trials: list[Trial] = []
 
@@ -186,7 +187,7 @@ class _Run:
         return next((stage[-1] for stage in reversed(self.stages) if stage), None)
 
     def search(self) -> None:
-        """Searches from all layers alike to each by itself."""
+        """Searches with one factor for all layers, then layer by layer."""
         self._all_alike(shorter=0)
         self._next_stage()
         self._one_by_one("step", "error")
@@ -210,7 +211,7 @@ class _Run:
         self.stages.append([])
 
     def _all_alike(self, shorter: int) -> int:
-        """Tries one factor for all steps and errors; returns how often that was the best."""
+        """Tries one factor for all steps and errors; returns how often it was the best so far."""
         found = 0
         for level in range(_FINEST, _COARSEST + 1, _STRIDE):
             levels = {

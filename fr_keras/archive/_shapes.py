@@ -1,4 +1,4 @@
-"""The shapes of a network before any memory is taken for its weights."""
+"""The shapes of a network, found before its weights take any memory."""
 
 import dataclasses
 import math
@@ -16,13 +16,13 @@ from fr_keras.layers import FrequencyKernel, FrequencyTwin, plain_class
 from fr_keras.models.vectors import lengths, real_weights
 from fr_keras.models.walk import all_layers
 
-#: Weights that a model may declare, those of kernels before truncation counted whole.
+#: The most weights that a model may declare, counting whole kernels.
 MOST_WEIGHTS = 1 << 30
-#: Of these, numbers that a loaded model may hold.
+#: The most numbers that a loaded model may hold.
 MOST_HELD = 1 << 26
-#: Numbers of a tensor between two layers, where a row has its length and an open axis is 1.
+#: The most numbers in one row of a tensor between two layers, where a dynamic axis counts as 1.
 MOST_BETWEEN = 1 << 30
-# The zigzag order is found by counting weighted sums of indices: so many in all, in seconds.
+# The zigzag order is found by counting weighted index sums: this many in all take seconds.
 _MOST_SUMS = 1 << 23
 
 
@@ -31,10 +31,10 @@ class Spectrum:
     """One tensor of coefficients.
 
     Attributes:
-        shape: Of all coefficients.
-        axis_weights: Of the zigzag order.
-        cut: Whether a loaded layer holds the corner of it alone; one of several kernels is held
-            whole.
+        shape: Shape of the whole spectrum.
+        axis_weights: Weights of its axes in the zigzag order.
+        cut: Whether a loaded layer holds only the corner of it. In a layer with several kernels,
+            each is held whole.
     """
 
     shape: tuple[int, ...]
@@ -42,13 +42,13 @@ class Spectrum:
     cut: bool
 
     def held(self, kept: int) -> tuple[int, ...]:
-        """What a loaded layer holds of it."""
+        """The shape that a loaded layer holds of it."""
         return zigzag.corner(self.shape, kept, self.axis_weights) if self.cut else self.shape
 
 
 @dataclasses.dataclass(frozen=True)
 class Unbuilt:
-    """The shapes of a network that nothing has been built of yet.
+    """The shapes of a network before anything of it is built.
 
     Attributes:
         plain: The plain twin of the model, whose weights have no values.
@@ -68,45 +68,53 @@ class Unbuilt:
         return [one for place in self.order for one in self.spectra[place]]
 
     def held(self, counts: list[int]) -> list[list[tuple[int, ...]]]:
-        """What a loaded model holds of the tensors of each layer, as `spectra` has them."""
+        """The shapes that a loaded model holds of each layer's tensors, ordered as `spectra`."""
         corners = iter([one.held(n) for one, n in zip(self.in_order(), counts, strict=True)])
         found = {place: [next(corners) for _ in self.spectra[place]] for place in self.order}
         return [found[place] for place in range(len(self.spectra))]
 
     def check_vectors(self, number: int) -> None:
-        """Refuses another number of vectors.
+        """Refuses a wrong number of vectors.
 
         Raises:
-            ArchiveError: With the two numbers.
+            ArchiveError: If the number is wrong.
         """
         if number != self.vectors:
-            raise ArchiveError(f"The architecture has {self.vectors} vectors, the file {number}")
+            raise ArchiveError(
+                f"A file of this architecture must hold {self.vectors} vectors. Received: {number}"
+            )
 
     def check_held(self, counts: list[int]) -> None:
-        """Refuses a number of kept coefficients that a tensor has not, or that takes too much.
+        """Refuses numbers of kept coefficients that do not fit a tensor or take too much memory.
 
         Raises:
-            ArchiveError: With the tensor, or with what would be held.
+            ArchiveError: If a number does.
         """
         spectra = self.in_order()
         if len(counts) != len(spectra):
-            raise ArchiveError(f"The architecture has {len(spectra)} tensors, not {len(counts)}")
+            raise ArchiveError(
+                f"A file of this architecture must hold {len(spectra)} tensors of coefficients. "
+                f"Received: {len(counts)}"
+            )
         for number, (spectrum, kept) in enumerate(zip(spectra, counts, strict=True)):
             if not 1 <= kept <= math.prod(spectrum.shape):
                 raise ArchiveError(
-                    f"Tensor {number} of shape {spectrum.shape} has no {kept} coefficients"
+                    f"Tensor {number} of shape {spectrum.shape} must hold 1 to "
+                    f"{math.prod(spectrum.shape)} coefficients. Received: {kept}"
                 )
         held = sum(math.prod(box) for boxes in self.held(counts) for box in boxes)
         held += _size(self.plain) - sum(math.prod(one.shape) for one in spectra)
         if held > MOST_HELD:
-            raise ArchiveError(f"A loaded model holds at most {MOST_HELD} numbers, not {held}")
+            raise ArchiveError(
+                f"A loaded model may hold at most {MOST_HELD} numbers. Received: {held}"
+            )
 
 
 def unbuilt(description: dict) -> Unbuilt:
-    """Returns the shapes of a description that was checked.
+    """Returns the shapes of a checked description.
 
     Raises:
-        ArchiveError: If Keras refuses it, or it declares too many weights.
+        ArchiveError: If Keras refuses it, or if it is too large.
     """
     made: list[tuple[str, dict, keras.layers.Layer]] = []
 
@@ -120,18 +128,21 @@ def unbuilt(description: dict) -> Unbuilt:
     with settings(), without_memory():
         plain = guarded(lambda: build(description, make))
     if _size(plain) > MOST_WEIGHTS:
-        raise ArchiveError(f"A model declares at most {MOST_WEIGHTS} weights, not {_size(plain)}")
+        raise ArchiveError(
+            f"A model may declare at most {MOST_WEIGHTS} weights. Received: {_size(plain)}"
+        )
     largest = guarded(lambda: max(_between(plain)))
     if largest > MOST_BETWEEN:
         raise ArchiveError(
-            f"Between layers are tensors of at most {MOST_BETWEEN} numbers a row, not {largest}"
+            f"A tensor between two layers may have at most {MOST_BETWEEN} numbers per row. "
+            f"Received: {largest}"
         )
     spectra = guarded(lambda: [_spectra(*one) for one in made])
     sums = guarded(lambda: sum(_largest_sum(one) for layer in spectra for one in layer))
     if sums > _MOST_SUMS:
         raise ArchiveError(
-            f"The weighted index sums of all kernels reach {sums}, beyond {_MOST_SUMS}: axes are "
-            "too long, or `axis_weights` have no small common factor"
+            f"The weighted index sums of all kernels must reach at most {_MOST_SUMS}: use shorter "
+            f"axes or rounder `axis_weights`. Received: {sums}"
         )
     places = {id(layer): place for place, (_, _, layer) in enumerate(made)}
     order = [places[id(layer)] for layer in all_layers(plain) if id(layer) in places]
@@ -139,7 +150,7 @@ def unbuilt(description: dict) -> Unbuilt:
 
 
 def guarded(work: Callable[[], Any]) -> Any:
-    """Returns what `work` returns; what Keras cannot build is a bad file, whatever it raises."""
+    """Returns what `work` returns; any error of Keras means that the file is bad."""
     try:
         return work()
     except ArchiveError:
@@ -153,7 +164,7 @@ def _size(model: keras.Model) -> int:
 
 
 def _between(model: keras.Model) -> Iterator[int]:
-    """The numbers in a row of each tensor that a layer gives."""
+    """The numbers in a row of each output of a layer."""
     for graph in graphs(model):
         for node in nodes(graph):
             shapes = [tensor.shape for tensor in node.outputs]
@@ -163,7 +174,7 @@ def _between(model: keras.Model) -> Iterator[int]:
 
 
 def _inside(layer: keras.layers.Layer, shape: tuple) -> Iterator[tuple]:
-    """The shapes of what layers give inside of a layer that is no model."""
+    """The output shapes of the layers inside a layer that is not a model."""
     if isinstance(layer, keras.layers.TimeDistributed):
         yield from _inside(layer.layer, (shape[0], *shape[2:]))
     elif isinstance(layer, keras.layers.Pipeline):
@@ -174,7 +185,7 @@ def _inside(layer: keras.layers.Layer, shape: tuple) -> Iterator[tuple]:
 
 
 def _vectors(plain: keras.Model, made: list[tuple]) -> int:
-    """How many vectors the weights take that are no kernels with a spectrum."""
+    """How many vectors the weights take, except kernels with a spectrum."""
     kernels = {
         id(layer): make_layer(name, arguments).plain_kernels(layer)
         for name, arguments, layer in made

@@ -1,6 +1,6 @@
-"""What a search for an archive tries: settings, the archives they make, and how good these are.
+"""The trials of a search for an archive: settings, their archives, and the accuracy of these.
 
-Not one model is built for a trial: one copy takes on what any of the archives would load to.
+No model is built for a trial: one copy takes on the numbers of each archive in turn.
 """
 
 import math
@@ -19,17 +19,17 @@ from fr_keras.models.moments import Moments
 from fr_keras.models.vectors import weights
 from fr_keras.models.walk import frequency_layers, named_kernels
 
-#: What one number of a search is for: `("step" | "error" | "kept", layer name)`, the names being
-#: those of `walk.named_layers`.
+#: What a number of a search sets: `("step" | "error" | "kept", layer name)`, with names as in
+#: `walk.named_layers`.
 Place = tuple[str, str]
 #: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
-# At level 0, a small file that most networks bear.
+# At level 0: they make a small file, and most networks tolerate them.
 _UNITS = {"step": 0.005, "error": 0.01}
 
 
 class Measure:
-    """The part of the rows, or pixels, whose largest score is that of their class."""
+    """Measures the accuracy: the part of the rows, or pixels, whose class has the largest score."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, batch_size: int):
         self._x, self._y, self._batch_size = x, np.asarray(y), batch_size
@@ -39,15 +39,15 @@ class Measure:
         shape = getattr(scores, "shape", None)
         if shape is None or shape[:-1] != self._y.shape or shape[-1] < 2 or not self._y.size:
             raise ValueError(
-                "`y` must hold one class for each row, or pixel, of one output with a score for "
-                f"each of several classes. Received: y of shape {self._y.shape} for outputs of "
-                f"shape {shape or [one.shape for one in scores]}"
+                "`y` must hold one class for each row or pixel, and the model must have one output "
+                f"with a score for each of several classes. Received: y of shape {self._y.shape} "
+                f"for outputs of shape {shape or [one.shape for one in scores]}"
             )
         return float(np.mean(scores.argmax(-1) == self._y))
 
 
 class Network:
-    """One copy of a model that takes on what any archive of it would load to."""
+    """One copy of a model that can take on the numbers of any of its archives."""
 
     def __init__(self, model: keras.Model, calibration: Iterable | None, search_kept: bool):
         given = prepared(model)
@@ -76,7 +76,7 @@ class Network:
         return {name: unit * 2 ** (n / 2) for (one, name), n in levels.items() if one == kind}
 
     def archive(self, levels: Levels) -> Archive:
-        """The archive as `save_archive` makes it with these arguments."""
+        """The archive that `save_archive` makes with the steps and errors of these levels."""
         steps, errors = self.numbers("step", levels), self.numbers("error", levels)
         tensors = []
         for name, series in zip(self._parts, self._series, strict=True):
@@ -92,7 +92,7 @@ class Network:
         return Archive(self._architecture, tensors, vectors)
 
     def become(self, archive: Archive) -> keras.Model:
-        """The model that an archive loads to, until the next one."""
+        """The model that an archive loads to; it changes with the next call."""
         self._set_coefficients(archive.tensors)
         fill_weights(self._weights, archive)
         return self.model

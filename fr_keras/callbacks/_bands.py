@@ -1,4 +1,4 @@
-"""Where the energy of the kernels lies: shares in bands of frequency, for eyes and TensorBoard."""
+"""How the energy of kernels is spread over bands of frequency, for TensorBoard."""
 
 import os
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ def band_energy(
 ) -> np.ndarray:
     """Returns the energy of DCT coefficients in bands of equal width.
 
-    The band of a coefficient is its index sum over the largest there is, so band 0 holds the
+    The range from 0 to the largest index sum is divided into equal bands, so band 0 holds the
     lowest frequencies of all axes.
 
     Args:
         coefficients: Array of any rank.
         bands: Number of bands.
-        spectrum_shape: Shape of the whole spectrum where `coefficients` is a corner of it.
+        spectrum_shape: Shape of the whole spectrum, if `coefficients` is a corner of it.
 
     Returns:
         Float64 array of shape `(bands,)`; its sum is the energy of the coefficients.
@@ -47,18 +47,18 @@ def band_energy(
 
 
 class BandEnergy(keras.callbacks.Callback):
-    """Writes the energy of each FR kernel to TensorBoard, once an epoch.
+    """Writes the energy of each FR kernel to TensorBoard after every epoch.
 
-    For each kernel a histogram `band_energy/<layer>` of its energy over the bands (0 is the
-    lowest frequencies, 1 the highest), and the scalars `kept/<layer>` and `energy/<layer>`. Where
-    nested models have layers of one name, `<layer>` is the path to one.
+    For each kernel it writes a histogram `band_energy/<layer>` of the energy over the bands (0 is
+    the lowest frequency, 1 the highest), and the scalars `kept/<layer>` and `energy/<layer>`.
+    Where layers of nested models share a name, `<layer>` is the path to the layer.
 
     Args:
         log_dir: Folder of the event files, such as that of `keras.callbacks.TensorBoard`.
         bands: Number of bands.
 
     Raises:
-        ImportError: Without the extra `tensorboard`.
+        ImportError: If the extra `tensorboard` is not installed.
         ValueError: If `bands` is below 1.
 
     Example: `model.fit(..., callbacks=[TailTruncation(0.01, 20), BandEnergy("logs")])`

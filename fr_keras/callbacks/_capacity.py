@@ -7,38 +7,40 @@ import numpy as np
 
 from fr_keras.models.walk import frequency_layers
 
-# Of the batches: as many are computed by the whole network.
+# The part of the batches that the whole network computes.
 _WHOLE = 0.3
 
 
 class CapacitySampling(keras.callbacks.Callback):
-    """Trains a network whose first coefficients are a network too, of any lower capacity.
+    """Trains a network that also works, at a lower capacity, with only its first coefficients.
 
     Before each batch a capacity `c` is drawn, and each trainable FR layer computes with the first
-    `ceil(c * kept)` of its coefficients. The others rest: they get no gradient from this batch and
-    are not lost, though an optimizer with momentum goes on moving them. Three batches in ten are
-    computed by the whole network; for the others `log(c)` is uniform from `log(least)` to 0.
-    `load_archive(path, capacity=c)` then reads a trained network for every `c` from `least` to 1.
+    `ceil(c * kept)` of its coefficients. The other coefficients are not lost. They get no gradient
+    from this batch, though an optimizer with momentum keeps moving them. The whole network computes
+    three batches in ten; for the others, `log(c)` is uniform from `log(least)` to 0. Afterwards
+    `load_archive(path, capacity=c)` reads a trained network for every `c` from `least` to 1.
 
-    After each batch the whole network is back: validation and what is saved after an epoch see it.
-    The training loss in the logs is that of the networks drawn. With `steps_per_execution=n` Keras
-    calls no callback between the `n` batches of an execution, and they share one capacity.
+    After each batch the whole network is back, so it is the one that validation sees and that
+    callbacks save after an epoch. The training loss in the logs is the loss of the networks drawn.
+    With `steps_per_execution=n`, Keras calls no callback between the `n` batches of an execution,
+    so they share one capacity.
 
-    Together with `TailTruncation`, in either order, capacities are of what is kept in that epoch.
-    List this callback before those that save the model within an epoch. After an exception within
-    a batch the network that was drawn stays, until `restore()` or the next `fit` with this
-    callback.
+    Together with `TailTruncation`, in either order, a capacity is a fraction of the coefficients
+    kept in that epoch. List this callback before callbacks that save the model within an epoch.
+    After an exception within a batch, the layers keep computing with the capacity drawn until you
+    call `restore()` or start the next `fit` with this callback.
 
-    Moving averages of a batch normalization mix those of all capacities, and an archive holds one
-    set. Use networks without batch normalization, or set the statistics anew with
-    `interop.calibrate_batch_norm`, for each capacity that is loaded.
+    The moving averages of a batch normalization mix the statistics of all capacities, and an
+    archive holds only one set of them. Use networks without batch normalization, or measure the
+    statistics with `interop.calibrate_batch_norm` for each capacity that you load.
 
     Args:
         least: The smallest capacity that is drawn, above 0 and below 1.
-        seed: Seed of the draws.
+        seed: Seed of the random capacities.
 
     Raises:
-        ValueError: For an argument out of range; at the start of `fit` if no FR layer trains.
+        ValueError: If an argument is out of range; at the start of `fit`, if no FR layer is
+            trainable.
 
     Example:
 
@@ -59,8 +61,8 @@ class CapacitySampling(keras.callbacks.Callback):
         super().__init__()
         if isinstance(least, bool) or not isinstance(least, (int, float)) or not 0 < least < 1:
             raise ValueError(
-                "`least` must be a fraction above 0 and below 1; without smaller capacities leave "
-                f"the callback out. Received: {least!r}"
+                "`least` must be a fraction above 0 and below 1: to train only the whole network, "
+                f"leave this callback out. Received: {least!r}"
             )
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise ValueError(f"`seed` must be a whole number, at least 0. Received: {seed!r}")
@@ -78,7 +80,7 @@ class CapacitySampling(keras.callbacks.Callback):
         self.restore()
 
     def on_epoch_begin(self, epoch, logs=None):
-        # By epoch, so that a training that is resumed draws what it would have drawn.
+        # Seeded by epoch, so that a resumed training draws the capacities it would have drawn.
         self._random = np.random.default_rng((self.seed, epoch))
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -89,7 +91,7 @@ class CapacitySampling(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.restore()
 
-    # A data set of unknown length ends after a batch has begun, which then has no end.
+    # A data set of unknown length ends after a batch has begun; that batch never ends.
     def on_test_begin(self, logs=None):
         self.restore()
 
@@ -97,7 +99,7 @@ class CapacitySampling(keras.callbacks.Callback):
         self.restore()
 
     def restore(self) -> None:
-        """Gives the layers back all the coefficients that they keep."""
+        """Makes the layers compute with all their kept coefficients again."""
         for layer in self._layers:
             layer.limit()
 

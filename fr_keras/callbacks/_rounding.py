@@ -10,37 +10,37 @@ import fr_archive
 from fr_keras.layers import FrequencyKernel
 from fr_keras.models.walk import named_kernels
 
-# Of the steps that an archive knows there are so many to the octave.
+# An archive has this many steps per octave.
 _STEPS_AN_OCTAVE = 8
 
 
 class ArchiveRounding(keras.callbacks.Callback):
-    """Trains with the coefficients in whole steps: an archive of coarse steps then costs nothing.
+    """Trains with coefficients in whole steps, so that storing them in coarse steps costs nothing.
 
     In the batches of `fit`, and in its validation, every trainable FR layer computes with its
-    coefficients rounded to the steps that `save_archive(step=...)` picks. The gradient passes the
-    rounding as if it were not there (straight-through), so that a coefficient can collect what it
-    needs to reach the next step. When `fit` ends, the rounded values stay in the coefficients:
-    `save_archive` with the same `step` takes them as they are.
+    coefficients rounded to the steps that `save_archive(step=...)` chooses. The gradient ignores
+    the rounding (straight-through), so small changes of a coefficient add up until it reaches the
+    next step. When `fit` ends, the coefficients are set to their rounded values, and
+    `save_archive` with the same `step` stores them unchanged.
 
-    A `rate` above 0 adds an estimate of the archive's bits to the loss, `log2(1 + |c| / step)`
+    A `rate` above 0 adds an estimate of the archive's bits to the loss: `log2(1 + |c| / step)`,
     summed over the coefficients `c` of all layers.
 
-    Between batches the network is as its weights say, not rounded: so other callbacks see and save
-    it. After an exception too nothing is rounded, unless a callback listed behind this one raised
-    it as a batch began: then until `restore()` or the next `fit` with an `ArchiveRounding`. What
-    was trained stays, unrounded. List this callback last, behind those that change the weights when
-    `fit` ends.
+    Between batches nothing is rounded, so other callbacks see and save the unrounded weights. An
+    exception also ends the rounding and leaves the trained weights unrounded. Only if a callback
+    that is listed after this one raises it at the beginning of a batch, the rounding stays on until
+    you call `restore()` or start the next `fit` with an `ArchiveRounding`. List this callback last,
+    after callbacks that change the weights when `fit` ends.
 
     Args:
-        step: The steps of each tensor of coefficients, relative to its Euclidean norm, as in
-            `save_archive`; one number, or a dict with one for each trainable FR layer by its name,
-            or its path, as `left/fc`, where nested models have layers of one name.
-        rate: What a bit costs in units of the loss; 0 for no penalty.
+        step: Step of each coefficient tensor, relative to its Euclidean norm, as in
+            `save_archive`: one number, or a dict with one number for each trainable FR layer by its
+            name, or by its path, such as `left/fc`, where layers of nested models share a name.
+        rate: Cost of one bit in units of the loss; 0 adds no penalty.
 
     Raises:
-        ValueError: If `step` or `rate` is out of range; at the start of `fit` if the model has no
-            trainable FR layer, or one that `step` leaves out, or `step` names another.
+        ValueError: If `step` or `rate` is out of range; at the start of `fit`, if the model has no
+            trainable FR layer, or if `step` leaves one out or names a layer that is not there.
 
     Example:
 
@@ -85,7 +85,7 @@ class ArchiveRounding(keras.callbacks.Callback):
                 before = layer.coefficients.regularizer
                 layer.coefficients.regularizer = _Bits(layer, self.rate, before)
         self._forget_functions()
-        # `fit` made its function before the callbacks were asked.
+        # `fit` made its functions before it called the callbacks.
         self.model.make_train_function(force=True)
         self.model.make_test_function(force=True)
         self.model.train_function = self._that_ends(self.model.train_function)
@@ -105,11 +105,11 @@ class ArchiveRounding(keras.callbacks.Callback):
         self._forget_functions()
 
     def restore(self) -> None:
-        """Lets the layers compute with their coefficients as they are."""
+        """Makes the layers compute with unrounded coefficients again."""
         self._active.assign(False)
 
     def _that_ends(self, function: Callable) -> Callable:
-        """The function of a batch, which ends the rounding however the batch ends."""
+        """The function of a batch, changed to end the rounding however the batch ends."""
 
         def call(iterator):
             try:
@@ -127,20 +127,20 @@ class ArchiveRounding(keras.callbacks.Callback):
             steps = dict.fromkeys(trainable, steps)
         if not trainable.keys() <= steps.keys() <= named.keys():
             raise ValueError(
-                f"`step` must name every trainable FR layer, {sorted(trainable)}, and no layer "
-                f"that is not there. Received: {sorted(steps)}"
+                f"`step` must name every trainable FR layer, {sorted(trainable)}, and only FR "
+                f"layers of the model. Received: {sorted(steps)}"
             )
         return [(layer, steps[name]) for name, layer in trainable.items()]
 
     def _forget_functions(self) -> None:
-        """Has the model trace anew what it computes; Keras keeps the compiled functions."""
+        """Makes the model trace its functions again, because Keras keeps the compiled ones."""
         self.model.train_function = None
         self.model.test_function = None
         self.model.predict_function = None
 
 
 class _Rounding:
-    """Takes coefficients to whole steps, in a batch; the gradient passes."""
+    """Rounds coefficients to whole steps during a batch; the gradient ignores it."""
 
     def __init__(self, step: float, active: keras.Variable):
         self.step, self.active = step, active
@@ -153,7 +153,7 @@ class _Rounding:
 
 
 class _Bits:
-    """The penalty on a rounded layer's coefficients, in a batch, beside the one it had before."""
+    """The penalty on a rounded layer's coefficients during a batch, added to the one before."""
 
     def __init__(self, layer: FrequencyKernel, rate: float, before: Callable | None):
         self.layer, self.rate, self.before = layer, rate, before
@@ -167,16 +167,16 @@ class _Bits:
 
 
 def _leave(layer: FrequencyKernel) -> None:
-    """Takes from a layer what a fit gave it, this one or one that an exception ended."""
+    """Removes the rounding and the penalty of this `fit`, or of one that an exception ended."""
     layer.rounding = None
     if isinstance(layer.coefficients.regularizer, _Bits):
         layer.coefficients.regularizer = layer.coefficients.regularizer.before
 
 
 def _whole_step(coefficients, step: float):
-    """The step of an archive that is nearest to what is asked for, as a constant."""
+    """The step of an archive that is nearest to the requested one, as a constant."""
     norm = ops.sqrt(ops.sum(ops.square(coefficients)))
-    # Of zeros any step will do.
+    # For zeros any step will do.
     number = ops.log2(ops.maximum(step * norm, 1e-12)) * _STEPS_AN_OCTAVE
     return ops.stop_gradient(ops.power(2.0, ops.round(number) / _STEPS_AN_OCTAVE))
 

@@ -16,42 +16,44 @@ from fr_keras.models.walk import frequency_layers, named_kernels
 class TailTruncation(keras.callbacks.Callback):
     """Lowers the number of kept coefficients, epoch by epoch, to a target.
 
-    In epoch `e` a layer with `a` coefficients at the start and the target `b` keeps
-    `b + (a - b) * schedule(e - warmup)`. The target is reached in the last of `epochs`; what
-    `fit` trains beyond is the final phase at constant kept.
+    In epoch `e`, a layer that starts with `a` coefficients and has the target `b` keeps
+    `b + (a - b) * schedule(e - warmup)`. The target is reached in the last of `epochs`; in later
+    epochs of `fit`, the final phase, the layers keep exactly their targets.
 
-    Targets and completed epochs are stored in the layers' weights. A model that was saved in the
-    middle continues where it stopped, with `initial_epoch` or without. List this callback before
+    Targets and completed epochs are stored in the layers' weights. A model that was saved midway
+    continues where it stopped, with or without `initial_epoch`. List this callback before
     ModelCheckpoint and BackupAndRestore, so that they save the completed epoch.
 
-    The best epoch by any metric may lie before the target. Where weights are chosen by a metric,
-    let the choice begin in the final phase: `EarlyStopping(start_from_epoch=warmup + epochs)`.
-    When `fit` ends and the layers keep more than their targets, for it stopped early or another
-    callback brought back an earlier epoch, there is a warning; a further `fit` with this callback
-    continues from there. A checkpoint of an earlier epoch, as of `ModelCheckpoint` with
-    `save_best_only`, holds what that epoch kept, and continues likewise.
+    The best epoch by some metric may come before the target is reached. If a callback chooses
+    weights by a metric, let it begin in the final phase:
+    `EarlyStopping(start_from_epoch=warmup + epochs)`. There is a warning if the layers keep more
+    than their targets when `fit` ends, because it stopped early or because another callback
+    restored an earlier epoch. A further `fit` with this callback continues from there. So does one
+    from a checkpoint of an earlier epoch, such as that of `ModelCheckpoint` with `save_best_only`,
+    which holds the coefficients kept in that epoch.
 
-    Each epoch's `logs` get `kept`, the coefficients kept in all layers, and `energy_cut`, the
-    fraction of the energy that this epoch's cut removed from them.
+    The `logs` of each epoch get `kept`, the number of coefficients kept in all layers, and
+    `energy_cut`, the fraction of their energy that the cut of this epoch removed.
 
     Args:
-        keep: What the trainable FR layers keep in the end: a count for all of them (int), a
-            fraction (float), or a dict from layer name to either, or from a path as `"left/fc"`
-            where nested models have layers of one name. Layers that a dict leaves out and frozen
-            layers are not touched.
-        epochs: Number of epochs, after the warm-up, in which the target is reached.
+        keep: How many coefficients the trainable FR layers keep in the end: a count for all of
+            them (int), a fraction (float), or a dict from layer name to either. Where layers of
+            nested models share a name, the dict has their paths, such as `"left/fc"`. Frozen
+            layers, and layers that a dict leaves out, are not cut.
+        epochs: Number of epochs, after the warm-up, until the target is reached.
         schedule: `"geometric"`, `"linear"`, `"cosine"`, `"step"`, `"constant"`, or a callable
             `epoch -> fraction`; see `fr_keras.schedules`.
         start: Fraction of a layer's coefficients that is kept at the start.
-        warmup: Epochs at the start fraction before the schedule begins.
-        floors: The least a layer gets from a total, or `"frereg"`.
+        warmup: Number of epochs at the start fraction before the schedule begins.
+        floors: The fewest coefficients that a layer gets from a total, or `"frereg"` for the
+            floors of that package.
         sharing: How a total is divided: `"proportional"` to the layers' sizes; `"bandwidth"`, so
             that every layer keeps frequencies up to one common limit; or `"erdos_renyi"`; see
             `fr_keras.models.budget`.
 
     Raises:
-        ValueError: For an argument out of range; at the start of `fit` for a `keep` that does
-            not fit the model.
+        ValueError: If an argument is out of range; at the start of `fit`, if `keep` does not fit
+            the model.
 
     Example:
 
@@ -79,9 +81,13 @@ class TailTruncation(keras.callbacks.Callback):
     ):
         super().__init__()
         if not isinstance(start, (int, float)) or isinstance(start, bool) or not 0 < start <= 1:
-            raise ValueError(f"`start` must be a fraction above 0, at most 1. Received: {start!r}")
+            raise ValueError(
+                f"`start` must be a fraction above 0 and at most 1. Received: {start!r}"
+            )
         if isinstance(warmup, bool) or not isinstance(warmup, int) or warmup < 0:
-            raise ValueError(f"`warmup` must be a whole number of epochs. Received: {warmup!r}")
+            raise ValueError(
+                f"`warmup` must be a whole number of epochs, 0 or more. Received: {warmup!r}"
+            )
         self.keep = keep
         self.epochs = epochs
         self.schedule = schedules.get(schedule, epochs)
@@ -115,15 +121,15 @@ class TailTruncation(keras.callbacks.Callback):
             starts[name] = min(layer.kept, max(1, round(self.start * size)))
             if counts[name] > starts[name]:
                 raise ValueError(
-                    f"`keep` must not be above the start: layer '{name}' starts with "
-                    f"{starts[name]} coefficients. Received: {counts[name]}"
+                    "`keep` must not be above the start, from which coefficients are only cut: "
+                    f"layer '{name}' starts with {starts[name]}. Received: {counts[name]}"
                 )
         for name, layer in named.items():
             layer.plan(starts[name], counts[name])
 
     def _run_last(self) -> None:
-        """Has this callback look once more after all others, which may change the weights."""
-        # No public way leads to the other callbacks, but Keras puts its History behind them.
+        """Lets this callback check again after all others, which may change the weights."""
+        # There is no public way to the other callbacks, but Keras puts its History after them.
         history = getattr(self.model, "history", None)
         self._looks_again = isinstance(history, keras.callbacks.History)
         if not self._looks_again:  # a list of callbacks in a loop of the user's own
@@ -141,7 +147,7 @@ class TailTruncation(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._offset is None:
-            # The layers know how far the schedule is, whatever number this fit begins with.
+            # The layers know how far the schedule is, whatever epoch this fit begins with.
             states = [layer.truncation for layer, _ in self._pairs]
             self._offset = states[0]["epochs"] - epoch
             self._starts = [state["start"] for state in states]
@@ -169,12 +175,12 @@ class TailTruncation(keras.callbacks.Callback):
             self._check()
 
     def _zero(self) -> None:
-        """Sets to zero what was cut: momentum moved it, and zeros compress."""
+        """Sets cut coefficients to zero: momentum has moved them, and zeros compress well."""
         for layer, _ in self._pairs:
             layer.truncate(layer.kept)
 
     def _check(self) -> None:
-        """Warns where layers keep more than their targets after everything that `fit` does."""
+        """Warns if layers keep more than their targets after everything that `fit` does."""
         self._zero()
         above = [layer for layer, target in self._pairs if layer.kept > target]
         if not above:
@@ -184,29 +190,30 @@ class TailTruncation(keras.callbacks.Callback):
             "fit ended before the truncation did"
             if epochs == self._completed
             else f"after {self._completed} epochs of the truncation another callback, such as "
-            f"EarlyStopping(restore_best_weights=True), brought back the weights of epoch {epochs}"
+            f"EarlyStopping(restore_best_weights=True), restored the weights of epoch {epochs}"
         )
         warnings.warn(
-            f"{what}: {len(above)} layers keep more than their target, all "
-            f"{sum(layer.kept for layer, _ in self._pairs)} coefficients for the "
-            f"{sum(target for _, target in self._pairs)} asked for. Train at least warmup + epochs "
-            f"= {self.warmup + self.epochs} epochs, and choose weights among those behind them, as "
-            f"with EarlyStopping(start_from_epoch={self.warmup + self.epochs}). A further fit with "
-            "the same callback continues from here.",
+            f"{what}: {len(above)} layers keep more than their targets, and all layers together "
+            f"keep {sum(layer.kept for layer, _ in self._pairs)} coefficients instead of "
+            f"{sum(target for _, target in self._pairs)}. Train at least warmup + epochs = "
+            f"{self.warmup + self.epochs} epochs, and choose weights only from later ones, for "
+            f"example with EarlyStopping(start_from_epoch={self.warmup + self.epochs}). A further "
+            "fit with the same callback continues from here.",
             stacklevel=2,
         )
 
 
 def _warn_of_single(pairs: list[tuple[FrequencyKernel, int]]) -> None:
-    """Tells of layers that are to keep one coefficient: a kernel of one number everywhere."""
+    """Warns of layers that are to keep one coefficient, so that all kernel weights are equal."""
     single = [layer for layer, target in pairs if target == 1 < math.prod(layer.spectrum_shape)]
     if single:
         warnings.warn(
             f"`keep` is so small that {len(single)} of {len(pairs)} layers will keep a single "
-            "coefficient: all inputs of such a layer weigh the same, all its outputs are equal. "
-            f"The least that makes sense is about {sum(usable(layer) for layer, _ in pairs)}, the "
-            "coefficients of an index sum up to 2. Keep more, set `floors=`, or give `keep` as a "
-            f"dict. Received: {sum(target for _, target in pairs)} coefficients for all layers",
+            "coefficient. Such a layer gives all its inputs the same weight, and all its outputs "
+            f"are equal. A sensible minimum is about {sum(usable(layer) for layer, _ in pairs)}, "
+            "which keeps the coefficients with an index sum of at most 2. Keep more, set "
+            "`floors=`, or give `keep` as a dict. "
+            f"Received: {sum(target for _, target in pairs)} coefficients for all layers",
             stacklevel=2,
         )
 

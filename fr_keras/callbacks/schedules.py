@@ -1,11 +1,11 @@
 """Schedules of the tail truncation: functions from an epoch to a fraction.
 
 The fraction says how much of the way from the start to the target is still ahead:
-1 keeps what the layer had at the start, 0 keeps its target. A layer that starts with
-`a` coefficients and ends with `b` keeps `b + (a - b) * schedule(epoch)`. Every schedule
-here reaches 0 at its last epoch, so that the network trains on its target at least once.
+at 1 a layer keeps as much as at the start, at 0 it keeps its target. A layer that starts
+with `a` coefficients and ends with `b` keeps `b + (a - b) * schedule(epoch)`. Every schedule
+here reaches 0 at its last epoch, so the network trains at its target for at least one epoch.
 
-A schedule of your own is any callable `epoch -> fraction` that never grows.
+A schedule of your own can be any callable `epoch -> fraction` that never grows.
 """
 
 import math
@@ -15,14 +15,15 @@ Schedule = Callable[[int], float]
 
 
 def geometric(epochs: int, rate: float | None = None) -> Schedule:
-    """frereg's decay: each epoch removes the fraction `rate` of what is still ahead.
+    """Decays as in frereg: each epoch removes the fraction `rate` of what is still ahead.
 
-    `k <- k - rate * (k - target)` alone never arrives; here it is clamped to the target at
-    its last epoch. (Zhao et al., arXiv 2304.07973, and the authors' package frereg.)
+    By itself, `k <- k - rate * (k - target)` never reaches the target; here it is set to the
+    target at its last epoch. (Zhao et al., arXiv 2304.07973, and the authors' package frereg.)
 
     Args:
         epochs: Number of epochs until the target is reached.
-        rate: Fraction in (0, 1]; `None` leaves a thousandth to the clamp.
+        rate: Fraction in (0, 1]; `None` is the rate that leaves a thousandth of the way to the
+            last epoch.
 
     Example:
 
@@ -38,7 +39,7 @@ def geometric(epochs: int, rate: float | None = None) -> Schedule:
 
 
 def linear(epochs: int) -> Schedule:
-    """Removes the same number of coefficients each epoch.
+    """Removes the same number of coefficients in each epoch.
 
     Example:
 
@@ -50,7 +51,7 @@ def linear(epochs: int) -> Schedule:
 
 
 def cosine(epochs: int) -> Schedule:
-    """Half a cosine wave: slow at both ends.
+    """Follows half a cosine wave, slow at the beginning and at the end.
 
     Example:
 
@@ -78,7 +79,7 @@ def step(epochs: int, every: int = 2, factor: float = 0.5) -> Schedule:
 
 
 def constant(epochs: int = 1) -> Schedule:
-    """The target from the first epoch on.
+    """Keeps the target from the first epoch on.
 
     Example:
 
@@ -100,10 +101,10 @@ BY_NAME: dict[str, Callable[[int], Schedule]] = {
 
 
 def get(schedule: str | Schedule, epochs: int) -> Schedule:
-    """Returns a schedule by name or as it is, after checking that it never grows.
+    """Returns the schedule of a name, or a callable as it is, after checking that it never grows.
 
     Raises:
-        ValueError: For an unknown name, or a callable that grows or leaves [0, 1].
+        ValueError: If the name is unknown, or the callable grows or leaves [0, 1].
     """
     if isinstance(schedule, str):
         if schedule not in BY_NAME:
@@ -127,7 +128,7 @@ def get(schedule: str | Schedule, epochs: int) -> Schedule:
             )
         if fraction > previous:
             raise ValueError(
-                "`schedule` must never grow, for what was cut off is lost. "
+                "`schedule` must never grow, because coefficients that were cut are lost. "
                 f"Received: schedule({epoch - 1})={previous}, schedule({epoch})={fraction}"
             )
         previous = fraction

@@ -1,4 +1,4 @@
-"""Keras layers whose kernels live in the DCT domain."""
+"""Keras layers whose kernels are held in the DCT domain."""
 
 from fr_keras.layers._attention import FRMultiHeadAttention
 from fr_keras.layers._batch_norm import FRBatchNormalization

@@ -12,10 +12,10 @@ from fr_keras.layers._refusal import refusal
 class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
     """`keras.layers.MultiHeadAttention` whose projections are held as truncated coefficients.
 
-    Every `EinsumDense` that Keras builds inside (query, key, value, output, and the gate where
-    there is one) is an `FREinsumDense`, named `<layer>_query` and so on, in `parts()`.
+    Every `EinsumDense` that Keras builds inside (query, key, value, output, and the gate if there
+    is one) becomes an `FREinsumDense` with a name such as `<layer>_query`; `parts()` returns them.
 
-    Same arguments in the same order.
+    Takes the same arguments in the same order.
 
     Shapes:
         As in Keras: query `(batch, target, dim)`, value `(batch, source, dim)`, output
@@ -38,7 +38,7 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
             raise ValueError(reason)
 
     def __setattr__(self, name, value):
-        # Keras' build assigns each projection before it builds it: the one place to exchange it.
+        # Keras assigns each projection before it builds it: the one chance to replace it.
         if type(value) is keras.layers.EinsumDense:
             config = {**value.get_config(), "name": f"{self.name}_{value.name}"}
             value = FREinsumDense.from_config(config)

@@ -1,4 +1,4 @@
-"""Batch normalization behind a factored layer, from its bottleneck."""
+"""Batch normalization after a factored layer, computed from the bottleneck of that layer."""
 
 import keras
 from keras import ops
@@ -10,17 +10,18 @@ from fr_keras.layers._factored import LastStage
 class FRBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` that never reads the wide tensor it normalizes.
 
-    The channels `y = z B + b` that a factored layer gives are mixtures of its few bottleneck
+    The output channels `y = z B + b` of a factored layer are mixtures of its few bottleneck
     channels `z`. Their statistics follow from those of `z`,
 
         mean(y) = mean(z) B + b,    var(y)_o = (B^T cov(z) B)_oo,
 
-    and the normalization is a scaling of the columns of `B`. So statistics cost next to nothing,
-    and the wide tensor is written once, normalized already, instead of being read and written
-    for each step of the formula.
+    and normalizing them only scales the columns of `B` and moves `b`. So the statistics cost next
+    to nothing, and the wide tensor is written once, already normalized, instead of being read and
+    written for each step of the formula.
 
-    Same arguments in the same order, same weights, same numbers but for rounding. Behind any
-    other layer, with a mask, synchronized or with renormalization, it is the plain layer.
+    Takes the same arguments in the same order, and has the same weights and, up to rounding, the
+    same outputs. After any other layer, with a mask, with synchronization or with renormalization
+    it computes as the plain layer does.
 
     Example:
 
@@ -50,5 +51,5 @@ class FRBatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(stage.scaled(scale, offset), self.compute_dtype)
 
     def plain(self) -> keras.layers.BatchNormalization:
-        """Returns the plain layer, not built."""
+        """Returns the plain layer with the same arguments, not built."""
         return keras.layers.BatchNormalization.from_config(self.get_config())

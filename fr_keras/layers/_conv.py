@@ -12,7 +12,7 @@ _CONVOLUTIONS = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D, 3: keras.layers
 
 
 class _Convolution(FactoredKernel):
-    """What plain and transposed convolutions share: ends that are 1x1 convolutions."""
+    """Shared by plain and transposed convolutions: the outer stages are 1x1 convolutions."""
 
     def _end_kernel(self, role, matrix, corner):
         kernel = ops.reshape(matrix, (1,) * self.rank + tuple(matrix.shape))
@@ -123,10 +123,10 @@ def _tiled(kernel, groups: int):
 class FRConv1D(_ForwardConvolution, keras.layers.Conv1D):
     """`keras.layers.Conv1D` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, steps, in)` with channels last, or the channels first where
+        Input `(batch, steps, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kw, in, filters)` in both cases.
 
     Example:
@@ -141,10 +141,10 @@ class FRConv1D(_ForwardConvolution, keras.layers.Conv1D):
 class FRConv2D(_ForwardConvolution, keras.layers.Conv2D):
     """`keras.layers.Conv2D` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, height, width, in)` with channels last, or the channels first where
+        Input `(batch, height, width, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kh, kw, in, filters)` in both cases.
 
     Example:
@@ -159,10 +159,10 @@ class FRConv2D(_ForwardConvolution, keras.layers.Conv2D):
 class FRConv3D(_ForwardConvolution, keras.layers.Conv3D):
     """`keras.layers.Conv3D` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, depth, height, width, in)` with channels last, or the channels first where
+        Input `(batch, depth, height, width, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kd, kh, kw, in, filters)` in both cases.
 
     Example:
@@ -177,10 +177,10 @@ class FRConv3D(_ForwardConvolution, keras.layers.Conv3D):
 class FRConv1DTranspose(_TransposedConvolution, keras.layers.Conv1DTranspose):
     """`keras.layers.Conv1DTranspose` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, steps, in)` with channels last, or the channels first where
+        Input `(batch, steps, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kw, filters, in)` in both cases.
 
     Example:
@@ -195,10 +195,10 @@ class FRConv1DTranspose(_TransposedConvolution, keras.layers.Conv1DTranspose):
 class FRConv2DTranspose(_TransposedConvolution, keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, height, width, in)` with channels last, or the channels first where
+        Input `(batch, height, width, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kh, kw, filters, in)` in both cases.
 
     Example:
@@ -213,10 +213,10 @@ class FRConv2DTranspose(_TransposedConvolution, keras.layers.Conv2DTranspose):
 class FRConv3DTranspose(_TransposedConvolution, keras.layers.Conv3DTranspose):
     """`keras.layers.Conv3DTranspose` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, depth, height, width, in)` with channels last, or the channels first where
+        Input `(batch, depth, height, width, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kd, kh, kw, filters, in)` in both cases.
 
     Example:
@@ -231,13 +231,13 @@ class FRConv3DTranspose(_TransposedConvolution, keras.layers.Conv3DTranspose):
 class FRDepthwiseConv1D(FrequencyKernel, keras.layers.DepthwiseConv1D):
     """`keras.layers.DepthwiseConv1D` whose kernel is held as truncated DCT coefficients.
 
-    The channel axis is transformed like the others: one rule for every kernel, and what
-    neighbouring channels share costs nothing.
+    The channel axis is transformed like the others. So one rule holds for every kernel, and a
+    pattern that neighbouring channels share costs nothing extra.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, steps, in)` with channels last, or the channels first where
+        Input `(batch, steps, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kw, in, multiplier)` in both cases.
 
     Example:
@@ -252,13 +252,13 @@ class FRDepthwiseConv1D(FrequencyKernel, keras.layers.DepthwiseConv1D):
 class FRDepthwiseConv2D(FrequencyKernel, keras.layers.DepthwiseConv2D):
     """`keras.layers.DepthwiseConv2D` whose kernel is held as truncated DCT coefficients.
 
-    The channel axis is transformed like the others: one rule for every kernel, and what
-    neighbouring channels share costs nothing.
+    The channel axis is transformed like the others. So one rule holds for every kernel, and a
+    pattern that neighbouring channels share costs nothing extra.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, height, width, in)` with channels last, or the channels first where
+        Input `(batch, height, width, in)` with channels last, or with channels first if
         `data_format` says so. Coefficients and kernel `(kh, kw, in, multiplier)` in both cases.
 
     Example:

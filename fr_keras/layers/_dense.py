@@ -13,14 +13,14 @@ from fr_keras.layers._factored import FactoredKernel
 class FRDense(FactoredKernel, keras.layers.Dense):
     """`keras.layers.Dense` whose kernel is held as truncated DCT coefficients.
 
-    Behind a `Flatten` the rows of the kernel are a tensor laid flat, and a cosine along the flat
-    axis means nothing. With `input_axes` the coefficients have the shape
-    `(*input_axes, units)`, and low frequencies along each axis are what they should be.
+    After a `Flatten`, the rows of the kernel belong to a flattened tensor, and a cosine along the
+    flat axis has no meaning. With `input_axes`, the coefficients have the shape
+    `(*input_axes, units)`, and there are frequencies along each axis of that tensor.
 
     Args:
         units: Number of outputs, as in `keras.layers.Dense`.
-        input_axes: Shape of the tensor that was laid flat, such as `(4, 4, 50)`; its product is
-            the number of inputs. `None`: the kernel has the axes `(inputs, units)`.
+        input_axes: Shape of the tensor that was flattened, such as `(4, 4, 50)`; its product is
+            the number of inputs. With `None`, the kernel has the axes `(inputs, units)`.
         axis_weights: Weights of the coefficients' axes in the zigzag order.
         **kwargs: As in `keras.layers.Dense`.
 
@@ -28,8 +28,8 @@ class FRDense(FactoredKernel, keras.layers.Dense):
         Input `(batch, ..., inputs)`, output `(batch, ..., units)`.
 
     Raises:
-        ValueError: On build, if `input_axes` does not multiply to the number of inputs; see
-            `FrequencyKernel` for the others.
+        ValueError: On build, if `input_axes` does not multiply to the number of inputs; also as in
+            `FrequencyKernel`.
 
     Example:
 

@@ -14,10 +14,10 @@ from fr_keras.layers._factored import ROLES, FactoredKernel
 class FREinsumDense(FactoredKernel, keras.layers.EinsumDense):
     """`keras.layers.EinsumDense` whose kernel is held as truncated DCT coefficients.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input, output and kernel as the equation says; coefficients as the kernel.
+        Input, output and kernel as in the equation; coefficients like the kernel.
 
     Example:
 

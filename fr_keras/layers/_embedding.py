@@ -9,15 +9,15 @@ from fr_keras.layers._frequency import FrequencyKernel
 class FREmbedding(FrequencyKernel, keras.layers.Embedding):
     """`keras.layers.Embedding` whose table is held as truncated DCT coefficients.
 
-    Tokens have no order, so a table truncated along the vocabulary makes neighbours by number
-    alike. Sort the vocabulary (by frequency, as tokenizers do), or spare that axis with a small
-    first value in `axis_weights`.
+    Tokens have no natural order, so truncation along the vocabulary makes tokens with neighbouring
+    numbers similar. Sort the vocabulary (by how often words occur, as tokenizers do), or keep more
+    frequencies along that axis with a small first value in `axis_weights`.
 
-    Same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
+    Takes the same arguments in the same order, and `axis_weights`; see `FrequencyKernel`.
 
     Shapes:
-        Input `(batch, ...)` of whole numbers, output `(batch, ..., output_dim)`; coefficients
-        and table `(input_dim, output_dim)`.
+        Input `(batch, ...)` of integers, output `(batch, ..., output_dim)`; coefficients and
+        table `(input_dim, output_dim)`.
 
     Example:
 

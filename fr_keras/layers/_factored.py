@@ -1,4 +1,4 @@
-"""Kernels of which the input and output axes may stay in the DCT domain: chains of stages."""
+"""Kernels that can be applied as chains of stages, with the channels left in the DCT domain."""
 
 import dataclasses
 import functools
@@ -22,11 +22,11 @@ class Chain:
     """One way to apply a kernel from a corner of its coefficients.
 
     Attributes:
-        roles: Its stages: `"in"` takes the input channels to their frequencies, `"core"` holds
-            the coefficients, `"out"` takes frequencies to output channels. An end that is left
-            out is merged into the core.
-        multiply_adds: For one position of the core.
-        weights: Numbers in the kernels of all stages.
+        roles: Its stages: `"in"` transforms input channels to frequencies, `"core"` holds the
+            coefficients, `"out"` transforms frequencies to output channels. If `"in"` or `"out"`
+            is missing, it is merged into the core.
+        multiply_adds: Multiply-adds for one position of the core.
+        weights: Number of weights in the kernels of all stages.
     """
 
     roles: tuple[str, ...]
@@ -38,8 +38,9 @@ class Chain:
 class LastStage:
     """How a tensor was computed: `inputs @ matrix + bias` along its last axis.
 
-    It rides on the tensor, as Keras' masks do, for a layer that can do better from here than from
-    the tensor itself; what nobody reads is then pruned from the graph.
+    It is attached to the tensor, as Keras attaches masks, for a next layer that can compute its
+    output more cheaply from here than from the tensor. Ops that nothing reads are then pruned from
+    the graph.
 
     Attributes:
         inputs: The bottleneck `(..., r)`.
@@ -53,7 +54,7 @@ class LastStage:
 
     @staticmethod
     def of(tensor) -> "LastStage | None":
-        """What rides on a tensor."""
+        """The last stage that is attached to a tensor."""
         return getattr(tensor, "_fr_keras_last_stage", None)
 
     def ride_on(self, tensor) -> None:
@@ -68,7 +69,7 @@ class LastStage:
         covariance /= ops.cast(ops.shape(z)[0], "float32")
         variance = ops.sum(ops.matmul(covariance, self.matrix) * self.matrix, axis=0)
         mean = ops.squeeze(ops.matmul(mean[None], self.matrix), 0)
-        # Of a constant channel the variance is a rounding error, of either sign.
+        # The variance of a constant channel is a rounding error, which may be negative.
         return mean if self.bias is None else mean + self.bias, ops.maximum(variance, 0.0)
 
     def scaled(self, scale, offset):
@@ -86,22 +87,22 @@ class FactoredKernel(FrequencyKernel):
 
         conv(x, W) = conv1x1(conv_kxk(conv1x1(x, B_in^T), K), B_out)
 
-    exactly, with `K` the inverse DCT of the corner over the spatial axes alone.
+    holds exactly, where `K` is the inverse DCT of the corner over the spatial axes only.
     """
 
     #: Groups of the kernel; each has bottlenecks of its own.
     groups = 1
 
     def ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Axes of the coefficients that are input channels, and that are output channels."""
+        """Returns the axes of the coefficients that are input channels, and output channels."""
         raise NotImplementedError
 
     def positions(self) -> dict[str, int]:
-        """How often each stage is applied for one position of the core."""
+        """Returns how often each stage is applied for one position of the core."""
         return dict.fromkeys(ROLES, 1)
 
     def chains(self, corner: Sequence[int]) -> list[Chain]:
-        """Every chain of this kernel, from the whole kernel in one stage to three stages."""
+        """Returns every chain of this kernel, from one stage with the whole kernel to three."""
         (whole_in, cut_in), (whole_out, cut_out) = (
             [math.prod(shape[axis] for axis in axes) for shape in (self.spectrum_shape, corner)]
             for axes in self.ends()
@@ -122,7 +123,7 @@ class FactoredKernel(FrequencyKernel):
         return found
 
     def stage_kernels(self, roles: Sequence[str], coefficients) -> dict:
-        """The kernels of a chain's stages, from a corner of the coefficients, in float32."""
+        """Returns the float32 kernels of a chain's stages, from a corner of the coefficients."""
         inputs, outputs = self.ends()
         kept = (inputs if "in" in roles else ()) + (outputs if "out" in roles else ())
         corner = tuple(coefficients.shape)
@@ -141,12 +142,12 @@ class FactoredKernel(FrequencyKernel):
         return {role: kernels[role] for role in roles}
 
     def corner_kernels(self, roles: Sequence[str]) -> dict:
-        """`stage_kernels` from the corner of the coefficients that are kept now."""
+        """Returns `stage_kernels` from the corner of the coefficients that are kept now."""
         corner = tuple(slice(n) for n in self.corner)
         return self.stage_kernels(roles, self.kept_coefficients()[corner])
 
     def stage_layers(self, roles: Sequence[str], kernels: dict) -> list[keras.layers.Layer]:
-        """Plain Keras layers, not built, one a stage; the last has bias and activation."""
+        """Returns one plain Keras layer per stage, not built; the last has bias and activation."""
         config = self.plain_config()
         ending = {name: config[name] for name in self._ending if name in config}
         layers = []
@@ -160,7 +161,7 @@ class FactoredKernel(FrequencyKernel):
             layers.append(self._stage_layer(role, roles, tuple(kernels[role].shape), options))
         return layers
 
-    #: What the last stage takes over from the layer.
+    #: The arguments that the last stage takes over from the layer.
     _ending: tuple[str, ...] = (
         "activation",
         "use_bias",
@@ -203,9 +204,9 @@ class FactoredKernel(FrequencyKernel):
         raise NotImplementedError
 
     def _end_kernel(self, role: str, matrix, corner: list[int]):
-        """The matrix `(from, to)` of an end in the layout of its stage's kernel.
+        """The matrix `(from, to)` of an outer stage in the layout of the stage's kernel.
 
-        `corner` has the lengths of the end's axes in the DCT domain.
+        `corner` has the lengths of the stage's axes in the DCT domain.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""The mixin that puts a Keras layer's kernel into the DCT domain."""
+"""The mixin that holds the kernel of a Keras layer in the DCT domain."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,19 +12,19 @@ from fr_keras.layers._truncated import Truncated
 
 
 class FrequencyTwin:
-    """What every FR layer can do: take the weights of its plain Keras layer and give them back."""
+    """The interface of every FR layer: it takes the weights of its plain layer and returns them."""
 
     def parts(self) -> list["FrequencyKernel"]:
-        """The kernels in the DCT domain, as layers that are truncated one by one."""
+        """Returns the kernels in the DCT domain, as layers that are truncated separately."""
         raise NotImplementedError
 
     def plain_config(self) -> dict:
-        """Returns the config of the plain Keras layer that this one is the twin of."""
+        """Returns the config of the plain Keras layer whose twin this layer is."""
         return super().get_config()
 
     @classmethod
     def plain_kernels(cls, plain: keras.layers.Layer) -> list[keras.Variable]:
-        """Returns the weights of a plain twin that `parts()` hold, in their order."""
+        """Returns the weights of a plain twin that `parts()` hold, in the same order."""
         raise NotImplementedError
 
     def load_plain(self, plain: keras.layers.Layer) -> None:
@@ -32,49 +32,50 @@ class FrequencyTwin:
         raise NotImplementedError
 
     def fill_plain(self, plain: keras.layers.Layer) -> None:
-        """Sets the weights of the plain twin to this layer's, unrounded in half precision."""
+        """Sets the weights of the plain twin to this layer's, not rounded to half precision."""
         raise NotImplementedError
 
 
 class FrequencyKernel(Truncated, FrequencyTwin):
-    """Holds a layer's kernel as DCT coefficients of which the first `kept` count.
+    """Holds the kernel of a layer as DCT coefficients, and uses only the first `kept` of them.
 
         kernel = idct_nd(coefficients * mask(kept)),    mask in zigzag order
 
-    Joined to a Keras layer by inheritance; the layer's own `build` and `call` do the rest, for
-    they see the weight by its name `kernel` only. A layer that makes it under another name, and
-    keeps it as an attribute of that name, has a twin with that `weight_name`. The coefficients
-    are the one trainable tensor in place of the kernel, of the kernel's shape. They are masked on
-    every read: an optimizer with momentum goes on moving coefficients that were cut.
+    A twin inherits from this class and from the Keras layer. The `build` and `call` of the layer
+    do the rest, because they know the weight only by its name `kernel`. If the layer gives the
+    weight another name, and keeps it as an attribute of that name, the twin sets `weight_name` to
+    it. The coefficients replace the kernel as one trainable tensor of the same shape. They are
+    masked on every read, because an optimizer with momentum keeps moving cut coefficients.
 
     The inverse transform runs in float32 under every dtype policy; the kernel is cast to the
     compute dtype last.
 
     Args:
-        *args: The arguments of the plain layer, in its order.
-        axis_weights: Weights of the kernel's axes in the zigzag order, one number of at least 0.001
-            per axis, exact to a thousandth: a larger weight keeps fewer frequencies along that
-            axis. `None` is 1 each.
-        stored: Corner of the spectrum that is held, one length per axis: less memory, and faster
-            where a layer can compute from a corner. The coefficients start with as many as fit
-            into it in zigzag order. `None` is the whole spectrum.
+        *args: The arguments of the plain layer, in the same order.
+        axis_weights: Weights of the kernel's axes in the zigzag order, one number per axis, at
+            least 0.001 and exact to a thousandth. A larger weight keeps fewer frequencies along its
+            axis. `None` gives every axis the weight 1.
+        stored: Corner of the spectrum that the layer stores, one length per axis. It takes less
+            memory, and less time where the layer can compute from a corner. At first the layer
+            keeps as many coefficients as fit into the corner in zigzag order. `None` stores the
+            whole spectrum.
         **kwargs: The keyword arguments of the plain layer.
 
     Raises:
-        ValueError: For what has no meaning on coefficients: a kernel constraint, a kernel
-            regularizer other than L2 (by Parseval's theorem L2 is the same in both domains, L1
-            is not), LoRA, a quantized dtype policy.
+        ValueError: If an argument has no meaning for coefficients: a kernel constraint, a kernel
+            regularizer other than L2 (by Parseval's theorem, L2 is the same in both domains; L1
+            is not), LoRA, or a quantized dtype policy.
 
     Source: Zhao et al., "Frequency Regularization", IEEE Access 2023, arXiv 2304.07973.
     """
 
-    #: Name of the weight that is held as coefficients, and of the attribute that gives it.
+    #: Name of the weight that is held as coefficients, and of the attribute that returns it.
     weight_name = "kernel"
-    #: Whether coefficients begin as zeros, whatever the initializer: set it before the layer is
-    #: built where values follow anyway, for the initializer makes a tensor of the kernel's size.
+    #: Whether coefficients begin as zeros, whatever the initializer. Set it before the layer is
+    #: built if values follow anyway, because the initializer makes a tensor of the kernel's size.
     starts_empty = False
-    #: What `ArchiveRounding` sets while a model trains: takes the coefficients to those that the
-    #: layer computes with.
+    #: A function from the coefficients to those that the layer computes with; `ArchiveRounding`
+    #: sets it while a model trains.
     rounding = None
 
     def __init__(
@@ -84,7 +85,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         stored: Sequence[int] | None = None,
         **kwargs,
     ):
-        # First, for a layer may make its weights when it is made.
+        # First, because a layer may create its weights in `__init__`.
         self.axis_weights = None if axis_weights is None else tuple(map(float, axis_weights))
         self.stored = None if stored is None else tuple(stored)
         super().__init__(*args, **kwargs)
@@ -103,7 +104,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
             return super().add_weight(*args, name=name, **kwargs)
         given = dict(zip(("shape", "initializer", "dtype"), args, strict=False))
         self._add_coefficients(**given, **kwargs)
-        # The layer may keep what it made under any attribute: never the coefficients as a kernel.
+        # The layer may store the result in any attribute, and coefficients are not a kernel.
         return None
 
     def _add_coefficients(
@@ -134,24 +135,24 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         self._add_state(size)
 
     def _check_weight(self, shape, regularizer, constraint) -> None:
-        """What a layer gives its weight by itself, where there is no argument to refuse."""
+        """Checks what a layer passes to `add_weight` without an argument that was checked."""
         if hasattr(self, "coefficients"):
             raise ValueError(
-                f"`weight_name` must name one weight of layer '{self.name}'. "
+                f"`weight_name` must name only one weight of layer '{self.name}'. "
                 f"Received: {self.weight_name!r} a second time"
             )
-        of = f"of the weight '{self.weight_name}' that layer '{self.name}' makes"
+        of = f"of the weight '{self.weight_name}' that layer '{self.name}' adds"
         if not len(shape):
-            raise ValueError(f"`shape` {of} must have an axis to transform. Received: ()")
+            raise ValueError(f"`shape` {of} must have at least one axis. Received: ()")
         if constraint is not None:
             raise ValueError(
-                f"`constraint` {of} must be None: it would act on coefficients, not on the kernel. "
-                f"Received: {constraint}"
+                f"`constraint` {of} must be None: it would act on the coefficients, not on the "
+                f"kernel. Received: {constraint}"
             )
         if regularizer is not None and not is_l2(regularizer):
             raise ValueError(
-                f"`regularizer` {of} must be None or keras.regularizers.L2, the one penalty that "
-                f"is the same on kernel and coefficients. Received: {regularizer}"
+                f"`regularizer` {of} must be None or keras.regularizers.L2, the only penalty that "
+                f"is the same for kernel and coefficients. Received: {regularizer}"
             )
 
     def _checked_stored(self) -> tuple[int, ...]:
@@ -164,12 +165,12 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         if not fits:
             raise ValueError(
                 f"`stored` must hold a length for each axis of the spectrum {whole} of layer "
-                f"'{self.name}', from 1 to the axis's own. Received: stored={stored}"
+                f"'{self.name}', from 1 to the length of the axis. Received: stored={stored}"
             )
         return stored
 
     def spectrum_of(self, kernel_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of all coefficients of a kernel."""
+        """Returns the shape of the whole spectrum of a kernel."""
         return kernel_shape
 
     @property
@@ -184,12 +185,13 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         if value is not None:  # what `add_weight` returned
             name = self.weight_name
             raise AttributeError(
-                f"`{name}` of layer '{self.name}' is rebuilt from `coefficients`: make it by "
-                f"`add_weight(..., name='{name}')`, assign with `set_kernel`."
+                f"`{name}` of layer '{self.name}' is rebuilt from `coefficients`, so it must not "
+                f"be assigned: create it with `add_weight(..., name='{name}')`, and set its "
+                "values with `set_kernel`."
             )
 
     def float32_kernel(self):
-        """Returns the spatial kernel in float32, whatever the layer computes in."""
+        """Returns the spatial kernel in float32, whatever the compute dtype of the layer."""
         kernel = spectral.idct_nd(self._used_coefficients(), shape=self.spectrum_shape)
         return ops.reshape(kernel, self._kernel_shape)
 
@@ -204,7 +206,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
             values: Finite array of the shape of `coefficients`.
 
         Raises:
-            ValueError: On another shape, or a NaN or infinite value.
+            ValueError: If the shape is wrong, or a value is NaN or infinite.
         """
         values = np.asarray(values)
         shape = tuple(self.coefficients.shape)
@@ -255,15 +257,15 @@ class FrequencyKernel(Truncated, FrequencyTwin):
             its.assign(own)
 
     def _other_weights(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
-        """Yields what this layer and its plain twin hold beside the kernel, pair by pair."""
+        """Yields the other weights of this layer and its plain twin, pair by pair."""
         held = (self.coefficients, self._truncation, *self.plain_kernels(plain))
         held = {id(one) for one in held}
         own, its = ([w for w in layer.weights if id(w) not in held] for layer in (self, plain))
         if [tuple(w.shape) for w in own] != [tuple(w.shape) for w in its]:
             raise ValueError(
-                f"`twin` must have the weights of its plain layer and no others beside the kernel. "
+                "`twin` must have the same weights as its plain layer, apart from the kernel. "
                 f"Received: layer '{self.name}' of type {type(self).__name__} with "
-                f"{[w.name for w in own]} for {[w.name for w in its]}"
+                f"{[w.name for w in own]} instead of {[w.name for w in its]}"
             )
         return zip(own, its, strict=True)
 
@@ -274,7 +276,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
 
     def load_own_variables(self, store):
         keras.layers.Layer.load_own_variables(self, store)
-        # The boundary follows from `kept`; in a file of another version it may be another key.
+        # The boundary follows from `kept`; a file of another version may hold another key.
         self.limit()
 
     def quantize(self, mode=None, *args, **kwargs):
@@ -293,5 +295,5 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         if not np.isfinite(values).all():
             raise ValueError(
                 f"`{argument}` of layer '{self.name}' must be finite. Received: "
-                f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size}."
+                f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size} values"
             )

@@ -1,4 +1,4 @@
-"""Separable convolutions in the DCT domain: two kernels a layer."""
+"""Separable convolutions in the DCT domain, with two kernels per layer."""
 
 import keras
 
@@ -80,10 +80,10 @@ class _FrequencySeparable(FrequencyTwin):
 class FRSeparableConv1D(_FrequencySeparable, keras.layers.SeparableConv1D):
     """`keras.layers.SeparableConv1D` whose two kernels are held as truncated DCT coefficients.
 
-    Each kernel is a layer of its own in `parts()`, named `<layer>_depthwise_kernel` and
-    `<layer>_pointwise_kernel`: `TailTruncation` cuts them one by one.
+    `parts()` returns a layer for each kernel, named `<layer>_depthwise_kernel` and
+    `<layer>_pointwise_kernel`; `TailTruncation` cuts them separately.
 
-    Same arguments in the same order.
+    Takes the same arguments in the same order.
 
     Shapes:
         Input `(batch, steps, in)` with channels last. Kernels `(kw, in, multiplier)` and
@@ -103,10 +103,10 @@ class FRSeparableConv1D(_FrequencySeparable, keras.layers.SeparableConv1D):
 class FRSeparableConv2D(_FrequencySeparable, keras.layers.SeparableConv2D):
     """`keras.layers.SeparableConv2D` whose two kernels are held as truncated DCT coefficients.
 
-    Each kernel is a layer of its own in `parts()`, named `<layer>_depthwise_kernel` and
-    `<layer>_pointwise_kernel`: `TailTruncation` cuts them one by one.
+    `parts()` returns a layer for each kernel, named `<layer>_depthwise_kernel` and
+    `<layer>_pointwise_kernel`; `TailTruncation` cuts them separately.
 
-    Same arguments in the same order.
+    Takes the same arguments in the same order.
 
     Shapes:
         Input `(batch, height, width, in)` with channels last. Kernels `(kh, kw, in, multiplier)`

@@ -1,4 +1,4 @@
-"""The part of an FR layer that says how many of its coefficients count."""
+"""The part of an FR layer that controls how many of its coefficients are used."""
 
 import functools
 
@@ -12,9 +12,9 @@ STATE = ("kept", "boundary", "start", "target", "epochs")
 
 
 class Truncated:
-    """The mask of a layer's coefficients, as a state that is saved with the layer's weights.
+    """The mask of a layer's coefficients, held in a state that is saved with the layer's weights.
 
-    Joined to a layer that has `coefficients`, their `spectrum_shape` and `axis_weights`.
+    A mixin for a layer that has `coefficients`, their `spectrum_shape` and `axis_weights`.
     """
 
     def _add_state(self, kept: int) -> None:
@@ -49,21 +49,21 @@ class Truncated:
 
     @property
     def truncation(self) -> dict[str, int]:
-        """Where the truncation of this layer stands; saved with the layer's weights.
+        """The state of this layer's truncation, which is saved with the layer's weights.
 
-        `kept`, the zigzag key `boundary` of the last kept coefficient, and of the running
-        schedule the `start` and `target` counts (0: none set) and the `epochs` completed.
+        It has `kept`, the zigzag key `boundary` of the last coefficient in use, and the counts
+        `start` and `target` (0: none set) and the completed `epochs` of the running schedule.
         """
         values = ops.convert_to_numpy(self._truncation)
         return {name: int(value) for name, value in zip(STATE, values, strict=True)}
 
     def plan(self, start: int, target: int, epochs: int = 0) -> None:
-        """Stores the schedule's end points and its completed epochs."""
+        """Stores the start and target counts of a schedule and its completed epochs."""
         self._assign_state(start=start, target=target, epochs=epochs)
 
     @property
     def kept(self) -> int:
-        """Number of coefficients that count."""
+        """Number of coefficients that are not cut."""
         return self.truncation["kept"]
 
     @property
@@ -72,17 +72,17 @@ class Truncated:
         return zigzag.corner(self.spectrum_shape, self.kept, self.axis_weights)
 
     def kept_coefficients(self) -> np.ndarray:
-        """Returns the coefficients as a float32 array, zero where they do not count."""
+        """Returns the coefficients as a float32 array, with zeros for those not in use."""
         return ops.convert_to_numpy(self._masked(self.coefficients))
 
     def truncate(self, kept: int) -> None:
         """Keeps the first `kept` coefficients in zigzag order and sets the others to zero.
 
         Args:
-            kept: From 1 to the number now kept: what was cut off is lost.
+            kept: From 1 to the number kept now; coefficients that were cut are lost.
 
         Raises:
-            ValueError: If `kept` lies outside that range.
+            ValueError: If `kept` is outside that range.
         """
         now = self.kept
         if kept > now:
@@ -95,20 +95,21 @@ class Truncated:
         self.coefficients.assign(self._masked(self.coefficients))
 
     def limit(self, count: int | None = None) -> None:
-        """Computes with the first `count` of the kept coefficients for now; none is lost.
+        """Makes the layer use only the first `count` kept coefficients for now; none is lost.
 
         Args:
-            count: From 1 to `kept`; `None` ends the limit, as `truncate` does.
+            count: From 1 to `kept`; `None` ends the limit, and so does `truncate`.
 
         Raises:
-            ValueError: If `count` lies outside that range.
+            ValueError: If `count` is outside that range.
         """
         state = self.truncation
         if count is None:
             count = state["kept"]
         elif count > state["kept"]:
             raise ValueError(
-                f"`count` must be at most {state['kept']}, what layer '{self.name}' keeps. "
+                f"`count` must be at most {state['kept']}, the number that layer '{self.name}' "
+                "keeps. "
                 f"Received: count={count}"
             )
         boundary = _boundary(self.spectrum_shape, count, self.axis_weights)

@@ -20,7 +20,7 @@ from fr_keras.layers._factored import FactoredKernel
 from fr_keras.layers._frequency import FrequencyTwin
 from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
 
-#: Plain Keras layer -> its twin in the DCT domain. A new layer type is one row here.
+#: Plain Keras layer -> its twin in the DCT domain. A new layer type is a new row here.
 TWINS: dict[type[keras.layers.Layer], type[FrequencyTwin]] = {
     keras.layers.Dense: FRDense,
     keras.layers.Conv1D: FRConv1D,
@@ -40,25 +40,26 @@ TWINS: dict[type[keras.layers.Layer], type[FrequencyTwin]] = {
 
 
 def register_twin(plain: type[keras.layers.Layer], twin: type[FrequencyTwin]) -> None:
-    """Makes a twin of your own known: `regularize` takes it for its layer, `bake` goes back.
+    """Registers an FR layer of your own, so that `regularize` converts to it and `bake` back.
 
-    A twin is a class that holds the kernel of the plain one as coefficients. For a layer that
-    makes its kernel by `self.kernel = self.add_weight(..., name="kernel")` it is
-    `fr_keras.layers.FrequencyKernel` joined to the layer; for another name, `w` say, with
-    `weight_name = "w"`. Other weights of the layer stay as they are. A layer is converted by its
-    very class: a subclass of a registered one is a layer of its own, which stays plain until it
-    is registered.
+    A twin is a class that holds the kernel of a plain layer as coefficients. If the layer creates
+    its kernel with `self.kernel = self.add_weight(..., name="kernel")`, the twin is a class that
+    inherits from `fr_keras.layers.FrequencyKernel` and from the layer. If the weight has another
+    name, such as `w`, the twin also sets `weight_name = "w"`. Other weights of the layer stay as
+    they are. Only layers of exactly the registered class are converted: a subclass stays plain
+    until it is registered too.
 
     Args:
-        plain: The Keras layer.
-        twin: Its twin. To save models and to write archives, register both with Keras too. An
-            archive names them by what Keras calls them, and opens where they are registered.
+        plain: The class of the Keras layer.
+        twin: The class of its twin. To save models and to write archives, also register both
+            classes with Keras. An archive holds the names under which Keras knows them, and opens
+            only where they are registered.
 
     Raises:
-        ValueError: If `plain` is no class of Keras layers, has arguments but no `get_config` that
-            returns them, or has another twin; if `twin` is no class of layers that is a
-            `FrequencyTwin`, is the twin of another layer, or has the chains of one that computes
-            otherwise.
+        ValueError: If `plain` is not a class of Keras layers, has arguments but no `get_config`
+            that returns them, or has another twin; if `twin` is not a class of layers that is a
+            `FrequencyTwin`, is the twin of another layer, or has the chains of a layer that
+            computes something else.
 
     Example:
 
@@ -90,14 +91,16 @@ def register_twin(plain: type[keras.layers.Layer], twin: type[FrequencyTwin]) ->
         )
     if TWINS.get(plain, twin) is not twin:
         raise ValueError(
-            f"`plain` must have one twin, and {plain.__name__} has {TWINS[plain].__name__}: "
-            f"register a subclass of it. Received: {plain!r}"
+            f"`plain` must have only one twin, and {plain.__name__} already has "
+            f"{TWINS[plain].__name__}: register a subclass of {plain.__name__} instead. "
+            f"Received: {plain!r}"
         )
     others = [one for one, its in TWINS.items() if its is twin and one is not plain]
     if others:
         raise ValueError(
-            f"`twin` must be the twin of one layer, and {twin.__name__} is that of "
-            f"{others[0].__name__}: register a subclass of it. Received: {twin!r}"
+            f"`twin` must be the twin of only one layer, and {twin.__name__} already is the twin "
+            f"of {others[0].__name__}: register a subclass of {twin.__name__} instead. "
+            f"Received: {twin!r}"
         )
     other = [
         one
@@ -106,24 +109,24 @@ def register_twin(plain: type[keras.layers.Layer], twin: type[FrequencyTwin]) ->
     ]
     if other and issubclass(twin, FactoredKernel):
         raise ValueError(
-            f"`twin` must be a FrequencyKernel, but no FactoredKernel: {plain.__name__} computes "
-            f"otherwise than {other[0].__name__}, whose chains {twin.__name__} has. "
+            f"`twin` must be a FrequencyKernel but not a FactoredKernel: {plain.__name__} does not "
+            f"compute the same as {other[0].__name__}, whose chains {twin.__name__} has. "
             f"Received: {twin!r}"
         )
     TWINS[plain] = twin
 
 
 def plain_class(twin: type[FrequencyTwin]) -> type[keras.layers.Layer]:
-    """Returns the plain layer that a class is the twin of.
+    """Returns the class of the plain layer whose twin a class is.
 
     Raises:
-        ValueError: If it is not registered.
+        ValueError: If the twin is not registered.
     """
     for plain, its in TWINS.items():
         if its is twin:
             return plain
     raise ValueError(
-        "`model` must have FR layers of which the plain layer is known: call "
+        "`model` must have only FR layers whose plain layer is known: call "
         f"fr_keras.register_twin(PlainLayer, {twin.__name__}) first. Received: {twin!r}"
     )
 

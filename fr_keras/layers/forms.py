@@ -1,15 +1,15 @@
-"""The forms in which an FR layer is written down as plain Keras, and how one is chosen."""
+"""The forms in which an FR layer is written as plain Keras layers, and how one is chosen."""
 
 from collections.abc import Callable
 
 from fr_keras.layers import Chain, FactoredKernel
 
-#: Picks the chain of a layer from the corner that it keeps now.
+#: Chooses the chain of a layer for the corner that it keeps now.
 Chooser = Callable[[FactoredKernel], Chain]
 
 WHOLE = ("core",)
 
-# The chain that costs least, by form; of equal ones that of fewer stages.
+# The cost that the chosen chain minimizes, by form; on a tie it is the chain with fewer stages.
 _COSTS = {
     "dense": lambda chain: len(chain.roles),
     "factored": lambda chain: (chain.roles == WHOLE, chain.multiply_adds, len(chain.roles)),
@@ -18,10 +18,10 @@ _COSTS = {
 
 
 def chooser(form: str) -> Chooser:
-    """Returns what picks the chains of a form.
+    """Returns the function that chooses the chain of each layer.
 
     Args:
-        form: `"dense"`: the whole kernel; `"factored"`: the chain of two stages or three with the
+        form: `"dense"`: the whole kernel; `"factored"`: the chain of two or three stages with the
             fewest multiply-adds; `"auto"`: the whole kernel or a chain, whichever has the
             smallest product of multiply-adds and weights.
 

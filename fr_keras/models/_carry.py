@@ -1,4 +1,4 @@
-"""The state of a layer, carried to the layer that takes its place."""
+"""Copies the state of a layer to the layer that takes its place."""
 
 import tempfile
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
 
 
 def carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> None:
-    """Gives `twin` the state of `layer`, through the kernel where their domains differ."""
+    """Gives `twin` the state of `layer`, by way of the kernel where their domains differ."""
     converted = isinstance(twin, FrequencyTwin)
     if isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel):
         # The twin may store a smaller corner.
@@ -39,10 +39,10 @@ def _random_states(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 
 def _carry_beyond_weights(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """What a layer and those that it holds know besides their weights, as Keras saves it."""
+    """Copies the state besides weights of a layer and the layers inside it, as Keras saves it."""
     for before, after in zip(inner_layers(layer), inner_layers(twin), strict=True):
         if isinstance(before, keras.layers.TextVectorization):
-            continue  # all that it knows is in the lookup that it holds
+            continue  # all its state is in the lookup that it holds
         if isinstance(before, _LOOKUPS):
             _carry_vocabulary(before, after)
             continue
@@ -59,14 +59,14 @@ _LOOKUPS = (keras.layers.IntegerLookup, keras.layers.StringLookup)
 
 
 def _lookups(operation) -> list[keras.layers.Layer]:
-    """The lookups among a layer and those that it holds, to which there is no public way."""
+    """The lookups among a layer and the layers inside it, to which there is no public way."""
     if not isinstance(operation, keras.layers.Layer):
         return []
     return [layer for layer in inner_layers(operation) if isinstance(layer, _LOOKUPS)]
 
 
 def carry_vocabularies(operation: keras.Operation, copy: keras.Operation) -> None:
-    """Gives lookups what they learnt before they are called: some cannot be built without."""
+    """Gives lookups their vocabularies before they are called: some cannot be built without."""
     known, empty = _lookups(operation), _lookups(copy)
     if len(known) == len(empty):  # a layer that holds them may make them when it is built
         for before, after in zip(known, empty, strict=True):
@@ -74,7 +74,7 @@ def carry_vocabularies(operation: keras.Operation, copy: keras.Operation) -> Non
 
 
 def _carry_vocabulary(lookup: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """Not through the files that Keras saves: they tear a token with a line end in two."""
+    """Avoids the files that Keras saves: they split a token at a line end."""
     vocabulary = lookup.get_vocabulary()
     if lookup.get_vocabulary(include_special_tokens=False):
         state: dict = {}

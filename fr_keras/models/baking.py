@@ -1,4 +1,4 @@
-"""`bake`: a model in the DCT domain back to plain Keras layers."""
+"""`bake`: turns a model in the DCT domain back into plain Keras layers."""
 
 import keras
 
@@ -10,30 +10,33 @@ from fr_keras.models.walk import all_layers, check_graph, input_shapes, rebuild_
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
-    """Returns `model` with every FR layer replaced by plain Keras, kernels rebuilt.
+    """Returns `model` with every FR layer replaced by plain Keras layers.
 
-    The result needs no fr_keras to load and computes the same function.
+    The result computes the same function, and fr_keras is not needed to load it.
 
-    A chain is a `keras.Sequential` of the layer's name. Its stages `<layer>_in` and `<layer>_out`
-    are 1x1 convolutions (or dense layers) whose kernels are cosines, `<layer>_core` between them
-    holds the kept coefficients. An end is left out where it is cheaper in one with the core.
-    A chain that reads a `Concatenate` is a `keras.Model` of that name, with `<layer>_in_0`,
-    `<layer>_in_1` and so on for the parts and `<layer>_sum` for their sum: nothing is concatenated.
-    Layers that have no input and output channels to factor, such as depthwise convolutions and
-    embeddings, are baked dense, and so is a layer that is called on tensors of several ranks.
+    A chain is a `keras.Sequential` with the name of the layer. Its stages `<layer>_in` and
+    `<layer>_out` are 1x1 convolutions (or dense layers) whose kernels are cosines, and
+    `<layer>_core` between them holds the kept coefficients. The first or last stage is merged into
+    the core where that is cheaper. A chain after a `Concatenate` is a `keras.Model` with the name
+    of the layer. It has a stage `<layer>_in_0`, `<layer>_in_1` and so on for each part, and
+    `<layer>_sum` adds their outputs, so nothing is concatenated. Layers without input and output
+    channels to factor, such as depthwise convolutions and embeddings, are baked dense. So is a
+    layer that is called on tensors of different ranks.
 
     Args:
-        model: A built functional or sequential model, with FR layers or without.
+        model: A built functional or sequential model, with or without FR layers.
         form: `"dense"`: each FR layer becomes its plain twin with the whole kernel;
-            `"factored"`: the chain with the fewest multiply-adds; `"auto"`: for each layer the
-            dense form or the chain with the smallest product of multiply-adds and weights.
+            `"factored"`: the chain with the fewest multiply-adds; `"auto"`: for each layer, the
+            dense form or the chain, whichever has the smallest product of multiply-adds and
+            weights.
 
     Returns:
         A new model with the same layer names, not compiled.
 
     Raises:
-        ValueError: If `form` is unknown, or `model` is unbuilt, subclassed, or holds weights
-            that are not finite, or an FR layer of a class that `register_twin` was not told.
+        ValueError: If `form` is unknown; or if `model` is unbuilt or subclassed, holds weights
+            that are not finite, or has an FR layer whose class was not registered with
+            `register_twin`.
 
     Example:
 
@@ -50,7 +53,7 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
 
 
 def baked(model: keras.Model, choose: Chooser) -> Baked:
-    """As `bake`, with the origin of every layer."""
+    """Does the same as `bake`, and also returns the origin of every layer."""
     check_graph(model)
     shapes = input_shapes(model)
     roles: dict[int, tuple[str, ...]] = {}

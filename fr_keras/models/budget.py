@@ -1,4 +1,4 @@
-"""How many coefficients each layer keeps, when a number is given for the whole model."""
+"""Divides a number of coefficients for the whole model among its layers."""
 
 import bisect
 import math
@@ -13,7 +13,7 @@ from fr_keras.layers import FRDense, FrequencyKernel
 #: `keep` as users give it: a count, a fraction, or one of these per layer name.
 Keep = int | float | Mapping[str, int | float]
 
-#: How a total is shared.
+#: The ways to divide a total.
 SHARINGS = ("bandwidth", "proportional", "erdos_renyi")
 
 # Steps of the common factor of "erdos_renyi" between one kept coefficient per unit and the next.
@@ -35,26 +35,26 @@ def targets(
     floors: int | str = 1,
     sharing: str = "bandwidth",
 ) -> dict[str, int]:
-    """Returns how many coefficients each layer keeps that is to be cut, by its name.
+    """Returns, by name, how many coefficients each layer that is to be cut keeps.
 
-    A total is shared in two steps: every layer gets its floor, and what is left is shared. The
-    shares add up to the total exactly.
+    A total is divided in two steps: every layer gets its floor, and then the rest is divided. The
+    shares add up to exactly the total.
 
     Args:
-        named: The FR layers of a model by name, as of `walk.named_kernels`.
+        named: The FR layers of a model by name, as `walk.named_kernels` returns them.
         keep: A total (int), a fraction of all coefficients (float), or a dict from these names to
-            either. Dict entries are never floored; layers not in the dict are not in the result.
-        floors: The least a layer gets from a total, or `"frereg"` for that package's floors. A
-            layer smaller than its floor is kept whole.
-        sharing: `"proportional"` to what the layers have above their floors; `"bandwidth"`:
-            every layer keeps the coefficients up to one weighted index sum, the same for all, so
-            that a large kernel has no more channels at its narrowest than a small one; or
-            `"erdos_renyi"`: in proportion to the sum of a kernel's axis lengths, the rule for
+            either. Floors do not apply to a dict, and layers not in it are not in the result.
+        floors: The fewest coefficients that a layer gets from a total, or `"frereg"` for the
+            floors of that package. A layer smaller than its floor is kept whole.
+        sharing: How the rest is divided: `"proportional"` to the coefficients that the layers have
+            above their floors; `"bandwidth"`, so that every layer keeps the coefficients up to one
+            common weighted index sum, and a large kernel has no wider bottleneck than a small one;
+            or `"erdos_renyi"`, in proportion to the sum of a kernel's axis lengths, the rule for
             pruned networks (Evci et al., ICML 2020, arXiv 1911.11134).
 
     Raises:
-        ValueError: If a number is out of range, a total cannot feed the floors, a dict names a
-            layer that is not there, or `sharing` is unknown.
+        ValueError: If a number is out of range, a total is smaller than the sum of the floors, a
+            dict names a layer that is not there, or `sharing` is unknown.
     """
     layers = list(named.values())
     sizes = [math.prod(layer.spectrum_shape) for layer in layers]
@@ -72,16 +72,16 @@ def targets(
 
 
 def usable(layer: FrequencyKernel) -> int:
-    """How many coefficients have an index sum of at most 2: with fewer, inputs or outputs of a
-    layer are hardly told apart."""
+    """Returns how many coefficients have an index sum of at most 2: with fewer, a layer can hardly
+    tell its inputs, or its outputs, apart."""
     return zigzag.count_up_to(layer.spectrum_shape, 2, layer.axis_weights)
 
 
 def _bandwidth(
     layers: list[FrequencyKernel], total: int, floors: list[int]
 ) -> tuple[list[int], list[int]]:
-    """What each layer keeps at the largest common index sum that the total pays for, and at the
-    next one, which it does not."""
+    """What each layer keeps at the largest common index sum within the total, and at the next
+    one, which is beyond it."""
     spectra = [(layer.spectrum_shape, layer.axis_weights) for layer in layers]
     # Every index sum is a whole number of these units.
     unit = Fraction(1, math.lcm(*(zigzag.integer_weights(*one)[1].denominator for one in spectra)))
@@ -105,7 +105,7 @@ def _largest_sum(shape: tuple[int, ...], weights: tuple[float, ...] | None) -> F
 def _erdos_renyi(
     layers: list[FrequencyKernel], total: int, floors: list[int]
 ) -> tuple[list[int], list[int]]:
-    """As `_bandwidth`, at the largest common factor of the axis sums that the total pays for."""
+    """Like `_bandwidth`, for the largest common factor of the axis sums within the total."""
     shapes = [layer.spectrum_shape for layer in layers]
 
     def kept(factor: int) -> list[int]:
@@ -121,12 +121,12 @@ def _erdos_renyi(
 
 
 def share(sizes: list[int], total: int, floors: list[int]) -> list[int]:
-    """Shares `total`: floors first, the rest in proportion to `sizes - floors`, exactly.
+    """Divides exactly `total`: floors first, and the rest in proportion to `sizes - floors`.
 
     Args:
-        sizes: The most each may get.
-        total: What is shared, at most the sum of `sizes`.
-        floors: The least each gets, none above its size.
+        sizes: The most that each may get.
+        total: The number to divide, at most the sum of `sizes`.
+        floors: The least that each gets, at most its size.
 
     Raises:
         ValueError: If the floors add up to more than `total`.
@@ -155,8 +155,8 @@ def _by_name(sizes: dict[str, int], keep: Mapping[str, int | float]) -> dict[str
     wrong = sorted(keep.keys() - sizes.keys())
     if wrong or not keep:
         raise ValueError(
-            "`keep` must name FR layers of the model, by paths where nested models have layers of "
-            f"one name: {sorted(sizes)}. Received: {wrong or 'an empty dict'}"
+            "`keep` must name FR layers of the model, with paths where layers of nested models "
+            f"share a name: {sorted(sizes)}. Received: {wrong or 'an empty dict'}"
         )
     return {
         name: _count(keep[name], size, f"keep[{name!r}]")

@@ -9,27 +9,28 @@ import numpy as np
 
 from fr_keras.models.moments import Moments
 
-# Rows on which the network is compared with what it was.
+# Rows on which the outputs before and after are compared.
 _COMPARED = 100
-# What a change may be that needs no warning: of the mean, as a fraction of the outputs' range, and
-# of the arg-max.
+# The bounds beyond which there is a warning: the mean difference, as a fraction of the outputs'
+# range, and the part of equal arg-maxes.
 _MEAN_BOUND = 0.05
 _ARGMAX_BOUND = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """How far a calibration changed a network: its outputs before and after, on the same rows.
+    """How far a calibration changed the outputs of a network, compared on the same rows.
 
-    Of a network with several outputs it is the one that changed most.
+    If the network has several outputs, the numbers are those of the output that changed most.
 
     Attributes:
-        rows: Rows that the statistics were measured on.
-        compared: Rows that the outputs were compared on.
+        rows: Number of rows that the statistics were measured on.
+        compared: Number of rows that the outputs were compared on.
         mean: Mean absolute difference.
-        range: Largest minus smallest output before.
-        argmax: Fraction of last-axis arg-maxes that agree; `None` for one output number.
-        argmax_bound: What `argmax` must be: 95 %, or all of a few but one.
+        range: Largest minus smallest output before the calibration.
+        argmax: Fraction of arg-maxes over the last axis that agree; `None` if that axis has one
+            number.
+        argmax_bound: The least that `argmax` may be: 95 %, or all but one if there are few.
     """
 
     rows: int
@@ -41,7 +42,8 @@ class Calibration:
 
     @property
     def holds(self) -> bool:
-        """Whether the network is still about the same: mean difference below 5 % of the range."""
+        """Whether the outputs are still about the same: the mean difference is at most 5 % of the
+        range, and `argmax` reaches its bound."""
         agrees = self.argmax is None or self.argmax >= self.argmax_bound
         return self.mean <= _MEAN_BOUND * self.range and agrees
 
@@ -56,34 +58,34 @@ class Calibration:
 def calibrate_batch_norm(model: keras.Model, data: Iterable) -> Calibration:
     """Sets the moving statistics of every batch normalization to those of its inputs over `data`.
 
-    They are the mean and the variance over all rows and positions, masked ones left out, of what
-    the network gives each normalization at inference, when those before it have their new
-    statistics already. So neither the order of the rows nor their batches matter, and nothing
-    random acts. Calls of a shared normalization count together. No other weight changes. Use it
-    after loading a network that was trained without statistics, or where they lag behind the
-    weights.
+    The statistics are the mean and the variance over all rows and positions that are not masked.
+    They are measured at inference, when the normalizations before already have their new
+    statistics. So the order of the rows and the size of the batches do not matter, and nothing is
+    random. The calls of a shared normalization count together. No other weight changes. Use this
+    function after loading a network that was trained without moving statistics, or when the
+    statistics lag behind the weights.
 
-    The normalizations are measured one after the other, each on all rows, as far as one depends on
-    another: of `d` in a row, the network is computed about `d / 2` times. A few hundred rows are
+    Normalizations that depend on one another are measured one after another, each on all rows: for
+    `d` of them in a row, the network is computed about `d / 2` times. A few hundred rows are
     enough. They are held in memory, and computed in small batches.
 
-    A normalization that comes before itself, as in a block that is applied twice, begins with the
-    statistics of the first call and ends with those of all calls.
+    A normalization that depends on its own output, as in a block that is applied twice, first gets
+    the statistics of its first call, and in the end those of all its calls.
 
     Args:
         model: A built functional or sequential model.
-        data: An array `(rows, *input)`, a dict of these by the name of the input, or a finite
-            iterable of batches of either, such as a `tf.data.Dataset`; of an `(inputs, labels)`
-            tuple, the inputs. Take rows from everywhere: the first rows of a sorted data set are
-            one class.
+        data: An array `(rows, *input)`, a dict of arrays by input name, or a finite iterable of
+            batches of either, such as a `tf.data.Dataset`. From `(inputs, labels)` tuples, the
+            inputs are used. Take rows from all over the data set: in a sorted one, the first rows
+            are all of one class.
 
     Returns:
-        How far the outputs changed. Where that is much, though the network had statistics before,
-        there is a warning too.
+        How far the outputs changed. There is also a warning if they changed much although the
+        network had statistics before.
 
     Raises:
-        ValueError: If the model has no batch normalization, or one within a loop; if `data` has no
-            row, or one that leads to values that are not finite. The statistics then stay.
+        ValueError: If the model has no batch normalization, or has one inside a loop; if `data` has
+            no rows, or leads to values that are not finite. The statistics are unchanged then.
 
     Example:
 
@@ -102,9 +104,9 @@ def calibrate_batch_norm(model: keras.Model, data: Iterable) -> Calibration:
     done = _compared(before, moments.outputs(_COMPARED), moments.rows)
     if known and not done.holds:
         warnings.warn(
-            f"calibration changed what '{model.name}' computes: {done}. Either its statistics "
+            f"calibration changed the outputs of '{model.name}': {done}. Either its statistics "
             "lagged behind its weights, or `data` is not like the data it was trained on. Measure "
-            "the network anew before you use it.",
+            "its accuracy again before you use it.",
             stacklevel=2,
         )
     return done

@@ -15,7 +15,7 @@ def kept_series(part: FrequencyKernel) -> np.ndarray:
 
 
 def keep_series(part: FrequencyKernel, series: np.ndarray) -> None:
-    """Truncates a layer to as many coefficients as are given, and sets them."""
+    """Truncates a layer to the length of a series, and sets its coefficients to the series."""
     box = tuple(part.coefficients.shape)
     order = zigzag.order_within(part.spectrum_shape, box, part.axis_weights)
     values = np.zeros(box, np.float32)

@@ -1,4 +1,4 @@
-"""`compact`: a model whose FR layers store no more than they keep."""
+"""`compact`: cuts the FR layers of a model down to the corners that they keep."""
 
 import keras
 
@@ -7,22 +7,22 @@ from fr_keras.models.walk import rebuild
 
 
 def compact(model: keras.Model) -> keras.Model:
-    """Returns a copy of `model` that stores of each spectrum the corner of what is kept now.
+    """Returns a copy of `model` that stores only the corner of the coefficients kept now.
 
-    Call it between two fits: what was cut needs no memory, no optimizer slots and, where the
-    corner is small, hardly any arithmetic, for the layers compute through it. The function stays
-    the same. A compiled model comes back compiled, with the same optimizer in the same state:
-    slots of the shape of the coefficients are cut like them. Go on with
+    Call it between two fits. Coefficients outside the corner then take no memory and no optimizer
+    slots. If the corner is small, the layers compute through it, which takes much less arithmetic.
+    The function stays the same. A compiled model comes back compiled, with the same optimizer in
+    the same state: slots with the shape of the coefficients are cut in the same way. Continue with
     `fit(..., initial_epoch=...)`.
 
     Layers with several kernels, such as separable convolutions and attention, are copied whole.
 
     Args:
-        model: A built functional or sequential model with FR layers. It stays as it is.
+        model: A built functional or sequential model with FR layers. It is not changed.
 
     Raises:
-        ValueError: If `model` is unbuilt, subclassed, or holds weights that are not finite; if
-            its optimizer has slots of another shape than the coefficients, such as Adafactor's.
+        ValueError: If `model` is unbuilt or subclassed, or holds weights that are not finite; if
+            the slots of its optimizer have other shapes than the coefficients, as in Adafactor.
 
     Example:
 
@@ -42,7 +42,7 @@ def compact(model: keras.Model) -> keras.Model:
 
 
 def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
-    """The exchange of `rebuild` that makes a model compact."""
+    """The exchange for `rebuild` that makes a model compact."""
     if type(layer) is keras.layers.BatchNormalization:
         return FRBatchNormalization.from_config(layer.get_config())
     if not isinstance(layer, FrequencyKernel):
@@ -53,15 +53,15 @@ def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
 
 
 def _compile_like(model: keras.Model, copy: keras.Model) -> None:
-    """Compiles with the very loss and metrics: no config can bring back a function of a user's."""
-    arguments = model._compile_config.config  # nothing public keeps them as they were given
+    """Compiles with the same loss and metrics, which may be functions of the user's own."""
+    arguments = model._compile_config.config  # nothing public has them as they were given
     optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
     copy.compile(**{**arguments, "optimizer": optimizer})
     optimizer.build(copy.trainable_variables)
 
 
 def _carry_optimizer(model: keras.Model, copy: keras.Model) -> None:
-    """Gives the copy's optimizer the state of the model's; both list their variables alike."""
+    """Gives the copy's optimizer the state of the model's; both list variables in one order."""
     if not model.optimizer.built:
         return
     before = {_slot_name(variable): variable for variable in model.trainable_variables}

@@ -1,4 +1,4 @@
-"""Chains that meet: where one linear stage follows another, no wide tensor between them."""
+"""Joins chains that meet, so that no wide tensor is made between two linear stages."""
 
 import dataclasses
 
@@ -22,17 +22,17 @@ FORWARD = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.l
 def joined(baked: Baked) -> Baked:
     """Returns a baked model in which chains are joined with what they read.
 
-    A chain behind a `Concatenate` of channels takes each part to the frequencies by itself and
-    adds them up there, for the cosines of the whole are those of its parts side by side: the
-    wide tensor of all parts is never made. A part that comes from a chain without activation is
-    not made either: the last stage of that chain and the first of this one are one matrix, in
-    one with the core before them where that is no wider.
+    A chain after a `Concatenate` of channels transforms each part to frequencies separately, and
+    adds the results: the matrix of the whole is that of its parts side by side. So the wide tensor
+    of all parts is never made. If a part comes from a chain without activation, it is not made
+    either: the last stage of that chain and the first stage of this one become one matrix, which is
+    merged into the core before it where that makes the core no wider.
 
-    In a U-Net this takes away every concatenation and every output of a transposed convolution.
+    In a U-Net this removes every concatenation and every output of a transposed convolution.
     Chains inside nested models stay as they are.
 
     Args:
-        baked: What `bake` made, before its chains were joined.
+        baked: The result of `bake` before its chains are joined.
     """
     if isinstance(baked.model, keras.Sequential):
         return baked
@@ -47,25 +47,25 @@ def joined(baked: Baked) -> Baked:
 
 @dataclasses.dataclass(frozen=True)
 class _Parts:
-    """What a concatenation would have concatenated."""
+    """The inputs of a concatenation that is taken away."""
 
     tensors: list
 
 
 @dataclasses.dataclass(frozen=True)
 class _Unfinished:
-    """A chain that is not called yet, for its end depends on what reads it; and its input."""
+    """A chain that is not called yet, because its last stage depends on its reader; its input."""
 
     tensor: keras.KerasTensor
     chain: keras.Sequential
 
 
 class _Join:
-    """Calls the layers of a graph, and in place of those that can be joined, the joined ones.
+    """Calls the layers of a graph, and joined layers in place of those that can be joined.
 
     Attributes:
         concatenations: Names of the concatenations that are taken away.
-        origins: Those of the joined layers, by `id`.
+        origins: Origins of the joined layers, by `id`.
     """
 
     def __init__(self, baked: Baked):
@@ -120,7 +120,7 @@ class _Join:
         )
 
     def _ends_linear(self, layer) -> bool:
-        """Whether a layer is a chain without activation that takes a matrix behind its end."""
+        """Whether a layer is a chain without activation whose last stage can take in a matrix."""
         if not self._is_chain(layer) or times_called(layer) != 1:
             return False
         last = layer.layers[-1]
@@ -165,7 +165,7 @@ class _Join:
         return model(tensors)
 
     def _finished(self, part: "_Unfinished", rows: np.ndarray, reader: Origin) -> keras.KerasTensor:
-        """The end of a chain, and the rows of a matrix that read its channels, as one stage."""
+        """A chain with its last stage merged with the rows of the matrix that read its channels."""
         rows = _squeezed(rows)
         *before, last = part.chain.layers
         kernel, roles = _behind(last, rows), self._before[id(last)].roles
@@ -192,7 +192,7 @@ class _Join:
 
 
 def _readers(model: keras.Model) -> dict[str, list]:
-    """What reads the output of each operation, by name; `None` is an output of the model."""
+    """The readers of each operation's output, by its name; `None` is an output of the model."""
     found: dict[str, list] = {operation.name: [] for operation in model.operations}
     # Not the nodes of an operation: it may be called in other models too.
     for node in nodes(model):
@@ -204,7 +204,7 @@ def _readers(model: keras.Model) -> dict[str, list]:
 
 
 def _merges(core: keras.layers.Layer, kernel: np.ndarray) -> bool:
-    """Whether a core can take a matrix behind it into its kernel without growing."""
+    """Whether a matrix after a core can be merged into its kernel without making it larger."""
     return getattr(core, "groups", 1) == 1 and kernel.shape[-1] <= kernel.shape[-2]
 
 
@@ -217,7 +217,7 @@ def _behind(stage: keras.layers.Layer, matrix: np.ndarray) -> np.ndarray:
 
 
 def _like(stage: keras.layers.Layer, name: str, kernel: np.ndarray, bias) -> keras.layers.Layer:
-    """A layer as `stage`, not built and without activation, for a kernel of another width."""
+    """A layer like `stage`, not built, for a kernel of another width."""
     width = kernel.shape[-2 if _is_transposed(stage) else -1]
     size = {"units" if isinstance(stage, keras.layers.Dense) else "filters": width}
     config = {**stage.get_config(), "name": name, "use_bias": bias is not None, **size}

@@ -1,4 +1,4 @@
-"""What batch normalizations get at inference: the graph of a model, measured on data."""
+"""The statistics of the inputs of batch normalizations, measured on data at inference."""
 
 import contextlib
 import dataclasses
@@ -12,7 +12,7 @@ import tensorflow as tf
 from fr_keras._keras_internals import inner_layers
 from fr_keras.models.walk import check_graph
 
-# What is computed at once: so many rows, and so many numbers of input, at the most.
+# The most rows, and the most input numbers, that are computed at once.
 _ROWS = 128
 _NUMBERS = 1 << 20
 
@@ -23,8 +23,9 @@ class _Call:
 
     Attributes:
         norm: The layer.
-        sums: Of each channel the sums of n, n * mean and n * (variance + mean^2), `(3, channels)`.
-        outputs: What it gives.
+        sums: For each channel, the sums of n, n * mean and n * (variance + mean^2),
+            `(3, channels)`.
+        outputs: The output of the call.
     """
 
     norm: keras.layers.BatchNormalization
@@ -35,14 +36,14 @@ class _Call:
 class Moments:
     """The graph of a model at inference, and the statistics of its batch normalizations on data.
 
-    The graph is made once: `set` may be called again after weights have changed.
+    The graph is made only once, and `set` may be called again after weights have changed.
 
     Args:
         model: A built functional or sequential model.
         data: As for `calibrate_batch_norm`.
 
     Raises:
-        ValueError: As `calibrate_batch_norm`.
+        ValueError: As in `calibrate_batch_norm`.
     """
 
     def __init__(self, model: keras.Model, data: Iterable):
@@ -52,7 +53,8 @@ class Moments:
         self.norms = [one for one in layers if isinstance(one, keras.layers.BatchNormalization)]
         if not self.norms:
             raise ValueError(
-                f"`model` must have a BatchNormalization layer. Received: '{model.name}' with none"
+                "`model` must have a BatchNormalization layer. "
+                f"Received: '{model.name}' without one"
             )
         #: The inputs, in batches that are small enough to be computed at once.
         self.batches = _batches(model, data)
@@ -64,18 +66,18 @@ class Moments:
             return model(keras.tree.pack_sequence_as(self.batches[0], inputs), training=False)
 
         with _observed(self.norms, self._calls):
-            # Of this function, unlike those of `tf.function`, parts can be computed.
+            # Unlike those of `tf.function`, this function can be computed in part.
             self._function = tf.compat.v1.wrap_function(infer, self._signature())
         self._before = {call: self._origins(call) for call in self._calls}
         self._steps = [(calls, self._part([c.sums for c in calls])) for calls in self._order()]
 
     @property
     def rows(self) -> int:
-        """How many rows the data have."""
+        """How many rows the data has."""
         return sum(len(arrays[0]) for arrays in self._inputs)
 
     def set(self) -> None:
-        """Sets the statistics of every normalization; of none where it fails."""
+        """Sets the statistics of every normalization, or of none if it fails."""
         before = [(weight, weight.numpy()) for norm in self.norms for weight in norm.weights]
         try:
             for calls, run in self._steps:
@@ -86,14 +88,14 @@ class Moments:
             raise
 
     def outputs(self, rows: int) -> list[np.ndarray]:
-        """Returns the model's outputs for about so many rows, some of every batch."""
+        """Returns the model's outputs for about that many rows, some from every batch."""
         few = None if self._fixed else -(-rows // len(self._inputs))
         run = self._part(self._function.outputs)
         found = [run(*(tf.constant(one[:few]) for one in arrays)) for arrays in self._inputs]
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def _signature(self) -> list[tf.TensorSpec]:
-        """Lengths that are the same in every batch are known."""
+        """The input shapes; lengths that are the same in every batch are fixed."""
         signature = []
         for arrays in zip(*self._inputs, strict=True):
             lengths = zip(*(one.shape for one in arrays), strict=True)
@@ -104,12 +106,12 @@ class Moments:
         return signature
 
     def _part(self, fetches: list[tf.Tensor]):
-        """The function that computes these tensors and nothing that they do not need."""
+        """The function that computes these tensors, and only what they need."""
         return self._function.prune(self._function.inputs[: len(self._inputs[0])], fetches)
 
     def _order(self) -> Iterator[list[_Call]]:
-        """Yields calls that are measured together: each comes after normalizations of known
-        statistics only."""
+        """Yields calls that are measured together: each depends only on normalizations whose
+        statistics are known."""
         waiting: dict = {}
         for call in self._calls:
             waiting.setdefault(call.norm, []).append(call)
@@ -117,7 +119,7 @@ class Moments:
         while waiting:
             free = [c for calls in waiting.values() for c in calls if self._before[c] <= known]
             ready = [n for n, calls in waiting.items() if all(c in free for c in calls)]
-            if not ready:  # one comes before itself
+            if not ready:  # one depends on itself
                 ready = [free[0].norm]
                 repeated.append(waiting[free[0].norm])
             yield [call for call in free if call.norm in ready]
@@ -137,8 +139,9 @@ class Moments:
             # The number of the step, where Keras maps over steps; 0 when it is asked for.
             if tensor.op.type == "PlaceholderWithDefault" or tensor.graph is not graph:
                 raise ValueError(
-                    "`model` must not call a batch normalization within a loop over an unknown "
-                    f"number of steps; give rows of one length. Received: '{call.norm.name}'"
+                    "`model` must not call a batch normalization in a loop over an unknown number "
+                    "of steps: give rows of one length. "
+                    f"Received: layer '{call.norm.name}' in such a loop"
                 )
             if tensor.ref() in ends:
                 found.add(ends[tensor.ref()])
@@ -181,7 +184,7 @@ def _batches(model: keras.Model, data) -> list:
 
 @contextlib.contextmanager
 def _observed(norms: list, calls: list[_Call]) -> Iterator[None]:
-    """Notes every call of the normalizations while a graph is made."""
+    """Records every call of the normalizations while a graph is made."""
 
     def observed(norm, call):
         def noting(inputs, *args, **kwargs):
@@ -222,8 +225,8 @@ def _assign(norm: keras.layers.BatchNormalization, n, first, second) -> None:
     variance = np.maximum(second / np.maximum(n, 1) - np.square(mean), 0)
     if not (n.all() and np.isfinite(mean).all() and np.isfinite(variance).all()):
         raise ValueError(
-            "`data` must lead to finite numbers that are not all masked before every batch "
-            f"normalization. Received: others before layer '{norm.name}'"
+            "`data` must give every batch normalization inputs that are finite and not all masked. "
+            f"Received: other inputs for layer '{norm.name}'"
         )
     norm.moving_mean.assign(mean)
     norm.moving_variance.assign(variance)

@@ -10,15 +10,15 @@ from fr_keras.layers.forms import WHOLE
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a layer of a baked model is of the layer that it was baked from.
+    """The layer that a layer of a baked model comes from, and its part in it.
 
     Attributes:
-        layer: The layer of the model before.
+        layer: The original layer.
         chain: The stages of the chain in its place; `("core",)` if it is one layer.
-        roles: Those of them that this layer is, in one; none for a sum of parts.
-        channels: Of an input stage that reads a part of its input: the first channel, and the one
-            behind the last.
-        reader: What reads this chain, whose matrix is multiplied into this layer.
+        roles: The stages that this layer stands for; none for a sum of parts.
+        channels: For an input stage that reads a part of its input: the first channel, and the one
+            after the last.
+        reader: The stage that reads this chain, if its matrix is multiplied into this layer.
     """
 
     layer: keras.layers.Layer
@@ -34,13 +34,13 @@ class Baked:
 
     Attributes:
         model: The model.
-        origins: The origin of each of its layers but inputs, by `id`.
+        origins: The origin of each of its layers except inputs, by `id`.
     """
 
     model: keras.Model
     origins: Mapping[int, Origin]
 
     def made_from(self, layers: Iterable[keras.layers.Layer]) -> set[int]:
-        """The `id` of each layer that was made from one of these layers of the model before."""
+        """Returns the `id` of each layer that was made from one of these original layers."""
         before = {id(layer) for layer in layers}
         return {plain for plain, one in self.origins.items() if id(one.layer) in before}

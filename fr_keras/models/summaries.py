@@ -1,4 +1,4 @@
-"""`summary`: what a model holds, per layer and in all."""
+"""`summary`: the numbers that a model holds, per layer and in all."""
 
 import collections
 import dataclasses
@@ -17,7 +17,7 @@ from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import check_graph, named_layers
 
 _BYTES_PER_NUMBER = 4
-# Layers whose multiply-adds are not their kernel weights times positions.
+# Layers whose multiply-adds are not kernel weights times positions.
 _NOT_PER_POSITION = (
     keras.layers.Embedding,
     keras.layers.EinsumDense,
@@ -36,22 +36,23 @@ class LayerRow:
     """One layer that holds weights.
 
     Attributes:
-        name: Name of the layer; where several have one name, as in nested models, the path to it.
-        type: Its class.
-        kernel_weights: Size of its kernel; 0 where it has none that FR could hold.
-        kept: Kept coefficients of an FR layer, in all its kernels; `None` on a plain layer.
-        corner: Bounding box of the kept coefficients; `None` on a plain layer, or one that holds
+        name: Name of the layer, or the path to it where layers of nested models share a name.
+        type: Name of its class.
+        kernel_weights: Number of weights in its kernels; 0 if it has none that FR could hold.
+        kept: Number of kept coefficients of an FR layer, in all its kernels; `None` for a plain
+            layer.
+        corner: Bounding box of the kept coefficients; `None` for a plain layer or a layer with
             several kernels.
-        other: Every other number that must be stored: biases and statistics, and all weights of
-            a plain layer.
-        multiply_adds: For one input row, in the dense form, over all places where the layer is
-            used; `None` where it has no kernel, looks rows up, attends, or an axis of its input
-            has no fixed length.
-        converted: Whether the kernel lives in the DCT domain.
-        form: What `bake(form="auto")` makes of it: `"dense"`, or the stages of its chain such as
-            `"in+core+out"`; `None` on a layer that cannot be factored.
-        form_weights: Kernel weights of that form.
-        form_multiply_adds: Multiply-adds of that form, as `multiply_adds` counts them.
+        other: Count of all other numbers that must be stored: biases and statistics, and all
+            weights of a plain layer.
+        multiply_adds: Multiply-adds for one input row, in the dense form, over all uses of the
+            layer; `None` for layers without a kernel, for embedding, einsum and attention layers,
+            and if an axis of the input has no fixed length.
+        converted: Whether the kernel is held in the DCT domain.
+        form: The form that `bake(form="auto")` gives it: `"dense"`, or the stages of its chain,
+            such as `"in+core+out"`; `None` for a layer that cannot be factored.
+        form_weights: Number of kernel weights in that form.
+        form_multiply_adds: Multiply-adds in that form, counted like `multiply_adds`.
     """
 
     name: str
@@ -80,17 +81,17 @@ class Summary:
     rows: tuple[LayerRow, ...]
 
     def total(self, field: str) -> int:
-        """Sum of one field over the layers; rows that do not tell count as 0."""
+        """Returns the sum of one field over the layers, where `None` counts as 0."""
         return sum(getattr(row, field) or 0 for row in self.rows)
 
     @property
     def kept(self) -> int:
-        """Kept coefficients as the paper counts: kernels of FR layers only."""
+        """Number of kept coefficients, counted as in the paper: only kernels of FR layers."""
         return self.total("kept")
 
     @property
     def passed_through(self) -> tuple[str, ...]:
-        """Names of the layers with weights that are not held in the DCT domain."""
+        """Names of the layers whose weights are not held in the DCT domain."""
         return tuple(row.name for row in self.rows if not row.converted)
 
     def _in_form(self, field: str, otherwise: str) -> int:
@@ -189,14 +190,14 @@ def _shown(number: int | None) -> str:
 
 
 def summary(model: keras.Model) -> Summary:
-    """Returns what each layer of `model` holds; `print` it for a table.
+    """Counts the numbers that each layer of `model` holds; `print` the result for a table.
 
     Args:
-        model: A built functional or sequential model, with FR layers or without.
+        model: A built functional or sequential model, with or without FR layers.
 
     Returns:
-        A `Summary`; `.to_dict()` for machines. Bytes are float32 numbers that must be stored,
-        without any file format or compression.
+        A `Summary`; its `.to_dict()` is for machines. Bytes are those of the stored numbers in
+        float32, without any file format or compression.
 
     Raises:
         ValueError: If `model` is unbuilt or subclassed.

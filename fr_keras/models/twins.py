@@ -1,4 +1,4 @@
-"""`regularize`: any functional or sequential Keras model to its twin in the DCT domain."""
+"""`regularize`: turns a functional or sequential Keras model into its twin in the DCT domain."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -49,36 +49,36 @@ def regularize(
 ) -> keras.Model:
     """Returns the twin of `model` with its kernels held as DCT coefficients.
 
-    The twin computes the same function, for nothing is cut yet: train it with
-    `TailTruncation`. With `start` it begins with the low frequencies alone and stores no others:
-    training then takes less memory, and less time where their corners are small; batch
-    normalizations become `layers.FRBatchNormalization`, which computes the same from less.
+    The twin computes the same function, because nothing is cut yet: train it with
+    `TailTruncation`. With `start`, it begins with only low frequencies and stores no others.
+    Training then takes less memory, and less time if the corners are small. Batch normalizations
+    also become `layers.FRBatchNormalization` then, which computes the same with less work.
 
-    Layers keep their names. In the arguments a layer of a nested model has its name too, or its
-    path, as `"left/fc"`, where several layers have one name. Layer types without a twin, such as
-    normalization, are copied as they are; `summary` names them. Nested models and `TimeDistributed`
-    are opened, other layers that hold layers are copied whole. A Dense behind a Flatten holds its
-    kernel with the axes of the tensor that was laid flat.
+    Layers keep their names. In the arguments, layers have these names, also inside nested models,
+    or paths such as `"left/fc"` where several layers share a name. Layer types without a twin, such
+    as normalization, are copied unchanged; `summary` lists them. Layers inside nested models and
+    `TimeDistributed` are converted; other layers that hold layers are copied whole. A Dense after a
+    Flatten holds its kernel with the axes of the tensor that was flattened.
 
     Args:
-        model: A built functional or sequential model. It stays as it is.
+        model: A built functional or sequential model. It is not changed.
         include: Layers to convert: a name, a layer class, a predicate `layer -> bool`, or a list
-            of these. `None` is every layer that can be.
-        exclude: Layers to leave plain, given likewise.
-        axis_weights: Weights of the coefficients' axes in the zigzag order, by the name of a
-            layer that holds one kernel.
-        start: What the model begins with, as `keep` of `TailTruncation`: a count for the whole
-            model, a fraction, or a dict from layer name to either, shared by bandwidth. Layers
-            with several kernels, such as separable convolutions, begin whole and do not count.
-            `None` is everything.
+            of these. `None` converts every layer that has a twin.
+        exclude: Layers to leave plain, given in the same ways.
+        axis_weights: Weights of the coefficients' axes in the zigzag order, as a dict from the
+            name of a layer that has one kernel.
+        start: How many coefficients the model begins with, given like `keep` of `TailTruncation`:
+            a count for the whole model, a fraction, or a dict from layer name to either; a total
+            is divided by bandwidth. Layers with several kernels, such as separable convolutions,
+            begin whole and do not count. With `None`, the model begins with all coefficients.
 
     Returns:
         A new model, not compiled.
 
     Raises:
-        ValueError: If `model` is unbuilt, subclassed, or holds weights that are not finite; if a
-            name in an argument is no layer of it; if no layer is left to convert, or one has a
-            kernel constraint or regularizer that means nothing on coefficients; if `start` is out
+        ValueError: If `model` is unbuilt or subclassed, or holds weights that are not finite; if an
+            argument names a layer that is not in it; if no layer is left to convert, or one has a
+            kernel constraint or regularizer that has no meaning for coefficients; if `start` is out
             of range.
 
     Example:
@@ -128,9 +128,9 @@ def twin_config(layer: keras.layers.Layer, axis_weights: Sequence[float] | None)
 
 
 def _starts(chosen: dict[str, keras.layers.Layer], configs: dict[int, dict], start: Keep) -> dict:
-    """How many coefficients each layer begins with, by its id; their corners go to the configs.
+    """How many coefficients each layer begins with, by its id; writes the corners to the configs.
 
-    Nothing is built for it: the whole spectrum of a large model would be its largest tensor.
+    Nothing is built: the whole spectra of a large model would take too much memory.
     """
     twins = {}
     for name, layer in chosen.items():
@@ -164,17 +164,18 @@ def _chosen(
         if reason is None and issubclass(twin, FrequencyKernel):
             reason = misnamed(layer, twin.weight_name)
         if reason is not None:
-            raise ValueError(f"Layer '{name}' cannot be converted, `exclude` it: {reason}")
+            raise ValueError(f"Layer '{name}' cannot be converted; `exclude` it: {reason}")
     if not chosen:
         raise ValueError(
-            f"`model` must have a layer to convert, of {sorted(t.__name__ for t in TWINS)} and "
-            f"chosen by `include` and `exclude`. Received: {list(named)}"
+            "`model` must have a layer to convert: one of type "
+            f"{sorted(t.__name__ for t in TWINS)} that `include` and `exclude` select. "
+            f"Received: {list(named)}"
         )
     return chosen
 
 
 def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
-    """The shape of the tensor that a Flatten before `dense` laid flat; `None` if there is none."""
+    """The shape of the tensor that a Flatten before `dense` flattens; `None` if there is none."""
     layer = dense
     while True:
         try:
@@ -212,6 +213,6 @@ def _check_names(argument: str, names: Iterable[str], known: Iterable[str]) -> N
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise ValueError(
-            f"`{argument}` must name layers of the model, by paths where nested models have layers "
-            f"of one name: {sorted(known)}. Received: {unknown}"
+            f"`{argument}` must name layers of the model, with paths where layers of nested models "
+            f"share a name: {sorted(known)}. Received: {unknown}"
         )

@@ -1,10 +1,11 @@
-"""The numbers of a model beside its coefficients, as the vectors of an archive.
+"""The weights of a model other than its coefficients, as the vectors of an archive.
 
-A weight of one axis is a vector. Any other, or a longer one, is laid flat and cut into vectors of
-`BLOCK`: nothing is known of its spectrum, and short ones are quick. Vectors that are alike follow
-one another, for the archive codes their lengths and steps as differences.
+A weight with one axis is one vector, unless it is longer than `LONGEST`. Any other weight is
+flattened and cut into vectors of `BLOCK` numbers: nothing is known about its spectrum, and short
+vectors are quick to transform. Similar vectors follow one another, because the archive codes their
+lengths and steps as differences.
 
-Not kept: the state of random generators, and counters that only training reads.
+The state of random generators, and counters that only training reads, are not stored.
 """
 
 import collections
@@ -33,8 +34,8 @@ class Weight:
         layer: The layer, as `named_layers` gives it.
         variable: The weight.
         layer_name: The name of the layer in `named_layers`.
-        name: That and the name of the weight, for people, with a number where a layer has several
-            of that name.
+        name: The name of the layer and of the weight, for people, with a number where a layer has
+            several weights of that name.
     """
 
     layer: keras.layers.Layer
@@ -44,7 +45,7 @@ class Weight:
 
     @property
     def size(self) -> int:
-        """Its numbers."""
+        """How many numbers it has."""
         return math.prod(self.variable.shape)
 
     @property
@@ -58,7 +59,7 @@ class Weight:
         return normalizes and self.variable.name == f"moving_{name}"
 
     def values(self) -> np.ndarray:
-        """Returns its numbers, laid flat, in float32."""
+        """Returns its numbers, flattened, in float32."""
         return keras.ops.convert_to_numpy(keras.ops.cast(self.variable, "float32")).ravel()
 
     def assign(self, values: np.ndarray) -> None:
@@ -83,7 +84,7 @@ def weights(model: keras.Model) -> list[Weight]:
     """Returns the weights that an archive holds as vectors, in its order.
 
     Raises:
-        ArchiveError: If there is a weight of whole numbers that is no counter.
+        ArchiveError: If there is an integer weight that is not a counter.
     """
     found = [one for named in named_layers(model).items() for one in _of_layer(*named)]
     names = [*_FIRST, *sorted({one.variable.name for one in found} - {*_FIRST})]
@@ -106,20 +107,21 @@ def _beside_spectra(layer: keras.layers.Layer) -> list[keras.Variable]:
 def real_weights(
     layer: keras.layers.Layer, but: Iterable[Iterable[keras.Variable]] = ()
 ) -> list[keras.Variable]:
-    """Returns the weights of a layer that are real numbers.
+    """Returns the floating-point weights of a layer.
 
     Args:
         layer: The layer.
-        but: Others than these.
+        but: Weights to leave out.
 
     Raises:
-        ArchiveError: If there is a weight of whole numbers that is no counter.
+        ArchiveError: If there is an integer weight that is not a counter.
     """
     others = {id(one) for part in but for one in part}
     found = [one for one in layer.weights if id(one) not in others]
     for one in found:
         if "float" not in one.dtype and one.name not in _COUNTERS:
             raise ArchiveError(
-                f"An archive holds real numbers. Received: '{one.path}' of type {one.dtype}"
+                "An archive can hold only floating-point weights. "
+                f"Received: '{one.path}' of type {one.dtype}"
             )
     return [one for one in found if "float" in one.dtype]

@@ -1,6 +1,6 @@
-"""One walk over a Keras model that exchanges layers and carries the weights across.
+"""One walk over a Keras model that replaces layers and copies their weights.
 
-`regularize` and `bake` are this walk with different exchanges.
+`regularize` and `bake` are this walk with different replacements.
 """
 
 import collections
@@ -14,8 +14,8 @@ from fr_keras._keras_internals import maker, nodes
 from fr_keras.layers import FrequencyKernel, FrequencyTwin
 from fr_keras.models._carry import Fill, carry, carry_vocabularies
 
-#: Given a layer, the layer that takes its place and is not built yet; `None` keeps a copy. It is
-#: asked for input layers, operators and `TimeDistributed` too, and for what is in the latter.
+#: Returns the layer, not built yet, that replaces a given one; `None` keeps a copy. It is also
+#: called for input layers, operators, and `TimeDistributed` and the layer inside it.
 Exchange = Callable[[keras.Operation], keras.Operation | None]
 
 
@@ -25,17 +25,17 @@ def rebuild(
     fill: Fill = FrequencyTwin.fill_plain,
     call: Callable | None = None,
 ) -> keras.Model:
-    """Returns a copy of `model` with some layers exchanged and every weight carried across.
+    """Returns a copy of `model` with some layers replaced and every weight copied.
 
-    Names, topology and `trainable` flags stay, and so does the state outside of weights: what
-    preprocessing layers learnt and where random generators are. The copy is not compiled.
+    Names, topology and `trainable` flags stay the same. So does the state that is not in weights,
+    such as that of preprocessing layers and random generators. The copy is not compiled.
 
     Args:
         model: A built functional or sequential model.
-        exchange: Says which layer takes a layer's place.
-        fill: Gives the weights of an FR layer to the plain one that takes its place.
-        call: Calls a new layer in the graph of a functional model, as `clone_model` has it;
-            `None` just calls it.
+        exchange: Returns the replacement of a layer.
+        fill: Writes the weights of an FR layer to the plain layer that replaces it.
+        call: Calls a new layer in the graph of a functional model, like `call_function` of
+            `clone_model`; with `None`, the layer is just called.
 
     Raises:
         ValueError: If the model has no functional graph, is not built, or holds a weight that
@@ -50,7 +50,7 @@ def rebuild_with_twins(
     fill: Fill = FrequencyTwin.fill_plain,
     call: Callable | None = None,
 ) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
-    """As `rebuild`, with the new layer in the place of each layer, by `id` of the old one."""
+    """Does the same as `rebuild`, and also returns each new layer by the `id` of the old one."""
     check_graph(model)
     twins: dict[int, keras.layers.Layer] = {}
     copy = _clone(model, exchange, twins, call)
@@ -63,7 +63,7 @@ def rebuild_with_twins(
 def _clone(
     model: keras.Model, exchange: Exchange, twins: dict, call: Callable | None = None
 ) -> keras.Model:
-    """Clones the graph; `twins` keeps a layer one layer wherever it is shared."""
+    """Clones the graph; with `twins`, a shared layer stays one layer."""
 
     def clone(operation):
         if id(operation) not in twins:
@@ -86,8 +86,8 @@ def _clone(
 
 
 def copied(operation: keras.Operation, config: dict) -> keras.Operation:
-    """A layer or operator of that config, with the state that must be there before it is called."""
-    # The function of a Lambda is in this process already: nothing foreign is loaded.
+    """A layer or operator of that config, with the state that it needs before it is called."""
+    # The function of a Lambda already is in this process: nothing foreign is loaded.
     trusted = {"safe_mode": False} if isinstance(operation, keras.layers.Lambda) else {}
     copy = type(operation).from_config(config, **trusted)
     carry_vocabularies(operation, copy)
@@ -98,7 +98,7 @@ def copied(operation: keras.Operation, config: dict) -> keras.Operation:
 
 
 def _input(tensor: keras.KerasTensor, clone: Callable) -> keras.KerasTensor:
-    """A new input in the place of one; Keras' own copies forget what is optional or sparse."""
+    """The copy of an input; the copies that Keras makes forget what is optional or sparse."""
     return clone(maker(tensor)).output
 
 
@@ -138,7 +138,8 @@ def check_graph(model: keras.Model) -> None:
 def all_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """Yields every layer once, in one order for a model and its copies.
 
-    Nested models and `TimeDistributed` are opened; other layers that hold layers count as one.
+    It yields the layers inside nested models and `TimeDistributed`, not these themselves; other
+    layers that hold layers count as one.
     """
     for _, layer in _leaves(model):
         yield layer
@@ -152,16 +153,16 @@ def containers(model: keras.Model) -> list[keras.layers.Layer]:
 def named_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
     """Returns the layers of `all_layers` by the names under which users know them.
 
-    That is the name of a layer, or where several have it, as in nested models that one function
-    built, the path to it: `"left/fc"` is layer `fc` in the nested model `left`.
+    A layer has its own name. Where several layers share it, as in nested models built by one
+    function, it has its path instead: `"left/fc"` is layer `fc` in the nested model `left`.
     """
     return _by_name(_leaves(model))
 
 
 def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
-    """Returns the layers of `frequency_layers` by name, or path as in `named_layers`.
+    """Returns the layers of `frequency_layers` by name, or by path as in `named_layers`.
 
-    The parts of a layer with several kernels have names of their own; as a path,
+    The parts of a layer with several kernels have names of their own. Their paths look like
     `"separable/separable_pointwise_kernel"`.
     """
     twins = [(path, one) for path, one in _leaves(model) if isinstance(one, FrequencyTwin)]
@@ -173,7 +174,7 @@ def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
 
 
 def _leaves(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
-    """Yields the layers of `all_layers`, each with the names of what it is in and its own."""
+    """Yields the layers of `all_layers`, each with its path: outer names, then its own."""
     return ((path, layer) for path, layer in _walk(model) if not _opened(layer))
 
 
@@ -205,7 +206,7 @@ def _by_name(found: Iterable[tuple[tuple[str, ...], keras.layers.Layer]]) -> dic
 
 
 def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:
-    """Returns the kernels of `model` that live in the DCT domain, one layer each."""
+    """Returns the kernels of `model` that are held in the DCT domain, one layer each."""
     twins = [layer for layer in all_layers(model) if isinstance(layer, FrequencyTwin)]
     return [part for twin in twins for part in twin.parts()]
 
@@ -213,7 +214,7 @@ def frequency_layers(model: keras.Model) -> list[FrequencyKernel]:
 def input_shapes(model: keras.Model) -> dict[int, set[tuple[int | None, ...]]]:
     """Returns the shapes of all tensors on which each layer is called, by `id` of the layer.
 
-    Of a layer in a `TimeDistributed` they are those of a step.
+    For a layer in a `TimeDistributed`, they are the shapes of a step.
     """
     found: dict[int, set] = collections.defaultdict(set)
     for node in nodes(model):

@@ -1,4 +1,4 @@
-"""Networks as plain functions that return plain Keras models."""
+"""Networks to try fr_keras on: functions that return plain Keras models."""
 
 from fr_keras.zoo._lenet5 import lenet5
 from fr_keras.zoo._resnet20 import resnet20

@@ -1,4 +1,4 @@
-"""LeNet-5 as compression papers use it: the Caffe variant."""
+"""LeNet-5 in the Caffe variant, which compression papers use."""
 
 import keras
 from keras import layers
@@ -19,8 +19,8 @@ def lenet5(
     Args:
         input_shape: `(height, width, channels)`, at least 16x16.
         classes: Number of classes.
-        batch_norm: Batch normalization without scale or offset behind each hidden layer, with
-            momentum 0.9, and no biases: the setting of frequency regularization.
+        batch_norm: Whether a batch normalization without scale or offset, with momentum 0.9,
+            follows each hidden layer, and no layer has a bias, as in frequency regularization.
         classifier_activation: Activation of the last layer; `None` gives logits.
         name: Name of the model.
 

@@ -15,14 +15,15 @@ def unet(
 ) -> keras.Model:
     """Returns a U-Net with batch normalization: 31,024,960 kernel weights in 23 kernels.
 
-    Five levels of two 3x3 convolutions, `filters` to `16 * filters` of them, 2x2 max pooling
-    down, 2x2 transposed convolutions up, and a 1x1 convolution to the classes. No biases, and
-    batch normalization without scale or offset, as in the paper.
+    It has five levels of two 3x3 convolutions, with `filters` to `16 * filters` filters, 2x2 max
+    pooling on the way down, 2x2 transposed convolutions on the way up, and a 1x1 convolution to
+    the classes. There are no biases, and batch normalization has no scale or offset, as in the
+    paper.
 
     Args:
         input_shape: `(height, width, channels)`, both sides multiples of 16.
-        classes: Number of classes of a pixel.
-        filters: Filters of the first level.
+        classes: Number of classes per pixel.
+        filters: Number of filters on the first level.
         classifier_activation: Activation of the last layer; `None` gives logits.
         name: Name of the model.
 
@@ -40,8 +41,8 @@ def unet(
     step = 2 ** (_LEVELS - 1)
     if len(input_shape) != 3 or any(n is None or n % step for n in input_shape[:2]):
         raise ValueError(
-            f"`input_shape` must be (height, width, channels) with sides that {step} divides. "
-            f"Received: input_shape={input_shape}"
+            f"`input_shape` must be (height, width, channels) with sides that are multiples of "
+            f"{step}. Received: input_shape={input_shape}"
         )
     inputs = x = keras.Input(input_shape, name="image")
     skips = []
