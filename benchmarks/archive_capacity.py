@@ -1,19 +1,19 @@
-"""Accuracy against the bytes read of one archive: LeNet-5 on MNIST, a U-Net on drawings.
+"""Measures accuracy against the bytes read of one archive: LeNet-5 on MNIST, a U-Net on drawings.
 
     python benchmarks/archive_capacity.py --network lenet5 --data mnist.npz
     python benchmarks/archive_capacity.py --network unet --data shapes
 
-Four ways to a network of each capacity: a prefix of an archive trained with `CapacitySampling`, a
-prefix of one trained so for four times as long, a prefix of one trained without, and an archive of
-a network trained at this size alone. But for the second all train alike, the same steps from the
-same seed. Nothing is chosen by a result. The test split is looked
-at once per row; rows that are there already are not made again. The U-Net is tested on drawings
-from another seed, for recipes that failed had been seen on others.
+There are four ways to a network of each capacity: a prefix of an archive trained with
+`CapacitySampling`, a prefix of one trained so for four times as long, a prefix of one trained
+without it, and an archive of a network trained only at this size. All except the second train for
+the same number of steps from the same seed. No setting is chosen by a result. The test split is
+looked at once per row, and existing rows are not made again. The U-Net is tested on drawings from
+another seed, because settings that failed had been tried on the usual ones.
 
-No network has a batch normalization: prefixes come from the file alone, without statistics to set
-anew. The U-Net is the zoo's with a group normalization of one group in its place, and a bias in
-its classifier: without one, most trainings got stuck where all features are 0 and each class has a
-probability of one half.
+No network has a batch normalization, so that prefixes need only the file and no new statistics.
+The U-Net is that of the zoo with a group normalization of one group instead, and with a bias in
+its classifier: without the bias, most trainings got stuck where all features are 0 and each class
+has a probability of one half.
 """
 
 import argparse

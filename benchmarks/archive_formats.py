@@ -1,14 +1,14 @@
-"""One network in several formats: bytes, and what the lossy ones lose.
+"""Compares formats for the same networks: bytes, and the accuracy that lossy formats lose.
 
     python benchmarks/archive_formats.py --mnist mnist.npz --membrane membrane.npz --work folder
 
-Every format but two holds the same numbers: the kept coefficients, in zigzag order, and the other
-weights. `whole kernels` are those of the plain network, and `sparse` is what a checkpoint of frereg
-holds: positions and values of the coefficients that are not 0, without statistics.
-The `.keras` file, of the compact model, and the archive hold the architecture too; the others need
-it from elsewhere. `integers` are the whole numbers that the archive holds, with their steps and
-counts, so that the coders alone are compared. Trainings are short, for formats are the subject:
-accuracies of test rows for LeNet-5, Dice of validation slices for the U-Net.
+All formats except two hold the same numbers: the kept coefficients, in zigzag order, and the other
+weights. `whole kernels` are those of the plain network. `sparse` is the content of a frereg
+checkpoint: positions and values of the coefficients that are not 0, without statistics. The
+`.keras` file, which is of the compact model, and the archive hold the architecture too; the other
+formats need it from elsewhere. `integers` are the whole numbers in the archive, with their steps
+and counts, so that only the coders are compared. Trainings are short, because formats are the
+subject. Scores are accuracies on test rows for LeNet-5 and Dice on validation slices for the U-Net.
 """
 
 import argparse

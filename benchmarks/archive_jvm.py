@@ -1,14 +1,14 @@
-"""Expanding archives on the JVM, by `android_demo/frarchive`, beside Python.
+"""Measures how `android_demo/frarchive` expands archives on the JVM, compared with Python.
 
     make android
     python benchmarks/archive_jvm.py
 
 LeNet-5 and the paper's U-Net of 31 million weights, both with random coefficients, are packed with
-their skeletons and expanded to their .tflite files, which have to be the same. A process does it
-once or some times; time is that of reading, decoding, expanding and writing, without the start of
-the process. Memory is the largest resident size of the process, beside that of one that expands
-nothing, and for the JVM also the smallest heap with which it succeeds. This says nothing about the
-time on a phone.
+their skeletons and expanded to .tflite files, which must be the same in both languages. A process
+does this once or several times. Time covers reading, decoding, expanding and writing, without the
+start of the process. Memory is the largest resident size of the process, compared with a process
+that expands nothing, and for the JVM also the smallest heap with which it succeeds. The results
+say nothing about the time on a phone.
 """
 
 import argparse

@@ -1,12 +1,13 @@
-"""The paper's U-Net with 33 coefficients a layer and batch normalization, as an archive.
+"""Packs the paper's U-Net, with 33 coefficients per layer and batch normalization, as an archive.
 
     python benchmarks/archive_unet.py --data membrane.npz
 
-The network is trained shortly on cell membranes, as `membrane_unet.py` does at length: 33
-coefficients a layer from the start, random 128x128 crops. The archive takes its statistics from
-training tiles; the Dice of the validation slices is that of the network before and of what the
-file loads to. With its skeleton the archive makes an int8 file by itself, in a process without
-TensorFlow, and that file is compared with what `convert` writes. The test slices are not looked at.
+The network is trained briefly on cell membranes, as `membrane_unet.py` does at length: with 33
+coefficients per layer from the start, on random 128x128 crops. The archive takes its statistics
+from training tiles. Dice on the validation slices is measured for the network before packing and
+for the network that the file loads to. With its skeleton the archive makes an int8 file by itself,
+in a process without TensorFlow, and this file is compared with the one that `convert` writes. The
+test slices are not used.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""CIFAR-10 from a `.npz` of JPEG files: `jpeg_*`, `offset_*`, `y_*` for train and test."""
+"""Reads CIFAR-10 from a `.npz` of JPEG files: `jpeg_*`, `offset_*`, `y_*` for train and test."""
 
 import numpy as np
 import tensorflow as tf

@@ -1,11 +1,11 @@
-"""ResNet-20 on CIFAR-10: plain, and FR at 10 %, 3 % and 1 % kept, with accuracy curves.
+"""Trains ResNet-20 on CIFAR-10: plain, and FR with 10 %, 3 % and 1 % kept; draws the curves.
 
     python benchmarks/cifar10_resnet20.py --data cifar10_jpeg.npz --epochs 12
 
-One fixed seed, the same recipe for each network: images flipped and shifted by up to 4 pixels,
-Adam with a cosine, a total shared by bandwidth. The test split is looked at once per network, at
-the end. Each network's row is written as soon as it is done; a row of the same length that is
-there already is not trained again.
+All networks have the same seed and training: images flipped and shifted by up to 4 pixels, Adam
+with a cosine, and a total divided by bandwidth. The test split is looked at once per network, at
+the end. The row of a network is written as soon as it is done; an existing row of the same length
+is not trained again.
 """
 
 import argparse

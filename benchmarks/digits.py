@@ -1,9 +1,9 @@
-"""The demo on `digits` over three fixed seeds: accuracy of plain and FR files.
+"""Runs the demo on `digits` with three fixed seeds: accuracy of plain, pruned and FR files.
 
     python benchmarks/digits.py
 
-Seed 0 is what `make demo` runs; its table is in `docs/results.md`, its plot in the README too, its
-files are those of `tflite_models`.
+Seed 0 is the one that `make demo` runs. Its table is in `docs/results.md`, its plot is in the
+README too, and its files are in `tflite_models`.
 """
 
 import argparse

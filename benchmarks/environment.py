@@ -1,4 +1,4 @@
-"""What a result was measured on."""
+"""Describes the machine and the packages of a measurement."""
 
 import os
 import platform

@@ -1,9 +1,9 @@
-"""Networks with 1 % kept, by form: bytes, multiply-adds and latency of the files.
+"""Compares the forms of networks with 1 % kept: bytes, multiply-adds and latency of the files.
 
     python benchmarks/forms.py
 
-The weights are random: accuracy is not the subject. Latencies are medians on 2 threads; the files
-of one network run in turn, so that a ratio compares what ran side by side.
+The weights are random, because accuracy is not the subject. Latencies are medians with 2 threads.
+The files of one network run in turn, so that a ratio compares runs from the same time.
 """
 
 import argparse

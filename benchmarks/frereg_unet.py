@@ -1,12 +1,12 @@
-"""frereg's published U-Net of 759 numbers on its 16 published images: Dice of its files.
+"""Measures Dice of the files of frereg's published U-Net of 759 numbers on 16 published images.
 
     git clone https://github.com/guanfangdong/pytorch-frequency-regularization
     python benchmarks/frereg_unet.py --repository pytorch-frequency-regularization
 
-The checkpoint is read without torch. That package normalizes each image by its own statistics, a
-file cannot: the batch-norm statistics, and the ranges of int8, come from the images with even
-numbers, the Dice from those with odd ones. Bottlenecks in segments were developed on some of these
-images, so this network is no unseen test of them.
+The checkpoint is read without torch. frereg normalizes each image by its own statistics, which a
+file cannot do. So the batch-norm statistics and the ranges of int8 come from the images with even
+numbers, and Dice is measured on those with odd numbers. Bottlenecks in segments were developed on
+some of these images, so this is not a test of segments on unseen data.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""LeNet-5 on MNIST: test accuracy against the bytes of the whole archive.
+"""Trains LeNet-5 on MNIST: test accuracy against the bytes of the whole archive.
 
     python benchmarks/lenet5_archive.py --data mnist.npz
 
-The test split is looked at once per point and seed, with the model that comes back from the file;
-docs/lenet5-mnist.md says how one point followed from another. Rows that are finished are kept, so
-an interrupted run goes on where it stopped.
+The test split is looked at once per point and seed, with the model that is loaded from the file.
+docs/lenet5-mnist.md says how the points were chosen. Finished rows are kept, so an interrupted run
+continues where it stopped.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""LeNet-5 on MNIST with 776 kept coefficients: test accuracy over three fixed seeds.
+"""Trains LeNet-5 on MNIST with 776 kept coefficients: test accuracy with three fixed seeds.
 
     python benchmarks/lenet5_mnist.py --data mnist.npz
 
-The shares among the layers and the weights of the axes were chosen on the validation split: see
+The shares of the layers and the weights of the axes were chosen on the validation split; see
 docs/lenet5-mnist.md. The test split is looked at once per seed, at the end.
 """
 

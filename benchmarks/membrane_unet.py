@@ -1,11 +1,12 @@
-"""The 31-million-weight U-Net on cell membranes: plain, FR with 2,000 kept, and its int8 files.
+"""Trains the 31-million-weight U-Net on cell membranes: plain, FR with 2,000 kept, int8 files.
 
     python benchmarks/membrane_unet.py --data membrane.npz --work folder
 
-ISBI 2012: 24 slices train, 3 are validation, 3 are test, in tiles of 128x128; the membrane is the
-foreground. Plain and FR train alike, 1,000 steps of 4 random crops, each in a process of its own,
-which goes on from its last epoch when it was killed. The test slices are looked at once per file,
-at the end. Seconds and megabytes are of the training processes.
+The data are ISBI 2012: 24 slices for training, 3 for validation and 3 for testing, in tiles of
+128x128; the membrane is the foreground. Plain and FR train alike, for 1,000 steps of 4 random
+crops. Each trains in a process of its own, which continues from its last epoch after it was
+killed. The test slices are looked at once per file, at the end. Seconds and megabytes are those of
+the training processes.
 """
 
 import argparse

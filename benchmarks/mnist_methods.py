@@ -1,10 +1,11 @@
-"""LeNet-5 on MNIST: the bytes of each method's files at the accuracy that FR has with 776 kept.
+"""Compares methods on LeNet-5 and MNIST: bytes at the accuracy that FR has with 776 kept.
 
     python benchmarks/mnist_methods.py --data mnist.npz --files mnist_files
 
-FR is trained as in `lenet5_mnist.py`. Pruning gets the same epochs and batches at several
-budgets; validation data choose its learning rate at the middle one. The match is the smallest
-budget whose validation accuracy is not below FR's; the test split plays no part in either.
+FR is trained as in `lenet5_mnist.py`. Pruning gets the same epochs and batches at several budgets;
+validation data choose its learning rate, at the middle budget. The budget that matches FR is the
+smallest one whose validation accuracy is not below FR's. The test split plays no part in either
+choice.
 """
 
 import argparse

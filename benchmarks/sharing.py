@@ -1,9 +1,9 @@
-"""Sharing a total among layers: "bandwidth" against "proportional", by validation accuracy.
+"""Compares two ways to divide a total among layers, "bandwidth" and "proportional".
 
     python benchmarks/sharing.py --mnist mnist.npz --cifar cifar10_jpeg.npz
 
-Short trainings on part of the data, the target kept from the first step; three totals, three
-fixed seeds. The test splits are not used.
+The numbers are validation accuracies after short trainings on part of the data, with the target
+kept from the first step; three totals, three fixed seeds. The test splits are not used.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Inverse DCT, forward and backward: cosine-matrix contraction against tf.signal, by axis length.
+"""Times the inverse DCT, forward and backward: cosine-matrix contraction against tf.signal.
 
     python benchmarks/spectral.py
 
-Justifies the limit in `fr_keras.spectral.contracts`.
+The times by axis length justify the limit in `fr_keras.spectral.contracts`.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Every published file and every form of the U-Net on each target: delegation and agreement.
+"""Runs every published file and every form of the U-Net on each target: delegation, agreement.
 
     python benchmarks/targets.py
 
-The targets are the host, LiteRT's AArch64 kernels and its GPU accelerator; those that need a
-set-up get it with `python tools/devices/setup.py arm64 gpu`. The U-Net is that of `unet_forms.py`
-with its full widths, but with one image of 32 x 32 pixels, which emulation can bear; all rows are
-random. The reference is XNNPACK on the host; where a file is off by more than
-its limit, each of its ops is compared by itself. Prints a table in Markdown.
+The targets are the host, LiteRT's AArch64 kernels and its GPU accelerator. The last two need a
+set-up: `python tools/devices/setup.py arm64 gpu`. The U-Net is that of `unet_forms.py` with its
+full widths, but on one image of 32 x 32 pixels, because emulation is slow; all rows are random.
+The reference is XNNPACK on the host. If a file is off by more than its limit, each of its ops is
+compared by itself. The script prints a table in Markdown.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Comparing two functions on a noisy machine: in turn, after a warm-up, by medians."""
+"""Compares functions on a noisy machine: they run in turn, after a warm-up, and medians count."""
 
 import time
 from collections.abc import Callable

@@ -1,10 +1,10 @@
-"""One training step against plain Keras, FR on whole kernels and on corners: time and memory.
+"""Compares one training step of FR with plain Keras, on whole kernels and on corners.
 
     python benchmarks/train_step.py
 
-Each measurement is a process of its own, and they take turns. `fr` rebuilds whole kernels, `corner`
-begins with `regularize(model, start=...)`. Memory is the process' peak resident set, TensorFlow
-included.
+Each measurement of time and memory is a process of its own, and they take turns. `fr` rebuilds
+whole kernels, and `corner` begins with `regularize(model, start=...)`. Memory is the peak resident
+set of the process, TensorFlow included.
 """
 
 import argparse

@@ -1,12 +1,13 @@
-"""The paper's U-Net, 33 random coefficients a layer, 640x960: bytes, latency and memory by form.
+"""Measures bytes, latency and memory of the forms of the paper's U-Net.
 
     python benchmarks/unet_forms.py
 
-Each file runs in processes of its own on LiteRT, the files in turn, so that a ratio compares
-what ran side by side. Memory is the process' peak resident set above that of one that only
-imports LiteRT. Accuracy is not the subject: the coefficients are random. `traffic_megabytes` is
-what the ops read and write of activations, and `copy_seconds` what copying as much takes in blocks
-of 16 MB, which a large cache may hold.
+The network has 33 random coefficients per layer, and images have 640x960 pixels. Each file runs
+with LiteRT in processes of its own, and the files run in turn, so that a ratio compares runs from
+the same time. Memory is the peak resident set of the process minus that of one that only imports
+LiteRT. The coefficients are random, because accuracy is not the subject. `traffic_megabytes` counts
+the activations that the ops read and write. `copy_seconds` is the time for copying as much in
+blocks of 16 MB, which a large cache may hold.
 """
 
 import argparse

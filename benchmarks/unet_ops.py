@@ -1,9 +1,10 @@
-"""Where the time of the factored U-Net goes: each op of its files run by itself.
+"""Finds where the time of the factored U-Net goes, by running each op of its files by itself.
 
     python benchmarks/unet_ops.py
 
-The network is that of `unet_forms.py`. LiteRT for Python has no op profile, so every op is cut
-out into a file of its own and timed on 2 threads; the sum is compared with the whole file's time.
+The network is that of `unet_forms.py`. LiteRT for Python has no op profile, so every op is cut out
+into a file of its own and timed with 2 threads. The sum is compared with the time of the whole
+file.
 """
 
 import argparse

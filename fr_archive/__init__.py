@@ -1,6 +1,6 @@
 """The `.fr` archive: a network as a download of kilobytes.
 
-Needs numpy alone, so that a file can be read where TensorFlow is not installed. The format is
+Needs only numpy, so that a file can be read where TensorFlow is not installed. The format is
 specified in `docs/archive-format.md`.
 
 Example:

@@ -1,4 +1,4 @@
-"""The command `fr-archive`: archives without TensorFlow and Keras.
+"""The command `fr-archive`: reads archives without TensorFlow and Keras.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
@@ -26,17 +26,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("fr-archive", description="Reads .fr archives of networks.")
+    parser = argparse.ArgumentParser(
+        "fr-archive",
+        description="Read .fr archives: neural networks as downloads of kilobytes. "
+        "`fr-archive COMMAND --help` explains a command. The exit codes are 0 for done, 1 for "
+        "failed, and 2 for wrong usage.",
+    )
     version = f"fr-archive, version {fr_archive.__version__}"
     parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    unpack = _command(commands, _unpack, "Unpack an archive into its .tflite file.")
-    unpack.add_argument("output", metavar="OUTPUT", type=_tflite, help="The .tflite file.")
-    unpack.add_argument("--force", action="store_true", help="Replace a file that exists.")
-    inspect = _command(commands, _inspect, "Show what an archive holds.")
+    unpack = _command(
+        commands, _unpack, "Write the .tflite file of an archive that was packed with a skeleton."
+    )
+    unpack.add_argument("output", metavar="OUTPUT", type=_tflite, help="The .tflite file to write.")
+    unpack.add_argument("--force", action="store_true", help="Replace OUTPUT if it exists.")
+    inspect = _command(commands, _inspect, "Show what an archive contains and where its bytes are.")
     for one in (unpack, inspect):
         one.add_argument(
-            "--json", dest="as_json", action="store_true", help="Print JSON for machines."
+            "--json", dest="as_json", action="store_true", help="Print the result as JSON."
         )
     return parser
 
@@ -70,7 +77,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _contents(data: bytes) -> dict:
-    """What an archive holds, and where its bytes are."""
+    """What an archive contains, and where its bytes are."""
     archive, sizes = fr_archive.decode(data), fr_archive.sizes(data)
     network = archive.architecture
     by_reference = isinstance(network, fr_archive.Reference)
@@ -96,7 +103,7 @@ def _rows(series: Sequence[fr_archive.Quantized], bits: Sequence[float]) -> list
 
 
 def _lines(path: Path, found: dict) -> list[str]:
-    # A name is whatever a file says: as a literal it cannot steer the terminal.
+    # A file may contain any name: written as a literal, it cannot control the terminal.
     network = f"{found['network']!r}, by name" if found["by_reference"] else "described in full"
     sections = ", ".join(f"{name} {size:,}" for name, size in found["sections"].items())
     lines = [f"{path}: {found['bytes']:,} bytes", f"network: {network}", f"bytes: {sections}"]
@@ -108,7 +115,7 @@ def _lines(path: Path, found: dict) -> list[str]:
         ]
     if "skeleton" in found["sections"]:
         return [*lines, "It has a skeleton: `fr-archive unpack` makes its .tflite file."]
-    return [*lines, "It has no skeleton, and makes no .tflite file by itself."]
+    return [*lines, "It has no skeleton, so it cannot make a .tflite file by itself."]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,11 @@ import numpy as np
 
 
 def order(corner: Sequence[int], weights: Sequence[int]) -> np.ndarray:
-    """The flat indices of a corner in zigzag order: weighted sum, then the axes of the tie rule."""
+    """Returns the flat indices of a corner in zigzag order.
+
+    The order is by the weighted sum of the indices; ties go by the last axis, then the
+    second-last, then the others.
+    """
     indices = np.indices(corner).reshape(len(corner), -1)
     total = sum(w * index for w, index in zip(weights, indices, strict=True))
     last = len(corner) - 1

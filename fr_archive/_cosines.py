@@ -1,8 +1,8 @@
-"""Cosine matrices and the inverse DCT of short vectors, the same bits in every language.
+"""Cosine matrices and the inverse DCT of short vectors, with the same bits in every language.
 
-Only + - * / and sqrt in IEEE double precision, each rounded by itself, in a stated order: no
-cosine of a mathematics library, whose last bit differs between machines, and no fused
-multiply-add. Each entry stands alone, so that no error builds up along a row.
+They use only + - * / and sqrt in IEEE double precision, each rounded by itself, in a fixed order.
+They use no cosine of a mathematics library, because its last bit differs between machines, and no
+fused multiply-add. Each entry is computed independently, so that no error builds up along a row.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _SINE_TERMS = 8  # up to x ** 17 / 17!, which is 5e-17
 def quarter(length: int) -> np.ndarray:
     """Returns `cos(pi * k / (2 * length))` for `k` from 0 to `length`, in float64."""
     k = np.arange(length + 1)
-    # Above pi / 4 it is the sine of what is missing to pi / 2.
+    # Above pi / 4, the cosine is the sine of the difference to pi / 2.
     upper = 2 * k > length
     x = _PI * np.where(upper, length - k, k) / (2 * length)
     square = x * x
@@ -39,10 +39,10 @@ def cosines(length: int, rows: int) -> np.ndarray:
 
     Args:
         length: The number of columns, at least 1.
-        rows: From 0 to `length`.
+        rows: The number of rows, from 0 to `length`.
 
     Raises:
-        ArchiveError: If they break these rules.
+        ArchiveError: If a number is out of range.
     """
     _check(length, rows)
     matrix = np.empty((rows, length))
@@ -54,7 +54,7 @@ def cosines(length: int, rows: int) -> np.ndarray:
 def rebuild(vector: Quantized, length: int) -> np.ndarray:
     """Returns the float32 vector of `length` numbers whose first DCT coefficients are `vector`.
 
-    Summed in float64 from the first coefficient to the last, and rounded once at the end.
+    The sum is in float64, from the first coefficient to the last, and is rounded once at the end.
 
     Raises:
         ArchiveError: If `vector` has more coefficients than `length`.
@@ -79,6 +79,6 @@ def _rows(length: int, rows: int) -> Iterator[np.ndarray]:
 def _check(length: int, rows: int) -> None:
     if not 0 <= rows <= length or not length:
         raise ArchiveError(
-            "The coefficients must be from 0 to `length`, which is at least 1. "
+            "The number of coefficients must be from 0 to `length`, and `length` at least 1. "
             f"Received: length={length}, coefficients={rows}"
         )

@@ -2,10 +2,10 @@
 
 
 class ArchiveError(ValueError):
-    """An archive that cannot be read, or contents that cannot be written.
+    """Raised for an archive that cannot be read, or for contents that cannot be written.
 
     Attributes:
-        offset: The byte of the file at which reading stopped; `None` when writing.
+        offset: The byte of the file at which reading stopped; `None` if writing failed.
     """
 
     def __init__(self, message: str, offset: int | None = None):

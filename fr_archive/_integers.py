@@ -1,10 +1,10 @@
 """How integers become bits, and which probability each bit has.
 
-An integer is written as its magnitude and its sign; a magnitude `m` as the exponent `e` of
-`m + 1` in unary, then the `e` binary digits behind its leading 1 (an exp-Golomb code whose bits
+An integer is written as its magnitude and its sign. A magnitude `m` is written as the exponent `e`
+of `m + 1` in unary, then the `e` binary digits after the leading 1 (an exp-Golomb code whose bits
 have adaptive probabilities). Every magnitude has one such code, and none is above `LARGEST`.
 
-The functions run over an `Encoder`, which is given the value, or a `Decoder`, which ignores it.
+The functions run with an `Encoder`, which is given the value, or a `Decoder`, which ignores it.
 """
 
 import collections
@@ -14,9 +14,9 @@ from fr_archive.rangecoder import HALF, Chance, Decoder, Encoder
 _MOST_DIGITS = 30
 LARGEST = (1 << (_MOST_DIGITS + 1)) - 2
 
-# Of m + 1, this many digits behind the leading 1 are modelled; the others are as good as random.
+# This many digits of m + 1 after the leading 1 are modelled; the others are as good as random.
 _MODELLED_DIGITS = 2
-_DIGIT = 27500  # the density falls, so the lower half of a range is likelier
+_DIGIT = 27500  # the density falls, so the lower half of a range is more likely
 
 # Per scale: the chance that a magnitude is not 0, in 1/65536. It is c / (c + 0.75) for the means
 # c = 0.12, 0.36, 0.7, 1.4, 2.8, 5.6, 11, 24, which are typical of the classes in `Scale`.
@@ -27,7 +27,8 @@ _LEAST_PRIOR = 4096
 
 
 def _exponent_priors(not_zero: int) -> list[int]:
-    """The chances that the exponent goes on: in a geometric distribution each is a square."""
+    """The chances that the exponent goes on; in a geometric distribution each is the square of
+    the one before."""
     row = [not_zero]
     while len(row) < _MOST_DIGITS:
         row.append(max(row[-1] * row[-1] >> 16, _LEAST_PRIOR))
@@ -38,7 +39,7 @@ _PRIORS = [_exponent_priors(one) for one in _NOT_ZERO]
 
 
 class Digits:
-    """The digits of `m + 1` behind its leading 1; the first ones learn."""
+    """The digits of `m + 1` after its leading 1; the first ones have probabilities that adapt."""
 
     def __init__(self):
         self._chances = collections.defaultdict(lambda: Chance(_DIGIT, _PRIOR_WEIGHT))
@@ -59,10 +60,10 @@ class Digits:
 
 
 class Numbers:
-    """Whole numbers of one kind that say how the rest is laid out: counts, steps, lengths.
+    """Whole numbers of one kind that describe the layout of the rest: counts, steps, lengths.
 
     Args:
-        one: The chance that the exponent goes on, before anything was learned.
+        one: The initial chance that the exponent goes on.
     """
 
     def __init__(self, one: int = HALF):
@@ -104,11 +105,11 @@ class Scale:
         self._mean = 0
 
     def scale(self) -> int:
-        """Class of the mean: below 1/4, 1/2, 1, 2, 4, 8, 16, and above."""
+        """Returns the class of the mean: below 1/4, 1/2, 1, 2, 4, 8, 16, or above."""
         return min(7, (self._mean >> 6).bit_length()) if self.count else _UNKNOWN_SCALE
 
     def zone(self) -> int:
-        """Class of the place: the first two, the first tenth, the first third, and the others."""
+        """Returns the class of the position: first two, first tenth, first third, or the rest."""
         if self.count < 2:
             return 0
         if 10 * self.count < self.length:
@@ -123,8 +124,9 @@ class Scale:
 class Coefficients:
     """Quantized coefficients whose scale changes slowly along each tensor.
 
-    The exponent of a magnitude is predicted from the scale of its tensor so far and from its
-    place, each with probabilities of its own that all tensors share; the coder takes their mean.
+    The exponent of a magnitude is predicted twice: from the scale of its tensor so far, and from
+    its position. Each prediction has its own probabilities, which all tensors share, and the coder
+    takes the mean of both.
     """
 
     def __init__(self):

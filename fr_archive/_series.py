@@ -1,6 +1,6 @@
-"""The sections of numbers: series of quantized numbers behind a table of their counts and steps.
+"""The sections of numbers: a table of counts and steps, then series of quantized numbers.
 
-The coefficients of the tensors are interleaved: coefficient `j` of a tensor of `n` comes at time
+The coefficients of the tensors are interleaved: coefficient `j` of `n` in a tensor comes at time
 `(j + 0.5) / n`, so that every prefix is a network of lower capacity. Vectors follow one another.
 """
 
@@ -18,12 +18,12 @@ from fr_archive.rangecoder import Decoder, Encoder, Undecided
 
 MOST_SERIES = 1 << 12
 MOST_NUMBERS = 1 << 22
-# Zeros are nearly free, and time is not: beyond the first ones, numbers have to take some space.
-# Networks have a handful a byte.
+# Zeros take nearly no space, but they take time. So a file may hold many numbers only if it has
+# enough bytes. Networks have a handful of numbers per byte.
 FREE_NUMBERS = 1 << 16
 MOST_NUMBERS_A_BYTE = 1 << 6
 
-# What the first series of a table is compared with.
+# The first series of a table is written as its difference from this one.
 _BEFORE = Quantized((), 0)
 
 Order = Callable[[Sequence[int]], np.ndarray]
@@ -31,12 +31,12 @@ Order = Callable[[Sequence[int]], np.ndarray]
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of a section.
+    """The part of a section that was read.
 
     Attributes:
         series: The series, each as far as it was read.
-        table_bits: The information in the table of counts and steps.
-        bits: The information in each series.
+        table_bits: The information in the table of counts and steps, in bits.
+        bits: The information in each series, in bits.
     """
 
     series: tuple[Quantized, ...]
@@ -54,7 +54,8 @@ def interleaved(counts: Sequence[int]) -> np.ndarray:
     >>> interleaved([2, 4]).tolist()
     [1, 0, 1, 1, 0, 1]
     """
-    # Times of counts up to 2 ** 22 differ by 2 ** -44 or not at all: float64 orders them exactly.
+    # With counts up to 2 ** 22, times are equal or differ by at least 2 ** -44, so float64 orders
+    # them exactly.
     times = [(2 * np.arange(count) + 1) / count for count in counts if count]
     return _owners(counts)[np.argsort(np.concatenate([[], *times]), kind="stable")]
 
@@ -74,13 +75,14 @@ def write(series: Sequence[Quantized], order: Order) -> bytes:
     """Returns the payload of a section.
 
     Raises:
-        ArchiveError: If there are too many series or numbers, or nearly all of many are 0.
+        ArchiveError: If there are too many series or numbers, or many numbers of which nearly all
+            are 0.
     """
     counts = [len(one.values) for one in series]
     if len(counts) > MOST_SERIES or sum(counts) > MOST_NUMBERS:
         raise ArchiveError(
-            f"An archive holds at most {MOST_SERIES} tensors or vectors and {MOST_NUMBERS} numbers "
-            f"of each kind: keep fewer. Received: {len(counts)} and {sum(counts)}"
+            f"An archive may hold at most {MOST_SERIES} tensors or vectors and {MOST_NUMBERS} "
+            f"numbers of each kind: keep fewer. Received: {len(counts)} and {sum(counts)}"
         )
     encoder = Encoder()
     table = _Table()
@@ -96,8 +98,8 @@ def write(series: Sequence[Quantized], order: Order) -> bytes:
     payload = encoder.finish()
     if sum(counts) > _most_numbers(len(payload)):
         raise ArchiveError(
-            f"{len(payload)} bytes hold at most {_most_numbers(len(payload))} numbers: nearly all "
-            f"of these are 0, keep fewer. Received: {sum(counts)}"
+            f"{len(payload)} bytes may hold at most {_most_numbers(len(payload))} numbers, and "
+            f"nearly all of these are 0: keep fewer. Received: {sum(counts)}"
         )
     return payload
 
@@ -106,14 +108,14 @@ def read(decoder: Decoder, size: int, order: Order, capacity: Fraction | None = 
     """Returns the series of a section.
 
     Args:
-        decoder: At its beginning.
-        size: The bytes of the whole section.
-        order: The one with which it was written.
+        decoder: A decoder at the beginning of the section.
+        size: The number of bytes of the whole section.
+        order: The order in which it was written.
         capacity: Reads the first `ceil(capacity * n)` of the `n` numbers of each series, and
-            nothing behind the last of these; `None` reads all. The end is checked when reached.
+            nothing after the last of these; `None` reads all. The end is checked if it is reached.
 
     Raises:
-        ArchiveError: If the section is not what `write` returns, or is cut within its table.
+        ArchiveError: If `write` cannot have made the section, or it is cut within its table.
     """
     try:
         counts, steps = _read_table(decoder, size)
@@ -135,7 +137,7 @@ def read(decoder: Decoder, size: int, order: Order, capacity: Fraction | None = 
 
 
 class _Table:
-    """The numbers in the table of a section; a count and a step are less the one before."""
+    """The numbers in the table of a section: counts and steps as differences from the last ones."""
 
     def __init__(self):
         self.number = Numbers()
@@ -156,7 +158,7 @@ def _read_table(decoder: Decoder, size: int) -> tuple[list[int], list[int]]:
     number = table.number.magnitude(decoder)
     if number > MOST_SERIES:
         raise ArchiveError(
-            f"A section holds at most {MOST_SERIES} tensors or vectors, not {number}",
+            f"A section may hold at most {MOST_SERIES} tensors or vectors, not {number}",
             decoder.position,
         )
     most = _most_numbers(size)
@@ -167,12 +169,14 @@ def _read_table(decoder: Decoder, size: int) -> tuple[list[int], list[int]]:
         step += table.step.signed(decoder)
         if count < 0 or not LOWEST <= step <= HIGHEST:
             raise ArchiveError(
-                f"A series has no count of {count} or no step {step}", decoder.position
+                f"A series must have a count of at least 0 and a step from {LOWEST} to {HIGHEST}, "
+                f"not {count} and {step}",
+                decoder.position,
             )
         total += count
         if total > most:
             raise ArchiveError(
-                f"{size} bytes hold at most {most} numbers, not {total}", decoder.position
+                f"{size} bytes may hold at most {most} numbers, not {total}", decoder.position
             )
         counts.append(count)
         steps.append(step)
@@ -180,8 +184,8 @@ def _read_table(decoder: Decoder, size: int) -> tuple[list[int], list[int]]:
 
 
 def _end_of_wanted(owners: np.ndarray, counts: Sequence[int], wanted: Sequence[int]) -> int:
-    """How many numbers of the section are read until each series has those that are wanted."""
-    places = np.argsort(owners, kind="stable")  # those of the first series, then the next
+    """How many numbers of the section are read until each series has the numbers it needs."""
+    places = np.argsort(owners, kind="stable")  # of the first series, then of the next
     before = np.cumsum(counts) - counts
     last = [places[start + count - 1] for start, count in zip(before, wanted, strict=True) if count]
     return int(max(last, default=-1)) + 1
@@ -190,7 +194,7 @@ def _end_of_wanted(owners: np.ndarray, counts: Sequence[int], wanted: Sequence[i
 def _values(
     decoder: Decoder, counts: Sequence[int], owners: Sequence[int]
 ) -> tuple[list[list[int]], list[float]]:
-    """The numbers of each series, as far as they are decided, and the information in them."""
+    """The numbers of each series, as far as the bytes decide them, and the information in them."""
     states = [Scale(count) for count in counts]
     values = [[] for _ in counts]
     bits = [0.0] * len(counts)

@@ -1,9 +1,9 @@
-"""Quantization steps on a logarithmic scale, eight to the octave, the same bits everywhere.
+"""Quantization steps on a logarithmic scale, eight per octave, with the same bits everywhere.
 
     value(k) = MANTISSAS[k mod 8] * 2 ** (floor(k / 8) - 15),    LOWEST <= k <= HIGHEST
 
-A mantissa has 16 bits and a quantized number at most 31, so their product is exact in float64 and
-is rounded once, to float32.
+A mantissa has 16 bits and a quantized number has at most 31, so their product is exact in float64
+and is rounded only once, to float32.
 """
 
 import bisect
@@ -22,7 +22,7 @@ LOWEST, HIGHEST = -512, 511
 
 
 def value(index: int) -> float:
-    """Returns the step of number `index`, exactly.
+    """Returns the exact step with the number `index`.
 
     Example:
 
@@ -47,17 +47,17 @@ def nearest(step: float) -> int:
     return LOWEST + bisect.bisect_left(_BETWEEN, step * step)
 
 
-# The squares of what lies in the middle of two steps.
+# The squares of the geometric means of neighbouring steps.
 _BETWEEN = [value(index) * value(index + 1) for index in range(LOWEST, HIGHEST)]
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """Whole numbers and the step that they count: a tensor's coefficients, or a vector's.
+    """Real numbers as multiples of one step: the coefficients of a tensor or a vector.
 
     Args:
-        values: Whole numbers of at most `LARGEST`, in zigzag order.
-        step: The number of the step, from `LOWEST` to `HIGHEST`.
+        values: Whole numbers of steps in zigzag order, from `-LARGEST` to `LARGEST`.
+        step: The number of the step on the scale, from `LOWEST` to `HIGHEST`.
 
     Raises:
         ArchiveError: If one of them is out of range or not whole.
@@ -86,10 +86,14 @@ class Quantized:
 
 
 def quantize(reals: Iterable[float], step: int) -> Quantized:
-    """Returns `reals` in whole steps of number `step`, rounded to nearest, ties to even.
+    """Returns `reals` as whole multiples of a step, rounded to nearest, ties to even.
+
+    Args:
+        reals: Real numbers.
+        step: The number of the step, as `nearest_step` returns it.
 
     Raises:
-        ArchiveError: If one of them is not finite, or too many steps.
+        ArchiveError: If one of them is not finite, or is too many steps.
     """
     reals = np.asarray(reals, np.float64)
     if not np.isfinite(reals).all():
@@ -105,7 +109,7 @@ def _whole(name: str, numbers: Iterable[int], least: int, most: int) -> tuple[in
     for number in whole:
         if not least <= number <= most:
             raise ArchiveError(
-                f"`{name}` must lie between {least} and {most}: choose a larger step or keep the "
+                f"`{name}` must lie between {least} and {most}: choose a larger step or leave the "
                 f"number out. Received: {number}"
             )
     return whole

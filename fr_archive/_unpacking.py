@@ -1,4 +1,4 @@
-"""From an archive on disk to its .tflite file on disk."""
+"""Unpacks an archive on disk into its .tflite file."""
 
 import os
 from collections.abc import Callable
@@ -14,21 +14,21 @@ def unpack(
     check: Callable[[bytes], None] | None = None,
     overwrite: bool = False,
 ) -> int:
-    """Writes the .tflite file that an archive makes, whole or not at all, and returns its size.
+    """Writes the .tflite file of an archive, whole or not at all, and returns its size.
 
     Args:
         path: An archive that was packed with a skeleton.
         output: The file to write.
-        check: Gets the bytes before they are written, and raises an error if they are no file to
-            keep. This package knows only how a flatbuffer begins; LiteRT reads all of it.
-        overwrite: Whether `output` may exist.
+        check: Called with the bytes before they are written; it raises an error if they must not
+            be kept. This package checks only how a flatbuffer begins; LiteRT reads all of it.
+        overwrite: Whether to replace `output` if it exists.
 
     Returns:
         The number of bytes written.
 
     Raises:
-        ArchiveError: If the file is no archive, or makes no .tflite file.
-        OSError: As `files.check_target`, or from reading or writing.
+        ArchiveError: If the file is not an archive, or cannot make a .tflite file.
+        OSError: As `files.check_target` does, or if reading or writing fails.
     """
     check_target(output, overwrite)
     content = expand(decode(load(path)))

@@ -1,7 +1,7 @@
 """The section that says which network the numbers belong to: canonical JSON, compressed.
 
-A reference is the array `[name, arguments]`, a configuration is an object. Both are plain data:
-what they name is built by whoever knows it, and nothing in them can run.
+A reference is the array `[name, arguments]`, and a configuration is an object. Both are plain
+data: a reader builds the layers and networks that they name, and nothing in them can run.
 """
 
 import json
@@ -20,11 +20,11 @@ _DICTIONARY = resources.files("fr_archive").joinpath("dictionary.txt").read_byte
 
 @dataclass(frozen=True)
 class Reference:
-    """A network that the reader knows by name, as those of `fr_keras.zoo`.
+    """A network that the reader knows by name, such as one of `fr_keras.zoo`.
 
     Args:
-        name: The name of the function that builds it.
-        arguments: Its keyword arguments, as plain JSON data.
+        name: The name of the function that builds the network.
+        arguments: The keyword arguments of this function, as plain JSON data.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Config:
-    """A network by its whole configuration.
+    """A network that is described by its whole configuration.
 
     Args:
-        config: Plain JSON data.
+        config: The configuration, as plain JSON data.
     """
 
     config: dict
@@ -66,10 +66,10 @@ def write(architecture: Reference | Config) -> bytes:
 
 
 def read(decoder: Decoder) -> Reference | Config:
-    """Returns what the section says.
+    """Returns the architecture that the section describes.
 
     Raises:
-        ArchiveError: If it is not what `write` returns.
+        ArchiveError: If `write` cannot have made the section.
     """
     text = lz.decompress(decoder, MOST_TEXT, _DICTIONARY)
     try:
@@ -85,7 +85,7 @@ def read(decoder: Decoder) -> Reference | Config:
 
 
 def _canonical(data: object) -> bytes:
-    """The one JSON text of plain data: sorted keys, no spaces, UTF-8."""
+    """The only JSON text that plain data have here: sorted keys, no spaces, UTF-8."""
     _check_plain(data, 1)
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
@@ -97,15 +97,15 @@ def _parsed(data: object) -> Reference | Config:
         case dict():
             return Config(data)
     raise ArchiveError(
-        "An architecture is [name, {arguments}] with a name, or an object. "
+        "An architecture must be [name, {arguments}] with a name, or an object. "
         f"Received: {data!r:.100}"
     )
 
 
 def _check_plain(data: object, depth: int) -> None:
-    """Refuses what JSON would change, or another language would not read."""
+    """Refuses values that JSON would change, or that another language would not read."""
     if depth > DEEPEST:
-        raise ArchiveError(f"JSON here is at most {DEEPEST} levels deep")
+        raise ArchiveError(f"JSON may be at most {DEEPEST} levels deep here")
     kind = type(data)
     if kind is dict:
         for key, value in data.items():
@@ -119,17 +119,17 @@ def _check_plain(data: object, depth: int) -> None:
     elif kind is int and not -(1 << 63) <= data < 1 << 63:
         raise ArchiveError("Whole numbers must fit into 64 bits")
     elif kind is float and not math.isfinite(data):
-        raise ArchiveError(f"JSON has no {data}")
+        raise ArchiveError(f"JSON cannot hold {data}: numbers must be finite")
     elif kind not in (int, float, bool, type(None)):
         raise ArchiveError(
-            "JSON data are dict, list, str, int, float, bool and None: convert first. "
+            "JSON data must be dict, list, str, int, float, bool or None: convert them first. "
             f"Received: {data!r:.100} of type {kind.__name__}"
         )
 
 
 def _check_text(text: object) -> None:
     if type(text) is not str:
-        raise ArchiveError(f"Keys of JSON are strings. Received: {text!r:.100}")
+        raise ArchiveError(f"JSON keys must be strings. Received: {text!r:.100}")
     try:
         text.encode()
     except UnicodeEncodeError:

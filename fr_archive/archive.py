@@ -1,4 +1,4 @@
-"""Archives: what a file holds, and the way there and back."""
+"""Archives: the contents of a file, and how they are encoded and decoded."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,14 +16,14 @@ from fr_archive.recipes import Source
 
 @dataclass(frozen=True)
 class Archive:
-    """What a file holds.
+    """The contents of a file.
 
     Args:
-        architecture: Which network this is.
+        architecture: Which network the numbers belong to.
         tensors: The kept coefficients of each tensor, in zigzag order. The architecture says
-            which tensors there are, and their shapes.
-        vectors: The first DCT-II coefficients of each vector. Similar ones should follow one
-            another, for a count and a step are written as differences.
+            which tensors there are, and which shapes they have.
+        vectors: The first DCT-II coefficients of each vector. Similar vectors should follow one
+            another, because counts and steps are written as differences.
         skeleton: A flatbuffer without its numbers, from `skeletons.write`, or `None`.
 
     Example:
@@ -51,12 +51,12 @@ class Sizes:
     """Where the bytes of a file are.
 
     Attributes:
-        total: The bytes of the file.
-        header: Its magic, version and checksum.
-        sections: The bytes of each section with its own header, by name.
+        total: The number of bytes of the file.
+        header: The number of bytes of magic, version and checksum.
+        sections: The number of bytes of each section with its own header, by name.
         tensors: The bits of information in each tensor.
         vectors: The bits of information in each vector.
-        tables: The bits in the counts and steps of the tensors, and of the vectors.
+        tables: The bits in the counts and steps: those of the tensors, and those of the vectors.
     """
 
     total: int
@@ -68,7 +68,7 @@ class Sizes:
 
 
 def encode(archive: Archive) -> bytes:
-    """Returns the file: the same bytes for the same archive, on every machine.
+    """Returns the bytes of the file, the same for the same archive on every machine.
 
     Raises:
         ArchiveError: If the archive is beyond the limits of the format.
@@ -85,36 +85,37 @@ def encode(archive: Archive) -> bytes:
 
 
 def decode(data: bytes, capacity: Fraction | float | None = None) -> Archive:
-    """Returns what a file holds.
+    """Returns the contents of a file.
 
     Args:
-        data: The file.
-        capacity: Above 0 and up to 1: reads only the first `ceil(capacity * n)` of the `n`
-            coefficients of each tensor. Rounded to a fraction with a denominator of at most 10^6.
+        data: The bytes of the file.
+        capacity: A number above 0 and at most 1: reads only the first `ceil(capacity * n)` of the
+            `n` coefficients of each tensor. It is rounded to a fraction with a denominator of at
+            most 10^6. `None` reads everything.
 
     Raises:
-        ArchiveError: If `data` is no archive, or damaged, or not as `encode` writes it.
+        ArchiveError: If `data` is not an archive, is damaged, or is not as `encode` writes it.
     """
     return _File(data).archive(None if capacity is None else _fraction(capacity))
 
 
 def decode_prefix(data: bytes) -> Archive:
-    """Returns what the first bytes of a file decide: each tensor as far as it goes.
+    """Returns the contents of the first bytes of a file: of each tensor, the first coefficients.
 
-    What comes is the beginning of each tensor of the whole file, but a checksum protects only the
-    whole: damaged bytes go unseen.
+    These are exactly the first coefficients of the whole file. The checksum protects only the
+    whole file, so damaged bytes in a prefix are not noticed.
 
     Raises:
-        ArchiveError: If `data` does not reach the first coefficient, or is no archive.
+        ArchiveError: If `data` does not reach the first coefficient, or is not an archive.
     """
     return _File(data, cut=True).archive()
 
 
 def expand(archive: Archive) -> bytes:
-    """Returns the .tflite file that the skeleton of an archive makes, the same on every machine.
+    """Returns the .tflite file that an archive makes from its skeleton, the same on every machine.
 
     Args:
-        archive: One that was decoded whole.
+        archive: An archive that was decoded whole.
 
     Raises:
         ArchiveError: If it has no skeleton, or one that does not fit.
@@ -122,13 +123,13 @@ def expand(archive: Archive) -> bytes:
     if archive.skeleton is None:
         raise ArchiveError(
             "`archive` must have a skeleton to make a .tflite file: pack it with one. "
-            "Received: an archive without"
+            "Received: an archive without a skeleton"
         )
     return skeletons.expand(archive.skeleton, source(archive))
 
 
 def source(archive: Archive) -> Source:
-    """Returns what the recipes of a skeleton take from an archive."""
+    """Returns the numbers of an archive as the recipes of a skeleton take them."""
     return Source(
         lambda number: archive.tensors[number].reals(),
         lambda number, length: rebuild(archive.vectors[number], length),
@@ -139,13 +140,13 @@ def sizes(data: bytes) -> Sizes:
     """Returns where the bytes of a file are.
 
     Raises:
-        ArchiveError: If `data` is no archive.
+        ArchiveError: If `data` is not an archive.
     """
     return _File(data).sizes()
 
 
 def _fraction(capacity: Fraction | float) -> Fraction:
-    # A float such as 0.1 is a little more than a tenth, which would round up to one more.
+    # A float such as 0.1 is a little more than a tenth, so `ceil` could give one coefficient more.
     nearest = Fraction(capacity).limit_denominator(10**6) if 0 < capacity <= 1 else 0
     if nearest:
         return nearest
@@ -155,7 +156,7 @@ def _fraction(capacity: Fraction | float) -> Fraction:
 
 
 class _File:
-    """A file whose frame was checked."""
+    """A file whose frame has been checked."""
 
     def __init__(self, data: bytes, cut: bool = False):
         self._data = bytes(data)
@@ -193,7 +194,7 @@ class _File:
             return _series.Read((), 0.0, ())
         found = _series.read(self._decoder(section), section.size, _series.one_by_one)
         if not found.series:
-            raise ArchiveError("A section of vectors holds one or more", section.start)
+            raise ArchiveError("A section of vectors must hold at least one", section.start)
         return found
 
     def _skeleton(self) -> bytes | None:

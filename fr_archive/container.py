@@ -1,9 +1,9 @@
 """The frame of the file: magic, version, checksum, and sections, each with its kind and length.
 
     F7 46 52 version  crc32 (4 bytes, big-endian, of all that follows)  section ...  coefficients
-    section = varint(8 * length + kind), then so many bytes
+    section = varint(8 * length + kind), then `length` bytes
 
-Each rule leaves one way to write the same sections.
+The rules leave only one way to write the same sections.
 """
 
 import enum
@@ -37,7 +37,7 @@ _SKIPPED = (4, 5, 6)
 
 @dataclass(frozen=True)
 class Section:
-    """Where a section and its payload begin, and the payload's length by what the file says."""
+    """Where a section and its payload begin, and how long the file says the payload is."""
 
     begin: int
     start: int
@@ -45,7 +45,7 @@ class Section:
 
 
 def load(path: str | os.PathLike) -> bytes:
-    """Returns the bytes of a file on disk, which are not looked at yet.
+    """Returns the bytes of a file on disk without looking at them.
 
     Raises:
         ArchiveError: If it is longer than any archive.
@@ -53,7 +53,7 @@ def load(path: str | os.PathLike) -> bytes:
     """
     size = Path(path).stat().st_size
     if size > _MOST_BYTES:
-        raise ArchiveError(f"'{path}' has {size} bytes: no archive has more than {_MOST_BYTES}")
+        raise ArchiveError(f"'{path}' has {size} bytes, but no archive has more than {_MOST_BYTES}")
     return Path(path).read_bytes()
 
 
@@ -68,7 +68,7 @@ def write(payloads: Mapping[Kind, bytes]) -> bytes:
         payload = payloads[kind]
         if len(payload) > MOST_SECTION_BYTES:
             raise ArchiveError(
-                f"A section holds at most {MOST_SECTION_BYTES} bytes. Received: {len(payload)} "
+                f"A section may hold at most {MOST_SECTION_BYTES} bytes. Received: {len(payload)} "
                 f"for {kind.name.lower()}"
             )
         body += varint(len(payload) << 3 | kind) + payload
@@ -86,7 +86,9 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
         ArchiveError: If the frame breaks a rule of the format.
     """
     if data[:3] != MAGIC[: len(data)] or (len(data) < HEADER_BYTES and not cut):
-        raise ArchiveError("This is no .fr archive: it must begin with F7 46 52 and 5 bytes", 0)
+        raise ArchiveError(
+            "This is not a .fr archive: it must begin with F7 46 52 and 5 more bytes", 0
+        )
     if data[3:4] and data[3] != VERSION:
         raise ArchiveError(f"Only version {VERSION} of the format is known, not {data[3]}", 3)
     sections, position = {}, HEADER_BYTES
@@ -103,7 +105,7 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
         position += section.size
         if position > len(data) and not (cut and kind == Kind.COEFFICIENTS):
             raise ArchiveError(
-                f"Section {kind} ends at byte {position}: the file is cut", len(data)
+                f"Section {kind} should end at byte {position}, but the file is cut", len(data)
             )
         if kind in list(Kind):
             sections[Kind(kind)] = section
@@ -124,7 +126,7 @@ def _check_sum(data: bytes) -> None:
 
 
 def varint(number: int) -> bytes:
-    """Returns seven bits a byte, the lowest first; the highest bit says that more follow."""
+    """Returns a number as bytes of seven bits, lowest first; the top bit says that more follow."""
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)
@@ -144,4 +146,6 @@ def _read_varint(data: bytes, start: int) -> tuple[int, int]:
             if place and not byte:
                 break
             return number, start + place + 1
-    raise ArchiveError("A section must begin with its kind and length in fewest bytes", start)
+    raise ArchiveError(
+        "A section must begin with its kind and length, in as few bytes as possible", start
+    )

@@ -1,4 +1,4 @@
-"""Writing files so that neither a crash nor a full disk leaves half of one."""
+"""Writes files so that neither a crash nor a full disk leaves half a file."""
 
 import contextlib
 import os
@@ -8,25 +8,25 @@ from pathlib import Path
 
 
 def check_target(path: str | os.PathLike, overwrite: bool = False) -> Path:
-    """Returns `path` if a file may be written there; long work asks before it starts.
+    """Returns `path` if a file may be written there; call it before long work starts.
 
     Raises:
-        FileNotFoundError: If its folder is missing.
+        FileNotFoundError: If its folder does not exist.
         IsADirectoryError: If it is a folder.
         FileExistsError: If it exists and `overwrite` is false.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(
-            f"`path` must lie in a folder that exists: make '{path.parent}' first. "
+            f"`path` must lie in a folder that exists: create '{path.parent}' first. "
             f"Received: '{path}'"
         )
     if path.is_dir():
         raise IsADirectoryError(f"`path` must name a file. Received: the folder '{path}'")
     if path.exists() and not overwrite:
         raise FileExistsError(
-            f"`path` exists and is kept: '{path}'. Choose another name or allow overwriting "
-            "(`overwrite=True`, on the command line `--force`)."
+            f"`path` exists and is not replaced: '{path}'. Choose another name or allow "
+            "overwriting (`overwrite=True`, on the command line `--force`)."
         )
     return path
 
@@ -35,14 +35,15 @@ def check_target(path: str | os.PathLike, overwrite: bool = False) -> Path:
 def replacing(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
     """Yields a temporary name beside `path` and renames it onto `path` at the end.
 
-    An error inside, or while the bytes are forced to disk, removes the temporary file and
-    leaves whatever was at `path` before. The suffix is kept, for Keras reads the format off it.
+    If an error occurs inside, or while the bytes are forced to disk, the temporary file is removed
+    and `path` stays as it was. The temporary name has the same suffix, because Keras chooses the
+    format by it.
 
     Raises:
-        OSError: As `check_target`, or from writing.
+        OSError: As `check_target` does, or if writing fails.
     """
     path = check_target(path, overwrite)
-    # A folder of its own: the writer sees a name that does not exist yet.
+    # In a folder of its own, so that the name does not exist yet when the writer sees it.
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
             temporary = Path(folder) / path.name
@@ -58,7 +59,7 @@ def write_bytes(path: str | os.PathLike, data: bytes, overwrite: bool = False) -
     """Writes `data` to `path` whole or not at all.
 
     Raises:
-        OSError: As `check_target`, or from writing; nothing is left behind.
+        OSError: As `check_target` does, or if writing fails; nothing is left behind.
     """
     with replacing(path, overwrite) as temporary:
         temporary.write_bytes(data)

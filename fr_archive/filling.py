@@ -1,14 +1,14 @@
-"""Filling a flatbuffer: int8 kernels, int32 biases and their scales from real numbers.
+"""Fills a flatbuffer: int8 kernels, int32 biases and their scales, from real numbers.
 
 A kernel is `(out, ...)` and has a scale for each output channel, or one for all. Every operation
-is IEEE's in double precision; `float32` rounds to nearest, ties to even, and so do `whole`s.
+is in IEEE double precision; `float32` and `whole` round to nearest, ties to even.
 
     scale = float32(max(largest / 127, |bias| / (input * 2^30), largest of all / 127 / 2^16))
     kernel = whole(real / scale), from -127 to 127
     bias scale = float32(input * scale),    bias = whole(real / (input * scale))
 
-The second term keeps a bias inside 32 bits, the third keeps the scale of a channel of zeros in
-sight of the others; where all is 0 the scale is 1/128.
+The second term keeps a bias within 32 bits. The third keeps the scale of a channel of zeros near
+the other scales. If everything is 0, the scale is 1/128.
 """
 
 import enum
@@ -25,7 +25,7 @@ _NOTHING = 2.0**-7
 
 
 class Part(enum.IntEnum):
-    """What of an op's constants fills a gap; the number is its code in a file."""
+    """Which constant of an op fills a gap; the number is its code in a file."""
 
     KERNEL = 0
     SCALES = 1
@@ -38,8 +38,8 @@ class Filled:
     """The constants of an op.
 
     Attributes:
-        kernel: int8, of the shape of the real one.
-        scales: float32, one for each output channel, or one.
+        kernel: int8, with the shape of the real kernel.
+        scales: float32, one for each output channel, or one for all.
         bias: int32 `(out,)`.
         bias_scales: float32, as many as `scales`.
     """
@@ -61,7 +61,7 @@ def fill(kernel: np.ndarray, bias: np.ndarray | None, scale: float, by_channel: 
     Args:
         kernel: Real numbers `(out, ...)`.
         bias: Real numbers `(out,)`, or `None` for zeros.
-        scale: Of the op's input, as float32.
+        scale: The scale of the op's input, as float32.
         by_channel: Whether each output channel has a scale of its own.
 
     Raises:
@@ -96,7 +96,7 @@ def fill(kernel: np.ndarray, bias: np.ndarray | None, scale: float, by_channel: 
     if not (np.isfinite(exact).all() and exact.all()) or not (
         np.isfinite(bias_scales).all() and bias_scales.all()
     ):
-        raise ArchiveError("A scale is beyond what float32 holds")
+        raise ArchiveError("A scale is outside the range of float32")
     return Filled(
         np.clip(np.rint(rows / exact[:, None]), -_MOST, _MOST)
         .astype(np.int8)

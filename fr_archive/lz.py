@@ -1,10 +1,10 @@
 """Compression of text and flatbuffers: Lempel-Ziv tokens in the adaptive range coder.
 
 Deflate is not used because its encoders differ: zlib and zlib-ng write different bytes for the
-same text, and an archive must be the same on every machine. With adaptive probabilities and a
-window that begins with a dictionary it is smaller, too.
+same text, but an archive must be the same on every machine. Adaptive probabilities and a window
+that begins with a dictionary also make the result smaller.
 
-A token is a literal byte, or a match: so many bytes again from so far back.
+A token is a literal byte, or a match: a length of bytes to repeat, and the distance back to them.
 
 Source: the token syntax follows LZMA, simplified.
 """
@@ -16,10 +16,10 @@ from fr_archive._integers import Numbers
 from fr_archive.rangecoder import Chance, Decoder, Encoder
 
 SHORTEST = 3
-# How much more a byte's context says than its frequency: nothing, the byte before, and the byte
-# four back at this place modulo 4, for flatbuffers are tables of 32-bit numbers.
+# The weights of three predictions of a byte: by its frequency, by the byte before, and by the byte
+# four back with the position modulo 4, because flatbuffers are tables of 32-bit numbers.
 _TRUST = (1, 3, 6)
-# The encoder's effort: earlier places it compares, and the length at which it stops to look.
+# The encoder's effort: how many earlier places it compares, and the length at which it stops.
 _CANDIDATES = 48
 _ENOUGH = 256
 
@@ -40,7 +40,7 @@ class _Tokens:
         self.size = Numbers(3 << 14)
 
     def is_match(self, coder: Encoder | Decoder, match: bool = False) -> int:
-        """Codes whether a match follows, by what the last two tokens were."""
+        """Codes whether a match follows, given the kinds of the last two tokens."""
         chance = self._is_match[self._kinds]
         bit = coder.bit(chance.one, int(match))
         chance.learn(bit)
@@ -50,7 +50,7 @@ class _Tokens:
     def literal(
         self, coder: Encoder | Decoder, window: bytes | bytearray, place: int, byte: int = 0
     ) -> int:
-        """Codes the byte at `place`: by its frequency, the byte before, and the one four back."""
+        """Codes the byte at `place` by its frequency, the byte before, and the byte four back."""
         after = window[place - 1]
         column = place & 3, window[place - 4] if place > 3 else 0
         node = 1
@@ -60,7 +60,7 @@ class _Tokens:
                 self._bytes_after[after, node],
                 self._bytes_below[column, node],
             )
-            # Their mean, weighted by what each has learned: the special ones know more, if at all.
+            # The mean, weighted by how much each has learned; the specific ones get more trust.
             weights = [(c.seen + 1) * trust for c, trust in zip(chances, _TRUST, strict=True)]
             weighted = sum(c.one * weight for c, weight in zip(chances, weights, strict=True))
             bit = coder.bit(weighted // sum(weights), byte >> digit & 1)
@@ -82,11 +82,11 @@ class _Tokens:
 
 
 def compress(data: bytes, dictionary: bytes = b"\0") -> bytes:
-    """Returns `data`, shorter; the same bytes on every machine.
+    """Returns `data` compressed, with the same bytes on every machine.
 
     Args:
         data: At most `LARGEST` bytes.
-        dictionary: What the window begins with, at least one byte.
+        dictionary: The beginning of the window, at least one byte.
     """
     window = dictionary + data
     encoder, tokens, places = Encoder(), _Tokens(), _Places(window)
@@ -95,7 +95,7 @@ def compress(data: bytes, dictionary: bytes = b"\0") -> bytes:
     places.add(0, place)
     while place < len(window):
         length, distance = places.longest(place, tokens.last_distance)
-        # A literal comes first where the match behind it is longer by more than that literal.
+        # A literal comes first if the match after it is longer by more than this one byte.
         if 0 < length < _ENOUGH:
             later, _ = places.longest(place + 1, tokens.last_distance)
             length *= later <= length + 1
@@ -111,14 +111,14 @@ def compress(data: bytes, dictionary: bytes = b"\0") -> bytes:
 
 
 def decompress(decoder: Decoder, most: int, dictionary: bytes = b"\0") -> bytes:
-    """Returns what was given to `compress` with the same dictionary.
+    """Returns the data that `compress` received with the same dictionary.
 
     Args:
-        decoder: At the beginning of the compressed bytes.
-        most: Refuses to write more bytes than these.
+        decoder: A decoder at the beginning of the compressed bytes.
+        most: The most bytes that the data may have.
 
     Raises:
-        ArchiveError: If the bytes are not the result of `compress`.
+        ArchiveError: If the bytes are not the result of `compress`, or the data are too long.
     """
     window, tokens = bytearray(dictionary), _Tokens()
     size = tokens.size.magnitude(decoder)
@@ -130,10 +130,10 @@ def decompress(decoder: Decoder, most: int, dictionary: bytes = b"\0") -> bytes:
             length, distance = tokens.match(decoder)
             if distance > len(window) or length > end - len(window):
                 raise ArchiveError(
-                    f"A match of {length} bytes from {distance} back lies outside of the window",
+                    f"A match of {length} bytes, {distance} bytes back, lies outside of the window",
                     decoder.position,
                 )
-            # A match may overlap what it writes: then it repeats.
+            # A match may overlap the bytes that it writes; then it repeats.
             start = len(window) - distance
             chunk = window[start : start + length]
             window += (chunk * (length // len(chunk) + 1))[:length]
@@ -157,7 +157,8 @@ class _Places:
     def longest(self, place: int, last_distance: int) -> tuple[int, int]:
         """Returns the length and the distance of the best match, or zeros.
 
-        The last distance is nearly free, so it wins where it is as good but for one byte.
+        The last distance is nearly free, so it wins unless another match is longer by at least two
+        bytes.
         """
         best, distance = self._length(place, place - last_distance), last_distance
         seen = self._seen.get(self._window[place : place + SHORTEST], ())

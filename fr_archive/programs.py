@@ -2,9 +2,9 @@
 
     program = count, steps, count, gaps        all numbers as varints
     step = op, a distance back for each node it takes, count, numbers
-    site = 31, distance to its kernel, distance to its bias or 0, place of its input's scale less
-           that of the site before, whether each output channel has a scale of its own
-    gap = words since the gap before, number of its site less that of the one before, part
+    site = 31, distance to its kernel, distance to its bias or 0, position of its input's scale
+           minus that of the site before, whether each output channel has a scale of its own
+    gap = words since the gap before, number of its site minus that of the gap before, part
 
 A distance counts nodes: 1 is the last one. Differences are zigzag numbers, `2 n` or `-2 n - 1`.
 """
@@ -29,8 +29,8 @@ class Site:
 
     Args:
         kernel: The recipe of its kernel, `(out, ...)`.
-        bias: That of its bias, or `None` for zeros.
-        scale_at: The byte of the file at which the scale of its input is, a float32.
+        bias: The recipe of its bias, or `None` for zeros.
+        scale_at: The byte of the file where the scale of its input begins, a float32.
         by_channel: Whether each output channel has a scale of its own.
     """
 
@@ -42,11 +42,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Gap:
-    """Bytes of the file that are not kept: whole words, the last of which may end in zeros.
+    """Bytes of the file that are left out: whole words, the last of which may end in zeros.
 
     Args:
         start: The first byte.
-        site: The number of the op that they belong to.
+        site: The number of the site that they belong to.
         part: Which of its constants they are.
     """
 
@@ -56,7 +56,7 @@ class Gap:
 
 
 class Writer:
-    """Writes a program; `content` is what was written."""
+    """Writes a program."""
 
     def __init__(self):
         self.content = bytearray()
@@ -65,7 +65,7 @@ class Writer:
         self._places: dict[Node, int] = {}
 
     def program(self, sites: Sequence[Site], gaps: Sequence[Gap], lengths: Sequence[int]) -> bytes:
-        """Returns the program; `lengths` are those of the gaps, in bytes."""
+        """Returns the program; `lengths` are the lengths of the gaps, in bytes."""
         before = 0
         for site in sites:
             references = [self._place(site.kernel)]
@@ -100,12 +100,12 @@ class Reader:
     """Reads a program.
 
     Args:
-        text: What begins with it.
+        text: Bytes that begin with the program.
 
     Attributes:
-        nodes: The nodes, each behind those that it takes.
+        nodes: The nodes, each after the nodes that it takes.
         sites: The sites.
-        position: The byte of the text behind what was read.
+        position: The index of the next byte to read.
     """
 
     def __init__(self, text: bytes):
@@ -118,7 +118,7 @@ class Reader:
         """Reads a whole number.
 
         Raises:
-            ArchiveError: If it is larger, longer than it need be, or the text ends.
+            ArchiveError: If it is larger than `most`, longer than it needs to be, or cut.
         """
         number = 0
         for place in range(_LONGEST_VARINT):
@@ -131,13 +131,16 @@ class Reader:
                 if (place and not byte) or number > most:
                     break
                 return number
-        raise ArchiveError(f"A skeleton has no number up to {most} at byte {self.position} of it")
+        raise ArchiveError(
+            f"A skeleton must have a number of at most {most}, in as few bytes as possible, before "
+            f"its byte {self.position}"
+        )
 
     def steps(self) -> None:
         """Reads the nodes and the sites.
 
         Raises:
-            ArchiveError: If a step is none, or refers to what is not there.
+            ArchiveError: If a step has an unknown code, or refers to a node that does not exist.
         """
         before = 0
         for _ in range(self.number(_MOST_STEPS)):
@@ -149,29 +152,31 @@ class Reader:
                 self.sites.append(Site(kernel, bias, 4 * before, bool(self.number(1))))
                 continue
             if code not in list(Op):
-                raise ArchiveError(f"A recipe has no operation {code}")
+                raise ArchiveError(f"Recipes have no operation {code}")
             nodes = tuple(self._node(self.number()) for _ in range(INPUTS[Op(code)]))
             numbers = tuple(self.number() for _ in range(self.number(_MOST_NUMBERS)))
             self.nodes.append(Node(Op(code), nodes, numbers))
 
     def gaps(self) -> list[tuple[int, int, Part]]:
-        """Reads, of each gap, the words before it, the number of its site, and its part.
+        """Reads for each gap the words before it, the number of its site, and its part.
 
         Raises:
-            ArchiveError: If one belongs to no site.
+            ArchiveError: If a gap belongs to no site.
         """
         found, site = [], 0
         for _ in range(self.number(_MOST_STEPS)):
             skipped = self.number()
             site += _signed(self.number())
             if not 0 <= site < len(self.sites):
-                raise ArchiveError(f"Gap {len(found)} belongs to no op: {site}")
+                raise ArchiveError(f"Gap {len(found)} belongs to no op: there is no site {site}")
             found.append((skipped, site, Part(self.number(len(Part) - 1))))
         return found
 
     def _node(self, distance: int) -> Node:
         if not 1 <= distance <= len(self.nodes):
-            raise ArchiveError(f"A recipe points {distance} back, outside of the skeleton")
+            raise ArchiveError(
+                f"A recipe must take a node of the skeleton, not one {distance} back"
+            )
         return self.nodes[-distance]
 
 

@@ -1,10 +1,10 @@
 """An adaptive binary range coder: integers only, and one encoding for each sequence of bits.
 
 `Encoder` and `Decoder` have the same method `bit`, so that a syntax is written once, as a function
-that runs over either: the encoder writes the bit that it is given, the decoder ignores that one
-and returns the one it reads.
+that works with both. The encoder writes the bit that it is given; the decoder ignores that bit and
+returns the one that it reads.
 
-Source: G. N. N. Martin, "Range encoding", 1979; the carry is settled in the bytes already written.
+Source: G. N. N. Martin, "Range encoding", 1979; a carry is added to the bytes already written.
 """
 
 import math
@@ -14,12 +14,12 @@ from fr_archive._errors import ArchiveError
 HALF = 1 << 15
 _FULL = 1 << 32
 _LEAST = 1 << 24
-# Bounds of a probability, in 1/65536: the cheapest bit costs about 1/44 of a bit, so that a byte of
-# a hostile file buys no more than 360 steps of the decoder.
+# Bounds of a probability, in 1/65536. The cheapest bit costs about 1/44 of a bit, so that a byte of
+# a hostile file makes the decoder take at most 360 steps.
 _FLOOR = 1 << 10
 _CEILING = (1 << 16) - _FLOOR
-# A probability that has seen n bits moves by the fraction 1 / (n + 1.5), of 64 bits and more by
-# 1 / 65.5: fast at first, for streams are short.
+# A probability that has seen n bits moves by the fraction 1 / (n + 1.5), and after 64 bits by
+# 1 / 65.5. It moves fast at first, because streams are short.
 _RATES = [(2 << 16) // (2 * seen + 3) for seen in range(65)]
 
 
@@ -63,7 +63,7 @@ class Encoder:
         return bit
 
     def finish(self) -> bytes:
-        """Returns the stream: the shortest number in the interval that is left, zeros cut off."""
+        """Returns the stream: the shortest number in the final interval, without trailing zeros."""
         if self._low + self._range > _FULL:
             self._carry()
         elif self._low:
@@ -80,7 +80,7 @@ class Encoder:
 
 
 class Undecided(Exception):
-    """The bytes that are there do not decide the next bit."""
+    """Raised if the available bytes do not decide the next bit."""
 
 
 class Decoder:
@@ -89,16 +89,16 @@ class Decoder:
     Args:
         data: The file.
         start: Where the stream begins.
-        end: Where it ends. Behind it come zeros.
+        end: Where it ends. Zeros are read after that.
         cut: Whether the bytes from `end` on are unknown instead: `bit` then raises `Undecided`
-            where they matter.
+            if it needs them.
     """
 
     def __init__(self, data: bytes, start: int, end: int, cut: bool = False):
         self.cut = cut
         self._data, self._start, self._end = data, start, end
         self._range = _FULL
-        # The stream, seen from the lower end of the interval, lies in code ... code + slack.
+        # The stream, relative to the lower end of the interval, lies in code ... code + slack.
         self._code = self._slack = 0
         self._position = start
         for _ in range(4):
@@ -106,7 +106,7 @@ class Decoder:
 
     @property
     def position(self) -> int:
-        """The byte of the file that is read next."""
+        """The index of the byte of the file that is read next."""
         return min(self._position, self._end)
 
     def bit(self, one: int, bit: int = 0) -> int:
@@ -132,14 +132,14 @@ class Decoder:
         return bit
 
     def spent(self) -> float:
-        """Returns the bits of information read so far. For reports only: floating point."""
+        """Returns the bits of information read so far; in floating point, so only for reports."""
         return 8 * (self._position - self._start) - math.log2(self._range)
 
     def finish(self) -> None:
         """Checks that the stream is exactly what `Encoder` writes for the bits that were read.
 
         Raises:
-            ArchiveError: If it is longer, shorter, or another number in the same interval.
+            ArchiveError: If it is longer or shorter, or another number in the same interval.
         """
         written = self._position - 4
         if self._end == written:

@@ -1,8 +1,8 @@
-"""Recipes: how a kernel or a bias of a flatbuffer follows from what an archive holds.
+"""Recipes: how a kernel or a bias of a flatbuffer is computed from the numbers of an archive.
 
-A recipe is a small graph of `Node`. Its leaves are coefficients, vectors and cosines, the others
-are contractions, permutations and arithmetic in IEEE double precision: only + - * / and sqrt, each
-rounded by itself, sums from the first term to the last.
+A recipe is a small graph of `Node`. Its leaves are coefficients, vectors and cosines. The other
+nodes are contractions, permutations and arithmetic in IEEE double precision: only + - * / and
+sqrt, each rounded by itself, and sums from the first term to the last.
 """
 
 import enum
@@ -65,12 +65,12 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Node:
-    """One operation on other nodes, with whole numbers of its own.
+    """One operation on other nodes, with its own whole numbers.
 
-    | op | nodes | numbers | gives |
+    | op | nodes | numbers | result |
     |---|---|---|---|
     | COEFFICIENTS | | tensor, corner, weights of the axes | the corner of a tensor |
-    | VECTORS, VARIANCES | | first vector, length of each, total | vectors, one behind the other |
+    | VECTORS, VARIANCES | | first vector, length of each, total | vectors, one after the other |
     | COSINES | | length, rows, from, to | columns of the first rows of a DCT-II matrix |
     | SCALAR | | bits of a float32 | one number |
     | SEGMENTS | | segments of each channel above 0, then below | `(3, n)`: channel, sign, start |
@@ -82,7 +82,7 @@ class Node:
     | SQRT | A | | |
     | GATHER | A, S | axis | `A[channel] * sign` along an axis, by segments |
     | STARTS | S | | the starts of segments |
-    | TILE | A | count | a vector, so many times |
+    | TILE | A | count | a vector, repeated `count` times |
     | CONCATENATE | A, B | axis | |
     """
 
@@ -98,11 +98,11 @@ def scalar(value: float) -> Node:
 
 @dataclass(frozen=True)
 class Source:
-    """What an archive holds, by number.
+    """The numbers of an archive, as recipes ask for them.
 
     Attributes:
-        coefficients: The kept coefficients of a tensor, in zigzag order, as float32.
-        vector: Vector of that number and length, as float32.
+        coefficients: Tensor number -> its kept coefficients, in zigzag order, as float32.
+        vector: Vector number and length -> this vector, as float32.
     """
 
     coefficients: Callable[[int], np.ndarray]
@@ -110,10 +110,10 @@ class Source:
 
 
 class Evaluator:
-    """Follows recipes; a node that several share is computed once.
+    """Computes recipes; a node that several recipes share is computed once.
 
     Args:
-        source: What the leaves take.
+        source: The numbers that the leaves take.
 
     Raises:
         ArchiveError: From `array`, if a recipe makes no sense or takes too much.
@@ -125,19 +125,19 @@ class Evaluator:
         self._budget = Budget()
 
     def array(self, node: Node) -> np.ndarray:
-        """Returns what a node gives, in float64."""
+        """Returns the result of a node, in float64."""
         if id(node) not in self._done:
             arrays = [self.array(one) for one in node.nodes]
             try:
                 result = _OPERATIONS[node.op](self, node.numbers, *arrays)
             except (ValueError, IndexError, TypeError) as error:
-                raise ArchiveError(f"No recipe: {node.op.name} on these: {error}") from None
+                raise ArchiveError(f"A recipe makes no sense: {node.op.name}: {error}") from None
             self._budget.hold(result.shape)
             self._done[id(node)] = node, result
         return self._done[id(node)][1]
 
     def count_filling(self, kernel: Node) -> None:
-        """Counts the work of filling a kernel, before it is done: many sites may have the same."""
+        """Counts the work of filling a kernel before it is done: many sites may share a kernel."""
         self._budget.spend(self.array(kernel).shape)
 
     def _coefficients(self, numbers):
@@ -145,8 +145,8 @@ class Evaluator:
         rank = len(rest) // 2
         corner, weights = rest[:rank], rest[rank:]
         if not rank or len(rest) % 2 or min(rest) < 1 or max(weights) > 1 << 20:
-            raise ValueError("a corner has one length and one weight an axis")
-        self._budget.spend([rank, *corner])  # the indices, from which the order comes
+            raise ValueError("a corner must have one length and one weight for each axis")
+        self._budget.spend([rank, *corner])  # the indices that give the order
         series = self._source.coefficients(tensor)
         if len(series) > math.prod(corner):
             raise ValueError(f"{len(series)} coefficients do not fit into a corner of {corner}")
@@ -157,7 +157,7 @@ class Evaluator:
     def _vectors(self, numbers, least=None):
         first, length, total = numbers
         if not 1 <= length <= _LONGEST_VECTOR:
-            raise ValueError(f"a vector has at most {_LONGEST_VECTOR} numbers, and one at least")
+            raise ValueError(f"a vector must have from 1 to {_LONGEST_VECTOR} numbers")
         self._budget.spend([total], length)
         parts = [
             self._source.vector(first + place, min(length, total - place * length))
@@ -180,12 +180,12 @@ class Evaluator:
         (bits,) = numbers
         value = np.array(bits, np.uint32).view(np.float32).astype(np.float64)
         if not np.isfinite(value):
-            raise ValueError("a number is finite")
+            raise ValueError("a number must be finite")
         return value
 
     def _segments(self, numbers):
         if not numbers or len(numbers) % 2:
-            raise ValueError("there are two numbers a channel")
+            raise ValueError("each channel must have two numbers")
         self._budget.spend([3, sum(numbers)])
         channels = len(numbers) // 2
         sides = np.repeat(np.arange(len(numbers)), numbers)
@@ -198,7 +198,7 @@ class Evaluator:
         terms, length = matrix.shape
         array = np.moveaxis(array, axis, -1)
         if array.shape[-1] != terms:
-            raise ValueError(f"an axis of {array.shape[-1]} and a matrix of {terms} rows")
+            raise ValueError(f"an axis of {array.shape[-1]} for a matrix of {terms} rows")
         self._budget.spend([*array.shape[:-1], length], max(1, terms))
         total = np.zeros((*array.shape[:-1], length))
         for u in range(terms):
@@ -230,7 +230,7 @@ class Evaluator:
         signs = _segments(segments)[1]
         channels = segments[0].astype(np.int64)
         if (channels < 0).any() or (channels != segments[0]).any():
-            raise ValueError("a channel is a whole number from 0 on")
+            raise ValueError("a channel must be a whole number of at least 0")
         array = np.moveaxis(array, axis, -1)
         self._budget.spend([*array.shape[:-1], len(channels)])
         return np.moveaxis(array[..., channels] * signs, -1, axis)
@@ -241,7 +241,7 @@ class Evaluator:
     def _tile(self, numbers, array):
         (count,) = numbers
         if array.ndim != 1:
-            raise ValueError("it repeats a vector")
+            raise ValueError("only a vector can be repeated")
         self._budget.spend([len(array), count])
         return np.tile(array, count)
 
@@ -276,7 +276,7 @@ _OPERATIONS = {
 
 def _segments(array: np.ndarray) -> np.ndarray:
     if array.ndim != 2 or len(array) != 3:
-        raise ValueError("segments are three rows")
+        raise ValueError("segments must have three rows")
     return array
 
 

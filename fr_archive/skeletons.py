@@ -2,9 +2,9 @@
 
     text = words of the file, as a varint, program, zeros up to a whole word, words in no gap
 
-All of it is compressed as one text. A word that is negative, and not below minus the length of the
-file, is one by which a table of a flatbuffer points to its layout; as a place instead of a distance
-it is the same for all tables of a layout, and costs nothing.
+All of it is compressed as one text. A negative word, if it is not below minus the length of the
+file, is the distance from a table of a flatbuffer to its layout. Written as a position instead, it
+is the same for all tables of a layout, and costs nothing.
 """
 
 import struct
@@ -29,10 +29,10 @@ def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: So
     """Returns the payload of the section from which `expand` makes `content` again.
 
     Args:
-        content: The flatbuffer, whole words.
-        sites: The ops of which constants follow from recipes.
+        content: The flatbuffer, in whole words.
+        sites: The ops whose constants are made by recipes.
         gaps: Where these constants are, in the order of the file.
-        source: What the recipes take.
+        source: The numbers that the recipes take.
 
     Raises:
         ArchiveError: If the recipes do not give these bytes, or the rest is too long.
@@ -49,9 +49,9 @@ def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: So
     text = head + bytes(-len(head) % 4) + _turned(words, kept, len(content)).tobytes()
     if len(text) > MOST_TEXT or len(content) > MOST_BYTES:
         raise ArchiveError(
-            f"A skeleton has at most {MOST_TEXT} bytes that follow no recipe, of a file of at most "
-            f"{MOST_BYTES}: keep fewer coefficients, or have more layers in the DCT domain. "
-            f"Received: {len(text)} of {len(content)}"
+            f"A skeleton may hold at most {MOST_TEXT} bytes that no recipe makes, and its file at "
+            f"most {MOST_BYTES}: keep fewer coefficients, or store more layers in the DCT domain. "
+            f"Received: {len(text)} of {len(content)} bytes"
         )
     return lz.compress(text)
 
@@ -60,8 +60,8 @@ def expand(payload: bytes, source: Source) -> bytes:
     """Returns the flatbuffer of a skeleton, the same bytes on every machine.
 
     Raises:
-        ArchiveError: If the payload is not what `write` returns, a recipe makes no sense or takes
-            too much, or the gaps do not fit.
+        ArchiveError: If `write` cannot have made the payload, a recipe makes no sense or takes too
+            much, or the gaps do not fit.
     """
     text = lz.decompress(Decoder(payload, 0, len(payload)), MOST_TEXT)
     reader = Reader(text)
@@ -69,10 +69,10 @@ def expand(payload: bytes, source: Source) -> bytes:
     reader.steps()
     gaps = reader.gaps()
     if any(text[reader.position : reader.position + -reader.position % 4]):
-        raise ArchiveError("Zeros must follow the program of a skeleton up to a whole word")
+        raise ArchiveError("The program of a skeleton must be filled up with zeros to a whole word")
     template = text[reader.position + -reader.position % 4 :]
     evaluator = Evaluator(source)
-    for node in reader.nodes:  # in their order, so that none waits for a long line of others
+    for node in reader.nodes:  # in order, so that no evaluation recurses deeply
         evaluator.array(node)
     lengths = [
         _length(evaluator.array(reader.sites[site].kernel), part, reader.sites[site].by_channel)
@@ -84,8 +84,8 @@ def expand(payload: bytes, source: Source) -> bytes:
     kept = _kept(starts, lengths, size)
     if len(template) != 4 * len(kept):
         raise ArchiveError(
-            f"A skeleton of {size} bytes with these gaps has {len(kept)} words outside of them, "
-            f"not {len(template) / 4}"
+            f"A skeleton of {size} bytes with these gaps must have {len(kept)} words outside of "
+            f"them, not {len(template) / 4}"
         )
     words = np.zeros(size // 4, "<i4")
     words[kept] = _turned(np.frombuffer(template, "<i4").astype(np.int64), kept, size)
@@ -94,12 +94,12 @@ def expand(payload: bytes, source: Source) -> bytes:
     for start, (_, site, part) in zip(starts, gaps, strict=True):
         places.setdefault(site, []).append((start, part))
     filled = _filled(reader.sites, [_scale(content, site) for site in reader.sites], evaluator)
-    for number, one in enumerate(filled):  # one at a time: there may be many of a large kernel
+    for number, one in enumerate(filled):  # one at a time: many sites may share a large kernel
         for start, part in places.get(number, ()):
             data = one.data(part)
             content[start : start + len(data)] = data
     if content[4:8] != _IDENTIFIER:
-        raise ArchiveError("What a skeleton makes is no TFLite flatbuffer")
+        raise ArchiveError("The skeleton does not make a TFLite flatbuffer")
     return bytes(content)
 
 
@@ -114,14 +114,14 @@ def _filled(
 
 
 def _scale(content: bytes, site: Site) -> float:
-    """The scale of the input of an op, or of what a gap has in its place, which is 0 then."""
+    """The scale of the input of an op; it is 0 if it lies in a gap."""
     if not 0 <= site.scale_at <= len(content) - 4:
-        raise ArchiveError(f"The scale of a site is outside of the file, at {site.scale_at}")
+        raise ArchiveError(f"The scale of a site lies outside of the file, at {site.scale_at}")
     return struct.unpack_from("<f", content, site.scale_at)[0]
 
 
 def _length(kernel: np.ndarray, part: Part, by_channel: bool) -> int:
-    """The bytes of a gap."""
+    """The number of bytes of a gap."""
     channels = len(kernel) if kernel.ndim else 0
     scales = channels if by_channel else 1
     sizes = {Part.KERNEL: kernel.size, Part.SCALES: 4 * scales}
@@ -134,14 +134,14 @@ def _padded(data: bytes) -> bytes:
 
 
 def _kept(starts: Sequence[int], lengths: Sequence[int], size: int) -> np.ndarray:
-    """The numbers of the words of a file that lie in no gap."""
+    """The indices of the words of a file that lie in no gap."""
     end = 0
     inside = np.zeros(size // 4, bool)
     for start, length in zip(starts, lengths, strict=True):
         if start % 4 or start < end or start + length > size or size % 4:
             raise ArchiveError(
-                f"Gaps follow one another inside of the {size} bytes of the file, in whole words: "
-                f"not {length} bytes at {start} behind one up to {end}"
+                f"Gaps must follow one another within the {size} bytes of the file, in whole "
+                f"words. Received: {length} bytes at {start}, after a gap that ends at {end}"
             )
         end = start + length
         inside[start // 4 : end // 4] = True
@@ -149,6 +149,6 @@ def _kept(starts: Sequence[int], lengths: Sequence[int], size: int) -> np.ndarra
 
 
 def _turned(words: np.ndarray, places: np.ndarray, size: int) -> np.ndarray:
-    """Words with those from `-size` to -1 as places instead of distances; twice is the way back."""
+    """Turns words from `-size` to -1 from distances into positions; doing it twice undoes it."""
     inside = (words >= -size) & (words < 0)
     return np.where(inside, -1 - (1 + words - 4 * places) % size, words).astype("<i4")

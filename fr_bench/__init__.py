@@ -1,6 +1,6 @@
 """The experiment harness: data, training regimes, candidates of a comparison, targets, reports.
 
-It uses `fr_keras` as anybody would; nothing in `fr_keras` imports it.
+It uses `fr_keras` like any other program; nothing in `fr_keras` imports it.
 """
 
 import typing
@@ -12,7 +12,7 @@ __all__ = ["Candidate", "Need", "Trained", "register_candidate"]
 
 
 def __getattr__(name: str):
-    # When asked for: what runs a file on a device imports this package, and needs no Keras.
+    # Imported on demand: the code that runs files on devices imports this package without Keras.
     if name not in __all__:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     from fr_bench import candidates

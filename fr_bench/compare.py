@@ -1,4 +1,4 @@
-"""`compare`: one network, several candidates, each as files that a phone could run."""
+"""Trains one network with several candidates and compares the files that they give."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from fr_bench.forms import Form, Output, write_forms
 from fr_bench.training import Regime
 from fr_keras import tflite
 
-#: The quantization modes of a comparison where nobody asks for others.
+#: The default quantization modes of a comparison.
 MODES = ("float32", "dynamic", "int8")
 _PROBED = 8
 _TRAINING = ("kept", "seconds", "rows", "history")
@@ -31,32 +31,32 @@ def compare(
     modes: tuple[str, ...] = MODES,
     regime: Regime = Regime(),  # noqa: B008 - frozen
 ) -> dict:
-    """Trains a network as each candidate at each budget and scores the files.
+    """Trains a network with each candidate at each budget, and scores the files.
 
-    Every training starts from the present weights of `model`, with the same epochs, batches and
-    learning rates. Accuracies are those of the files on LiteRT, on the test split. The results say
-    what each training took: seconds, and training rows seen.
+    Every training starts from the current weights of `model`, with the same epochs, batches and
+    learning rates. Accuracies are those of the files, run with LiteRT on the test split. The
+    results also say what each training took: seconds, and training rows seen.
 
     Args:
         model: A built plain classifier that ends in a softmax.
-        data: What it is trained and scored on.
-        output: Where the files, `results.json` and `compare.html` go.
-        progress: Shows the epochs and files.
-        methods: Names out of `fr_bench.candidates.all_candidates()`.
-        keeps: Budgets: kernel weights or coefficients kept, as a count or a fraction.
-        modes: Quantization modes, as `fr_keras.tflite.convert` takes them; each candidate gets
-            those in which it makes sense.
-        regime: The training; its `keep` is replaced by each of `keeps`.
+        data: The data set to train and score on.
+        output: The folder for the files, `results.json` and `compare.html`.
+        progress: Shows the progress of trainings and conversions.
+        methods: Names from `fr_bench.candidates.all_candidates()`.
+        keeps: Budgets: how many kernel weights or coefficients to keep, as counts or fractions.
+        modes: Quantization modes, as `fr_keras.tflite.convert` takes them; each candidate skips
+            those that make no sense for it.
+        regime: The training regime; its `keep` is replaced by each of `keeps`.
 
     Returns:
-        What `results.json` holds.
+        The contents of `results.json`.
 
     Raises:
-        ValueError: If an argument is out of range, the model does not fit the data, or is not
-            trained where a candidate needs that.
-        FileExistsError: If a file is there and is not to be replaced; nothing is trained.
-        ImportError: If the extra of a candidate, or `report`, is not installed.
-        RuntimeError: If a candidate from outside fails.
+        ValueError: If an argument is out of range, the model does not fit the data, or a candidate
+            needs a trained model and `model` is not trained.
+        FileExistsError: If a file exists and must not be replaced; nothing is trained then.
+        ImportError: If the extra `report`, or the extra of a candidate, is not installed.
+        RuntimeError: If a candidate of another package fails.
 
     Example:
 
@@ -133,20 +133,20 @@ def _train(
 
 
 def _checked(model: keras.Model, data: Dataset, methods, keeps, modes) -> dict[str, Candidate]:
-    """The chosen candidates, after what can be said before the work."""
+    """Checks the arguments before the work begins, and returns the chosen candidates."""
     report.check_installed()
     known = all_candidates()
     _check_choice("methods", methods, tuple(known))
     _check_choice("modes", modes, tflite.MODES)
     if not keeps or len(set(keeps)) < len(keeps):
-        raise ValueError(f"`keeps` must be different budgets, one or more. Received: {keeps}")
+        raise ValueError(f"`keeps` must hold one or more different budgets. Received: {keeps}")
     candidates = {name: known[name] for name in methods}
     for name, one in candidates.items():
         one.check_installed()
         if not {*modes} & {*one.modes}:
             raise ValueError(
-                f"`modes` must have one in which '{name}' makes sense, out of {tuple(one.modes)}. "
-                f"Received: {modes}"
+                f"`modes` must have at least one that makes sense for '{name}', out of "
+                f"{tuple(one.modes)}. Received: {modes}"
             )
     _check_model(model, data)
     needy = [name for name, one in candidates.items() if Need.TRAINED in one.needs]
@@ -158,7 +158,8 @@ def _checked(model: keras.Model, data: Dataset, methods, keeps, modes) -> dict[s
 def _check_choice(argument: str, chosen: tuple[str, ...], choices: tuple[str, ...]) -> None:
     if not chosen or len(set(chosen)) < len(chosen) or not {*chosen} <= {*choices}:
         raise ValueError(
-            f"`{argument}` must be different names out of {choices}. Received: {chosen}"
+            f"`{argument}` must hold one or more different names out of {choices}. "
+            f"Received: {chosen}"
         )
 
 
@@ -166,25 +167,25 @@ def _check_model(model: keras.Model, data: Dataset) -> None:
     shapes = data.train.x.shape[1:], len(data.labels)
     if data.train.y.ndim != 1 or (model.input_shape[1:], *model.output_shape[1:]) != shapes:
         raise ValueError(
-            f"`model` must take images of shape {shapes[0]} and give {shapes[1]} classes, as "
-            f"'{data.name}' has. Received: {model.input_shape[1:]} to {model.output_shape[1:]}"
+            f"`model` must take images of shape {shapes[0]} and give {shapes[1]} classes to fit "
+            f"'{data.name}'. Received: {model.input_shape[1:]} to {model.output_shape[1:]}"
         )
     outputs = keras.ops.convert_to_numpy(model(data.train.x[:_PROBED], training=False))
     if outputs.min() < 0 or not np.allclose(outputs.sum(-1), 1, atol=1e-2):
         raise ValueError(
-            "`model` must end in a softmax, for it is trained on probabilities. Received: "
+            "`model` must end in a softmax, because it is trained on probabilities. Received: "
             f"outputs from {outputs.min():.3g} to {outputs.max():.3g}"
         )
 
 
 def _check_trained(model: keras.Model, data: Dataset, names: list[str]) -> None:
-    """What begins with a trained network needs one that does better than a constant answer."""
+    """Refuses a network that is no better than always answering the most frequent class."""
     y = data.validation.y
     outputs = model.predict(data.validation.x, verbose=0)
     accuracy, chance = np.mean(outputs.argmax(-1) == y), np.bincount(y).max() / len(y)
     if accuracy <= chance + 2 * math.sqrt(chance * (1 - chance) / len(y)):
         raise ValueError(
-            f"`model` must be trained for {', '.join(names)}: train it first. Received: a network "
-            f"that is right on {accuracy:.1%} of the validation rows, where the most frequent "
-            f"class alone is on {chance:.1%}"
+            f"`model` must be trained before {', '.join(names)} can use it: train it first. "
+            f"Received: a network that is right on {accuracy:.1%} of the validation rows, where "
+            f"always answering the most frequent class is right on {chance:.1%}"
         )

@@ -1,4 +1,4 @@
-"""The demo: a plain network and its FR twin, trained, converted in every mode, and compared."""
+"""The demo: a plain, an FR and a pruned network, trained, converted and compared."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from fr_keras.models.walk import all_layers, frequency_layers
 from fr_keras.tflite import MODES
 
 _BANDS = 12
-# The other methods are shown in the modes that people would ship.
+# The other methods appear only in the modes that people would ship.
 _FORMS = [
     *(Form(name, mode) for name in USUAL if name != "FR" for mode in ("float32", "int8")),
     *(Form("FR", mode) for mode in MODES),
@@ -29,20 +29,20 @@ _FORMS = [
 
 
 def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> dict:
-    """Trains LeNet-5 as each usual candidate, converts, scores and reports.
+    """Trains LeNet-5 with each usual candidate, converts and scores it, and writes a report.
 
     Args:
-        data: The data set; its test split is run once through each file at the end.
-        regime: The training of every network.
-        output: Where the FR model, the .tflite files, `results.json` and `report.html` go.
-        progress: Shows the epochs and files.
+        data: The data set; its test split is run once through each file, at the end.
+        regime: The training regime of every network.
+        output: The folder for the FR model, the .tflite files, `results.json` and `report.html`.
+        progress: Shows the progress of trainings and conversions.
 
     Returns:
-        What `results.json` holds.
+        The contents of `results.json`.
 
     Raises:
-        FileExistsError: If a file is there and is not to be replaced; nothing is trained.
-        ImportError: Without the extras `report` and `tfmot`.
+        FileExistsError: If a file exists and must not be replaced; nothing is trained then.
+        ImportError: If the extra `report` or `tfmot` is not installed.
     """
     report.check_installed()
     for candidate in USUAL.values():
@@ -73,7 +73,7 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
 
 
 def title(results: dict) -> str:
-    """The title of the demo's table."""
+    """Returns the title of the demo's table."""
     network_ = results["network"]
     return (
         f"LeNet-5 on {results['data']}: {network_['kept']:,} of "
@@ -86,7 +86,8 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _band_energy(model: keras.Model) -> list[float]:
-    """Share of all kernels' energy in each band, low to high; a plain model by its FR twin."""
+    """The share of the energy of all kernels in each band, low to high; for a plain model, that of
+    its FR twin."""
     layers = frequency_layers(model) or frequency_layers(regularize(model))
     energy = sum(
         band_energy(layer.kept_coefficients(), _BANDS, layer.spectrum_shape) for layer in layers

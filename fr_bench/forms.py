@@ -18,12 +18,12 @@ from fr_keras.tflite import Runner, convert
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Where the files of a run go.
+    """The folder for the files of a run.
 
     Attributes:
-        folder: Made where it is missing.
-        command: What made the files, stored in them.
-        overwrite: Whether files that are there are replaced.
+        folder: The folder; it is created if it does not exist.
+        command: The command that made the files; it is stored in them.
+        overwrite: Whether to replace existing files.
     """
 
     folder: Path
@@ -31,10 +31,10 @@ class Output:
     overwrite: bool = False
 
     def prepare(self, *names: str) -> None:
-        """Makes the folder, and refuses before the work what could not be written after it.
+        """Creates the folder, and checks before the work that these files may be written.
 
         Raises:
-            FileExistsError: If a file is there and is not to be replaced.
+            FileExistsError: If a file exists and must not be replaced.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in names:
@@ -47,7 +47,7 @@ class Output:
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """One file of a comparison: how it was trained, with what budget, and how it is quantized."""
+    """One file of a comparison: its training method, its budget, and its quantization."""
 
     method: str
     mode: str
@@ -55,17 +55,17 @@ class Form:
 
     @property
     def trained(self) -> str:
-        """Name of the training, which every quantization shares."""
+        """The name of the training, which all quantizations share."""
         return self.method if self.keep is None else f"{self.method} {self.keep}"
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """The name in tables."""
         return f"{self.trained} {self.mode}"
 
     @property
     def file(self) -> str:
-        """Name of the .tflite file."""
+        """The name of the .tflite file."""
         return self.name.lower().replace(" ", "_") + ".tflite"
 
 
@@ -76,7 +76,11 @@ def write_forms(
     output: Output,
     progress: Progress,
 ) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Converts and scores; returns a row for each form, and the outputs on the test split."""
+    """Converts and scores all forms.
+
+    Returns:
+        A row for each form, and the outputs of each form on the test split.
+    """
     task = progress.add_task("converting", total=len(forms))
     rows, outputs = [], {}
     for form in forms:
@@ -115,7 +119,7 @@ def write_forms(
 
 
 def costs(trainings: list[dict]) -> Table:
-    """The table of the trainings, one row each."""
+    """Returns the table of the trainings, with one row for each."""
     drawn = Table(box=box.SIMPLE, padding=0, pad_edge=False, show_edge=False)
     for name in ("training", "kept", "rows seen", "time"):
         drawn.add_column(name, justify="left" if name == "training" else "right", no_wrap=True)
@@ -126,7 +130,7 @@ def costs(trainings: list[dict]) -> Table:
 
 
 def table(title: str, forms: list[dict]) -> Table:
-    """The table of the forms, one row a file."""
+    """Returns the table of the forms, with one row for each file."""
     # Narrow: seven columns fit the 80 characters of a plain terminal.
     drawn = Table(title=escape(title), box=box.SIMPLE, padding=0, pad_edge=False, show_edge=False)
     for name in ("form", "kept", "bytes", "gzipped", "accuracy", "latency", "agrees"):

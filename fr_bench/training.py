@@ -1,4 +1,4 @@
-"""The training regime of the demo and of `fr-keras train`."""
+"""The training regime of the demo, of `fr-keras train` and of comparisons."""
 
 import dataclasses
 import functools
@@ -15,18 +15,18 @@ from fr_keras.zoo import lenet5, resnet20
 
 @dataclasses.dataclass(frozen=True)
 class Regime:
-    """How long and how a network is trained; plain networks ignore the truncation.
+    """How a network is trained, and for how long; plain networks ignore the truncation.
 
     Attributes:
-        keep: Coefficients kept in the end, as `TailTruncation` takes them.
-        epochs: Epochs in all.
-        truncation_epochs: Epochs in which the target is reached; the rest trains on it.
-        schedule: Name of the truncation schedule.
-        floors: The least a layer keeps from a total.
-        sharing: How a total is shared among the layers.
-        batch_size: Rows a step.
-        learning_rate: Peak of Adam's learning rate, which falls to 0 along a cosine.
-        seed: Seed of weights, shuffling and dropout.
+        keep: How many coefficients to keep at the end, as for `TailTruncation`.
+        epochs: The total number of epochs.
+        truncation_epochs: Epochs until the target is reached; the other epochs train with it.
+        schedule: The name of the truncation schedule.
+        floors: The fewest coefficients that a layer gets from a total.
+        sharing: How a total is divided among the layers.
+        batch_size: Training rows per step.
+        learning_rate: Adam's learning rate at the beginning, which falls to 0 along a cosine.
+        seed: The seed for the initial weights, shuffling and dropout.
     """
 
     keep: Keep = 0.01
@@ -40,18 +40,18 @@ class Regime:
     seed: int = 0
 
 
-#: The networks that can be trained by name.
+#: The networks that have a name here.
 NETWORKS = {"lenet5": functools.partial(lenet5, batch_norm=True), "resnet20": resnet20}
 
 
 def network(data: Dataset, seed: int, name: str = "lenet5") -> keras.Model:
-    """Returns an untrained network for the data, equal for equal seeds."""
+    """Returns an untrained network for the data; the same seed gives the same weights."""
     keras.utils.set_random_seed(seed)
     return NETWORKS[name](data.train.x.shape[1:], len(data.labels))
 
 
 def truncation(regime: Regime) -> TailTruncation:
-    """Returns the callback of the regime."""
+    """Returns the truncation callback of the regime."""
     return TailTruncation(
         regime.keep,
         regime.truncation_epochs,
@@ -63,12 +63,12 @@ def truncation(regime: Regime) -> TailTruncation:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """What one training gave, and what it took.
+    """The result of one training, and what it took.
 
     Attributes:
         history: Metrics by epoch, as Keras names them.
-        seconds: On this machine, with the validation after each epoch.
-        rows: Rows of the train split that it saw, each as often as it was seen.
+        seconds: Seconds on this machine, including the validation after each epoch.
+        rows: Rows of the train split that it saw, each counted as often as it was seen.
     """
 
     history: dict[str, list[float]]
@@ -82,7 +82,7 @@ def fit(
     regime: Regime,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> Fitted:
-    """Trains on the train split; the test split is not touched."""
+    """Trains on the train split, and does not touch the test split."""
     steps = -(-len(data.train.x) // regime.batch_size) * regime.epochs
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)),
@@ -105,7 +105,7 @@ def fit(
 
 
 class EpochProgress(keras.callbacks.Callback):
-    """Moves a bar of `rich` on by one each epoch."""
+    """Advances a progress bar of `rich` by one each epoch."""
 
     def __init__(self, progress: Progress, title: str, epochs: int):
         super().__init__()

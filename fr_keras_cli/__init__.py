@@ -1,9 +1,9 @@
-"""The command `fr-keras`: one thin function a sub-command.
+"""The command `fr-keras`: one thin function for each sub-command.
 
-This package imports fr_keras, and with it TensorFlow, only inside the sub-commands: `--help`
-answers at once.
+This package imports fr_keras, and TensorFlow with it, only inside the sub-commands, so that
+`--help` answers at once.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. With `--debug` an error has its traceback.
+Exit codes: 0 done, 1 failed, 2 wrong usage. With `--debug` an error shows its traceback.
 """
 
 import faulthandler
@@ -28,7 +28,7 @@ def run() -> None:
     shown = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     sys.stderr = shown
-    # A crash in native code still says where it was.
+    # A crash in native code still shows where it happened.
     faulthandler.enable(shown)
     main()
 
@@ -37,7 +37,11 @@ def run() -> None:
 @click.version_option(package_name="fr-keras", prog_name="fr-keras")
 @debug_option
 def main() -> None:
-    """Frequency regularization for Keras: train small, ship small TFLite files."""
+    """Make Keras networks small with frequency regularization, and ship them as TFLite files.
+
+    `fr-keras COMMAND --help` explains a command and its options. The exit codes are 0 for done, 1
+    for failed, and 2 for wrong usage.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.showwarning = _show_warning

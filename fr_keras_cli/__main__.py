@@ -1,4 +1,4 @@
-"""`python -m fr_keras_cli` is `fr-keras`."""
+"""Lets `python -m fr_keras_cli` do the same as `fr-keras`."""
 
 from fr_keras_cli import run
 

@@ -17,9 +17,9 @@ from fr_keras_cli._options import (
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
-# Of the data that calibrate, so many rows at the most.
+# The most rows of the data that are used for calibration.
 _CALIBRATION_ROWS = 2048
-_FINE_TUNING_RATE = 5e-3  # as `train`
+_FINE_TUNING_RATE = 5e-3  # as in `train`
 
 
 @click.command()
@@ -28,52 +28,60 @@ _FINE_TUNING_RATE = 5e-3  # as `train`
 @click.option(
     "--step",
     type=_above_zero,
-    help="Steps of a kernel, relative to its norm. The default, 0.0003, keeps the function; 0.005 "
-    "makes a smaller file.",
+    help="Rounding step of the coefficients, relative to the norm of their kernel. The default, "
+    "0.0003, keeps the function; 0.005 makes a smaller file.",
 )
 @click.option(
     "--error",
     type=_above_zero,
-    help="Error of other weights, relative to their scale. The default is 0.0005; 0.01 makes a "
-    "smaller file.",
+    help="Rounding error of the other weights, relative to their scale. The default is 0.0005; "
+    "0.01 makes a smaller file.",
 )
 @click.option(
     "--calibration",
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data to set the statistics of batch normalizations anew, and to measure what the file "
-    "did to the outputs: a data set as for `train`.",
+    help="Data that fit the batch normalization statistics to the rounded coefficients and show "
+    "how much the outputs change; a data set as for `train --data`.",
 )
 @click.option(
     "--data",
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data whose validation rows a search measures accuracy on; its training rows calibrate "
-    "unless --calibration is given.",
+    help="Data set for a search, which measures accuracy on its validation rows. Its training rows "
+    "are used for calibration unless --calibration is given.",
 )
 @click.option(
     "--max-drop",
     type=click.FloatRange(0, 1, max_open=True),
-    help="Search the smallest archive that loses at most this fraction of accuracy.",
+    help="Search for the smallest archive whose accuracy drops by at most this fraction, such as "
+    "0.002.",
 )
-@click.option("--max-bytes", type=positive, help="Search the most accurate archive of this size.")
-@click.option("--search-kept", is_flag=True, help="Let a search also keep fewer coefficients.")
+@click.option(
+    "--max-bytes",
+    type=positive,
+    help="Search for the most accurate archive of at most this many bytes.",
+)
+@click.option("--search-kept", is_flag=True, help="Let a search also cut more coefficients.")
 @click.option(
     "--fine-tune",
     type=positive,
     metavar="EPOCHS",
-    help="Let a search train on with rounded coefficients, on the training rows of --data.",
+    help="Let a search train the model for this many epochs with rounded coefficients, on the "
+    "training rows of --data.",
 )
 @image_size_option
 @click.option(
     "--skeleton",
     is_flag=True,
-    help="Let the archive make an int8 .tflite file by itself; needs --calibration.",
+    help="Store a skeleton too, from which `unpack` makes the int8 .tflite file without "
+    "TensorFlow; needs --calibration.",
 )
 @force_option
 @json_option
 def pack(model, output, calibration, data, image_size, skeleton, force, as_json, **options) -> None:
-    """Pack a .keras MODEL in the DCT domain into an archive, OUTPUT (.fr).
+    """Pack an FR model into a small .fr archive.
 
-    With --max-drop or --max-bytes, a search chooses the steps and errors of each layer.
+    MODEL is a .keras file with DCT coefficients, as `train` saves it, and OUTPUT is the archive.
+    With --max-drop or --max-bytes, a search chooses the rounding of each layer.
     """
     if output.suffix != ".fr":
         raise click.BadParameter("must end in .fr", param_hint="OUTPUT")
@@ -114,18 +122,20 @@ def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> N
     if skeleton and calibration is None:
         raise click.UsageError("--skeleton needs --calibration")
     if skeleton and options["max_bytes"]:
-        raise click.UsageError("--max-bytes does not count a --skeleton: use --max-drop")
+        raise click.UsageError(
+            "--max-bytes does not count the skeleton: with --skeleton use --max-drop"
+        )
 
 
 def _searches(data: str | None, options: dict) -> bool:
-    """Whether a search is asked for; options that do not go together are wrong usage."""
+    """Whether the user asks for a search; options that exclude each other are wrong usage."""
     goals = [name for name in ("max_drop", "max_bytes") if options[name] is not None]
     if len(goals) > 1:
-        raise click.UsageError("--max-drop and --max-bytes are two goals: give one")
+        raise click.UsageError("--max-drop and --max-bytes exclude each other: give only one")
     if goals and data is None:
         raise click.UsageError("--max-drop and --max-bytes need --data to measure accuracy on")
     if goals and (options["step"] or options["error"]):
-        raise click.UsageError("--step and --error are what a search chooses: leave them out")
+        raise click.UsageError("a search chooses --step and --error itself: leave them out")
     if not goals and (data is not None or options["search_kept"] or options["fine_tune"]):
         raise click.UsageError(
             "--data, --search-kept and --fine-tune need --max-drop or --max-bytes"
@@ -134,12 +144,12 @@ def _searches(data: str | None, options: dict) -> bool:
 
 
 def _sample(rows):
-    """Rows from everywhere: folders are sorted by class."""
+    """Takes rows at even intervals, because folders are sorted by class."""
     return rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
 
 
 def _search(model, dataset, calibration, options: dict) -> tuple:
-    """The model that was found, the arguments of `save_archive`, and a report."""
+    """Returns the model that the search found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
 
     with progress_bars() as progress:
@@ -166,7 +176,7 @@ def _search(model, dataset, calibration, options: dict) -> tuple:
 
 
 def _fine_tuning(train, epochs: int):
-    """What `archive.search` takes as `fine_tune`."""
+    """Returns the function that `archive.search` takes as `fine_tune`."""
     import keras
 
     from fr_keras import ArchiveRounding
@@ -187,14 +197,17 @@ def _fine_tuning(train, epochs: int):
 @click.option(
     "--capacity",
     type=click.FloatRange(0, 1, min_open=True),
-    help="The fraction of each kernel's coefficients that is used. [default: all]",
+    help="Fraction of each kernel's coefficients to load into a .keras OUTPUT; a smaller one gives "
+    "a smaller, less accurate network. [default: all]",
 )
 @force_option
 @json_option
 def unpack(file, output, capacity, force, as_json) -> None:
-    """Unpack an archive, FILE (.fr), into a .keras model in the DCT domain, or a .tflite file.
+    """Unpack a .fr archive into a .keras model or a .tflite file.
 
-    A .tflite file is there for archives that were packed with --skeleton, at full capacity.
+    FILE is the archive. An OUTPUT that ends in .keras becomes an FR model, and one that ends in
+    .tflite becomes the int8 file for the phone. Only an archive that was packed with --skeleton
+    can make a .tflite file, and always of the whole network.
     """
     if output.suffix not in (".keras", ".tflite"):
         raise click.BadParameter("must end in .keras or .tflite", param_hint="OUTPUT")
@@ -220,7 +233,7 @@ def unpack(file, output, capacity, force, as_json) -> None:
 
 
 def _unpack_tflite(file: Path, output: Path, force: bool, as_json: bool) -> None:
-    """Without TensorFlow and Keras, which take seconds to import."""
+    """Unpacks without TensorFlow and Keras, which take seconds to import."""
     import fr_archive
 
     size = fr_archive.unpack(file, output, check=_check_flatbuffer, overwrite=force)
@@ -238,5 +251,5 @@ def _check_flatbuffer(content: bytes) -> None:
     try:
         Interpreter(model_content=content)
     except ValueError as error:
-        message = f"The skeleton of this archive makes no valid TFLite flatbuffer: {error}"
+        message = f"The skeleton of this archive does not make a valid TFLite file: {error}"
         raise fr_archive.ArchiveError(message) from None

@@ -34,65 +34,84 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     multiple=True,
     default=["host"],
     show_default=True,
-    help="Where to run them. May be given again.",
+    help="Where to run the files: on this machine's CPU (host), on ARM64 kernels under emulation "
+    "(arm64), on the GPU (gpu), or on a phone through adb (android). May be given more than once.",
 )
 @click.option(
     "--data",
     type=Source(),
     metavar="NAME|FILE.npz|FOLDER",
-    help="Test rows to run, with their classes: a data set as for `train`. [default: random rows]",
+    help="Data set whose test rows are run and scored, as for `train --data`. "
+    "[default: random rows, without accuracy]",
 )
 @image_size_option
 @click.option(
-    "--rows", type=positive, default=16, show_default=True, help="Rows to compare; not for --app."
+    "--rows",
+    type=positive,
+    default=16,
+    show_default=True,
+    help="Number of rows to compare; --app compares its own.",
 )
 @click.option(
     "--delegate",
     "delegates",
     type=click.Choice(_DELEGATES),
     multiple=True,
-    help="May be given again. [default: all of the target]",
+    help="What computes: plain CPU kernels (none), XNNPACK, the GPU, NNAPI or the NPU. May be "
+    "given more than once. [default: all that the target has]",
 )
 @click.option(
     "--threads",
     type=positive,
     multiple=True,
-    help="CPU threads. May be given again. [default: 1, on the host also one for each core]",
+    help="Number of CPU threads. May be given more than once. "
+    "[default: 1, and on the host also one per core]",
 )
-@click.option("--runs", type=positive, default=50, show_default=True, help="Timed inferences.")
 @click.option(
-    "--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Untimed ones."
+    "--runs", type=positive, default=50, show_default=True, help="Number of timed inferences."
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Number of untimed inferences before them.",
 )
 @click.option(
     "--tool",
     type=click.Path(exists=True, path_type=Path),
     metavar="FILE|FOLDER",
-    help="For android: its `benchmark_model`, or a folder of them; `fr-keras doctor` says where "
-    "they are.",
+    help="For android: Android's `benchmark_model`, or a folder that holds several. "
+    "`fr-keras doctor` says where to get it.",
 )
 @click.option(
     "--app",
     is_flag=True,
-    help="For android, instead of --tool: the app of `android_demo`, which has to be installed. "
-    "FILES are some of those that it bundles; none: all of them, with rows of their own.",
+    help="For android, instead of --tool: measure with the app of `android_demo`, which must be "
+    "installed. It runs the files that it bundles, on its own rows: those named as FILES, or all.",
 )
-@click.option("--adb", default="adb", show_default=True, help="For android: the adb program.")
-@click.option("--serial", help="For android: which device, where there are several.")
+@click.option(
+    "--adb", default="adb", show_default=True, help="For android: name or path of the adb program."
+)
+@click.option(
+    "--serial", help="For android: serial number of the device, needed if there are several."
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default="benchmark.json",
     show_default=True,
-    help="The result file; it is written anew after each result.",
+    help="Result file (JSON), rewritten after each result.",
 )
 @force_option
 @json_option
 def benchmark(files, targets, data, image_size, rows, out, force, as_json, **options) -> None:
-    """Run .tflite FILES, or .fr archives with a skeleton, and say how fast and how exact they are.
+    """Measure how fast and how exact .tflite FILES are.
 
-    Outputs are compared with those of LiteRT's default on this machine's CPU, XNNPACK: the largest
-    difference, in steps of an integer output or relative to the range of a float one. The ops are
-    those that the delegate took. Exit code 1: a run failed.
+    FILES may also be .fr archives with a skeleton. The outputs are compared with those of LiteRT's
+    default on this machine's CPU, XNNPACK: `differs` is the largest difference, in steps of an
+    integer output or relative to the range of a float output. `ops` counts the ops that the
+    delegate took. The exit code is 1 if a run failed.
     """
     with failure():
         from rich.markup import escape
@@ -112,7 +131,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         subjects = library.subjects(files, x, y, rows)
         results = []
         measured = _measured(targets, subjects, settings, phone)
-        # Closed, so that a phone is left clean, also on Ctrl-C.
+        # Closing cleans up the phone, even after Ctrl-C.
         with progress_bars() as progress, contextlib.closing(measured):
             task = progress.add_task("benchmark", total=None)
             for one in measured:
@@ -124,7 +143,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
             click.echo(json.dumps(library.document(results)))
         else:
             _print_tables(results)
-            click.echo(f"Results: {out}. A page of them: fr-keras report {out}")
+            click.echo(f"Results: {out}. To see them as a page: fr-keras report {out}")
     if any(one.status == "failed" for one in results):
         raise SystemExit(1)
 
@@ -135,7 +154,8 @@ def _check_usage(files, targets, data, tool, app: bool) -> None:
 
     if app and (tool is not None or "android" not in targets):
         raise click.UsageError(
-            "--app needs --on android, and no --tool: the app measures instead of benchmark_model. "
+            "--app must be given with --on android and without --tool, because the app replaces "
+            "benchmark_model. "
             f"Received: --on {' --on '.join(targets)}{'' if tool is None else f' --tool {tool}'}"
         )
     if "android" in targets and not app and tool is None:
@@ -143,7 +163,7 @@ def _check_usage(files, targets, data, tool, app: bool) -> None:
     by_app_alone = app and targets == ("android",)
     if by_app_alone and data is not None:
         raise click.UsageError(
-            f"--data must not be given with --app: the app has rows of its own. Received: {data}"
+            f"--data must not be given with --app, which has its own rows. Received: {data}"
         )
     if not files and not by_app_alone:
         raise click.UsageError("Missing argument 'FILES...'.")
@@ -166,7 +186,7 @@ def _test_rows(data: str | None, image_size, rows: int) -> tuple:
 
 
 def _print_tables(results: list) -> None:
-    """One table a file, and what there is to say about its results."""
+    """Prints one table for each file, and the messages and notes of its results."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -190,13 +210,13 @@ def _print_tables(results: list) -> None:
 
 
 def _place(result) -> str:
-    """Where and how it ran; the GPU target has one delegate, and two precisions."""
+    """Where and how it ran; the GPU target has one delegate and two precisions."""
     delegate = None if result.delegate == result.target else result.delegate
     return ", ".join(filter(None, (result.target, delegate, result.precision)))
 
 
 def _cells(result) -> tuple[str, ...]:
-    """What a row shows; what was not measured is empty."""
+    """The cells of a row; a cell is empty where nothing was measured."""
     times, ops, agreement = result.times, result.ops, result.agreement
     median, p95 = (times.median_us, times.p95_us) if times else (None, None)
     worst = agreement and max(agreement.values(), key=lambda one: one.relative)

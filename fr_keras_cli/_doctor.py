@@ -1,4 +1,4 @@
-"""The sub-command that looks at this machine: doctor."""
+"""The sub-command that examines this machine: doctor."""
 
 import dataclasses
 import json
@@ -9,10 +9,13 @@ from fr_keras_cli._options import failure, json_option
 
 
 @click.command()
-@click.option("--adb", default="adb", show_default=True, help="The adb program.")
+@click.option("--adb", default="adb", show_default=True, help="Name or path of the adb program.")
 @json_option
 def doctor(adb, as_json) -> None:
-    """Show which targets of `benchmark` this machine can serve, and how to get the others."""
+    """Show which targets of `benchmark` work on this machine.
+
+    For the other targets it shows what is missing and how to get it.
+    """
     with failure():
         from rich.console import Console
         from rich.markup import escape

@@ -1,4 +1,4 @@
-"""Errors as a person sees them: a refusal is one line, and a bug of ours is called one."""
+"""Errors as a person sees them: a refusal is one line, and a bug of ours is called a bug."""
 
 import contextlib
 import dis
@@ -13,7 +13,7 @@ _OURS = ("fr_archive", "fr_keras", "fr_bench", "fr_keras_cli")
 
 def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
-        context.meta[_DEBUG] = True  # which a command shares with `fr-keras` itself
+        context.meta[_DEBUG] = True  # a command shares `meta` with `fr-keras` itself
 
 
 debug_option = click.option(
@@ -21,7 +21,7 @@ debug_option = click.option(
     is_flag=True,
     expose_value=False,
     callback=_remember,
-    help="Show where in the program an error comes from.",
+    help="Show the traceback of an error.",
 )
 
 
@@ -43,9 +43,9 @@ def failure() -> Iterator[None]:
 def is_refusal(error: Exception) -> bool:
     """Whether an error is one that the library documents.
 
-    These are what the system says of files and networks, and what a `raise` of ours says. A
-    ValueError that comes out of another library, or of an expression of ours that went wrong, was
-    not foreseen.
+    Such errors come from the system, about files and networks, or from a `raise` of ours. A
+    ValueError from another library, or from an expression of ours that went wrong, was not
+    foreseen.
     """
     if isinstance(error, OSError):
         return True
@@ -63,6 +63,6 @@ def is_refusal(error: Exception) -> bool:
 def _bug(error: Exception) -> str:
     return (
         f"unexpected {type(error).__name__}: {error}\n"
-        "This is a bug: what was given should have worked, or been refused with a reason. Run the "
-        "command again with --debug to see where it is, and report it with what that shows."
+        "This is a bug: your input should have worked, or been refused with a reason. Please run "
+        "the command again with --debug and report the bug with what that shows."
     )

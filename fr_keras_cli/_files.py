@@ -26,7 +26,8 @@ form_option = click.option(
     type=click.Choice(["auto", "factored", "dense"]),
     default="auto",
     show_default=True,
-    help="How kernels of an FR model are written: whole, or as chains of small ones.",
+    help="How the kernels of an FR model are written: whole (dense), as chains of small kernels "
+    "(factored), or whichever is cheaper for each layer (auto).",
 )
 
 
@@ -38,29 +39,37 @@ form_option = click.option(
     type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8"]),
     default="float32",
     show_default=True,
+    help="Numbers of the file: float32; weights in float16 or int8 (dynamic); or weights and "
+    "activations in integers (int8, int16x8), which needs --calibration.",
 )
 @click.option(
     "--calibration",
     type=Source(),
     metavar="NAME|FILE.npz|FOLDER",
-    help="Representative data, needed for int8 and int16x8: a data set as for `train`.",
+    help="Representative data, needed for int8 and int16x8; a data set as for `train --data`.",
 )
 @image_size_option
 @form_option
-@click.option("--float-io", is_flag=True, help="Float input and output on an integer file.")
+@click.option(
+    "--float-io", is_flag=True, help="Let an int8 or int16x8 file take and give float32 values."
+)
 @click.option(
     "--float-layer",
     "float_layers",
     multiple=True,
     metavar="NAME",
-    help="A layer that stays in float32 in an int8 file. May be given again.",
+    help="A layer that an int8 file keeps in float32. May be given more than once.",
 )
 @force_option
 @json_option
 def convert(
     model, output, quantize, calibration, image_size, form, float_io, float_layers, force, as_json
 ) -> None:
-    """Convert a MODEL that Keras saved to a .tflite file and check it against the model."""
+    """Convert a Keras MODEL to a .tflite file and check it.
+
+    MODEL is a .keras or .h5 file, and OUTPUT is the .tflite file. LiteRT runs the file, and the
+    command prints how far its outputs are from those of the model.
+    """
     if quantize in ("int8", "int16x8") and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration")
     with failure():
@@ -90,13 +99,13 @@ def convert(
 
 
 def _labels(network, dataset) -> tuple[str, ...] | None:
-    """The names of the data set's classes, where they are those of the model's one output."""
+    """The class names of the data set, if the model has one output with as many classes."""
     if len(network.outputs) == 1 and network.outputs[0].shape[-1] == len(dataset.labels):
         return dataset.labels
     outputs = [tuple(one.shape[1:]) for one in network.outputs]
     warnings.warn(
-        f"The file has no names of classes: '{dataset.name}' has {len(dataset.labels)} classes, "
-        f"and the model puts out {outputs}.",
+        f"The file gets no class names: '{dataset.name}' has {len(dataset.labels)} classes, but "
+        f"the outputs of the model have the shapes {outputs}.",
         stacklevel=2,
     )
     return None
@@ -109,13 +118,17 @@ def _labels(network, dataset) -> tuple[str, ...] | None:
     type=Source(),
     required=True,
     metavar="NAME|FILE.npz|FOLDER",
-    help="Representative data: a data set as for `train`.",
+    help="Representative data; a data set as for `train --data`.",
 )
 @image_size_option
 @form_option
 @json_option
 def sensitivity(model, calibration, image_size, form, as_json) -> None:
-    """Show which layers of a MODEL that Keras saved lose most in int8, each measured alone."""
+    """Show which layers of a Keras MODEL lose most in int8.
+
+    Each layer is measured in a file in which only this layer is int8. The worst layer comes first;
+    `convert --float-layer` can keep it in float32.
+    """
     with failure():
         from rich.console import Console
         from rich.markup import escape
@@ -130,7 +143,7 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
         if as_json:
             click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))
             return
-        table = Table("layer alone in int8", "mean difference / range", "equal arg-max")
+        table = Table("only layer in int8", "mean difference / range", "equal arg-max")
         for name, one in found.items():
             argmax = "" if one.argmax is None else f"{one.argmax:.1%}"
             table.add_row(escape(name), f"{one.relative:.2e}", argmax)
@@ -141,7 +154,7 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @json_option
 def inspect(file, as_json) -> None:
-    """Show what a .tflite, .fr, .keras or .h5 FILE holds."""
+    """Show what a .tflite, .fr, .keras or .h5 FILE contains."""
     kinds = (".tflite", ".fr", *MODELS)
     kind = file.suffix.lower()
     if kind not in kinds:

@@ -31,18 +31,24 @@ from fr_keras_cli._training import (
     trained_network,
 )
 
+_KEEP = "Coefficients or kernel weights to keep: a count such as 776, or a fraction such as 0.01."
+
 
 @click.command()
 @data_option
 @image_size_option
-@click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
+@click.option("--keep", type=Keep(), default="0.01", show_default=True, help=_KEEP)
 @epochs_option
 @seed_option
 @out_option("demo_output", "models, files, results.json and report.html")
 @force_option
 @json_option
 def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
-    """Train LeNet-5 plain, pruned and in the DCT domain, convert all, compare."""
+    """Show the whole way on LeNet-5: train, convert, compare.
+
+    Trains a plain network, a pruned one and one with frequency regularization, converts them to
+    .tflite files, and compares the files on the test split. Needs the extra `demo`.
+    """
     with failure():
         from rich.console import Console
 
@@ -67,27 +73,36 @@ def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
 @model_option
 @data_option
 @image_size_option
-@click.option("--keep", type=Keep(), default="0.01", show_default=True, help="What is kept.")
+@click.option("--keep", type=Keep(), default="0.01", show_default=True, help=_KEEP)
 @epochs_option
 @click.option(
     "--truncation-epochs",
     type=positive,
-    help="Epochs in which the target is reached. [default: 0.3 of the epochs]",
+    help="Epochs until only --keep is left; the other epochs train with that. "
+    "[default: 0.3 of --epochs]",
 )
 @click.option(
     "--schedule",
     type=click.Choice(["geometric", "linear", "cosine", "step", "constant"]),
     default="geometric",
     show_default=True,
+    help="How the number of coefficients falls to --keep during the truncation epochs.",
 )
-@click.option("--floors", type=Floors(), default=1, show_default=True, help="Least a layer keeps.")
+@click.option(
+    "--floors",
+    type=Floors(),
+    default=1,
+    show_default=True,
+    help="The fewest coefficients that a layer keeps; `frereg` takes the numbers of that package: "
+    "128 for convolutions, 256 for dense and 32 for transposed convolutions.",
+)
 @click.option(
     "--sharing",
     type=click.Choice(["bandwidth", "proportional", "erdos_renyi"]),
     default="bandwidth",
     show_default=True,
-    help="How a total is divided: up to one common frequency in every layer, by size, or by the "
-    "lengths of the axes.",
+    help="How --keep is divided among the layers: up to one common frequency limit (bandwidth), "
+    "by size (proportional), or by the sum of the axis lengths (erdos_renyi).",
 )
 @batch_size_option
 @learning_rate_option
@@ -111,7 +126,12 @@ def train(
     force,
     as_json,
 ) -> None:
-    """Train a network in the DCT domain and save it as OUTPUT (.keras)."""
+    """Train a network with frequency regularization.
+
+    The network becomes an FR model, which stores its kernels as DCT coefficients, and training
+    cuts all but --keep of them. The model is saved as OUTPUT, a .keras file for `convert` and
+    `pack`.
+    """
     if output.suffix != ".keras":
         raise click.BadParameter("must end in .keras", param_hint="OUTPUT")
     with failure():
@@ -166,7 +186,8 @@ def train(
     "methods",
     multiple=True,
     metavar="NAME",
-    help="A name from --list; may be repeated. [default: plain, FR, pruning]",
+    help="Method to compare, as --list names it. May be given more than once. "
+    "[default: plain, FR, pruning]",
 )
 @click.option(
     "--keep",
@@ -175,22 +196,22 @@ def train(
     multiple=True,
     default=["0.01"],
     show_default=True,
-    help="Kernel weights or coefficients kept; may be repeated.",
+    help=f"{_KEEP} May be given more than once.",
 )
 @click.option(
     "--quantize",
     "modes",
     type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8"]),
     multiple=True,
-    help="Modes of the files, for each method those that make sense for it; may be repeated. "
-    "[default: float32, dynamic, int8]",
+    help="Quantization of the files, as for `convert`; a method skips what makes no sense for it. "
+    "May be given more than once. [default: float32, dynamic, int8]",
 )
 @epochs_option
 @batch_size_option
 @learning_rate_option
 @seed_option
 @out_option("compare_output", "files, results.json and compare.html")
-@click.option("--list", "lists", is_flag=True, help="List the methods, and do nothing else.")
+@click.option("--list", "lists", is_flag=True, help="List the methods and exit.")
 @force_option
 @json_option
 def compare(
@@ -209,7 +230,11 @@ def compare(
     force,
     as_json,
 ) -> None:
-    """Train one network by several methods; accuracy against bytes."""
+    """Train one network by several methods and compare the files.
+
+    All methods start from the same weights, and those that train get the same number of epochs.
+    The table and the report show the bytes and the test accuracy of each .tflite file.
+    """
     with failure():
         from rich.console import Console
 
@@ -224,7 +249,9 @@ def compare(
             return
         unknown = [name for name in methods if name not in known]
         if unknown:
-            raise click.UsageError(f"--method must be one of {', '.join(known)}: {unknown[0]}")
+            raise click.UsageError(
+                f"--method must be one of {', '.join(known)}. Received: {unknown[0]}"
+            )
         dataset = load_classes(data, image_size)
         regime = regime_of(epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
         network = trained_network(model, dataset, regime.seed)

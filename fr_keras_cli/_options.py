@@ -8,9 +8,9 @@ from click.core import ParameterSource
 
 from fr_keras_cli._errors import failure
 
-__all__ = ["failure"]  # the sub-commands take it from here
+__all__ = ["failure"]  # the sub-commands import it from here
 
-#: Suffixes of files that Keras loads a model from.
+#: Suffixes of the files from which Keras loads a model.
 MODELS = (".keras", ".h5", ".hdf5")
 _KEEP_RULE = "must be a whole number of at least 1, or a fraction above 0 and at most 1.0"
 
@@ -39,7 +39,8 @@ class Floors(click.ParamType):
         if value == "frereg" or isinstance(value, int):
             return value
         if not value.isdigit() or int(value) < 1:
-            self.fail(f"must be 'frereg' or a whole number of at least 1: {value}", param, ctx)
+            rule = "must be 'frereg' or a whole number of at least 1"
+            self.fail(f"{rule}. Received: {value}", param, ctx)
         return int(value)
 
 
@@ -49,29 +50,29 @@ class Source(click.ParamType):
     name = "name|path"
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
-force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+force_option = click.option("--force", is_flag=True, help="Replace existing files.")
 data_option = click.option(
     "--data",
     type=Source(),
     default="digits",
     show_default=True,
     metavar="NAME|FILE.npz|FOLDER",
-    help="digits, mnist, fashion_mnist, cifar10, cifar100, a file with the array names of "
-    "keras.datasets, or a folder with one folder of images a class.",
+    help="Data set: digits, mnist, fashion_mnist, cifar10, cifar100, an .npz file with x_train, "
+    "y_train, x_test and y_test, or a folder that holds one folder of images for each class.",
 )
 image_size_option = click.option(
     "--image-size",
     type=click.IntRange(min=16),
     nargs=2,
     metavar="HEIGHT WIDTH",
-    help="Resize the images of a folder.",
+    help="Resize the images of an image folder, in pixels. [default: as they are]",
 )
 positive = click.IntRange(min=1)
 
 
 def out_option(default: str, what: str):
-    """The option of the folder that a command fills."""
+    """The option for the folder that a command fills."""
     return click.option(
         "--out",
         type=click.Path(file_okay=False, path_type=Path),
@@ -82,7 +83,7 @@ def out_option(default: str, what: str):
 
 
 def command() -> str:
-    """The command as it was typed, for the metadata of files: of paths only the last names."""
+    """The command as it was typed, for the metadata of files; paths are cut to their last part."""
     context = click.get_current_context()
     words = ["fr-keras", context.info_name]
     for parameter in context.command.params:
@@ -94,7 +95,7 @@ def command() -> str:
 
 
 def _words(parameter: click.Parameter, value) -> list[str]:
-    """A parameter on the command line."""
+    """A parameter as words of the command line."""
     option = parameter.opts[:1] if isinstance(parameter, click.Option) else []
     if getattr(parameter, "is_flag", False):
         return option
@@ -106,10 +107,10 @@ def _words(parameter: click.Parameter, value) -> list[str]:
 
 
 def file_name(path: str | Path) -> str:
-    """The last name of a path, of Windows too: folders say who made a file, and where."""
+    """The last part of a path, also on Windows: folders tell who made a file, and where."""
     text = str(path)
     if Path(text).expanduser().resolve() == Path.home():
-        return "~"  # its last name is the user's
+        return "~"  # the last part would be the user's name
     return PureWindowsPath(text).name or text
 
 
@@ -138,13 +139,13 @@ def load_classes(source: str, image_size):
     dataset = load(source, image_size)
     if dataset.train.y.ndim != 1:
         raise click.UsageError(
-            f"{_option_of(source)} must have one class an image. Received: {source}"
+            f"{_option_of(source)} must have one class for each image. Received: {source}"
         )
     return dataset
 
 
 def load_model(path: Path):
-    """Loads a model that Keras saved, with fr_keras' classes registered."""
+    """Loads a model that Keras saved, with the classes of fr_keras registered."""
     import keras
 
     import fr_keras  # noqa: F401
@@ -153,7 +154,7 @@ def load_model(path: Path):
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many types on a damaged file
         kinds = ", ".join(MODELS)
-        raise ValueError(f"{path} is no Keras model ({kinds}) that loads: {error}") from error
+        raise ValueError(f"{path} cannot be loaded as a Keras model ({kinds}): {error}") from error
 
 
 def progress_bars():

@@ -21,14 +21,15 @@ from fr_keras_cli._options import failure, force_option, json_option
     type=click.Path(dir_okay=False, path_type=Path),
     default="report.html",
     show_default=True,
-    help="The page.",
+    help="The HTML file to write.",
 )
 @force_option
 @json_option
 def report(files, out, force, as_json) -> None:
-    """Make one HTML page of result files of `fr-keras benchmark`, a computer's and a phone's.
+    """Make one HTML page from results of `fr-keras benchmark`.
 
-    The page holds its plots and needs no network.
+    The result files may come from several machines, such as a computer and a phone. The page
+    contains its plots and needs no network.
     """
     with failure():
         from fr_archive.files import check_target, write_bytes

@@ -1,4 +1,4 @@
-"""What the sub-commands that train have in common: options, the regime, and the network."""
+"""What the sub-commands that train share: options, the training regime, and the network."""
 
 from pathlib import Path
 
@@ -12,24 +12,32 @@ model_option = click.option(
     default="lenet5",
     show_default=True,
     metavar="lenet5|resnet20|FILE.keras|FILE.h5",
-    help="The network; a file is trained on from its weights.",
+    help="Network to train, by name or from a file. Training a file starts from its weights.",
 )
 epochs_option = click.option(
-    "--epochs", type=positive, default=40, show_default=True, help="Epochs in all."
+    "--epochs", type=positive, default=40, show_default=True, help="Total number of epochs."
 )
-batch_size_option = click.option("--batch-size", type=positive, default=32, show_default=True)
+batch_size_option = click.option(
+    "--batch-size", type=positive, default=32, show_default=True, help="Training rows per step."
+)
 learning_rate_option = click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
     default=5e-3,
     show_default=True,
-    help="Peak of Adam's rate, which falls along a cosine.",
+    help="Adam's learning rate at the beginning, which falls to 0 along a cosine.",
 )
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed for the initial weights, shuffling and dropout.",
+)
 
 
 def regime_of(epochs: int, truncation_epochs: int | None = None, **fields: object):
-    """The `Regime` of these options; the truncation takes 0.3 of the epochs if nothing is said."""
+    """Returns the `Regime` of these options; by default the truncation takes 0.3 of the epochs."""
     from fr_bench.training import Regime
 
     truncation = truncation_epochs or max(1, round(epochs * 0.3))
@@ -53,7 +61,7 @@ def trained_network(source: str, dataset, seed: int):
 
 
 def _check_fit(model, dataset, source: str) -> None:
-    """Whether a model takes the data's images and has an output for each class."""
+    """Checks that a model takes the images of the data and has an output for each class."""
     taken = [tuple(one.shape[1:]) for one in model.inputs]
     image = dataset.train.x.shape[1:]
     fits = len(taken) == 1 and len(taken[0]) == len(image)
@@ -72,7 +80,7 @@ def _check_fit(model, dataset, source: str) -> None:
 
 
 def check_regime(network, regime) -> None:
-    """What is wrong with the arguments is said before the training, as wrong usage."""
+    """Reports wrong arguments as wrong usage, before the training."""
     from fr_keras import regularize
     from fr_keras.models import budget
     from fr_keras.models.walk import named_kernels
@@ -84,6 +92,6 @@ def check_regime(network, regime) -> None:
         raise click.UsageError(str(error)) from error
     if regime.truncation_epochs > regime.epochs:
         raise click.UsageError(
-            f"--truncation-epochs must not be above --epochs {regime.epochs}. "
+            f"--truncation-epochs must be at most --epochs, {regime.epochs}. "
             f"Received: {regime.truncation_epochs}"
         )

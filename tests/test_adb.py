@@ -110,7 +110,7 @@ def test_no_adb(tmp_path):
             None,
             "this user may not use the device",
         ),
-        ({"fake": "recovery"}, None, "in the state 'recovery'"),
+        ({"fake": "recovery"}, None, "gives its state as 'recovery'"),
         ({"a": "device", "b": "offline"}, None, r"several: a \(device\), b \(offline\)"),
         ({"a": "device", "b": "device"}, "c", "sees: a, b. Received: c"),
         ({"a": "device", "b": "unauthorized"}, "b", "unauthorized"),
@@ -185,21 +185,23 @@ def test_a_device_that_stays_away(device, tmp_path, verb):
     (tmp_path / "a").write_text("a")
     device.set({"fake": "device"}, lost(verb, 1, -1))
     adb = Adb(device.adb, back=0.2)
-    with pytest.raises(DeviceLost, match=r"dropped off: .*not found\. Check cable and power"):
+    with pytest.raises(
+        DeviceLost, match=r"disconnected: .*not found\. Check the cable and the power"
+    ):
         adb.push(tmp_path / "a", "/data/local/tmp/b") if verb == "push" else adb.shell("true")
 
 
 @pytest.mark.parametrize(
     ("code", "text", "message"),
     [
-        (1, "write: No space left on device", "no space left on the device: make some"),
+        (1, "write: No space left on device", "no space left on the device: free some"),
         (126, "sh: ./x: Permission denied", "does not permit it: sh: ./x: Permission denied"),
         (126, "sh: ./x: not executable: 64-bit ELF file", "it is for another ABI"),
         (126, "sh: 1: ./x: Exec format error", "it is for another ABI"),
         (127, "sh: ./x: inaccessible or not found", "it is for another ABI"),
-        (134, "Aborted", "it was ended by signal 6: Aborted"),
+        (134, "Aborted", "it was stopped by signal 6: Aborted"),
         (3, "a\n\nb\nc\nd\n", r"^b / c / d \(exit code 3\)$"),
-        (3, "", "it said nothing"),
+        (3, "", "it printed nothing"),
     ],
 )
 def test_what_a_failure_means(code, text, message):
@@ -260,7 +262,7 @@ def test_a_folder_of_tools_gives_each_delegate_its_dialect(device, one):
 @pytest.mark.parametrize(
     ("settings", "status", "message"),
     [
-        ({"fault": "crash"}, "failed", "ended by signal 6"),
+        ({"fault": "crash"}, "failed", "stopped by signal 6"),
         ({"fault": "garbage"}, "failed", "the tool printed no times"),
         ({"delegation": "refuse", "prefix": "INFO"}, "refused", "Failed to apply GPU delegate"),
     ],
@@ -310,10 +312,10 @@ def test_results_so_far_are_kept_when_the_device_goes(device, one):
     found = [next(results)]
     device.set({"fake": "device"}, lost("shell", 1, -1))
     found.append(next(results))
-    with pytest.raises(DeviceLost, match="dropped off"):
+    with pytest.raises(DeviceLost, match="disconnected"):
         next(results)
     assert [result.status for result in found] == ["done", "failed"]
-    assert "device 'SERIAL' not found. Check cable and power" in found[1].message
+    assert "device 'SERIAL' not found. Check the cable and the power" in found[1].message
 
 
 def test_closing_leaves_nothing_behind(device, one):
@@ -350,10 +352,7 @@ def test_a_warm_phone_is_waited_for_and_noted(device, one):
     device.service("thermalservice", "Thermal Status: 2\n")
     device.service("power", "Display Power: state=OFF\n")
     (result,) = measured(device, one, ["none"])
-    assert (
-        "too warm when it began, after 0.05 seconds of waiting: thermal status 2"
-        in (result.notes[0])
-    )
+    assert "too warm after 0.05 seconds of waiting: thermal status 2" in (result.notes[0])
     assert "the screen was off" in result.notes[1]
     assert result.state.thermal_status == (2, 2)
 

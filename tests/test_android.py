@@ -149,8 +149,8 @@ def test_unplugged_during_push(network, phone, one, tmp_path):
         result = next(results)
     assert sizes[0] < len(content)
     assert result.status == "failed"
-    assert "dropped off" in result.message
-    assert "Check cable and power" in result.message
+    assert "disconnected" in result.message
+    assert "Check the cable and the power" in result.message
     with pytest.raises(DeviceLost):
         next(results)
     phone.plug()
@@ -205,7 +205,7 @@ def test_unplugged_during_a_run_for_good(network, phone, one, tmp_path):
         phone.unplug()
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert "Check cable and power" in errors
+    assert "Check the cable and the power" in errors
     assert statuses(out) == ["done", "failed"]
     # What went on without us is ended by the next measurement.
     phone.plug()
@@ -268,7 +268,7 @@ def test_wrong_abi(network, phone, one, tmp_path):
 def test_a_program_that_is_no_benchmark_model(network, phone, one, tmp_path):
     tool = tmp_path / "benchmark_model"
     tool.write_text("#!/bin/sh\necho hello\n")
-    with pytest.raises(android.ToolError, match=r"which lists --graph.*hello"):
+    with pytest.raises(android.ToolError, match=r"--help lists --graph.*hello"):
         next(measure(network, [one], ["none"], tool))
     assert is_clean(phone)
 
@@ -276,8 +276,8 @@ def test_a_program_that_is_no_benchmark_model(network, phone, one, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "status", "message"),
     [
-        ({"fault": "hang"}, "failed", "it took more than 25 seconds and was ended"),
-        ({"fault": "crash"}, "failed", "it was ended by signal 6"),
+        ({"fault": "hang"}, "failed", "it took more than 25 seconds and was stopped"),
+        ({"fault": "crash"}, "failed", "it was stopped by signal 6"),
         ({"fault": "garbage"}, "failed", "the tool printed no times"),
         ({"delegation": "refuse", "prefix": "INFO"}, "refused", "Failed to apply GPU delegate."),
         ({"delegation": "silent", "prefix": "logcat"}, "done", "fallen back to the CPU"),

@@ -133,7 +133,7 @@ def test_each_number_of_threads_is_asked_for(device):
     [
         ("crash", "the app ended before it was done"),
         ("left", "The app was left before the end."),
-        ("garbage", "what the app left must be a result file"),
+        ("garbage", "the result of the app must be a result file"),
         ("other", "the app measured something else: other.tflite on none"),
         ("full", "No space left on device"),
     ],
@@ -176,7 +176,7 @@ def test_no_activity_of_that_name(device):
 
 def test_a_phone_without_the_app(device):
     (device.root / "system/app/base.apk").unlink()
-    with pytest.raises(AdbError, match="not on the phone: `make android` makes it"):
+    with pytest.raises(AdbError, match="not on the phone: build it with `make android`"):
         measured(device, ["none"])
 
 
@@ -235,7 +235,7 @@ def test_results_so_far_are_kept_when_the_phone_goes(device):
     assert next(results).status == "done"
     device.set({"fake": "device"}, lost("shell", 1, -1))
     assert next(results).status == "failed"
-    with pytest.raises(DeviceLost, match="dropped off"):
+    with pytest.raises(DeviceLost, match="disconnected"):
         next(results)
 
 
@@ -339,7 +339,7 @@ def test_a_phone_that_is_unplugged_while_the_app_works(tmp_path, apk):
             waiting = pool.submit(unplug)
             found = next(results)
             waiting.result()
-        assert (found.status, "Check cable and power" in found.message) == ("failed", True)
+        assert (found.status, "Check the cable and the power" in found.message) == ("failed", True)
         with pytest.raises(DeviceLost):
             next(results)
         phone.plug()

@@ -73,9 +73,9 @@ NET, LAST = section(0, NAME), section(7, EMPTY)
 @pytest.mark.parametrize(
     ("data", "message", "offset"),
     [
-        (b"", "no .fr archive", 0),
-        (b"PK\x03\x04" + bytes(20), "no .fr archive", 0),
-        (DATA[:7], "no .fr archive", 0),
+        (b"", "not a .fr archive", 0),
+        (b"PK\x03\x04" + bytes(20), "not a .fr archive", 0),
+        (DATA[:7], "not a .fr archive", 0),
         (framed(NET + LAST, b"\xf7FR\x02"), "version 1 .* not 2", 3),
         (DATA[:-1] + bytes([DATA[-1] ^ 1]), "checksum", 4),
         (framed(NET + LAST + b"\0"), "Nothing may follow", None),
@@ -84,9 +84,9 @@ NET, LAST = section(0, NAME), section(7, EMPTY)
         (framed(NET), "cut before the coefficients", None),
         (framed(LAST), "architecture must come first", 8),
         (framed(NET + section(3, b"x") + LAST), "Section 3 is unknown", None),
-        (framed(NET + section(1, EMPTY) + LAST), "one or more", None),
-        (framed(b"\x80\x00" + LAST), "fewest bytes", 8),
-        (framed(b"\xff\xff\xff\xff\x01" + LAST), "fewest bytes", 8),
+        (framed(NET + section(1, EMPTY) + LAST), "at least one", None),
+        (framed(b"\x80\x00" + LAST), "as few bytes as possible", 8),
+        (framed(b"\xff\xff\xff\xff\x01" + LAST), "as few bytes as possible", 8),
         (framed(b"\xf8\xff\xff\x7f" + LAST), "the file is cut", None),
         (framed(NET + section(7, EMPTY + b"\0\0")), "must end here", None),
         (framed(NET + section(7, EMPTY + b"\1")), "must end here|canonical", None),
@@ -111,10 +111,10 @@ def test_sections_that_may_be_skipped_are():
     [
         (table(5000), "at most 4096 tensors"),
         (table(2**31 - 2), "at most 4096 tensors"),
-        (table(1, (-1, 0)), "no count of -1"),
-        (table(1, (3, 512)), "no step 512"),
-        (table(1, (3, -513)), "no step -513"),
-        (table(2, (3, 500), (0, 12)), "no step 512"),
+        (table(1, (-1, 0)), "a count of at least 0"),
+        (table(1, (3, 512)), "a step from -512 to 511, not . and 512"),
+        (table(1, (3, -513)), "a step from -512 to 511, not . and -513"),
+        (table(2, (3, 500), (0, 12)), "a step from -512 to 511, not . and 512"),
         (table(1, (2**31 - 2, 0)), "hold at most"),
         (table(1, (70_000, 0)), "hold at most"),
         (table(2, (2**22, 0), (0, 0)) + bytes(70_000), "hold at most 4194304 numbers, not 8388608"),
@@ -143,7 +143,7 @@ def test_zeros_are_nearly_free_up_to_a_bound():
     zeros = [Quantized((0,) * count, 0)]
     payload = _series.write(zeros, _series.one_by_one)
     assert len(payload) < count / 300
-    with pytest.raises(ArchiveError, match="nearly all of these are 0, keep fewer"):
+    with pytest.raises(ArchiveError, match="nearly all of these are 0: keep fewer"):
         _series.write([Quantized((0,) * 2 * count, 0)], _series.one_by_one)
 
 
@@ -207,13 +207,13 @@ def test_the_deepest_config_comes_back_and_a_deeper_one_does_not():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ((1, 2), "convert first"),
-        ({1: 2}, "Keys of JSON"),
-        (float("nan"), "no nan"),
-        (float("inf"), "no inf"),
+        ((1, 2), "convert them first"),
+        ({1: 2}, "JSON keys must be strings"),
+        (float("nan"), "cannot hold nan"),
+        (float("inf"), "cannot hold inf"),
         (2**63, "64 bits"),
         ("\ud800", "Unicode"),
-        (b"x", "convert first"),
+        (b"x", "convert them first"),
     ],
 )
 def test_what_json_would_change_is_refused(value, message):

@@ -225,7 +225,7 @@ def test_what_is_no_flatbuffer_is_refused_and_not_written(packed, tmp_path):
     text = bytearray(lz.decompress(Decoder(packed.skeleton, 0, len(packed.skeleton)), 1 << 22))
     place = text.index(b"TFL3")
     wrong = bytes(text[:place] + b"TFL9" + text[place + 4 :])
-    with pytest.raises(ArchiveError, match="no TFLite flatbuffer"):
+    with pytest.raises(ArchiveError, match="not make a TFLite flatbuffer"):
         skeletons.expand(lz.compress(wrong), source(packed))
     # The identifier is right, the root table is elsewhere.
     text[place - 4 : place] = (1 << 30).to_bytes(4, "little")
@@ -236,7 +236,7 @@ def test_what_is_no_flatbuffer_is_refused_and_not_written(packed, tmp_path):
     path.write_bytes(fr_archive.encode(damaged))
     run = CliRunner().invoke(cli, ["unpack", str(path), str(output)])
     assert run.exit_code == 1
-    assert "no valid TFLite flatbuffer" in run.output
+    assert "not make a valid TFLite file" in run.output
     assert not output.exists()
 
 
@@ -286,13 +286,13 @@ SITE = (31, 1, 0, 0, 1)
     ("payload", "message"),
     [
         (program((19, 0)), "no operation 19"),
-        (program((6, 1, 1, 1, 0)), "points 1 back"),
-        (program(ONE, (6, 1, 3, 1, 0)), "points 3 back"),
+        (program((6, 1, 1, 1, 0)), "not one 1 back"),
+        (program(ONE, (6, 1, 3, 1, 0)), "not one 3 back"),
         (program((0, 3, 99, 3, 1)), "COEFFICIENTS"),
         (program((0, 3, 0, 1 << 24, 1)), "at most"),
         (program((1, 3, 99, 5, 5)), "VECTORS"),
         (program((1, 3, 0, 1, 1 << 30)), "at most"),
-        (program((1, 3, 0, 1 << 20, 1 << 20)), "at most 4096"),
+        (program((1, 3, 0, 1 << 20, 1 << 20)), "from 1 to 4096 numbers"),
         (program((0, 101, 0, 1 << 20, *(99 * (1,)))), "at most"),
         (program((3, 4, 1 << 20, 1 << 20, 0, 1)), "at most"),
         (program((3, 4, 8, 9, 0, 1)), "COSINES"),
@@ -302,18 +302,18 @@ SITE = (31, 1, 0, 0, 1)
         (program((5, 2, 1 << 30, 0)), "at most"),
         (program(ONE, SITE, words=bytes(32)), "output channel"),
         (program(ONE, (8, 1, 1, 1), SITE, gaps=[(0, 2, 0)]), "belongs to no op"),
-        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(9, 0, 0)]), "Gaps follow one another"),
-        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(0, 0, 4)]), "no number up to 3"),
+        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(9, 0, 0)]), "Gaps must follow one another"),
+        (program(ONE, (8, 1, 1, 1), SITE, gaps=[(0, 0, 4)]), "number of at most 3,"),
         (program(ONE, (8, 1, 1, 1), SITE, words=bytes(4)), "words outside"),
         (program(ONE, (8, 1, 1, 1), SITE, words=bytes(32)), "above 0"),
         (program(ONE, (8, 1, 1, 1), (31, 1, 0, 2000, 1), words=bytes(32)), "outside of the file"),
-        (program(size=1 << 30), "no number up to"),
-        (program(words=bytes(32)), "no TFLite flatbuffer"),
+        (program(size=1 << 30), "must have a number of at most"),
+        (program(words=bytes(32)), "not make a TFLite flatbuffer"),
         (b"", "ends too early|no number"),
         # Without these rules a few bytes take any memory or time, or readers differ.
         (program(ONE, (8, 1, 33, *(33 * (1,)))), "32 axes"),
         (program((1, 3, 0, 1, 0), (8, 1, 2, 0, 1 << 24)), "an array of shape"),
-        (program((3, 4, 4, 4, 0, 4), (17, 1, 1, 1 << 30)), "repeats a vector"),
+        (program((3, 4, 4, 4, 0, 4), (17, 1, 1, 1 << 30)), "only a vector can be repeated"),
         (program((3, 4, 4, 4, 0, 4), (16, 1, 0)), "three rows"),
         (program((3, 4, 3, 3, 0, 3), (15, 1, 1, 1, 0)), "whole number"),
         (program((3, 4, 1024, 1024, 0, 1024), *(2100 * [SITE]), words=bytes(32)), "operations"),

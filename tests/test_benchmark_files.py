@@ -75,7 +75,7 @@ FILES = {
     "open size": (
         lambda: model(keras.Input((None, None, 3)), layers.Conv2D(4, 3, padding="same")),
         {"CONV_2D"},
-        "leaves axes open, (None, None, 3)",
+        "has open axes, (None, None, 3)",
     ),
     "loop": (lambda: function(loop, S((1, 4))), {"WHILE"}, ""),
     "branch": (lambda: function(branch, S((1, 4))), {"SUM", "GREATER", "IF"}, ""),
@@ -164,7 +164,7 @@ def test_its_ops_are_compared_one_by_one(file, name):
 
 def test_values_that_set_shapes_need_one_row_to_be_compared_op_by_op(file):
     subject = benchmark.subject(file("changing shape"), rows=3)
-    with pytest.raises(ValueError, match="`subject` must be one row where shapes depend"):
+    with pytest.raises(ValueError, match="`subject` must have only one row if shapes depend"):
         by_op(subject, lambda *given: process.work(*given, REFERENCE).outputs)
 
 

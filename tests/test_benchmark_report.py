@@ -126,7 +126,7 @@ def test_every_file_target_note_and_refusal_is_there():
     page = Page(benchmark_page(everything()))
     for word in (
         "a.tflite", "b.tflite", "host (Some CPU)", "Phone 9", "arm64", "gpu", "nnapi", "Android 14",
-        "12,345", "97.50 %", "it was killed by SIGSEGV", "it did not say why", "Emulated",
+        "12,345", "97.50 %", "it was killed by SIGSEGV", "no reason is known", "Emulated",
         "NNAPI is deprecated since Android 15", "1 RESHAPE", "30 to 31.5", "1,830",
     ):  # fmt: skip
         assert word in page.words, word

@@ -277,7 +277,7 @@ def test_what_a_dialect_cannot_do_is_said():
     assert "always runs the CPU with XNNPACK" in litert.refusal("none")
     assert "no NNAPI" in litert.refusal("nnapi")
     old = _tool.read_help(CLASSIC_HELP.replace("use_xnnpack", "x").replace("use_gpu", "y"))
-    assert "has no --use_gpu: take a newer build" in old.refusal("gpu")
+    assert "has no --use_gpu: use a newer build" in old.refusal("gpu")
     assert old.refusal("none") is None
 
 

@@ -78,7 +78,9 @@ def test_a_registered_candidate_is_compared_in_its_modes(tmp_path):
     assert (own["seconds"], own["rows"], own["history"]) == (0.5, 1234, {})
     assert plain["rows"] == len(spots().train.x)
     assert "<td>1,234</td>\n<td>0.5 s</td>" in (tmp_path / "out" / "compare.html").read_text()
-    with pytest.raises(ValueError, match=r"`modes` must have one in which 'own' makes sense, .*16"):
+    with pytest.raises(
+        ValueError, match=r"`modes` must have at least one that makes sense for 'own', .*16"
+    ):
         compared(tmp_path / "other", "own", modes=("int8",))
     assert not (tmp_path / "other").exists()
 
@@ -86,13 +88,17 @@ def test_a_registered_candidate_is_compared_in_its_modes(tmp_path):
 @pytest.mark.parametrize(
     ("name", "candidate", "message"),
     [
-        ("FR", Own(), "`name` must be free, and 'FR' is FrequencyRegularization"),
-        ("fr", Own(), "`name` must be free, and 'FR' is FrequencyRegularization"),  # its files
-        ("a/b", Own(), "`name` must be of letters, digits"),
-        ("a b", Own(), "`name` must be of letters, digits"),
-        ("own_0.01", Own(), "`name` must be of letters, digits"),  # as own at 0.01 is called
-        ("", Own(), "`name` must be of letters, digits"),
-        (None, Own(), "`name` must be of letters, digits"),
+        ("FR", Own(), "`name` must be free, but 'FR' is taken by Frequency"),
+        (
+            "fr",
+            Own(),
+            "`name` must be free, but 'FR' is taken by Frequency",
+        ),  # its files
+        ("a/b", Own(), "`name` must consist of letters, digits"),
+        ("a b", Own(), "`name` must consist of letters, digits"),
+        ("own_0.01", Own(), "`name` must consist of letters, digits"),  # as own at 0.01 is called
+        ("", Own(), "`name` must consist of letters, digits"),
+        (None, Own(), "`name` must consist of letters, digits"),
         ("own", Own, "`candidate` must be an instance of a subclass of fr_bench.Candidate"),
         ("own", lambda *_: None, "`candidate` must be an instance"),
         ("own", variant(description=None), r"`candidate.description` of 'own' must be one line"),
@@ -115,7 +121,7 @@ def test_a_candidate_registers_twice_as_itself_alone():
     own = Own()
     register_candidate("own", own)
     register_candidate("own", own)
-    with pytest.raises(ValueError, match="`name` must be free, and 'own' is Own"):
+    with pytest.raises(ValueError, match="`name` must be free, but 'own' is taken by Own"):
         register_candidate("own", Own())
 
 
@@ -130,7 +136,7 @@ def test_a_candidate_without_description_is_refused():
 
 def test_a_trained_network_is_asked_for(tmp_path):
     register_candidate("own", variant(needs=(Need.TRAINED,)))
-    with pytest.raises(ValueError, match=r"`model` must be trained for own: .*25.0%"):
+    with pytest.raises(ValueError, match=r"`model` must be trained before own can use it: .*25.0%"):
         compared(tmp_path, "plain", "own", gain=0)
     assert list(tmp_path.iterdir()) == []
     assert compared(tmp_path, "own", gain=10)["forms"][0]["accuracy"] == 1
@@ -200,7 +206,7 @@ MODULES = {
 BROKEN = {
     "absent": "AttributeError",
     "wrong": "must be an instance of a subclass",
-    "FR": "'FR' is FrequencyRegularization",
+    "FR": "'FR' is taken by FrequencyRegularization",
     "missing": "No module named 'no_such_package'",
     "raises": "RuntimeError: a bad day",
     "ends": "SystemExit: 3",
@@ -274,4 +280,4 @@ def test_candidates_are_listed(fresh):
     assert all(one.description in shown for one in all_candidates().values())
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
-    assert "--method must be one of plain, FR, pruning, good: absent" in refused.stderr
+    assert "--method must be one of plain, FR, pruning, good. Received: absent" in refused.stderr

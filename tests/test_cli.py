@@ -133,8 +133,8 @@ def test_pack_and_unpack_refuse_what_they_cannot_do(trained, tmp_path):
         (("pack", trained[0], out), 2, "--force"),
         (("pack", trained[0], tmp_path / "m.zip"), 2, "must end in .fr"),
         (("unpack", out, tmp_path / "m.h5"), 2, "must end in .keras or .tflite"),
-        (("unpack", out, tmp_path / "m.keras"), 1, "no .fr archive"),
-        (("inspect", out), 1, "no .fr archive"),
+        (("unpack", out, tmp_path / "m.keras"), 1, "not a .fr archive"),
+        (("inspect", out), 1, "not a .fr archive"),
     ):
         done = call(*arguments)
         assert done.exit_code == code
@@ -163,12 +163,12 @@ def test_pack_searches_within_a_budget(trained, npz, tmp_path):
     ("options", "message"),
     [
         (("--max-drop", 0.1), "need --data"),
-        (("--max-drop", 0.1, "--max-bytes", 700, "--data", "digits"), "give one"),
+        (("--max-drop", 0.1, "--max-bytes", 700, "--data", "digits"), "give only one"),
         (("--max-drop", 0.1, "--step", 0.1, "--data", "digits"), "leave them out"),
         (("--data", "digits"), "need --max-drop or --max-bytes"),
         (("--search-kept",), "need --max-drop or --max-bytes"),
         (("--fine-tune", 1), "need --max-drop or --max-bytes"),
-        (("--max-bytes", 700, "--skeleton", "--data", "digits"), "does not count a --skeleton"),
+        (("--max-bytes", 700, "--skeleton", "--data", "digits"), "does not count the skeleton"),
         (("--max-drop", 1.5, "--data", "digits"), "--max-drop"),
         (("--max-bytes", 0, "--data", "digits"), "--max-bytes"),
     ],
@@ -259,7 +259,7 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["train", "m.keras", "--schedule", "up"], "schedule"),
         (["train", "m.keras", "--floors", "0"], "floors"),
         (["train", "m.keras", "--data", "mnits"], "digits"),
-        (["train", "m.keras", "--data", "shapes"], "one class an image"),
+        (["train", "m.keras", "--data", "shapes"], "one class for each image"),
         (["train", "m.keras", "--model", "vgg"], "--model must be one of"),
         (["compare", "--method", "magic"], "--method must be one of"),
         (["compare", "--keep", "3"], "floors"),

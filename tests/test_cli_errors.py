@@ -156,7 +156,7 @@ def test_a_damaged_h5_file_is_no_flatbuffer(tmp_path):
     (tmp_path / "m.h5").write_bytes(b"no such thing")
     done = call("inspect", tmp_path / "m.h5")
     assert done.exit_code == 1
-    assert "is no Keras model (.keras, .h5, .hdf5) that loads" in done.stderr
+    assert "cannot be loaded as a Keras model (.keras, .h5, .hdf5)" in done.stderr
 
 
 HOME = Path.home()
@@ -272,13 +272,13 @@ def test_an_h5_file_is_trained_on(files, tmp_path):
     assert done.exit_code == 0, done.output
 
 
-@pytest.mark.filterwarnings("default:The file has no names")
+@pytest.mark.filterwarnings("default:The file gets no class names")
 def test_calibration_of_other_classes_names_none(files, tmp_path):
     network(classes=7).save(tmp_path / "m.keras")
     out = tmp_path / "o.tflite"
     done = call("convert", tmp_path / "m.keras", out, "--calibration", files / "d.npz")
     assert done.exit_code == 0, done.output
-    assert "Warning: The file has no names of classes: 'd' has 4 classes" in done.stderr
+    assert "Warning: The file gets no class names: 'd' has 4 classes" in done.stderr
     assert "labels" not in tflite.inspect(out).metadata
 
 

@@ -259,11 +259,11 @@ def test_bad_arguments_are_refused_before_the_training(small, tmp_path):
     logits = keras.Sequential([keras.Input((20, 20, 1)), kl.Flatten(), kl.Dense(4)])
     other = keras.Sequential([keras.Input((8, 8, 1)), kl.Flatten(), kl.Dense(4)])
     for options, message in (
-        ({"methods": ("magic",)}, "`methods` must be different names"),
-        ({"methods": ()}, "`methods` must be different names"),
-        ({"methods": ("FR", "FR")}, "`methods` must be different names"),
-        ({"keeps": ()}, "`keeps` must be different budgets"),
-        ({"keeps": (0.1, 0.1)}, "`keeps` must be different budgets"),
+        ({"methods": ("magic",)}, "`methods` must hold one or more different names"),
+        ({"methods": ()}, "`methods` must hold one or more different names"),
+        ({"methods": ("FR", "FR")}, "`methods` must hold one or more different names"),
+        ({"keeps": ()}, "`keeps` must hold one or more different budgets"),
+        ({"keeps": (0.1, 0.1)}, "`keeps` must hold one or more different budgets"),
         ({"model": logits}, "`model` must end in a softmax"),
         ({"model": other}, r"`model` must take images of shape \(20, 20, 1\)"),
     ):

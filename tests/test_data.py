@@ -76,20 +76,20 @@ def test_one_hot_labels_are_integers_and_tell_all_classes(tmp_path, dtype):
         ({"y_train": np.arange(7)}, "a label for each"),
         ({"x_train": np.zeros((40, 20))}, "images"),
         ({"y_train": np.linspace(0, 1, 40)}, "labels that count from 0"),
-        ({"y_train": np.arange(40) - 1}, "labels that count from 0.*the least -1"),
+        ({"y_train": np.arange(40) - 1}, "labels that count from 0.*the smallest -1"),
         ({"y_train": np.eye(4)[np.arange(40) % 4] * 0.9}, "an integer or a one-hot row"),
         ({"y_train": np.ones((40, 4))}, "an integer or a one-hot row"),
         (
             {"y_train": np.eye(4)[np.arange(40) % 4], "y_test": np.eye(3)[np.arange(8) % 3]},
-            "one-hot labels of the same classes",
+            "one-hot labels of the same length",
         ),
         ({"y_train": np.eye(4)[np.arange(40) % 4], "y_test": np.arange(8)}, "labels below 4"),
         ({"x_train": np.full((40, 20, 20), np.nan)}, "finite"),
         ({"x_train": np.array([{}] * 40, object)}, "plain arrays"),
         ({"x_train": np.full((40, 20, 20), "a")}, "uint8 or float"),
         ({"x_train": np.zeros((40, 20, 20), np.uint16)}, "uint8 or float"),
-        ({"x_test": np.zeros((8, 20, 21), np.uint8)}, "one shape and type"),
-        ({"x_test": np.zeros((8, 20, 20), np.float32)}, "one shape and type"),
+        ({"x_test": np.zeros((8, 20, 21), np.uint8)}, "the same shape and type"),
+        ({"x_test": np.zeros((8, 20, 20), np.float32)}, "the same shape and type"),
         ({"x_train": np.zeros((1, 20, 20), np.uint8), "y_train": np.array([0])}, "two or more"),
     ],
 )
@@ -103,12 +103,12 @@ def test_damaged_npz_is_named(tmp_path):
     content = Path(saved(whole[0])).read_bytes()
     for bad in (b"", b"no zip at all", content[: len(content) // 2], content[:-10]):
         whole[1].write_bytes(bad)
-        with pytest.raises(ValueError, match=r"`data` must be a whole \.npz"):
+        with pytest.raises(ValueError, match=r"`data` must be an intact \.npz"):
             data.load(str(whole[1]))
     flipped = bytearray(content)
     flipped[len(content) // 3] ^= 0xFF
     whole[1].write_bytes(bytes(flipped))
-    with pytest.raises(ValueError, match=r"`data` must be a whole \.npz"):
+    with pytest.raises(ValueError, match=r"`data` must be an intact \.npz"):
         data.load(str(whole[1]))
 
 

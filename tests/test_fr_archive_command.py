@@ -59,7 +59,11 @@ def test_unpack_writes_what_the_archive_makes(call, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected", "message"),
     [
-        (("unpack", DIGITS, "there.tflite"), 2, "`path` exists and is kept: 'there.tflite'"),
+        (
+            ("unpack", DIGITS, "there.tflite"),
+            2,
+            "`path` exists and is not replaced: 'there.tflite'",
+        ),
         (("unpack", DIGITS, "nowhere/m.tflite"), 2, "must lie in a folder that exists"),
         (("unpack", DIGITS, "folder.tflite", "--force"), 2, "folder"),
         (("unpack", DIGITS, "m.h5"), 2, "must end in"),
@@ -67,7 +71,7 @@ def test_unpack_writes_what_the_archive_makes(call, tmp_path):
         (("unpack", "none.fr", "m.tflite"), 2, "none.fr"),
         (("unpack", "folder.tflite", "m.tflite"), 2, "folder.tflite"),
         (("unpack", BARE, "m.tflite"), 1, "must have a skeleton"),
-        (("unpack", "there.tflite", "m.tflite"), 1, "This is no .fr archive"),
+        (("unpack", "there.tflite", "m.tflite"), 1, "This is not a .fr archive"),
         (("unpack", "cut.fr", "m.tflite"), 1, "The checksum is wrong: the file is damaged"),
         (("inspect", "cut.fr"), 1, "The checksum is wrong: the file is damaged"),
         (("inspect", "none.fr"), 2, "none.fr"),
@@ -114,7 +118,7 @@ def test_inspect_for_people(capsys):
     assert main(["inspect", str(BARE)]) == 0
     shown = capsys.readouterr().out
     assert "network: described in full" in shown
-    assert "makes no .tflite file" in shown
+    assert "cannot make a .tflite file" in shown
 
 
 def test_a_name_cannot_steer_the_terminal(tmp_path, capsys):

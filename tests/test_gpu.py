@@ -33,7 +33,7 @@ def test_ops_are_read_from_the_log():
     assert notes == ()
     ops, notes = gpu.ops(content, LOG.format(10))
     assert (ops.delegated, ops.refused) == (1, {"CONV_2D": 4, "SOFTMAX": 1})
-    assert notes == ("5 more ops stay on the CPU: the GPU takes one connected piece",)
+    assert notes == ("5 more ops stay on the CPU, because the GPU takes only one connected piece",)
     # Fewer stay than there are of the kinds named: then the lines are all that is known.
     assert gpu.ops(content, LOG.format(3))[0].refused == {"CONV_2D": 2, "SOFTMAX": 1}
     assert gpu.ops(content, "INFO: Created a WebGPU environment.")[0].delegated == 11
@@ -130,7 +130,7 @@ def test_what_the_gpu_leaves_is_named(found):
     assert result.status == "done"
     assert result.ops.refused == {"L2_NORMALIZATION": 2}
     assert 0 < result.ops.delegated < result.ops.total - 2
-    assert "the GPU takes one connected piece" in result.notes[0]
+    assert "the GPU takes only one connected piece" in result.notes[0]
     assert all(one.relative <= 1e-5 for one in result.agreement.values())
 
 

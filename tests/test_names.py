@@ -7,7 +7,7 @@ from keras import layers
 from networks import images
 from rich.console import Console
 
-from fr_bench.compare import table
+from fr_bench.forms import table
 from fr_keras import bake, regularize, save_archive, summary, tflite
 from fr_keras.models.walk import all_layers, frequency_layers
 

@@ -2,8 +2,8 @@
 
     python tools/publish_models.py demo_output plain_int8.tflite fr_int8.tflite
 
-Each file gets an entry in `tflite_models/models.json`: where it is from, its SHA-256, and what it
-scored; `tflite_models/README.md` gets the table.
+Each file gets an entry in `tflite_models/models.json` with its origin, its SHA-256 and its scores,
+and `tflite_models/README.md` gets the table.
 """
 
 import argparse

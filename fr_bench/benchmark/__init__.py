@@ -1,4 +1,4 @@
-"""Measuring files where they run: on this machine, ARM64 kernels, GPUs and phones."""
+"""Measures files where they run: on this machine, on ARM64 kernels, on GPUs and on phones."""
 
 from fr_bench.benchmark._subject import Subject, Unfit, subject, subjects
 from fr_bench.benchmark.result import (

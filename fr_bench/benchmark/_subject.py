@@ -1,4 +1,4 @@
-"""What is measured: a file, rows to run it on, and what they should give."""
+"""The subject of a measurement: a file, rows to run it on, and the outputs to expect."""
 
 import dataclasses
 import functools
@@ -16,21 +16,21 @@ from fr_bench.benchmark.result import REFERENCE, Deviation, Metric, deviation
 from fr_keras.tflite.runner import Ends
 from fr_keras.tflite.signature import by_input
 
-# Kinds of outputs that have no difference.
+# Kinds of outputs that cannot be subtracted.
 _KINDS = {"S": "strings", "c": "complex numbers"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A file and rows for it.
+    """A file and the rows to run it on.
 
     Attributes:
-        file: Its name, without folders.
-        bytes: Its size; of an archive that of the archive.
+        file: The name of the file, without folders.
+        bytes: The size of the file, or of the archive that it comes from.
         content: The flatbuffer.
         inputs: Rows for each input, in the file's own types.
-        y: Classes of the rows, or of their pixels; `None` without labels.
-        notes: What a reader of its results has to know.
+        y: The classes of the rows, or of their pixels; `None` without labels.
+        notes: What a reader of the results must know.
     """
 
     file: str
@@ -46,12 +46,13 @@ class Subject:
 
     @functools.cached_property
     def ends(self) -> Ends:
-        """Knows the names and types of inputs and outputs."""
+        """The names and types of the inputs and outputs."""
         return Ends(self.content)
 
     @functools.cached_property
     def reference(self) -> list[np.ndarray | None] | str:
-        """The outputs of the CPU reference on the host, in the file's own types, or why not."""
+        """The outputs of the CPU reference on the host, in the file's own types, or the reason why
+        there are none."""
         try:
             return process.work(self.content, self.inputs, REFERENCE).outputs
         except process.WorkerError as error:
@@ -59,19 +60,20 @@ class Subject:
 
     @property
     def facts(self) -> dict:
-        """What every result says of the file."""
+        """The fields that describe the file in every result."""
         return {"file": self.file, "bytes": self.bytes, "sha256": self.sha256}
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """The whole shape of each input in one run."""
+        """The full shape of each input in one run."""
         return [
             part.shape[1:] if part.ndim - 1 == rank else (1, *part.shape[1:])
             for part, rank in zip(self.inputs, self.ends.input_ranks, strict=True)
         ]
 
     def scores(self, outputs: list[np.ndarray | None], notes: Sequence[str] = ()) -> dict:
-        """What a result says of outputs, in the file's own types; `notes` are what it says else."""
+        """Returns the fields of a result for outputs in the file's own types, with further
+        `notes`."""
         without = [f"output '{k}' is not compared: {v}" for k, v in self._apart(outputs).items()]
         unscored = self._unscored(outputs)
         return {
@@ -81,7 +83,7 @@ class Subject:
         }
 
     def agreement(self, outputs: list[np.ndarray | None]) -> dict[str, Deviation]:
-        """Compares outputs, in the file's own types, with the reference, where that is possible."""
+        """Compares outputs, in the file's own types, with the reference where possible."""
         apart, found = self._apart(outputs), {}
         for position, (name, step) in enumerate(self.ends.output_steps.items()):
             if name not in apart:
@@ -91,14 +93,14 @@ class Subject:
         return found
 
     def metric(self, outputs: list[np.ndarray | None]) -> Metric | None:
-        """The accuracy of the first output; `None` without labels that fit it."""
+        """Returns the accuracy of the first output; `None` if no labels fit it."""
         if self.y is None or self._unscored(outputs):
             return None
         right = float(np.mean(outputs[0].argmax(-1) == self.y))
         return Metric("accuracy", right, len(self.y))
 
     def _apart(self, outputs: list[np.ndarray | None]) -> dict[str, str]:
-        """The outputs that are not compared, and why."""
+        """The outputs that are not compared, and the reasons."""
         names = self.ends.output_steps
         if isinstance(self.reference, str):
             return dict.fromkeys(names, f"on the CPU reference {self.reference}")
@@ -106,13 +108,13 @@ class Subject:
         return {name: why for name, why in zip(names, whys, strict=True) if why}
 
     def _unscored(self, outputs: list[np.ndarray | None]) -> str | None:
-        """Why there is no accuracy though there are labels."""
+        """The reason why there is no accuracy although there are labels."""
         first = outputs[0]
         if self.y is None or (first is not None and first.shape[:-1] == self.y.shape):
             return None
-        shape = "one that changes" if first is None else first.shape
+        shape = "whose shape changes" if first is None else f"of shape {first.shape}"
         labels = f"labels of shape {self.y.shape}"
-        return f"no accuracy: {labels} do not fit the first output, of shape {shape}"
+        return f"no accuracy: {labels} do not fit the first output, {shape}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,10 +122,10 @@ class Unfit:
     """A file that cannot be measured.
 
     Attributes:
-        file: Its name, without folders.
+        file: The name of the file, without folders.
         bytes: Its size.
-        sha256: Of its content.
-        message: Why.
+        sha256: The SHA-256 of its content.
+        message: The reason.
     """
 
     file: str
@@ -133,10 +135,10 @@ class Unfit:
 
 
 def subjects(paths: Sequence[Path], x=None, y=None, rows: int = 16) -> list[Subject | Unfit]:
-    """As `subject`, for each of several files; one that is unfit does not stop the others.
+    """Does the same as `subject` for several files; an unfit file does not stop the others.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If a file does not exist.
     """
     return [_subject_or_why(path, x, y, rows) for path in paths]
 
@@ -153,18 +155,19 @@ def _subject_or_why(path: Path, x, y, rows: int) -> Subject | Unfit:
 def subject(
     path: str | os.PathLike, x=None, y: np.ndarray | None = None, rows: int = 16
 ) -> Subject:
-    """Reads a file and makes it ready to be measured.
+    """Reads a file and prepares it for measurement.
 
     Args:
         path: A `.tflite` file, or a `.fr` archive that was packed with a skeleton.
-        x: Real inputs `(rows, *shape)`, as `tflite.run` takes them; `None` for random ones from
-            0 to 1, with 1 for the length of an open axis.
+        x: Real inputs `(rows, *shape)`, as `tflite.run` takes them; `None` for random inputs from
+            0 to 1, in which open axes have length 1.
         y: The class of each row of `x`, or of each of its pixels.
-        rows: How many rows are made where `x` is not given.
+        rows: The number of random rows if `x` is `None`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, an archive without a skeleton, or if `x` or `y` does not fit.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged or is an archive without a skeleton, or if `x` or `y`
+            does not fit.
     """
     path = Path(path)
     content = _flatbuffer(path)
@@ -177,8 +180,8 @@ def subject(
         random = np.random.default_rng(0)
         x = {name: random.random((rows, *shape)) for name, shape in ends.inputs.items()}
         notes = tuple(
-            f"input '{name}' leaves axes open, {shape}: they are 1 long here. Rows of data give "
-            "them other lengths"
+            f"input '{name}' has open axes, {shape}, which have length 1 here. Give rows of data "
+            "to measure other lengths"
             for name, shape in ends.open_inputs.items()
         )
     inputs = tuple(ends.own(by_input(x, list(ends.inputs), "x")))
@@ -195,18 +198,18 @@ def _flatbuffer(path: Path) -> bytes:
     archive = fr_archive.decode(load_archive_bytes(path))
     if archive.skeleton is None:
         raise ValueError(
-            f"'{path}' has no skeleton, so it makes no .tflite file by itself: pack it with "
-            "`fr-keras pack --skeleton`, or convert the model that it holds"
+            f"'{path}' has no skeleton, so it cannot make a .tflite file by itself: pack it with "
+            "`fr-keras pack --skeleton`, or convert the model that it contains"
         )
     return fr_archive.expand(archive)
 
 
 def _incomparable(found: np.ndarray | None, expected: np.ndarray | None) -> str | None:
-    """Why two outputs have no difference."""
+    """The reason why two outputs cannot be compared."""
     if found is None or expected is None:
         return "its shape changes from row to row"
     if found.shape != expected.shape:
-        return f"its shape is {found.shape} for {expected.shape} of the reference"
+        return f"its shape is {found.shape}, but that of the reference is {expected.shape}"
     if expected.dtype.kind not in "fiub":
         return f"it holds {_KINDS.get(expected.dtype.kind, expected.dtype.name)}"
     return None if expected.size else "it is empty"

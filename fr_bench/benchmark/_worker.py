@@ -1,16 +1,16 @@
-"""Runs one .tflite file: a program of its own, for every machine with numpy and LiteRT.
+"""Runs one .tflite file: a separate program, for every machine with numpy and LiteRT.
 
     python _worker.py FOLDER
 
-It imports nothing of fr_keras, so that it runs under emulation and on other machines, and it is a
-process of its own, so that a crash ends it alone and its peak memory is that of one file.
+It imports nothing from fr_keras, so that it runs under emulation and on other machines. It is a
+process of its own, so that a crash ends nothing else and its peak memory is that of one file.
 
 FOLDER holds `model.tflite`, `inputs.npz` with the arrays `0`, `1`, ... (rows first, in the file's
 own types) and `request.json`: `delegate` (`none`, `xnnpack` or `gpu`), `precision` of a GPU,
-`threads`, `runs` and `warmup` (0 runs: no times). It writes `outputs.npz` alike, without outputs
-whose shape changes from row to row, and `answer.json`. With `singles` in the request, the name and
-the inputs of ops that stand alone in `op0.tflite`, `op1.tflite`, ..., it times these instead, on
-the values that they get in the file. What LiteRT itself says is on stderr.
+`threads`, `runs` and `warmup` (0 runs: no times). It writes `answer.json`, and `outputs.npz` in the
+same way as the inputs, without outputs whose shape changes from row to row. If the request has
+`singles`, the names and inputs of single ops in `op0.tflite`, `op1.tflite`, ..., it times these
+instead, on the values that they get in the file. LiteRT's own messages are on stderr.
 """
 
 import json
@@ -25,9 +25,9 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 
 class CpuModel:
-    """A file on LiteRT's interpreter, for inputs of the shapes that `row` has.
+    """A file in LiteRT's interpreter, for inputs with the shapes of `row`.
 
-    With `keep` every tensor keeps its value, for `tensor`.
+    With `keep`, every tensor keeps its value, so that `tensor` can read it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class CpuModel:
         return found.astype(np.bytes_) if found.dtype == object else found  # strings
 
     def ops(self) -> dict:
-        """Which ops a delegate took: those between its inputs and its outputs."""
+        """Returns which ops a delegate took: those between its inputs and its outputs."""
         nodes = self._interpreter._get_ops_details()
         delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
         own = [node for node in nodes if node["op_name"] != "DELEGATE"]
@@ -94,10 +94,10 @@ class CpuModel:
 
 
 class GpuModel:
-    """A file on LiteRT's GPU accelerator, and on its CPU kernels where that refuses an op."""
+    """A file on LiteRT's GPU accelerator, and on its CPU kernels for ops that the GPU refuses."""
 
     def __init__(self, path: Path, precision: str, threads: int):
-        # Not every LiteRT has it: the interpreter alone is enough for the other delegates.
+        # Not every LiteRT has it, and the other delegates need only the interpreter.
         from ai_edge_litert import compiled_model as litert
 
         both = litert.HardwareAccelerator.GPU | litert.HardwareAccelerator.CPU
@@ -126,12 +126,12 @@ class GpuModel:
 
     def write(self, row: list[np.ndarray]) -> None:
         for (_, buffer), part in zip(self._inputs, row, strict=True):
-            # As bytes, for the buffers of LiteRT for Python know no int16.
+            # As bytes, because the buffers of LiteRT for Python do not know int16.
             buffer.write(np.frombuffer(part.tobytes(), np.int8))
 
     def invoke(self) -> None:
         self._model.run_by_index(0, self._input_buffers, self._output_buffers)
-        # Only when its outputs can be read has a GPU done its work, so a time includes that.
+        # A GPU has done its work only when its outputs can be read, so times include reading.
         self._found = [_read(buffer, one) for one, buffer in self._outputs]
 
     def read(self) -> list[np.ndarray]:
@@ -139,12 +139,12 @@ class GpuModel:
 
 
 def whole(part: np.ndarray, tensor: dict) -> np.ndarray:
-    """What a tensor takes: a row with an axis before it, but where a row is all that it takes."""
+    """Returns a row as a tensor takes it: with an axis in front, unless it already fits."""
     return part[None] if part.ndim == len(tensor["shape"]) - 1 else part
 
 
 def joined(parts: list[np.ndarray]) -> np.ndarray | None:
-    """One output of several rows; none where its shape changes from row to row."""
+    """Joins one output of several rows; `None` if its shape changes from row to row."""
     if len({part.shape for part in parts}) > 1:
         return None
     rows = parts[0].shape[:1] == (1,)
@@ -152,7 +152,7 @@ def joined(parts: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _in_order(tensors: list[dict], details: dict, buffers: dict) -> list[tuple[dict, object]]:
-    """Tensors in the graph's order, each with its buffer of the signature."""
+    """The tensors in the graph's order, each with its buffer from the signature."""
     by_index = {details[name]["index"]: buffer for name, buffer in buffers.items()}
     return [(one, by_index[one["index"]]) for one in tensors]
 
@@ -163,7 +163,7 @@ def _read(buffer, tensor: dict) -> np.ndarray:
 
 
 def memory(name: str) -> int:
-    """Bytes of `VmRSS`, held now, or `VmHWM`, the most since the peak was forgotten."""
+    """Returns the bytes of `VmRSS`, held now, or of `VmHWM`, the peak since `forget_peak`."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(re.search(rf"^{name}:\s+(\d+) kB", status, re.MULTILINE)[1])
 
@@ -179,7 +179,7 @@ def model_of(path: Path, request: dict, row: list[np.ndarray]):
 
 
 def timed(model, runs: int, warmup: int) -> dict:
-    """Microseconds of each inference, without writing and reading tensors."""
+    """Returns the microseconds of each inference, without writing and reading tensors."""
     times = []
     for _ in range(1 + warmup + runs):
         begin = time.perf_counter_ns()
@@ -189,13 +189,13 @@ def timed(model, runs: int, warmup: int) -> dict:
 
 
 def singles(folder: Path, request: dict, row: list[np.ndarray]) -> list[dict]:
-    """The microseconds of each op that stands alone, or why it did not run there."""
+    """Returns the microseconds of each single op, or the reason why it did not run."""
     file = CpuModel((folder / "model.tflite").read_bytes(), "none", request["threads"], row, True)
     file.write(row)
     file.invoke()
     answers = []
     for number, (name, inputs) in enumerate(request["singles"]):
-        # The last of these lines says where a crash was.
+        # After a crash, the last of these lines says where it happened.
         print(f"op {number}: {name}", file=sys.stderr, flush=True)
         try:
             values = [file.tensor(index) for index in inputs]
@@ -209,7 +209,7 @@ def singles(folder: Path, request: dict, row: list[np.ndarray]) -> list[dict]:
 
 
 def measured(folder: Path, request: dict, inputs: list[np.ndarray]) -> tuple[dict, list]:
-    """What there is to say of a file, and its outputs, row by row."""
+    """Returns the measurements of a file, and its outputs, row by row."""
     row = [part[0] for part in inputs]
     if request["runs"]:
         forget_peak()
@@ -221,7 +221,7 @@ def measured(folder: Path, request: dict, inputs: list[np.ndarray]) -> tuple[dic
         model.write(row)
         answer |= {"init_us": init_us, **timed(model, request["runs"], request["warmup"])}
         answer["peak_memory_bytes"] = memory("VmHWM") - before
-        # Rows begin without what timed runs left in a file's variables.
+        # A new model, because timed runs leave values in a file's variables.
         del model
         model = model_of(folder / "model.tflite", request, row)
     if request["delegate"] == "xnnpack":

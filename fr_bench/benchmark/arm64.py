@@ -1,7 +1,7 @@
 """The target `arm64`: LiteRT's AArch64 kernels, on this machine under qemu.
 
-It shows whether a file runs there and whether its numbers agree. A time or a peak memory under
-emulation would mean nothing, so there is none.
+It shows whether a file runs there and whether its numbers agree. Times and peak memory under
+emulation would mean nothing, so there are none.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ DELEGATES = ("none", "xnnpack")
 
 
 def device(setup: devices.Setup) -> dict[str, str | int]:
-    """What the emulator is."""
+    """Describes the emulator."""
     line = setup.programs["python"]
     return {
         "name": f"qemu {line[line.index('-cpu') + 1]}",
@@ -27,7 +27,7 @@ def device(setup: devices.Setup) -> dict[str, str | int]:
 
 
 def tool(setup: devices.Setup) -> str:
-    """What runs the files."""
+    """Returns the program that runs the files, with its version."""
     return f"LiteRT {setup.version('ai-edge-litert')}"
 
 
@@ -65,7 +65,7 @@ def measure(subject: Subject, delegate: str, threads: int) -> Result:
 def run(
     content: bytes, inputs: Sequence[np.ndarray], delegate: str, threads: int = 1
 ) -> process.Answer:
-    """Runs a flatbuffer on rows in its own types; arguments and errors as of `process.work`."""
+    """Runs a flatbuffer on rows in its own types; see `process.work` for arguments and errors."""
     setup = devices.find("arm64")
     return process.work(
         content,

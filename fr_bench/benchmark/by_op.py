@@ -1,7 +1,8 @@
-"""Where a target's numbers part from the reference's: each op compared by itself.
+"""Finds where a target's numbers diverge from the reference's, by comparing each op by itself.
 
-In a file one rounding step can grow from op to op, and a softmax makes several of one. So every op
-gets the reference's own values, all of them in one run: a file in which nothing is connected.
+In a file, one rounding step can grow from op to op, and a softmax can turn one step into several.
+So every op gets the reference's own values, and all ops run at once in a file in which no op is
+connected to another.
 """
 
 import copy
@@ -17,20 +18,20 @@ from fr_bench.benchmark.profile import is_folded, name_of, stands_alone
 from fr_bench.benchmark.result import REFERENCE
 from fr_keras.tflite.file import flatbuffer
 
-#: Runs a flatbuffer on rows, and returns rows of each output.
+#: Runs a flatbuffer on rows and returns the rows of each output.
 Run = Callable[[bytes, Sequence[np.ndarray]], list[np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
 class OpDeviation:
-    """The first output of an op against the reference's.
+    """How far the first output of an op is from that of the reference.
 
     Attributes:
-        op: Its kind.
+        op: The kind of the op.
         tensor: The name of its output.
         unit: `steps` of an integer output, or `relative` to the range of the reference.
-        alone: The largest difference where its inputs are those of the reference.
-        through: That in the whole file.
+        alone: The largest difference if the op gets the inputs of the reference.
+        through: The largest difference in the whole file.
     """
 
     op: str
@@ -43,16 +44,16 @@ class OpDeviation:
 def by_op(subject: Subject, run: Run) -> list[OpDeviation]:
     """Compares every op of a file on a target with the CPU reference, in the file's order.
 
-    Ops that hold a state, such as variables and tables, are left out, and those that put out no
-    real numbers.
+    Ops that hold a state, such as variables and tables, are left out, and so are ops whose outputs
+    are not real numbers.
 
     Args:
-        subject: The file, and its rows.
+        subject: The file and its rows.
         run: Runs a flatbuffer on the target.
 
     Raises:
         ValueError: If the shape of a value changes from row to row.
-        WorkerError: If a run fails; a target may refuse an op by itself that it takes in a file.
+        WorkerError: If a run fails; a target may take an op in a file but refuse it by itself.
     """
     model = flatbuffer.read(subject.content)
     graph = model.subgraphs[0]
@@ -72,7 +73,7 @@ def by_op(subject: Subject, run: Run) -> list[OpDeviation]:
 def _values(
     model: schema.ModelT, ops: list[schema.OperatorT], subject: Subject
 ) -> dict[int, np.ndarray]:
-    """The reference's rows of each input of the file, and of all that the ops put out."""
+    """The reference's rows of each input of the file and of each output of the ops."""
     graph = model.subgraphs[0]
     made = [int(n) for op in ops for n in op.outputs]
     found = process.work(_opened(model, made), subject.inputs, REFERENCE).outputs
@@ -80,14 +81,14 @@ def _values(
     changing = [graph.tensors[n].name.decode() for n, rows in values.items() if rows is None]
     if changing:
         raise ValueError(
-            "`subject` must be one row where shapes depend on the values. "
-            f"Received: {len(subject.inputs[0])} rows, on which these change: {changing}"
+            "`subject` must have only one row if shapes depend on the values. "
+            f"Received: {len(subject.inputs[0])} rows, in which these shapes change: {changing}"
         )
     return values
 
 
 def _compared(model, op: schema.OperatorT, right: np.ndarray, *ours: np.ndarray) -> OpDeviation:
-    """The first output of an op alone, and in the whole file, against the reference's."""
+    """Compares the first output of an op, by itself and in the whole file, with the reference."""
     integer = right.dtype.kind in "iu"
     right = right.astype(np.float64)
     scale = 1.0 if integer or not right.size else float(np.ptp(right)) or 1.0
@@ -108,7 +109,7 @@ def _opened(model: schema.ModelT, numbers: list[int]) -> bytes:
 
 
 def _apart(model: schema.ModelT, ops: list[schema.OperatorT]) -> tuple[bytes, list[int]]:
-    """The file with inputs of its own for every op, and the tensors whose values they take."""
+    """The file with separate inputs for every op, and the tensors whose values these take."""
     single, graph = _copy(model)
     graph.operators = list(graph.operators)
     made = {int(n) for op in ops for n in op.outputs} | {int(n) for n in graph.inputs}
@@ -140,7 +141,7 @@ def _copy(model: schema.ModelT) -> tuple[schema.ModelT, schema.SubGraphT]:
 
 
 def _named(tensor: schema.TensorT, number: int) -> schema.TensorT:
-    """The tensor with a name of its own: a GPU finds its buffers by name."""
+    """The tensor with a unique name, because a GPU finds its buffers by name."""
     tensor = copy.copy(tensor)
     tensor.name = f"tensor{number}".encode()
     return tensor

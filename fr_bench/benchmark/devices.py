@@ -1,7 +1,7 @@
 """Finds the targets that `tools/devices/setup.py` set up on this machine.
 
-A set-up is a folder with a stamp, `target.json`, which says all that is needed to use it: the
-command line of each program, the environment, and the versions of what is in it.
+A set-up is a folder with a file `target.json`, which says everything that is needed to use it: the
+command line of each program, the environment, and the versions of its parts.
 """
 
 import dataclasses
@@ -9,10 +9,10 @@ import json
 import os
 from pathlib import Path
 
-#: Environment variable with another folder than `~/.cache/fr_keras/devices`.
+#: The environment variable that replaces the folder `~/.cache/fr_keras/devices`.
 VARIABLE = "FR_KERAS_DEVICES"
 FORMAT, VERSION = "fr-keras-device", 1
-#: What can be set up, and what it is for.
+#: The targets that can be set up, and what they contain.
 TARGETS = {
     "arm64": "the AArch64 kernels of LiteRT, under qemu",
     "gpu": "the GPU accelerator of LiteRT, on a software Vulkan driver",
@@ -21,7 +21,7 @@ TARGETS = {
 
 
 class MissingDevice(RuntimeError):
-    """A target that is not set up on this machine; says what is missing and how to get it."""
+    """Raised if a target is not set up; says what is missing and how to get it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Setup:
 
     Attributes:
         target: One of `TARGETS`.
-        folder: Where it is.
-        versions: Name of each package and wheel -> its version.
-        programs: Name -> command line.
-        environment: Variables that the programs need.
+        folder: The folder of the set-up.
+        versions: Name of a package or wheel -> its version.
+        programs: Name of a program -> its command line.
+        environment: Environment variables that the programs need.
     """
 
     target: str
@@ -43,18 +43,18 @@ class Setup:
     environment: dict[str, str]
 
     def version(self, name: str) -> str:
-        """The version of a package, of whatever architecture, or of a wheel."""
+        """Returns the version of a wheel, or of a package of any architecture."""
         return next(held for key, held in self.versions.items() if key.split(":")[0] == name)
 
 
 def root() -> Path:
-    """The folder of all set-ups."""
+    """Returns the folder of all set-ups."""
     given = os.environ.get(VARIABLE)
     return Path(given) if given else Path.home() / ".cache" / "fr_keras" / "devices"
 
 
 def command(target: str) -> str:
-    """The command that sets a target up."""
+    """Returns the command that sets a target up."""
     return f"python tools/devices/setup.py {target}"
 
 
@@ -63,7 +63,7 @@ def find(target: str) -> Setup:
 
     Raises:
         ValueError: If there is no such target.
-        MissingDevice: If it is not there, half-finished, or of another version of fr_keras.
+        MissingDevice: If it is missing, unfinished, or made by another version of fr_keras.
     """
     if target not in TARGETS:
         raise ValueError(f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}")
@@ -75,7 +75,7 @@ def find(target: str) -> Setup:
     except ValueError:
         raise _missing(target, f"'{folder / 'target.json'}' is damaged") from None
     if (held.get("format"), held.get("version")) != (FORMAT, VERSION):
-        raise _missing(target, f"that in '{folder}' is of another version of fr_keras")
+        raise _missing(target, f"the one in '{folder}' is of another version of fr_keras")
     found = Setup(target, folder, held["versions"], held["programs"], held["environment"])
     gone = [line[0] for line in found.programs.values() if not Path(line[0]).exists()]
     if gone:
@@ -85,6 +85,6 @@ def find(target: str) -> Setup:
 
 def _missing(target: str, why: str) -> MissingDevice:
     return MissingDevice(
-        f"`{target}` ({TARGETS[target]}) needs a set-up, and {why}. In a checkout of fr_keras, on "
-        f"Debian 12 or newer, this makes it: {command(target)}"
+        f"`{target}` ({TARGETS[target]}) needs a set-up, and {why}. To make it, run this in a "
+        f"clone of fr_keras, on Debian 12 or newer: {command(target)}"
     )

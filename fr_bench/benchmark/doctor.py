@@ -1,4 +1,4 @@
-"""Which targets this machine can serve, and how to get the others."""
+"""Finds which targets work on this machine, and how to get the others."""
 
 import dataclasses
 
@@ -12,8 +12,8 @@ class Diagnosis:
 
     Attributes:
         target: One of `result.TARGETS`.
-        ready: Whether `benchmark --on` would run there now.
-        text: What it would run on, or what is missing and how to get it.
+        ready: Whether `benchmark --on` would work there now.
+        text: The device that it would run on, or what is missing and how to get it.
     """
 
     target: str
@@ -22,7 +22,7 @@ class Diagnosis:
 
 
 def examine(program: str = "adb") -> list[Diagnosis]:
-    """Returns what this machine has for each target.
+    """Returns a diagnosis for each target.
 
     Args:
         program: The `adb` program.

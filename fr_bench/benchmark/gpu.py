@@ -1,6 +1,6 @@
 """The target `gpu`: LiteRT's GPU accelerator (WebGPU), on a real GPU or on software Vulkan.
 
-On software it proves which ops are taken and whether the numbers agree; there are no times then.
+Software Vulkan shows which ops are taken and whether the numbers agree, but gives no times.
 """
 
 import collections
@@ -20,7 +20,7 @@ from fr_bench.benchmark.result import Ops, Result
 from fr_keras.tflite.file import flatbuffer
 
 DELEGATES = ("gpu",)
-#: In which it computes; phones take float16.
+#: The precisions in which it can compute; phones use float16.
 PRECISIONS = ("float32", "float16")
 
 _ADAPTER = re.compile(
@@ -30,7 +30,7 @@ _UNSUPPORTED = "Following operations are not supported by GPU delegate:"
 _REFUSED = re.compile(r"^([A-Z0-9_]+): .+$", re.MULTILINE)
 _ON_CPU = re.compile(r"and (?:the remaining|all) (\d+) operations will run on the CPU")
 _READY = "Created a WebGPU environment"
-# glog's and LiteRT's own lines, and those of the exception, but for where they come from.
+# Lines of glog, of LiteRT and of the exception, except those that only say where they come from.
 _ERROR = re.compile(
     r"^(?:ERROR: |WARNING: |[EF]\d{4} \S+ +\d+ \S+\] |└ )(?!\[|Restored)(?P<text>.+)$"
 )
@@ -38,12 +38,12 @@ _ERROR = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Adapter:
-    """What Vulkan offers.
+    """A GPU that Vulkan offers.
 
     Attributes:
-        name: As its driver says.
-        software: Whether it is a CPU that plays GPU.
-        environment: Variables with which LiteRT finds it.
+        name: Its name, as the driver gives it.
+        software: Whether it is only software on the CPU.
+        environment: Environment variables with which LiteRT finds it.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Adapter:
 def measure(
     subject: Subject, precision: str = "float32", threads: int = 1, runs: int = 0, warmup: int = 0
 ) -> Result:
-    """Runs a file on the GPU accelerator; a file that it kills gives a result that says so.
+    """Runs a file on the GPU accelerator; a file that crashes it gives a result that says so.
 
     Args:
         subject: The file and its rows.
         precision: One of `PRECISIONS`.
         threads: CPU threads for ops that the GPU refuses.
-        runs: Inferences that are timed where there is a real GPU.
-        warmup: Inferences before them.
+        runs: The number of timed inferences if there is a real GPU.
+        warmup: The number of inferences before them.
 
     Raises:
         MissingDevice: If this machine has no Vulkan driver and the target is not set up.
@@ -101,7 +101,7 @@ def run(
     runs: int = 0,
     warmup: int = 0,
 ) -> process.Answer:
-    """Runs a flatbuffer on rows in its own types; arguments and errors as of `process.work`."""
+    """Runs a flatbuffer on rows in its own types; see `process.work` for arguments and errors."""
     return process.work(
         content,
         inputs,
@@ -116,7 +116,7 @@ def run(
 
 @functools.cache
 def adapter() -> Adapter:
-    """The GPU that LiteRT takes on this machine, or that of the set-up where there is none.
+    """Returns the GPU that LiteRT uses on this machine, or that of the set-up if there is none.
 
     Raises:
         MissingDevice: If there is neither.
@@ -127,14 +127,14 @@ def adapter() -> Adapter:
         found = _probe(setup.environment)
     if found is None:
         raise devices.MissingDevice(
-            f"LiteRT finds no Vulkan device with the set-up in '{setup.folder}'; remove that "
-            f"folder and set it up anew: {devices.command('gpu')}"
+            f"LiteRT finds no Vulkan device with the set-up in '{setup.folder}': remove that "
+            f"folder and set it up again with {devices.command('gpu')}"
         )
     return found
 
 
 def device(adapter: Adapter) -> dict[str, str | int]:
-    """What runs the files."""
+    """Describes the GPU that runs the files."""
     return {
         "name": adapter.name,
         "abi": platform.machine(),
@@ -144,10 +144,11 @@ def device(adapter: Adapter) -> dict[str, str | int]:
 
 
 def ops(content: bytes, log: str) -> tuple[Ops, tuple[str, ...]]:
-    """Which ops the GPU took, from what LiteRT said, and what a reader has to know.
+    """Returns which ops the GPU took, according to LiteRT's log, and notes for the reader.
 
-    LiteRT names an op that it refuses once for each reason and not for each op, and gives the
-    number of all that stay on the CPU. `is_fully_accelerated()` is no help: it counts XNNPACK.
+    The log names a kind of op that is refused once for each reason, not once for each op, and
+    gives the number of all ops that stay on the CPU. `is_fully_accelerated()` does not help,
+    because it counts XNNPACK too.
     """
     model = flatbuffer.read(content)
     names = [
@@ -164,12 +165,12 @@ def ops(content: bytes, log: str) -> tuple[Ops, tuple[str, ...]]:
     if sum(refused.values()) > on_cpu:
         refused = dict(lines)
     left = on_cpu - sum(refused.values())
-    notes = (f"{left} more ops stay on the CPU: the GPU takes one connected piece",) if left else ()
-    return Ops(len(names), len(names) - on_cpu, refused=refused), notes
+    note = f"{left} more ops stay on the CPU, because the GPU takes only one connected piece"
+    return Ops(len(names), len(names) - on_cpu, refused=refused), (note,) if left else ()
 
 
 def _probe(environment: dict[str, str]) -> Adapter | None:
-    """The adapter that LiteRT takes for a file of one op."""
+    """The adapter that LiteRT uses for a file of one op."""
     try:
         zeros = np.zeros((1, 1, 1, 1, 4), np.float32)
         log = process.work(
@@ -201,10 +202,10 @@ def _one_op() -> bytes:
 
 
 def _ended(error: process.WorkerError) -> dict[str, str]:
-    """What became of a file that did not run; LiteRT's last errors say why."""
+    """The status of a file that did not run; LiteRT's last errors say why."""
     lines = error.log.rpartition(_READY)[2].splitlines()
     said = [found["text"] for line in lines if (found := _ERROR.match(line))]
-    # An exception of loading is a no; all else is a crash.
+    # An exception while loading is a refusal; everything else is a crash.
     refused = "CreateCompiledModel" in error.log
     ending = "" if refused else f"{str(error).partition(':')[0]}: "
     return {

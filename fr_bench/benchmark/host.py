@@ -1,4 +1,4 @@
-"""The target `host`: this machine's CPU, with XNNPACK and without."""
+"""The target `host`: this machine's CPU, with and without XNNPACK."""
 
 import os
 import platform
@@ -15,12 +15,12 @@ DELEGATES = ("none", "xnnpack")
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def device() -> dict[str, str | int]:
-    """What this machine is, without its name."""
+    """Describes this machine, without its name."""
     return {
         "name": "host",
         "abi": platform.machine(),
@@ -31,7 +31,7 @@ def device() -> dict[str, str | int]:
 
 
 def tool() -> str:
-    """What runs the files."""
+    """Returns the program that runs the files, with its version."""
     return f"LiteRT {version('ai-edge-litert')}"
 
 
@@ -63,7 +63,7 @@ def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: in
 
 
 def times(facts: dict) -> Times:
-    """The statistics of the times that a worker took."""
+    """Returns statistics of the times that a worker measured."""
     found = np.array(facts["times_us"])
     p5, median, p95 = np.percentile(found, [5, 50, 95]).round(1).tolist()
     return Times(

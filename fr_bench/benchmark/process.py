@@ -1,4 +1,4 @@
-"""Runs the worker in a process of its own, on this machine's Python or another one."""
+"""Runs the worker in a process of its own, with this machine's Python or another one."""
 
 import dataclasses
 import json
@@ -18,10 +18,10 @@ LIMIT = 600
 
 
 class WorkerError(RuntimeError):
-    """A worker that ended without an answer; says how, with the last that it printed.
+    """Raised if a worker ended without an answer; says how, with the last lines that it printed.
 
     Attributes:
-        log: All that it wrote on stderr.
+        log: Everything that it wrote to stderr.
     """
 
     def __init__(self, message: str, log: str = ""):
@@ -31,13 +31,13 @@ class WorkerError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a worker found.
+    """The answer of a worker.
 
     Attributes:
         facts: Its `answer.json`.
-        outputs: Rows of each output, in the file's own types; `None` for one whose shape changes
-            from row to row.
-        log: What it wrote on stderr.
+        outputs: Rows of each output, in the file's own types; `None` for an output whose shape
+            changes from row to row.
+        log: Everything that it wrote to stderr.
     """
 
     facts: dict
@@ -47,12 +47,12 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Single:
-    """An op that stands alone.
+    """An op in a file of its own.
 
     Attributes:
-        name: Its kind.
-        inputs: Which tensors of the whole file its inputs are.
-        content: Its flatbuffer.
+        name: The kind of the op.
+        inputs: The tensors of the whole file that are its inputs.
+        content: The flatbuffer with only this op.
     """
 
     name: str
@@ -80,18 +80,18 @@ def work(
         content: The flatbuffer.
         inputs: Rows for each input, in the file's own types.
         delegate: `none`, `xnnpack` or `gpu`.
-        threads: CPU threads.
-        runs: Inferences to time; 0 for none.
-        warmup: Inferences before them.
-        precision: `float32` or `float16`, in which a GPU computes.
-        singles: Ops to time by themselves on the CPU, instead of the whole file, on the values
-            that they get in it from the first row.
-        command: A Python with numpy and LiteRT, perhaps behind an emulator.
-        environment: Variables to set besides this process's.
-        limit: Seconds after which it is ended.
+        threads: The number of CPU threads.
+        runs: The number of inferences to time; 0 for no times.
+        warmup: The number of inferences before them.
+        precision: The precision in which a GPU computes, `float32` or `float16`.
+        singles: Ops to time by themselves on the CPU instead of the whole file; each gets the
+            values that it gets in the file from the first row.
+        command: A Python with numpy and LiteRT, possibly in an emulator.
+        environment: Environment variables to set in addition to those of this process.
+        limit: The time limit in seconds, after which the worker is stopped.
 
     Raises:
-        WorkerError: If it crashed, failed or took too long.
+        WorkerError: If the worker crashed, failed or took too long.
     """
     request = {
         "delegate": delegate,
@@ -110,14 +110,14 @@ def work(
 
 
 def fill(folder: Path, content: bytes, inputs: Sequence[np.ndarray], request: dict) -> None:
-    """Writes what a worker reads."""
+    """Writes the files that a worker reads."""
     (folder / "model.tflite").write_bytes(content)
     np.savez(folder / "inputs.npz", **{str(n): part for n, part in enumerate(inputs)})
     (folder / "request.json").write_text(json.dumps(request))
 
 
 def put(folder: Path, singles: Iterable[Single]) -> list[tuple[str, tuple[int, ...]]]:
-    """Writes ops that stand alone, one after the other, and returns what is asked of each."""
+    """Writes ops in files of their own, one after another, and returns the request for each."""
     asked = []
     for number, one in enumerate(singles):
         (folder / f"op{number}.tflite").write_bytes(one.content)
@@ -126,7 +126,7 @@ def put(folder: Path, singles: Iterable[Single]) -> list[tuple[str, tuple[int, .
 
 
 def read(folder: Path, log: str) -> Answer:
-    """Reads what a worker wrote."""
+    """Reads the files that a worker wrote."""
     facts = json.loads((folder / "answer.json").read_text())
     with np.load(folder / "outputs.npz") as held:
         numbers = map(str, range(facts["outputs"]))
@@ -146,7 +146,7 @@ def _run(command: list[str], environment: Mapping[str, str] | None, limit: float
     try:
         _, log = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        raise WorkerError(f"it took more than {limit:g} seconds and was ended") from None
+        raise WorkerError(f"it took more than {limit:g} seconds and was stopped") from None
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -162,8 +162,8 @@ def _end(code: int) -> str:
 
 
 def _last(text: str) -> str:
-    """The end of what a process said; of a Python error what it says, not where it was."""
+    """The last lines of a process; of a Python error the message, without the traceback."""
     _, traceback, said = text.rpartition("Traceback (most recent call last):")
     kept = said.splitlines() if traceback else text.splitlines()
     lines = [line for line in kept if line.strip() and not (traceback and line.startswith(" "))]
-    return " / ".join(lines[-3:]) or "it said nothing"
+    return " / ".join(lines[-3:]) or "it printed nothing"

@@ -1,7 +1,7 @@
-"""What a processor is, and which of its instruction sets decide the speed of kernels.
+"""Describes a processor, with the instruction sets that decide the speed of kernels.
 
-A ratio of int8 times says little without them: the same file is many times faster with dot product
-or matrix instructions.
+A ratio of int8 times says little without them, because the same file is many times faster with dot
+product or matrix instructions.
 """
 
 import platform
@@ -32,7 +32,7 @@ SETS = {
 
 
 def describe(cpuinfo: str | None = None) -> dict[str, str]:
-    """Returns the `processor` and its `instruction_sets`; without these where it does not tell.
+    """Returns the `processor` and its `instruction_sets`, if the machine lists them.
 
     Args:
         cpuinfo: The text of `/proc/cpuinfo`; `None` reads this machine's.
@@ -62,7 +62,7 @@ def _has(cores: list[dict[str, str]], flags: tuple[str, ...]) -> bool:
 
 
 def _name(cores: list[dict[str, str]]) -> str:
-    """The model; ARM's kernels give numbers of makers and parts, of big and little cores."""
+    """The model; on ARM, the numbers of maker and part of the big and little cores."""
     names = [one["model name"] for one in cores if "model name" in one]
     names += [one["Hardware"] for one in cores if "Hardware" in one]
     parts = dict.fromkeys(

@@ -1,8 +1,8 @@
-"""Where the time of a file goes: each op cut out into a file of its own and timed.
+"""Finds where the time of a file goes, by timing each op in a file of its own.
 
-LiteRT for Python has no op profile. An op gets the values that it gets in the file: indices and
-shapes are among them. By itself it reads from a warm cache and is packed for the delegate alone, so
-the sum is near the file's time but not equal to it.
+LiteRT for Python has no op profile. Each op gets the values that it gets in the file, because
+indices and shapes are among them. By itself an op reads from a warm cache and is prepared for the
+delegate separately, so the sum is near the file's time but not equal to it.
 """
 
 import collections
@@ -17,23 +17,23 @@ from fr_bench.benchmark.result import OpTime
 from fr_keras.tflite.file import flatbuffer
 
 _RUNS, _WARMUP = 5, 2
-# What these hold is not a value: variables and tables, which other ops fill.
+# These tensors hold no value: they stand for variables and tables, which other ops fill.
 _STATES = (schema.TensorType.RESOURCE, schema.TensorType.VARIANT)
 
 
 def profile(
     content: bytes, inputs: Sequence[np.ndarray], delegate: str, threads: int
 ) -> tuple[tuple[OpTime, ...] | None, tuple[str, ...]]:
-    """Times every op of a file on the host, and adds the times up by kind, the longest first.
+    """Times every op of a file on the host, and adds up the times by kind, the longest first.
 
     Args:
         content: The flatbuffer.
-        inputs: Rows for each input, in the file's own types; the first is run.
+        inputs: Rows for each input, in the file's own types; the first row is run.
         delegate: `none` or `xnnpack`.
-        threads: CPU threads.
+        threads: The number of CPU threads.
 
     Returns:
-        The times, `None` if the process that takes them breaks, and what is missing in them.
+        The times, or `None` if the process that takes them breaks, and notes on what is missing.
     """
     model = flatbuffer.read(content)
     ops = [op for op in model.subgraphs[0].operators if not is_folded(model, op)]
@@ -68,7 +68,8 @@ def profile(
 
 
 def alone(model: schema.ModelT, op: schema.OperatorT) -> bytes:
-    """The flatbuffer with this op of the first graph, what widens its weights, and no other."""
+    """Returns a flatbuffer with only this op of the first graph and the ops that widen its
+    weights."""
     single = copy.copy(model)
     single.signatureDefs = single.metadata = []
     graph = copy.copy(model.subgraphs[0])
@@ -92,17 +93,17 @@ def alone(model: schema.ModelT, op: schema.OperatorT) -> bytes:
 
 
 def name_of(model: schema.ModelT, op: schema.OperatorT) -> str:
-    """The kind of an op."""
+    """Returns the kind of an op."""
     return flatbuffer.op_name(model.operatorCodes[op.opcodeIndex])
 
 
 def is_folded(model: schema.ModelT, op: schema.OperatorT) -> bool:
-    """Whether an op only widens weights: then it stays with the op that reads them."""
+    """Whether an op only widens weights; it then stays with the op that reads them."""
     return len(op.inputs) > 0 and all(n < 0 or _constant(model, n) for n in op.inputs)
 
 
 def stands_alone(model: schema.ModelT, op: schema.OperatorT) -> bool:
-    """Whether an op is a function of values: it gives some, and neither takes nor gives a state."""
+    """Whether an op is a function of values: it has outputs, and takes and gives no state."""
     tensors = model.subgraphs[0].tensors
     numbers = [int(n) for n in (*op.inputs, *op.outputs) if n >= 0]
     return len(op.outputs) > 0 and not any(tensors[n].type in _STATES for n in numbers)
@@ -113,7 +114,7 @@ def _single(model: schema.ModelT, op: schema.OperatorT) -> process.Single:
 
 
 def _given(model: schema.ModelT, op: schema.OperatorT) -> list[int]:
-    """The tensors whose values an op gets, each once: no constants, and no memory of its own."""
+    """The tensors whose values an op gets, each once, without constants and its own memory."""
     graph = model.subgraphs[0]
     folded = (one for one in graph.operators if is_folded(model, one))
     made = {int(n) for one in folded for n in one.outputs}

@@ -1,6 +1,6 @@
 """One result schema for every target, and the JSON files that hold results.
 
-What a target cannot honestly say, such as a time under emulation, is absent, and never 0.
+A value that a target cannot give honestly, such as a time under emulation, is absent and never 0.
 """
 
 import dataclasses
@@ -19,17 +19,17 @@ TARGETS = ("host", "arm64", "gpu", "android")
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 #: `done`: it ran. `refused`: the target would not take the file. `failed`: it broke.
 STATUSES = ("done", "refused", "failed")
-#: What outputs are compared with, on one thread of the host: LiteRT's default. In int8 ARM64 with
-#: XNNPACK rounds as x86 with it; without it either may be a step off in a convolution.
+#: Outputs are compared with those of this delegate on one thread of the host; it is LiteRT's
+#: default. In int8, ARM64 and x86 round alike with XNNPACK; without it, either may be a step off.
 REFERENCE = "xnnpack"
 
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Of one inference, in microseconds, after the warm-up but for `init_us` and `first_us`.
+    """Times of one inference in microseconds; all but `init_us` and `first_us` follow the warm-up.
 
     Attributes:
-        runs: How many were timed.
+        runs: How many inferences were timed.
         init_us: Loading the file and applying the delegate.
         first_us: The first inference.
         mean_us: The mean; older tools give no median.
@@ -49,10 +49,10 @@ class Ops:
     """Which ops the delegate took.
 
     Attributes:
-        total: Ops of the file.
+        total: The number of ops in the file.
         delegated: How many of them the delegate took.
-        partitions: The pieces that they came in.
-        refused: Op name -> how many stayed on the CPU; absent where the tool does not say.
+        partitions: How many pieces of the graph these form.
+        refused: Op name -> how many stayed on the CPU; absent if the tool does not say.
     """
 
     total: int
@@ -63,7 +63,7 @@ class Ops:
 
 @dataclasses.dataclass(frozen=True)
 class OpTime:
-    """The time of all ops of a kind in one inference, in microseconds."""
+    """The time of all ops of one kind in one inference, in microseconds."""
 
     op: str
     count: int
@@ -72,14 +72,14 @@ class OpTime:
 
 @dataclasses.dataclass(frozen=True)
 class Deviation:
-    """Outputs against those of the CPU reference, `REFERENCE` on the host, on the same rows.
+    """How far outputs are from the CPU reference, `REFERENCE` on the host, on the same rows.
 
     Attributes:
-        rows: Rows compared.
+        rows: The number of rows compared.
         largest: The largest absolute difference.
-        relative: That, relative to the range of the reference's outputs.
-        steps: That, in steps of an integer output.
-        argmax: The fraction of last-axis arg-maxes that agree; absent for one output number.
+        relative: The largest difference, relative to the range of the reference's outputs.
+        steps: The largest difference, in steps of an integer output.
+        argmax: The fraction of last-axis arg-maxes that agree; absent if an output is one number.
     """
 
     rows: int
@@ -90,7 +90,7 @@ class Deviation:
 
 
 def deviation(found: np.ndarray, expected: np.ndarray, step: float | None) -> Deviation:
-    """Returns how far outputs are from expected ones; `step` is that of an integer output."""
+    """Returns how far outputs are from expected ones; `step` is the step of an integer output."""
     largest = float(np.max(np.abs(found.astype(np.float64) - expected)))
     scale = float(np.ptp(expected)) or 1.0
     return Deviation(
@@ -108,7 +108,7 @@ def deviation(found: np.ndarray, expected: np.ndarray, step: float | None) -> De
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """What the file scores on labelled rows, such as `accuracy`."""
+    """The score of a file on labelled rows, such as `accuracy`."""
 
     name: str
     value: float
@@ -117,15 +117,15 @@ class Metric:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """A phone when a measurement began and ended, as far as it tells.
+    """The state of a phone before, during and after a measurement, as far as the phone tells it.
 
     Attributes:
         battery_percent: Before and after.
         battery_celsius: Before and after.
         charging: Whether it was plugged in.
         thermal_status: Android's, 0 (none) to 6 (shutdown), before and after.
-        cpu_load: Of all cores while it ran, 0 to 1.
-        milliwatts: Power while it ran, from the battery's current and voltage.
+        cpu_load: The load of all cores during the measurement, from 0 to 1.
+        milliwatts: The power during the measurement, from the battery's current and voltage.
     """
 
     battery_percent: tuple[int, int] | None = None
@@ -141,25 +141,25 @@ class Result:
     """One file on one target with one delegate.
 
     Attributes:
-        file: Its name, without folders.
-        bytes: Its size; of an archive that of the archive.
-        sha256: Of the flatbuffer that ran.
+        file: The name of the file, without folders.
+        bytes: The size of the file, or of the archive that it comes from.
+        sha256: The SHA-256 of the flatbuffer that ran.
         target: One of `TARGETS`.
-        device: What it ran on: `name`, `abi`, `os`, ...; no serial numbers.
-        tool: What ran it, with its version.
-        delegate: One of `DELEGATES`: what was asked for.
+        device: The device: `name`, `abi`, `os`, ...; without serial numbers.
+        tool: The program that ran the file, with its version.
+        delegate: One of `DELEGATES`, the one that was requested.
         status: One of `STATUSES`.
-        threads: CPU threads.
-        precision: `float32` or `float16`, in which a GPU computed.
-        message: Why it was refused or failed.
-        notes: What a reader has to know, such as a fallback to the CPU.
-        times: Absent under emulation.
-        peak_memory_bytes: Growth of the process from before the file was loaded.
-        ops: What the delegate took.
+        threads: The number of CPU threads.
+        precision: The precision in which a GPU computed, `float32` or `float16`.
+        message: Why the file was refused or failed.
+        notes: What a reader must know, such as a fallback to the CPU.
+        times: The times; absent under emulation.
+        peak_memory_bytes: The memory that the process gained after the file began to load.
+        ops: Which ops the delegate took.
         profile: Where the time goes, by kind of op.
-        agreement: Against the CPU reference, by output name; absent where no rows ran.
-        metric: On labelled rows.
-        state: Of a phone.
+        agreement: Output name -> agreement with the CPU reference; absent if no rows ran.
+        metric: The score on labelled rows.
+        state: The state of a phone.
     """
 
     file: str
@@ -190,12 +190,12 @@ class Result:
                 )
 
     def to_dict(self) -> dict:
-        """Returns plain types, ready for JSON, without what is absent."""
+        """Returns plain types, ready for JSON, without absent fields."""
         return _present(dataclasses.asdict(self))
 
 
 def document(results: list[Result]) -> dict:
-    """Returns what a result file holds."""
+    """Returns the contents of a result file."""
     return {"format": FORMAT, "version": VERSION, "results": [one.to_dict() for one in results]}
 
 
@@ -203,7 +203,7 @@ def save(results: list[Result], path: str | os.PathLike, overwrite: bool = False
     """Writes a result file.
 
     Raises:
-        FileExistsError: If it is there and `overwrite` is not set.
+        FileExistsError: If the file exists and `overwrite` is false.
     """
     text = json.dumps(document(results), indent=1) + "\n"
     write_bytes(Path(path), text.encode(), overwrite=overwrite)
@@ -213,17 +213,21 @@ def load(path: str | os.PathLike) -> list[Result]:
     """Reads a result file.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is no result file of this version.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a result file of this version.
     """
     return parse(Path(path).read_bytes(), f"'{path}'")
 
 
 def parse(content: bytes, name: str) -> list[Result]:
-    """The results in the content of a result file, which errors call by this name.
+    """Returns the results in the content of a result file.
+
+    Args:
+        content: The content.
+        name: The name of the file in errors.
 
     Raises:
-        ValueError: If it is no result file of this version.
+        ValueError: If it is not a result file of this version.
     """
     try:
         held = json.loads(content)
@@ -246,7 +250,7 @@ def _present(value):
 
 
 def _made(kind, value):
-    """The value of JSON as a field of that type; a wrong type is a TypeError."""
+    """Converts a JSON value to a field of this type; a wrong type is a TypeError."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return _made_any(inner, value)

@@ -1,4 +1,4 @@
-"""Every file on every target, one result after the other."""
+"""Runs every file on every target, one result after another."""
 
 import dataclasses
 import functools
@@ -18,11 +18,11 @@ class Settings:
     """How a target measures.
 
     Attributes:
-        delegates: Which ones; `None` for all that the target has.
-        threads: Numbers of CPU threads, each of which is measured; `None` for 1, on the host also
-            one for each core.
-        runs: Inferences that are timed.
-        warmup: Inferences before them.
+        delegates: The delegates; `None` for all that the target has.
+        threads: Numbers of CPU threads to measure with, one after another; `None` for 1, and on
+            the host also for as many as there are cores.
+        runs: The number of timed inferences.
+        warmup: The number of inferences before them.
     """
 
     delegates: tuple[str, ...] | None = None
@@ -37,10 +37,10 @@ class Settings:
                     f"`{name}` must be at least {least}. Received: {getattr(self, name)}"
                 )
         if self.threads is not None and (not self.threads or min(self.threads) < 1):
-            raise ValueError(f"`threads` must be numbers from 1. Received: {self.threads}")
+            raise ValueError(f"`threads` must be numbers of at least 1. Received: {self.threads}")
 
     def threads_on(self, target: str) -> tuple[int, ...]:
-        """The numbers of threads that are measured on a target."""
+        """Returns the numbers of threads to measure with on a target."""
         if self.threads is not None:
             return self.threads
         return tuple(sorted({1, host.cores()})) if target == "host" else (1,)
@@ -48,13 +48,13 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Phone:
-    """How the target `android` is reached.
+    """How to reach the target `android`.
 
     Attributes:
-        tool: Its `benchmark_model`, or a folder of them; not needed for the app.
+        tool: Android's `benchmark_model`, or a folder of several; not needed with the app.
         app: Whether the app of `android_demo` measures instead.
         adb: The `adb` program.
-        serial: Which device; not needed where there is one.
+        serial: The serial number of the device; not needed if there is only one.
     """
 
     tool: Path | None = None
@@ -64,7 +64,7 @@ class Phone:
 
 
 def check(target: str, settings: Settings, phone: Phone | None = None) -> None:
-    """Says before the work what would stop it.
+    """Raises an error before the work if something would stop it.
 
     Raises:
         ValueError: If the target has none of the delegates.
@@ -87,18 +87,18 @@ def on(
 
     Args:
         target: `host`, `arm64`, `gpu` or `android`.
-        subjects: The files; for the app those of its own, and none for all of these.
-        settings: How.
-        phone: For `android`.
+        subjects: The files; for the app, some of the files that it bundles, or none for all.
+        settings: How to measure.
+        phone: How to reach the phone, for `android`.
 
     Yields:
-        A result for each file, delegate and number of threads; on a GPU for each precision. One
-        failed result for a file that cannot be measured.
+        A result for each file, delegate and number of threads, and on a GPU for each precision. A
+        file that cannot be measured gives one failed result.
 
     Raises:
         ValueError: If the target has none of the delegates.
-        RuntimeError: If the target is not set up on this machine, or there is no phone; by
-            `devices.MissingDevice` and `android.AdbError`.
+        RuntimeError: If the target is not set up on this machine (`devices.MissingDevice`), or if
+            there is no phone (`android.AdbError`).
     """
     delegates = chosen(settings, target, phone)
     for unfit in (one for one in subjects if isinstance(one, Unfit)):
@@ -125,7 +125,7 @@ def on(
 
 
 def _failed(target: str, unfit: Unfit, delegate: str) -> Result:
-    """The result of a file that did not come to be measured."""
+    """The result of a file that could not be measured."""
     device, tool = {"name": target}, "none"  # a phone is not asked for its name
     if target == "host":
         device, tool = host.device(), host.tool()
@@ -152,10 +152,10 @@ def _measured(target, subject, delegate, threads, settings: Settings) -> Iterato
 
 
 def chosen(settings: Settings, target: str, phone: Phone | None = None) -> tuple[str, ...]:
-    """The delegates of a target, or those of them that were asked for.
+    """Returns the delegates of a target, or those of them that the settings name.
 
     Raises:
-        ValueError: If it has none of these.
+        ValueError: If the target has none of the delegates that the settings name.
     """
     by_app = target == "android" and phone is not None and phone.app
     known = (app if by_app else _TARGETS[target]).DELEGATES

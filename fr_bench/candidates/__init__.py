@@ -1,4 +1,4 @@
-"""How frequency regularization, and each method beside it, stands in a comparison; by name."""
+"""The candidates of a comparison, by name: frequency regularization and the other methods."""
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._frequency import FrequencyRegularization
@@ -6,7 +6,7 @@ from fr_bench.candidates._plain import Plain
 from fr_bench.candidates._pruning import MagnitudePruning
 from fr_bench.candidates._table import all_candidates, register_candidate
 
-#: What is compared where nobody asks for others, whatever is installed beside it.
+#: The candidates that are compared by default, whatever else is installed.
 USUAL: dict[str, Candidate] = {
     "plain": Plain(),
     "FR": FrequencyRegularization(),

@@ -1,4 +1,4 @@
-"""What every candidate of a comparison says of itself and does."""
+"""The interface of a candidate: what it says about itself, and how it trains."""
 
 import abc
 import dataclasses
@@ -14,7 +14,7 @@ from fr_keras.tflite import MODES
 
 
 class Need(enum.StrEnum):
-    """What a candidate cannot do without."""
+    """Something that a candidate cannot do without."""
 
     DATA = "data"
     LABELS = "labels"
@@ -23,15 +23,15 @@ class Need(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What a candidate made of a network, and what that took.
+    """The network that a candidate made, and what that took.
 
     Attributes:
         model: A Keras model that `fr_keras.tflite.convert` takes, plain or FR.
-        kept: Kernel weights, or coefficients, that are not zero.
-        history: Metrics by epoch, as Keras names them; empty where nothing is trained.
-        seconds: Of training and searching on this machine, validation included; not of starting
-            programs and copying data.
-        rows: Training rows that training and searching saw, each as often as it was seen.
+        kept: The number of kernel weights, or coefficients, that are not zero.
+        history: Metrics by epoch, as Keras names them; empty if nothing is trained.
+        seconds: Seconds of training and searching on this machine. They include validation, but
+            not starting programs and copying data.
+        rows: Training rows seen in training and searching, each counted as often as it was seen.
     """
 
     model: keras.Model
@@ -42,15 +42,15 @@ class Trained:
 
 
 class Candidate(abc.ABC):
-    """How a method stands in a comparison: how it is trained, with what budget, in which modes.
+    """How a method takes part in a comparison: how it trains, with which budget, in which modes.
 
-    The method itself, where it is an algorithm of its own, knows none of this: it takes a model.
-    A further candidate is a subclass, of which `fr_bench.register_candidate` takes an instance.
+    The algorithm itself knows nothing of this; it only takes a model. To add a candidate, write a
+    subclass and give an instance of it to `fr_bench.register_candidate`.
     """
 
-    #: One line: what is done to the network, and the source.
+    #: One line: what the method does to the network, and its source.
     description: str
-    #: What it must be given.
+    #: What the candidate needs.
     needs: Collection[Need] = (Need.DATA, Need.LABELS)
     #: Whether the result depends on `Regime.keep`; if not, one training serves every budget.
     has_budget = True
@@ -58,21 +58,21 @@ class Candidate(abc.ABC):
     modes: Collection[str] = MODES
 
     def check_installed(self) -> None:  # noqa: B027 - most candidates need no extra
-        """Raises an ImportError that names the extra, if the candidate could not run."""
+        """Raises an ImportError that names the missing extra if the candidate cannot run."""
 
     @abc.abstractmethod
     def train(
         self, model: keras.Model, data: Dataset, regime: Regime, progress: Progress, title: str
     ) -> Trained:
-        """Makes a smaller network of a copy of `model`, and leaves `model` as it is.
+        """Makes a smaller network from a copy of `model`; `model` itself stays as it is.
 
         Args:
-            model: A built plain Keras classifier. What is trained begins at its present weights.
-            data: Its train split is fitted, its validation split followed; the test split is
-                not touched.
+            model: A built plain Keras classifier. Training starts from its current weights.
+            data: The data set. The train split is for training and the validation split for
+                validation; the test split must not be touched.
             regime: Epochs, learning rate, seed, and the budget.
-            progress: Gets a bar that moves with the epochs.
-            title: Name of that bar.
+            progress: Shows a bar that advances with the epochs.
+            title: The title of that bar.
 
         Raises:
             ValueError: If the candidate cannot take the model or the budget.

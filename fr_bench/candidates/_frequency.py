@@ -1,4 +1,4 @@
-"""Frequency regularization: this package's own method."""
+"""The candidate for frequency regularization."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""The network as it is: what every other candidate must beat."""
+"""The plain network, which every other candidate must beat."""
 
 import keras
 
@@ -11,7 +11,7 @@ from fr_keras.models.twins import regularize
 class Plain(Candidate):
     """Trains the network without making it smaller."""
 
-    description = "The network is trained and stays as large as it is: what the others must beat."
+    description = "The network is trained and keeps its size; the other methods must beat it."
     has_budget = False
 
     def train(self, model, data, regime, progress, title) -> Trained:

@@ -1,8 +1,8 @@
 """Magnitude pruning in tf-keras: the program that `fr_bench.candidates._pruning` starts.
 
-It stands alone, for tensorflow-model-optimization turns TensorFlow's Keras into Keras 2 for the
-whole process. Its one argument is a folder: it reads `task.json`, `weights.npz` and `data.npz`,
-writes `pruned.npz` and `result.json` there, and prints one line of JSON an epoch.
+It is a program of its own, because tensorflow-model-optimization switches TensorFlow to Keras 2
+for the whole process. Its one argument is a folder. It reads `task.json`, `weights.npz` and
+`data.npz` there, writes `pruned.npz` and `result.json`, and prints one line of JSON per epoch.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-if __name__ == "__main__":  # what merely imports this module must not be switched to Keras 2
+if __name__ == "__main__":  # a mere import must not switch the process to Keras 2
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow_model_optimization as tfmot
@@ -54,8 +54,8 @@ def main(folder: Path) -> None:
 
 
 def wrapped(model, task: dict):
-    """The model with a mask on every layer that is to be pruned."""
-    # One cut an epoch, the last at the end of the ramp: the step counts must meet it exactly.
+    """Returns the model with a mask on every layer that is to be pruned."""
+    # One cut per epoch; the last is at the end of the ramp, which the steps must meet exactly.
     steps = task["steps_per_epoch"]
 
     def wrap(layer):
@@ -112,7 +112,7 @@ def assign(model, values: dict) -> None:
             [values.pop(f"{layer.name}/{number}") for number in range(len(layer.get_weights()))]
         )
     if values:
-        raise ValueError(f"tf-keras has no place for the weights {sorted(values)}")
+        raise ValueError(f"no layer in tf-keras takes the weights {sorted(values)}")
 
 
 if __name__ == "__main__":

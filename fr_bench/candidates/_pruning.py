@@ -25,15 +25,16 @@ _TOLERANCE = 1e-3
 
 
 class MagnitudePruning(Candidate):
-    """Sets the smallest weights to zero, once an epoch, up to the sparsity of the budget.
+    """Sets the smallest weights to zero, once per epoch, until the budget is reached.
 
-    The zeros rise along tensorflow-model-optimization's polynomial schedule in the regime's
-    `truncation_epochs`; then the rest trains on. As many kernel weights are kept as FR keeps
-    coefficients, shared by the rule `"erdos_renyi"`, for with one sparsity for all a first
-    convolution would be left with a handful.
+    During the regime's `truncation_epochs` the number of zeros grows along the polynomial schedule
+    of tensorflow-model-optimization; after that the remaining weights train on. Pruning keeps as
+    many kernel weights as FR keeps coefficients. They are divided among the layers by the rule
+    `"erdos_renyi"`, because one sparsity for all layers would leave only a handful to a first
+    convolution.
 
-    Source: Zhu and Gupta, "To prune, or not to prune", 2017, arXiv 1710.01878; shares: Evci et
-    al., "Rigging the lottery", ICML 2020, arXiv 1911.11134.
+    Source: Zhu and Gupta, "To prune, or not to prune", 2017, arXiv 1710.01878; division among the
+    layers: Evci et al., "Rigging the lottery", ICML 2020, arXiv 1911.11134.
     """
 
     description = (
@@ -89,9 +90,9 @@ def _write_task(folder: Path, model: keras.Model, data: Dataset, regime: Regime)
 
 
 def _run(folder: Path, bar: EpochProgress) -> None:
-    """Runs the program to its end; each line that it prints moves the bar."""
+    """Runs the program to its end; each line that it prints advances the bar."""
     errors = folder / "errors.txt"
-    # -P: the program's own folder holds modules with common names.
+    # -P keeps the program's folder off the path, because its modules have common names.
     command = [sys.executable, "-P", str(_PROGRAM), str(folder)]
     with errors.open("w") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
@@ -112,12 +113,12 @@ def _run(folder: Path, bar: EpochProgress) -> None:
 
 
 def _check_same(model: keras.Model, data: Dataset, expected: np.ndarray) -> None:
-    """The network is the same function in both processes, or the comparison is of two networks."""
+    """Checks that both processes compute the same function, so that one network is compared."""
     rows = data.validation.x[: len(expected)]
     found = keras.ops.convert_to_numpy(model(rows, training=False))
     largest = float(np.abs(found - expected).max())
     if not largest <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
         raise ValueError(
-            "`model` must compute the same in tf-keras as in Keras 3 for this method. Received: a "
+            "`model` must compute the same in tf-keras as in Keras 3 for pruning. Received: a "
             f"model whose outputs differ by {largest:.3g}"
         )

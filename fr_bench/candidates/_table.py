@@ -1,4 +1,4 @@
-"""The candidates by name: those of this package, and those that others register."""
+"""The candidates by name: those of this package, and those that other packages register."""
 
 import functools
 import importlib.metadata
@@ -13,19 +13,20 @@ _candidates: dict[str, Candidate] = {}
 
 
 def register_candidate(name: str, candidate: Candidate) -> None:
-    """Makes a candidate known to `fr_bench.compare` and `fr-keras compare`.
+    """Makes a candidate known to `fr_bench.compare`.
 
-    The command line sees candidates of installed packages: name them in the entry point group
-    `fr_keras.candidates`, as `name = "package.module:CANDIDATE"`. They are then registered when
-    candidates are first listed or used.
+    The command line knows the candidates of installed packages. A package names its candidates in
+    the entry point group `fr_keras.candidates`, as `name = "package.module:CANDIDATE"`; they are
+    registered when candidates are first listed or used.
 
     Args:
-        name: What tables and files call it: letters, digits and `.+-`.
+        name: The name in tables and files: letters, digits and `.+-`, beginning with a letter or
+            a digit.
         candidate: An instance of a subclass of `Candidate`.
 
     Raises:
-        ValueError: If the name is no such name or another candidate has it, in capitals or not;
-            if the candidate is none, or its description, needs or modes are not what they must be.
+        ValueError: If the name breaks this rule, or another candidate has it, in capitals or not;
+            if `candidate` is not a `Candidate`, or its description, needs or modes are invalid.
 
     Example:
 
@@ -42,8 +43,8 @@ def register_candidate(name: str, candidate: Candidate) -> None:
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
         raise ValueError(
-            "`name` must be of letters, digits and `.+-`, for it is part of file names. "
-            f"Received: {name!r}"
+            "`name` must consist of letters, digits and `.+-` and begin with a letter or a digit, "
+            f"because it becomes part of file names. Received: {name!r}"
         )
     _check(name, candidate)
     taken = {one.lower(): one for one in _candidates}.get(name.lower())
@@ -51,15 +52,15 @@ def register_candidate(name: str, candidate: Candidate) -> None:
         _candidates[name] = candidate
     elif _candidates[taken] is not candidate:
         raise ValueError(
-            f"`name` must be free, and '{taken}' is {type(_candidates[taken]).__name__}: choose "
-            f"another one. Received: {name!r}"
+            f"`name` must be free, but '{taken}' is taken by {type(_candidates[taken]).__name__}: "
+            f"choose another name. Received: {name!r}"
         )
 
 
 def all_candidates() -> dict[str, Candidate]:
-    """Returns every candidate by name, those of installed packages among them.
+    """Returns every candidate by name, including those of installed packages.
 
-    One that cannot be loaded is left out, with a warning that names it and its package.
+    A candidate that cannot be loaded is left out, with a warning that names it and its package.
     """
     _load_installed()
     return dict(_candidates)
@@ -81,17 +82,17 @@ def _check(name: str, candidate: Candidate) -> None:
         found = getattr(candidate, attribute)
         if isinstance(found, str) or len(found) < least or not {*found} <= {*choices}:
             raise ValueError(
-                f"`candidate.{attribute}` of '{name}' must be a collection out of "
+                f"`candidate.{attribute}` of '{name}' must be a collection of some of "
                 f"{tuple(map(str, choices))}. Received: {found!r}"
             )
 
 
-@functools.cache  # once a process
+@functools.cache  # once per process
 def _load_installed() -> None:
     for entry in importlib.metadata.entry_points(group=_GROUP):
         try:
             register_candidate(entry.name, entry.load())
-        except (Exception, SystemExit) as error:  # whatever a package of somebody else does
+        except (Exception, SystemExit) as error:  # another package may raise anything
             warnings.warn(
                 f"the candidate '{entry.name}' of the package '{entry.dist.name}' is left out: "
                 f"{type(error).__name__}: {error}",

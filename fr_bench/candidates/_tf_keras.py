@@ -1,22 +1,22 @@
-"""A Keras 3 model, written so that tf-keras (Keras 2) reads it."""
+"""Writes a Keras 3 model so that tf-keras (Keras 2) can read it."""
 
 import inspect
 
 import keras
 import numpy as np
 
-# Weights are handed over by value, and types are float32 in the other process.
+# Weights are passed on by value, and all types are float32 in the other process.
 _LEFT_OUT = ("dtype", "trainable", "kernel_initializer", "bias_initializer")
 
 
 def architecture(model: keras.Model) -> dict:
     """Returns a functional config in the format of tf-keras.
 
-    Only what differs from a layer's defaults is written: the defaults of both are the same, and
-    an option that tf-keras does not have is then refused there, not lost.
+    Only options that differ from a layer's defaults are written. The defaults are the same in
+    both, and tf-keras refuses an option that it does not have, so that none is lost.
 
     Raises:
-        ValueError: If a layer is not Keras' own or a nested model, or is called in a way that
+        ValueError: If a layer is not Keras' own or is a nested model, or is called in a way that
             tf-keras writes differently.
     """
     config = model.get_config()
@@ -37,7 +37,7 @@ def architecture(model: keras.Model) -> dict:
 
 
 def weights(model: keras.Model) -> dict[str, np.ndarray]:
-    """Returns `layer name/number -> values`, without the states of random seeds."""
+    """Returns `layer name/number -> values`, without the states of random generators."""
     return {
         f"{layer.name}/{number}": keras.ops.convert_to_numpy(variable)
         for layer in model.layers
@@ -46,7 +46,7 @@ def weights(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def assign(model: keras.Model, values: dict[str, np.ndarray]) -> None:
-    """Sets what `weights` returned.
+    """Sets the values that `weights` returned.
 
     Raises:
         ValueError: If a weight is missing, left over, or has another shape.
@@ -58,7 +58,7 @@ def assign(model: keras.Model, values: dict[str, np.ndarray]) -> None:
     }
     if named.keys() != values.keys():
         raise ValueError(
-            "the network must have the same weights in tf-keras. Received: a difference in "
+            "The network must have the same weights in tf-keras. Received: a difference in "
             f"{sorted(named.keys() ^ values.keys())}"
         )
     for name, variable in named.items():
@@ -71,7 +71,7 @@ def _variables(layer: keras.layers.Layer) -> list:
 
 
 def _chained(rows: list[dict]) -> list[dict]:
-    """The rows of a sequential model, each called on the one before."""
+    """The rows of a sequential model, each called on the row before."""
     chained = [{**rows[0], "inbound_nodes": []}]
     for row in rows[1:]:
         before = {"config": {"keras_history": [chained[-1]["config"]["name"], 0, 0]}}
@@ -83,8 +83,8 @@ def _layer(row: dict) -> dict:
     name, kind = row["config"]["name"], row["class_name"]
     if row["registered_name"] is not None or row["module"] != "keras.layers":
         raise ValueError(
-            f"`model` must have Keras' own layers and no nested models for this method. Received: "
-            f"layer '{name}' of type {kind}"
+            f"`model` must have only Keras' own layers and no nested models for pruning. "
+            f"Received: layer '{name}' of type {kind}"
         )
     return {
         "class_name": kind,
@@ -110,14 +110,14 @@ def _config(layer_class: type, config: dict) -> dict:
 
 def _node(name: str, node: dict) -> list:
     """One call of a layer, as tf-keras writes it: `[[layer, node, tensor, {}], ...]`."""
-    # Keras 3 notes `training` with every call and overrides it when the model runs.
+    # Keras 3 records `training` with every call and overrides it when the model runs.
     given = {key for key, value in node["kwargs"].items() if value is not None}
     options = given - {"training"}
     (argument, *rest) = node["args"] or [None]
     tensors = argument if isinstance(argument, list) else [argument]
     if options or rest or not all(isinstance(one, dict) and "config" in one for one in tensors):
         raise ValueError(
-            "`model` must call each layer on one tensor or one list of tensors for this method. "
-            f"Received: layer '{name}' called with more {sorted(options)}"
+            "`model` must call each layer on one tensor or one list of tensors for pruning. "
+            f"Received: layer '{name}', called with other arguments {sorted(options)}"
         )
     return [[*one["config"]["keras_history"], {}] for one in tensors]

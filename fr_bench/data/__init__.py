@@ -12,13 +12,13 @@ from fr_bench.data.shapes import draw_shapes
 
 _VALIDATION = 0.1
 _KERAS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
-#: The names that `load` takes beside files and folders.
+#: The names that `load` takes besides files and folders.
 NAMES = ("digits", "shapes", *_KERAS_NAMES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Rows of one split.
+    """The rows of one split.
 
     Attributes:
         x: Images, float32 `(rows, height, width, channels)`.
@@ -34,12 +34,12 @@ class Dataset:
     """A data set for classification or segmentation.
 
     Attributes:
-        name: What the user called it.
-        train: Rows to fit.
-        validation: Rows to choose by.
-        test: Rows to look at once.
-        labels: Names of the classes.
-        normalization: `(scale, offset)`: `x = scale * pixel + offset`.
+        name: The name of the set, or of its file or folder.
+        train: Rows to train on.
+        validation: Rows for choosing among networks and settings.
+        test: Rows for the final score, to be used only once.
+        labels: The names of the classes.
+        normalization: `(scale, offset)`, where `x = scale * pixel + offset`.
     """
 
     name: str
@@ -54,7 +54,7 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     """Returns a data set by name or path.
 
     A tenth of the training rows, drawn with a fixed seed, becomes the validation split. Pixels
-    of type uint8 are divided by 255, floats are taken as they are.
+    of type uint8 are divided by 255; floats stay as they are.
 
     Args:
         source: One of
@@ -63,13 +63,14 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
             `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"`: `keras.datasets`, which
             downloads them once;
             a `.npz` file with the array names of `keras.datasets`; labels may be one-hot rows;
-            a folder with one folder of images a class, or such folders in `train` and `test`.
-        image_size: `(height, width)` to which the images of a folder are resized; `None` takes
+            a folder that holds one folder of images for each class, or `train` and `test` with
+            such folders.
+        image_size: `(height, width)` to which the images of a folder are resized; `None` leaves
             them as they are.
 
     Raises:
-        ValueError: If the source is no data set, or its content does not fit together.
-        FileNotFoundError: If there is no such file.
+        ValueError: If the source is not a data set, or its images and labels do not fit together.
+        FileNotFoundError: If the file does not exist.
         ImportError: If the source needs an extra that is not installed.
         OSError: If a data set cannot be downloaded.
 

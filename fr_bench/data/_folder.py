@@ -1,4 +1,4 @@
-"""A folder of images, one folder a class."""
+"""Reads a folder that holds one folder of images for each class."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ _TEST = 0.2
 
 
 def read_folder(path: Path, image_size: tuple[int, int] | None = None) -> tuple:
-    """Returns the images of a folder with one folder of images a class.
+    """Returns the images of a folder that holds one folder of images for each class.
 
-    With folders `train` and `test` in it, each holds the classes; else a fifth of the images,
-    drawn with a fixed seed, becomes the test split.
+    If it holds folders `train` and `test`, each of these holds the folders of the classes.
+    Otherwise a fifth of the images, drawn with a fixed seed, becomes the test split.
 
     Returns:
-        `x_train, y_train, x_test, y_test, labels`; images uint8 RGB, classes in the order of
-        their names.
+        `x_train, y_train, x_test, y_test, labels`; images are uint8 RGB, and classes are in the
+        order of their names.
 
     Raises:
-        ValueError: If there are no classes or images, one is damaged, or sizes differ and
+        ValueError: If there are no classes or images, an image is damaged, or sizes differ and
             `image_size` is `None`.
-        ImportError: Without the extra `images`.
+        ImportError: If the extra `images` is not installed.
     """
     if (path / "train").is_dir() and (path / "test").is_dir():
         labels = _classes(path / "train")
@@ -47,7 +47,7 @@ def _classes(path: Path) -> tuple[str, ...]:
     labels = tuple(sorted(one.name for one in path.iterdir() if one.is_dir()))
     if len(labels) < 2:
         raise ValueError(
-            "`data` must be a folder with two or more folders of images, one a class. "
+            "`data` must be a folder with two or more folders of images, one for each class. "
             f"Received: '{path}' with {list(labels)}"
         )
     return labels
@@ -93,4 +93,4 @@ def _image(file: Path, size) -> np.ndarray:
             image = image.convert("RGB")
             return np.asarray(image if size is None else image.resize(size[::-1]))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"`data` must hold whole images: '{file}' is damaged: {error}") from error
+        raise ValueError(f"`data` must hold intact images: '{file}' is damaged: {error}") from error

@@ -1,4 +1,4 @@
-"""`.npz` files with the array names of `keras.datasets`."""
+"""Reads `.npz` files with the array names of `keras.datasets`."""
 
 import zipfile
 from pathlib import Path
@@ -9,19 +9,19 @@ _ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def read_npz(path: Path) -> tuple:
-    """Returns the four arrays, checked against each other, and names of the classes.
+    """Returns the four arrays, checked against each other, and the names of the classes.
 
     Labels are integers, or one-hot rows, which become integers.
 
     Returns:
-        `x_train, y_train, x_test, y_test, labels`; without one-hot rows `labels` is `None`, for
-        the numbers alone do not say how many classes there are.
+        `x_train, y_train, x_test, y_test, labels`; without one-hot rows `labels` is `None`,
+        because integers do not say how many classes there are.
 
     Raises:
         ValueError: If the file is damaged, or its arrays do not fit together.
     """
     try:
-        # numpy leaves a file open that turns out to be no archive: the handle is ours.
+        # We open the file ourselves, because numpy leaves it open if it is not an archive.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             missing = [name for name in _ARRAYS if name not in file.files]
             if missing:
@@ -33,7 +33,7 @@ def read_npz(path: Path) -> tuple:
         if str(error).startswith("`data`"):
             raise
         raise ValueError(
-            f"`data` must be a whole .npz file of plain arrays: {error}. Received: '{path}'"
+            f"`data` must be an intact .npz file of plain arrays: {error}. Received: '{path}'"
         ) from error
     x_train, y_train, x_test, y_test = arrays
     y_train, y_test, classes = _integers(path, y_train, y_test)
@@ -41,7 +41,7 @@ def read_npz(path: Path) -> tuple:
     _check_pair(path, "test", x_test, y_test)
     if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
         raise ValueError(
-            "`data` must have training and test images of one shape and type. Received: "
+            "`data` must have training and test images of the same shape and type. Received: "
             f"'{path}' with x_train {x_train.shape[1:]} of {x_train.dtype}, x_test "
             f"{x_test.shape[1:]} of {x_test.dtype}"
         )
@@ -56,11 +56,11 @@ def read_npz(path: Path) -> tuple:
 
 
 def _integers(path: Path, train: np.ndarray, test: np.ndarray) -> tuple:
-    """Labels with one-hot rows as integers, and the number of classes that these tell."""
+    """The labels as integers, and the number of classes if one-hot rows tell it."""
     widths = [y.shape[1] for y in (train, test) if _is_one_hot(y)]
     if len({*widths}) > 1:
         raise ValueError(
-            "`data` must have one-hot labels of the same classes in training and test. Received: "
+            "`data` must have one-hot labels of the same length in training and test. Received: "
             f"'{path}' with y_train of shape {train.shape}, y_test of shape {test.shape}"
         )
     train, test = (y.argmax(1) if _is_one_hot(y) else y for y in (train, test))
@@ -82,7 +82,7 @@ def _check_pair(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> None:
             f"{x.shape}, y_{part} of shape {y.shape}"
         )
     if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
-        least = f", the least {y.min()}" if y.dtype.kind in "iuf" else ""
+        least = f", the smallest {y.min()}" if y.dtype.kind in "iuf" else ""
         raise ValueError(
             "`data` must have labels that count from 0: integers, or one-hot rows. Received: "
             f"'{path}' with y_{part} of type {y.dtype}{least}"
@@ -93,4 +93,6 @@ def _check_pair(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> None:
             f"type {x.dtype}"
         )
     if not np.isfinite(x).all():
-        raise ValueError(f"`data` must be finite. Received: '{path}' with NaN in x_{part}")
+        raise ValueError(
+            f"`data` must be finite. Received: '{path}' with NaN or infinity in x_{part}"
+        )

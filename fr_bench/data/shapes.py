@@ -1,4 +1,4 @@
-"""`shapes`: a segmentation set drawn in code, the same on every machine."""
+"""`shapes`: a segmentation set that is drawn in code and is the same on every machine."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ _ROWS, _TEST_ROWS, _SIZE = 600, 120, 64
 
 
 def draw_shapes(seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Returns drawings of discs, boxes and rings on noise, with the mask of what was drawn.
+    """Returns drawings of discs, boxes and rings on noise, with their masks.
 
     Args:
-        seed: Other drawings for another one.
+        seed: The seed of the drawings.
 
     Returns:
-        `x_train, y_train, x_test, y_test`; images uint8 `(rows, 64, 64, 1)`, masks int64
-        `(rows, 64, 64)` of 0 and 1.
+        `x_train, y_train, x_test, y_test`: images, uint8 `(rows, 64, 64, 1)`, and masks of 0 and
+        1, int64 `(rows, 64, 64)`.
     """
     rng = np.random.default_rng(seed)
     drawings = [_drawing(rng) for _ in range(_ROWS)]
@@ -24,7 +24,7 @@ def draw_shapes(seed: int = 0) -> tuple[np.ndarray, ...]:
 
 def _drawing(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     down, across = np.mgrid[:_SIZE, :_SIZE]
-    # A slope under the noise: brightness alone does not tell shape from ground.
+    # A slope of brightness under the noise: brightness must not separate shape from background.
     slope = rng.uniform(-60, 60, 2) @ np.stack([down.ravel(), across.ravel()]) / _SIZE
     image = 110 + slope.reshape(_SIZE, _SIZE)
     mask = np.zeros((_SIZE, _SIZE), np.int64)

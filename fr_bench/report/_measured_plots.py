@@ -1,4 +1,4 @@
-"""Plots of benchmark results, narrow enough for a phone; files are called by their numbers."""
+"""Plots of benchmark results, narrow enough for a phone; files are labelled by their numbers."""
 
 import collections
 import warnings
@@ -13,12 +13,12 @@ from fr_bench.report.plots import COLORS, MARKERS, assigned, image
 
 _WIDTH, _DPI = 5.0, 160
 _LONGEST = 40
-# Further kinds of ops are added up.
+# All other kinds of ops are added up.
 _OPS = len(COLORS) - 1
 
 
 def size_latency_accuracy(files: list[File]) -> str | None:
-    """Bytes across, the fastest time of each device up; color is accuracy, if it was measured."""
+    """Plots the fastest time on each device against bytes; the color is the measured accuracy."""
     files = [file for file in files if file.bytes > 0]
     names = _timed(files)
     if not names:
@@ -41,7 +41,7 @@ def size_latency_accuracy(files: list[File]) -> str | None:
         points = _scatter(axes, x, y, scored, c=colors, edgecolors="black", **scale, **shown)
         for file, left, up in zip(here, x, y, strict=True):
             axes.annotate(str(file.number), (left, up), (5, 4), textcoords="offset points")
-    axes.set(xscale="log", yscale="log", xlabel="file, kB", ylabel="one inference, ms")
+    axes.set(xscale="log", yscale="log", xlabel="file size, kB", ylabel="one inference, ms")
     _tidy(axes.xaxis, [file.bytes / 1000 for file in files])
     _tidy(axes.yaxis, [best.us / 1000 for file in files for best in file.fastest.values()])
     axes.margins(0.12)
@@ -53,7 +53,7 @@ def size_latency_accuracy(files: list[File]) -> str | None:
 
 
 def beside(files: list[File]) -> str | None:
-    """The fastest time of each device, on a line for each file."""
+    """Plots the fastest times of all devices, with one line for each file."""
     names = _timed(files)
     if len(names) < 2:
         return None
@@ -76,7 +76,7 @@ def beside(files: list[File]) -> str | None:
 
 
 def ops_by_time(files: list[File]) -> str | None:
-    """Shares of the kinds of ops in the time of each file on each device."""
+    """Plots the share of each kind of op in the time of each file on each device."""
     runs = [(file, one) for file in files for one in profiled(file)]
     totals = collections.Counter()
     for _, one in runs:
@@ -118,7 +118,7 @@ def _scatter(axes: Axes, x, y, chosen: list[int], **how):
 
 
 def _tidy(axis, values: list[float]) -> None:
-    """Plain numbers on a logarithmic axis, more of them where it is short."""
+    """Puts plain numbers on a logarithmic axis, and more of them if it is short."""
     subs = (1, 2, 5) if max(values) < 200 * min(values) else (1,)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter("{x:,g}")
@@ -140,12 +140,12 @@ def _finished(figure: Figure, axes: Axes) -> str:
 
 def _image(figure: Figure) -> str:
     with warnings.catch_warnings():
-        # Names come from phones and files, in any script; the tables have them whole.
+        # Names come from phones and files, in any script; the tables show them in full.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         return image(figure, _DPI)
 
 
 def _plain(name: str) -> str:
-    """A name that matplotlib takes as it is, not as mathematics, on one line."""
+    """A name on one line, escaped so that matplotlib does not read it as mathematics."""
     shown = "".join(char if char.isprintable() else " " for char in name)
     return shown[:_LONGEST].replace("$", r"\$")

@@ -1,4 +1,4 @@
-"""The HTML pages, from templates beside this file."""
+"""Makes the HTML pages from the templates beside this file."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,14 @@ from fr_bench.report import measured
 
 _BYTES_TITLE = "Accuracy and bytes"
 _BYTES_TEXT = (
-    "One point a file, as it is and gzipped, as an app package or a download would hold it. "
-    "Files of FR models hold chains of small kernels, and cosines, where that is smaller."
+    "Each point is a file: on the left as it is, on the right gzipped, as in an app package or a "
+    "download. Files of FR models contain chains of small kernels, and cosines, where that is "
+    "cheaper."
 )
 
 
 def check_installed() -> None:
-    """Raises an ImportError that names the extra, if a page could not be made; before the work."""
+    """Raises an ImportError that names the extra if pages cannot be made; call it before work."""
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
@@ -29,12 +30,12 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
     """Returns the demo's report as one self-contained HTML page.
 
     Args:
-        results: What `fr_bench.demo.run` returns.
+        results: The results that `fr_bench.demo.run` returns.
         kernels: Filters of the first layer, `(filters, height, width)`, by network.
-        labels: Names of the classes.
+        labels: The names of the classes.
 
     Raises:
-        ImportError: Without the extra `report`.
+        ImportError: If the extra `report` is not installed.
     """
     check_installed()
     from fr_bench.report import plots
@@ -46,13 +47,14 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
         plots=[
             (
                 "Accuracy while the tail is cut",
-                "Each point is one epoch of the FR twin. It loses coefficients from left to right "
-                "and recovers at its target.",
+                "Each point is one epoch of the FR twin. The twin loses coefficients from left to "
+                "right, and recovers when it has reached its target.",
                 plots.accuracy_curve(results["histories"]),
             ),
             (
                 "Energy in each frequency band",
-                "Shares of the energy of all kernels. Truncation leaves the lowest bands only.",
+                "The share of each band in the energy of all kernels. Truncation leaves only the "
+                "lowest bands.",
                 plots.band_energy(results["bands"]),
             ),
             (
@@ -62,7 +64,7 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
             ),
             (
                 "Confusion matrix of the FR int8 file",
-                "Test split, run on LiteRT.",
+                "On the test split, run with LiteRT.",
                 plots.confusion(results["confusion"], labels),
             ),
             (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"])),
@@ -74,10 +76,10 @@ def compare_page(results: dict) -> str:
     """Returns the report of `fr_bench.compare` as one self-contained HTML page.
 
     Args:
-        results: What `fr_bench.compare.compare` returns.
+        results: The results that `fr_bench.compare.compare` returns.
 
     Raises:
-        ImportError: Without the extra `report`.
+        ImportError: If the extra `report` is not installed.
     """
     check_installed()
     from fr_bench.report import plots
@@ -90,11 +92,11 @@ def benchmark_page(results: Sequence[Result]) -> str:
     """Returns results of `fr-keras benchmark` as one self-contained HTML page.
 
     Args:
-        results: Of one result file or of several, such as a computer's and a phone's.
+        results: The results of one or more result files, such as those of a computer and a phone.
 
     Raises:
-        ValueError: If there are none.
-        ImportError: Without the extra `report`.
+        ValueError: If there are no results.
+        ImportError: If the extra `report` is not installed.
 
     Example:
 
@@ -112,18 +114,19 @@ def benchmark_page(results: Sequence[Result]) -> str:
     plots = [
         (
             "Size, latency, accuracy",
-            "Small and fast is lower left. The numbers are those of the files above; each point is "
-            "the fastest result of a device.",
+            "Small and fast files are at the lower left. The numbers are those of the files in the "
+            "table above; each point is the fastest result on a device.",
             _measured_plots.size_latency_accuracy(files),
         ),
         (
             "Times side by side",
-            "The fastest result of each device, on a logarithmic axis.",
+            "The fastest result on each device, on a logarithmic axis.",
             _measured_plots.beside(files),
         ),
         (
             "Where the time goes",
-            "Each bar is a file; the fastest result of a device that has a profile.",
+            "Each bar is the fastest result of a file on a device, of those that have an op "
+            "profile.",
             _measured_plots.ops_by_time(files),
         ),
     ]

@@ -1,4 +1,4 @@
-"""Results of `fr-keras benchmark` as the rows of tables; what is absent stays absent."""
+"""Results of `fr-keras benchmark` as rows of tables; values that are absent stay absent."""
 
 import dataclasses
 import math
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Sequence
 
 from fr_bench.benchmark.result import STATUSES, Deviation, Result, Times
 
-#: What stands where nothing was measured.
+#: Shown where nothing was measured.
 ABSENT = "-"
-#: What outputs may differ by: steps of an integer one, or relative to the range of a float one.
+#: How far outputs may differ: in steps of an integer output, or relative to a float output's range.
 STEPS = 1
 RELATIVE, RELATIVE_HALF = 1e-5, 1e-2
-# These compute in float16 where nothing else is said.
+# These delegates compute in float16 unless the result says otherwise.
 _HALF = ("gpu", "npu")
 
 
 @dataclasses.dataclass(frozen=True)
 class Fastest:
-    """The fastest of a file's results on a device."""
+    """The fastest result of a file on a device."""
 
     us: float
     kernels: str
@@ -26,14 +26,14 @@ class Fastest:
 
 @dataclasses.dataclass(frozen=True)
 class File:
-    """A file and what was measured with it.
+    """A file and its results.
 
     Attributes:
-        number: What plots call it.
-        name: Its name; of several files with one name with the start of their hash.
+        number: Its number in plots.
+        name: Its name, with the start of its hash if several files have this name.
         bytes: Its size.
         results: All of its results.
-        fastest: Device -> its fastest result; without devices that gave no time.
+        fastest: Device -> the fastest result there; devices that gave no time are left out.
     """
 
     number: int
@@ -44,7 +44,7 @@ class File:
 
     @property
     def metrics(self) -> dict[str, tuple[float, float]]:
-        """Name of a metric -> the least and the largest value that was measured."""
+        """Name of a metric -> the smallest and the largest measured value."""
         values: dict[str, list[float]] = {}
         for one in self.results:
             if one.metric is not None:
@@ -53,7 +53,7 @@ class File:
 
     @property
     def worst(self) -> Deviation | None:
-        """The output that agrees least, of all results."""
+        """The worst agreement of any output in all results."""
         return max(filter(None, map(worst, self.results)), key=_gap, default=None)
 
     @property
@@ -64,7 +64,7 @@ class File:
 
 
 def by_file(results: Iterable[Result]) -> list[File]:
-    """The results by file, in their order; files of one name and other contents apart."""
+    """Groups results by file, in order; files with one name but different contents are separate."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for one in results:
         groups.setdefault((one.file, one.sha256), []).append(one)
@@ -82,7 +82,7 @@ def by_file(results: Iterable[Result]) -> list[File]:
 
 
 def device_label(result: Result) -> str:
-    """What a result ran on: a phone's name, or a target and what served it."""
+    """The device of a result: the name of a phone, or a target with its hardware."""
     name = str(result.device.get("name", result.target))
     if result.target == "android":
         return name
@@ -93,12 +93,12 @@ def device_label(result: Result) -> str:
 
 
 def kernels(result: Result) -> str:
-    """The delegate, with the precision that a GPU computed in."""
+    """The delegate, and the precision in which a GPU computed."""
     return ", ".join(filter(None, (result.delegate, result.precision)))
 
 
 def devices(results: Iterable[Result]) -> dict[str, list[str]]:
-    """Device -> what is known of it, a line each, with the tools that ran there."""
+    """Device -> lines with the facts that are known about it and the tools that ran there."""
     found: dict[str, list[str]] = {}
     for one in results:
         label = device_label(one)
@@ -112,19 +112,19 @@ def devices(results: Iterable[Result]) -> dict[str, list[str]]:
 
 
 def typical(times: Times | None) -> float | None:
-    """The median, or the mean of a tool that gives no median."""
+    """The median, or the mean if the tool gives no median."""
     if times is None:
         return None
     return times.mean_us if times.median_us is None else times.median_us
 
 
 def worst(result: Result) -> Deviation | None:
-    """The output that agrees least."""
+    """The worst agreement of any output."""
     return max((result.agreement or {}).values(), key=_gap, default=None)
 
 
 def stands_out(result: Result, agreement: Deviation) -> bool:
-    """Whether outputs differ by more than other kernels with the same weights should make them."""
+    """Whether outputs differ more than other kernels with the same weights should make them."""
     if agreement.steps is not None:
         return _gap(agreement) == math.inf or agreement.steps > STEPS
     half = (result.precision or ("float16" if result.delegate in _HALF else "")) == "float16"
@@ -139,7 +139,7 @@ def where(result: Result) -> str:
 
 
 def agreements(file: File) -> dict[str, dict[str, tuple[Result, Deviation]]]:
-    """Output -> target and delegate -> the result that agrees least, whatever the threads."""
+    """Output -> target and delegate -> the result that agrees worst, with any number of threads."""
     found: dict[str, dict[str, tuple[Result, Deviation]]] = {}
     for one in file.results:
         for output, agreement in (one.agreement or {}).items():
@@ -151,7 +151,7 @@ def agreements(file: File) -> dict[str, dict[str, tuple[Result, Deviation]]]:
 
 
 def profiled(file: File) -> list[Result]:
-    """For each device the fastest result with a profile; without times the first."""
+    """For each device, the fastest result with a profile, or the first if there are no times."""
     found: dict[str, Result] = {}
     for one in file.results:
         if one.profile:
@@ -162,12 +162,12 @@ def profiled(file: File) -> list[Result]:
 
 
 def remarks(results: Sequence[Result]) -> list[tuple[str, str, str]]:
-    """A status, which files ran where, and why it failed or what to know of it; failures first."""
+    """Rows of a status, which files ran where, and the reason or the notes; failures come first."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for one in results:
         texts = [text.rstrip(" .") for text in (one.message, *one.notes) if text]
         if one.status != "done" and not texts:
-            texts = ["it did not say why"]
+            texts = ["no reason is known"]
         if texts:
             key = one.status, f"{device_label(one)}, {kernels(one)}", "; ".join(texts)
             found.setdefault(key, []).append(one.file)
@@ -182,7 +182,7 @@ def remarks(results: Sequence[Result]) -> list[tuple[str, str, str]]:
 
 
 def delegation(files: list[File]) -> list[tuple[File, Result]]:
-    """The results that tell which ops a delegate took; the same answer once."""
+    """The results that say which ops a delegate took, without repeating an answer."""
     found = {}
     for file in files:
         for one in file.results:
@@ -193,7 +193,7 @@ def delegation(files: list[File]) -> list[tuple[File, Result]]:
 
 
 def summary(results: Sequence[Result], files: list[File]) -> dict:
-    """What the page shows besides the files themselves."""
+    """Returns everything that the page shows besides the files."""
     timed = list(dict.fromkeys(name for file in files for name in file.fastest))
     targets = {device_label(one): one.target for one in results}
     computer = next((name for name in timed if targets[name] == "host"), None)
@@ -220,7 +220,7 @@ def summary(results: Sequence[Result], files: list[File]) -> dict:
 
 
 def milliseconds(us: float | None) -> str:
-    """Three digits or more."""
+    """Microseconds as milliseconds, with three digits or more."""
     if us is None:
         return ABSENT
     value = us / 1000
@@ -229,7 +229,7 @@ def milliseconds(us: float | None) -> str:
 
 
 def difference(agreement: Deviation | None) -> str:
-    """In steps of an integer output, or relative to the range of a float one."""
+    """A difference in steps of an integer output, or relative to the range of a float output."""
     if agreement is None:
         return ABSENT
     if agreement.largest == 0:
@@ -250,23 +250,23 @@ def whole(value: float | None, scale: float = 1) -> str:
 
 
 def counted(ops: dict[str, int] | None) -> str:
-    """Ops by name."""
+    """The numbers of ops by name."""
     return ABSENT if ops is None else ", ".join(f"{n} {name}" for name, n in ops.items()) or "none"
 
 
 def score(result: Result, name: str) -> str:
-    """The metric of that name."""
+    """The metric with this name."""
     metric = result.metric
     return percent(metric.value, 2) if metric and metric.name == name else ABSENT
 
 
 def pair(values: tuple | None) -> str:
-    """Before and after."""
+    """A value before and after."""
     return ABSENT if values is None else " to ".join(f"{one:g}" for one in dict.fromkeys(values))
 
 
 def _gap(agreement: Deviation) -> float:
-    """The relative difference; outputs that are no numbers are the furthest off."""
+    """The relative difference; NaN counts as infinite."""
     return math.inf if math.isnan(agreement.relative) else agreement.relative
 
 

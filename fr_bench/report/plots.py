@@ -1,4 +1,4 @@
-"""Plots as images that an HTML page can hold in itself."""
+"""Plots as images that can be embedded in an HTML page."""
 
 import base64
 import io
@@ -10,30 +10,30 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 _BLUE, _ORANGE, _GREY = "#2a6f97", "#e07a1f", "#8a8f98"
-#: One for each of a few things of a kind.
+#: Colors and markers for the first few names in a plot.
 COLORS = (_BLUE, _ORANGE, _GREY, "#3a8f5c", "#8e5aa8", "#b5453c")
 MARKERS = ("o", "s", "^", "v", "D")
 
 
 def accuracy_curve(histories: dict) -> str:
-    """Validation accuracy against kept coefficients, epoch by epoch, beside the plain twin."""
+    """Validation accuracy against kept coefficients, epoch by epoch, with the plain network's."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     fr, plain = histories["FR"], histories["plain"]
     epochs = np.arange(1, len(fr["kept"]) + 1)
     axes.plot(fr["kept"], fr["val_accuracy"], color=_ORANGE, linewidth=1, zorder=1)
     points = axes.scatter(fr["kept"], fr["val_accuracy"], c=epochs, cmap="viridis", zorder=2, s=24)
-    axes.axhline(plain["val_accuracy"][-1], color=_BLUE, linestyle="--", label="plain twin, end")
+    axes.axhline(plain["val_accuracy"][-1], color=_BLUE, linestyle="--", label="plain network")
     axes.set_xscale("log")
     axes.invert_xaxis()
-    axes.set(xlabel="kept coefficients (training goes right)", ylabel="validation accuracy")
+    axes.set(xlabel="kept coefficients (epochs go right)", ylabel="validation accuracy")
     axes.legend(loc="lower left", frameon=False)
     figure.colorbar(points, label="epoch")
     return image(figure)
 
 
 def band_energy(bands: dict[str, list[float]]) -> str:
-    """Share of the kernels' energy in each frequency band, plain beside FR."""
+    """The share of the kernels' energy in each frequency band, plain beside FR."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     positions = np.arange(len(bands["plain"]))
@@ -58,7 +58,7 @@ def kernels(filters: dict[str, np.ndarray]) -> str:
 
 
 def confusion(counts: list[list[int]], labels: tuple[str, ...]) -> str:
-    """Confusion matrix: true classes down, predictions across."""
+    """The confusion matrix, with a row for each true class and a column for each prediction."""
     figure = Figure(figsize=(5.2, 4.6), layout="constrained")
     axes = figure.subplots()
     matrix = np.array(counts)
@@ -76,7 +76,7 @@ def confusion(counts: list[list[int]], labels: tuple[str, ...]) -> str:
 
 
 def accuracy_and_bytes(forms: list[dict]) -> str:
-    """Test accuracy against file bytes, as they are and gzipped; one color a method."""
+    """Test accuracy against bytes of the files, plain and gzipped; each method has one color."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     colors = assigned(COLORS, [form["method"] for form in forms])
@@ -87,7 +87,7 @@ def accuracy_and_bytes(forms: list[dict]) -> str:
             found.sort(key=lambda form: form[size])
             x, y = [f[size] / 1000 for f in found], [100 * f["accuracy"] for f in found]
             axes.plot(x, y, color=colors[method], marker=markers[mode], linewidth=0.8)
-        axes.set(xscale="log", xlabel=f"file, {name}")
+        axes.set(xscale="log", xlabel=f"file size, {name}")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:,g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -103,12 +103,12 @@ def accuracy_and_bytes(forms: list[dict]) -> str:
 
 
 def assigned(choices: tuple[str, ...], names: list[str]) -> dict[str, str]:
-    """One of the choices for each different name, from the first again when they run out."""
+    """Assigns one choice to each name, and starts again from the first when they run out."""
     return dict(zip(dict.fromkeys(names), itertools.cycle(choices), strict=False))
 
 
 def image(figure: Figure, dpi: int = 110) -> str:
-    """The figure as a PNG in a `data:` address."""
+    """Returns the figure as a PNG in a `data:` URL."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

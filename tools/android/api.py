@@ -1,4 +1,4 @@
-"""Checks that classes use nothing that the oldest Android which runs them lacks."""
+"""Checks that classes use only what the oldest Android that runs them has."""
 
 import tempfile
 from collections.abc import Sequence

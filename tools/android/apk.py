@@ -2,8 +2,8 @@
 
     python tools/android/apk.py
 
-After `app.py`, whose classes it takes. `aapt2`, `zipalign` and `apksigner` are those of Debian's
-packages, in a private folder.
+Run it after `app.py`, whose classes it uses. `aapt2`, `zipalign` and `apksigner` come from Debian
+packages in a private folder.
 """
 
 import shutil

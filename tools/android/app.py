@@ -2,7 +2,7 @@
 
     python tools/android/app.py
 
-After `jvm.py`, whose classes it takes. The models of the app are put into its assets first.
+Run it after `jvm.py`, whose classes it uses. It first puts the models of the app into its assets.
 """
 
 import os

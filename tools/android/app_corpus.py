@@ -1,11 +1,11 @@
-"""Writes images, and what Python makes of them, for the tests of the app on the JVM.
+"""Writes images and the results of Python for them, for the tests of the app on the JVM.
 
     PYTHONPATH=. python tools/android/app_corpus.py build/android/app-corpus
 
-`cases.json` has pictures with the inputs that they become (TensorFlow's own `area` resizing, and
-the quantization of `fr_keras.tflite.Runner`), strokes with theirs (points along them), outputs with
+`cases.json` contains pictures with the inputs that they become (by TensorFlow's own `area` resizing
+and the quantization of `fr_keras.tflite.Runner`), strokes with the points along them, outputs with
 their real values and classes, numbers with numpy's percentiles, and intents of `fr-keras
-benchmark`; all small, so that the text stays so.
+benchmark`. All are small, so that the file stays small.
 """
 
 import argparse

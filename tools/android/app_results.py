@@ -1,4 +1,4 @@
-"""Reads a result file of the app as `fr-keras report` does."""
+"""Reads a result file of the app in the same way as `fr-keras report`."""
 
 import argparse
 

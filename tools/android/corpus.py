@@ -1,12 +1,12 @@
-"""Writes archives, and what the Python implementation says about each, for the tests on the JVM.
+"""Writes archives for the tests on the JVM, and the verdict of the Python implementation on each.
 
     PYTHONPATH=.:tests python tools/android/corpus.py build/android/corpus
 
-`archives.zip` holds the files: the goldens, networks that are packed with their skeletons, the
-hostile files of the tests, mutated ones, and skeletons with random recipes. `verdicts.tsv` has a
+`archives.zip` contains the files: the goldens, networks that are packed with their skeletons, the
+hostile files of the tests, mutated files, and skeletons with random recipes. `verdicts.tsv` has a
 line for each:
 
-    name    "refused", or the SHA-256 of what it holds    "none", "refused", or that of its .tflite
+    name    "refused", or the SHA-256 of its contents    "none", "refused", or that of its .tflite
 """
 
 import argparse

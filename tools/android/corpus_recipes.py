@@ -1,4 +1,4 @@
-"""Archives with skeletons of random recipes: every operation, on shapes that fit."""
+"""Makes archives whose skeletons have random recipes: every operation, on shapes that fit."""
 
 import random
 import struct

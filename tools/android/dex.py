@@ -1,8 +1,8 @@
-"""Makes Android's bytecode of the JVM's.
+"""Turns JVM bytecode into Android's bytecode.
 
-ProGuard rewrites what Android has not, such as lambdas made by `invokedynamic`, which are in
-Kotlin's own library too; it also refuses classes that name one, or a method, that is nowhere. In a
-Gradle build D8 does this. Then `dx` translates.
+ProGuard rewrites code that Android cannot run, such as lambdas made by `invokedynamic`, which
+Kotlin's own library contains too. It also refuses classes that refer to a class or a method that
+does not exist. Then `dx` translates. In a Gradle build, D8 does all this.
 """
 
 from collections.abc import Sequence

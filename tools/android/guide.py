@@ -2,8 +2,9 @@
 
     python tools/android/guide.py
 
-After `jvm.py`, whose classes it takes. The code with `Interpreter` is compiled against TensorFlow
-Lite, whose names LiteRT has; that with `CompiledModel` against the declarations in `stubs`.
+Run it after `jvm.py`, whose classes it uses. The code with `Interpreter` is compiled against
+TensorFlow Lite, because LiteRT has the same names. The code with `CompiledModel` is compiled
+against the declarations in `stubs`.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""Writes what Python reads in published int8 files, for the test of the Android guide's code.
+"""Writes what Python reads in published int8 files, to test the code of the Android guide.
 
 PYTHONPATH=. python tools/android/guide_corpus.py FILE
 """

@@ -1,7 +1,7 @@
-"""The jars of `jars.json` in a private folder: Kotlin's compiler, its library, and JUnit.
+"""Gets the jars of `jars.json` into a private folder: Kotlin's compiler, its library, and JUnit.
 
-Maven fetches them, from where the machine's own settings say, into a repository inside of that
-folder; a jar counts only with the SHA-256 of the list.
+Maven fetches them into a repository in that folder, from the source in the machine's own settings.
+A jar is accepted only if it has the SHA-256 of the list.
 """
 
 import argparse

@@ -2,9 +2,10 @@
 
     python tools/android/jvm.py
 
-Needs a JDK 11 or newer and Maven; the jars lie in `~/.cache/fr_keras/android`, or in the folder of
-the variable FR_KERAS_ANDROID, and nothing outside of it and of `build/android` is changed. What the
-Python implementation says about some thousand archives is written first, by `corpus.py`.
+It needs a JDK 11 or newer and Maven. The jars are in `~/.cache/fr_keras/android`, or in the folder
+that the variable FR_KERAS_ANDROID names, and nothing outside this folder and `build/android` is
+changed. First, `corpus.py` writes the verdicts of the Python implementation on some thousand
+archives.
 """
 
 import os

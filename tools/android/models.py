@@ -1,12 +1,12 @@
-"""Puts the models of the app into its assets, with an index of what each of them is.
+"""Puts the models of the app into its assets, with an index that describes each of them.
 
     PYTHONPATH=. python tools/android/models.py
 
-Files of `tflite_models`, and each archive of `android_demo/models` in three forms: itself, the
-factored int8 file that it makes, and its dense twin. Labels and the constants of preprocessing are
-read from the metadata of each flatbuffer. Beside them, for each flatbuffer, are rows of the data
-and the outputs of the reference of `fr-keras benchmark`, with which the app compares its own. The
-folder is written anew, and is not in git.
+The models are files of `tflite_models`, and each archive of `android_demo/models` in three forms:
+the archive itself, the factored int8 file that it makes, and the dense file of the same network.
+Labels and the constants of preprocessing are read from the metadata of each flatbuffer. Beside each
+flatbuffer there are rows of the data and the outputs of the reference of `fr-keras benchmark`, with
+which the app compares its own outputs. The folder is rewritten each time, and is not in git.
 """
 
 import hashlib

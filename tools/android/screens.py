@@ -1,10 +1,10 @@
-"""Runs the screens of `android_demo/app` in Android's own classes on the JVM, by Robolectric.
+"""Runs the screens of `android_demo/app` in Android's own classes on the JVM, with Robolectric.
 
     python tools/android/screens.py
 
-After `apk.py`, whose classes and resources it takes. The networks run on LiteRT for Python, by
-`serve.py`. Robolectric needs `androidx.test`, which is in Google's repository and not in Maven
-Central: Maven's settings have to know it.
+Run it after `apk.py`, whose classes and resources it uses. The networks run on LiteRT for Python,
+with `serve.py`. Robolectric needs `androidx.test`, which is in Google's repository and not in Maven
+Central, so Maven's settings must know that repository.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Android's own programs, of Debian's packages, in a private folder."""
+"""Gets Android's own programs from Debian packages into a private folder."""
 
 import os
 import shutil

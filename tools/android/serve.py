@@ -2,8 +2,8 @@
 
     python serve.py FILE none|xnnpack THREADS
 
-Writes a line of JSON with the input and the output, then for each input that it reads, as bytes in
-the file's own type, the output alike. Ends with its input.
+It writes a line of JSON that describes the input and the output. Then it reads inputs, as bytes in
+the file's own type, and writes the output for each in the same way, until its input ends.
 """
 
 import json

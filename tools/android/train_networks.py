@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python tools/android/train_networks.py
 
-LeNet-5 on scikit-learn's digits and a U-Net on drawn shapes, each short: they show that a file of
-kilobytes works on a phone, not how good such a network can be. What each scores as the int8 file
-that its archive makes, on the test split, goes to `networks.json` beside the archives.
+The networks are LeNet-5 on scikit-learn's digits and a U-Net on drawn shapes. Both are trained
+briefly: they show that a file of kilobytes works on a phone, not how good such a network can be.
+The score of the int8 file that each archive makes, on the test split, goes to `networks.json`
+beside the archives.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 #!/system/bin/arm64-python
-"""Stands for Android's `benchmark_model` on a loopback device: its arguments and its output.
+"""Replaces Android's `benchmark_model` on a loopback device, with its arguments and its output.
 
-The model really runs, on the ARM64 kernels of LiteRT, and so its outputs are real. There is no
-GPU, NPU or NNAPI behind it: what it says of those delegates is what `SETTINGS` asks for, and the
-CPU computes. Its times are those of an emulator and stand for none.
+The model really runs, on the ARM64 kernels of LiteRT, so its outputs are real. There is no GPU, NPU
+or NNAPI behind it: it says about these delegates what `SETTINGS` asks for, and the CPU computes.
+Its times are those of an emulator and mean nothing.
 """
 
 import os

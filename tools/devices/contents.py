@@ -1,4 +1,4 @@
-"""What each target is made of, and how its programs are started."""
+"""Lists the parts of each target, and the commands that start its programs."""
 
 import dataclasses
 import platform

@@ -1,11 +1,11 @@
-"""Stands for the app of `android_demo` on a loopback device: its process.
+"""Replaces the process of the app of `android_demo` on a loopback device.
 
     python demo_app.py SYSTEM --es NAME VALUE ...
 
-SYSTEM/app holds `base.apk` with the bundled files and `settings.json` with how it behaves:
-`folder`, where it leaves results, `refused` delegates and a `fault`. It stays when it is done, as
-long as there is its file `pid`. The files really run, on the CPU kernels of LiteRT, and archives
-are really expanded; behind GPU and NNAPI is the same CPU. Times stand for none.
+SYSTEM/app contains `base.apk` with the bundled files, and `settings.json` with the behaviour of the
+app: `folder` for the results, `refused` delegates, and a `fault`. When it is done, it stays as long
+as its file `pid` exists. The files really run, on the CPU kernels of LiteRT, and archives are
+really expanded; GPU and NNAPI use the same CPU. The times mean nothing.
 """
 
 import hashlib

@@ -1,14 +1,14 @@
-"""Android devices on this machine: the real `adb` against the real daemon `adbd`, for tests.
+"""Runs Android devices on this machine for tests: the real `adb` with the real daemon `adbd`.
 
     with Network(folder) as network:
         phone = network.phone()
         ...  # `network.adb` is a program, and `phone.serial` a device that it sees
 
 The daemon asks for no authorization and listens on every interface, so it gets a network of its
-own, in which only this `adb` is. (It also listens on a vsock port, which no namespace holds.) Its
-file system is this machine's, but for `/data`, which is small and in memory, and `/system`, with
-the programs of Android that are asked. Needs Linux with user namespaces, and the set-ups `adb` and
-`arm64`.
+own, which only this `adb` shares. (It also listens on a vsock port, which no namespace isolates.)
+Its file system is this machine's, except for `/data`, which is small and in memory, and `/system`,
+which has the programs of Android that are needed. Needs Linux with user namespaces, and the
+set-ups `adb` and `arm64`.
 """
 
 import ast

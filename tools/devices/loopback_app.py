@@ -1,7 +1,7 @@
 """Puts a stand-in for the app of `android_demo` on a loopback device.
 
-`pm` and `am` answer as Android's do, as far as `fr-keras benchmark --on android --app` asks them;
-behind them is the process of `demo_app.py`.
+`pm` and `am` answer like Android's, as far as `fr-keras benchmark --on android --app` uses them.
+Behind them is the process of `demo_app.py`.
 """
 
 import hashlib

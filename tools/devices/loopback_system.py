@@ -1,4 +1,4 @@
-"""The file system of a loopback device, and the programs of Android on it."""
+"""Makes the file system of a loopback device, with the programs of Android on it."""
 
 #: Makes it, in a mount namespace, and stays.
 ROOT = """

@@ -1,7 +1,7 @@
-"""Debian packages in a private folder: resolved, downloaded and unpacked, nothing installed.
+"""Resolves, downloads and unpacks Debian packages in a private folder, and installs nothing.
 
-apt runs on a state of its own, so that neither root nor the system's package lists are needed.
-Where the packages come from is read from the machine's own apt configuration.
+apt runs with a state of its own, so that it needs neither root nor the system's package lists. The
+sources of the packages are read from the machine's own apt configuration.
 """
 
 import dataclasses

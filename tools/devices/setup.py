@@ -2,10 +2,10 @@
 
     python tools/devices/setup.py arm64 gpu adb
 
-The folder is `~/.cache/fr_keras/devices`, or that of the variable FR_KERAS_DEVICES. A target that
-is there already is left as it is, and one that is half there is made anew, of the packages that
-have come. Needs Debian 12 or newer, its package archive and PyPI; it changes nothing outside its
-folder.
+The folder is `~/.cache/fr_keras/devices`, or the one that the variable FR_KERAS_DEVICES names. A
+target that exists is left as it is, and an unfinished one is made again from the packages that have
+already been downloaded. Needs Debian 12 or newer, its package archive and PyPI; changes nothing
+outside its folder.
 """
 
 import argparse

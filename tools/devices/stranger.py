@@ -1,8 +1,8 @@
-"""A device that does not trust this computer: it answers adb with tokens to sign, and nothing else.
+"""A device that does not trust this computer: it only sends adb tokens to sign.
 
     python stranger.py PORT
 
-The daemon `adbd` of Debian asks for no authorization, so this speaks the beginning of adb's
+Debian's daemon `adbd` asks for no authorization, so this program implements the beginning of adb's
 protocol itself.
 """
 

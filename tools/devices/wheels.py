@@ -1,4 +1,4 @@
-"""Wheels for AArch64, at the versions of `constraints.txt`."""
+"""Gets wheels for AArch64, in the versions of `constraints.txt`."""
 
 import re
 import sys

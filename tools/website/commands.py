@@ -1,4 +1,4 @@
-"""The page of the command line, from what click knows of it."""
+"""Makes the page of the command line from what click knows about it."""
 
 import inspect
 import re
@@ -8,7 +8,7 @@ import click
 _BEGIN = """# The command line
 
 Every command of `fr-keras`, with its options. The [guide](guide.md#the-command-line) shows the
-commands at work. The exit codes are 0 for done, 1 for failed, and 2 for wrong usage.
+commands at work.
 """
 
 
@@ -26,7 +26,7 @@ def _section(context: click.Context, title: str) -> str:
     command = context.command
     usage = command.get_usage(context).removeprefix("Usage: ")
     records = [one.get_help_record(context) for one in command.get_params(context)]
-    # An argument is in the usage, and has no text of its own.
+    # An argument is in the usage and has no text of its own.
     told = [record for record in records if record and record[1]]
     options = [f"- `{names}`: {' '.join(_plain(help).split())}" for names, help in told]
     text = _plain(inspect.cleandoc(command.help or ""))

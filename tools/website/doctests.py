@@ -1,4 +1,4 @@
-"""Docstrings show their examples as lines with `>>>`; Markdown takes these for quotations."""
+"""Turns examples in docstrings into code: Markdown would take lines with `>>>` for quotations."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What `make docs` does beside MkDocs: pages from outside of `docs/`, links, and a last check."""
+"""Extends MkDocs in `make docs`: pages from outside `docs/`, links, and a last check."""
 
 import base64
 import re

@@ -1,6 +1,6 @@
-"""The pages of the documentation site that do not lie in `docs/`, and links between all of them.
+"""Makes the pages of the documentation site that are not in `docs/`, and the links of all pages.
 
-Every page reads well as a file of the repository, too, so links in pages are paths of the
+Every page can also be read as a file of the repository, so links in pages are paths in the
 repository. Here they become links of the site.
 """
 

@@ -1,4 +1,4 @@
-"""The target `android`: phones, through `adb` and Android's `benchmark_model`."""
+"""The target `android`: measures on phones, with `adb` and Android's `benchmark_model`."""
 
 import dataclasses
 import os
@@ -39,9 +39,9 @@ class Pace:
 
     Attributes:
         rest: The pause before each measurement.
-        cool: How long a warm phone is waited for beyond that.
+        cool: How much longer to wait for a warm phone.
         run: How long one run of the tool may take.
-        back: How long a phone that drops off is waited for.
+        back: How long to wait for a phone that disconnects.
     """
 
     rest: float = 5.0
@@ -62,31 +62,32 @@ def measure(
     warmup: int = 5,
     pace: Pace = Pace(),
 ) -> Iterator[Result]:
-    """Runs files on a phone, one result after the other.
+    """Runs files on a phone, one result after another.
 
-    What is pushed goes to a folder of its own, which is removed at the end: also on an error, on
-    Ctrl-C, and when the iterator is closed. Close it: `with contextlib.closing(measure(...))`.
+    Files are pushed to a folder of their own on the phone. It is removed at the end, also after an
+    error or Ctrl-C, and when the iterator is closed. So close the iterator:
+    `with contextlib.closing(measure(...))`.
 
     Args:
         subjects: The files.
         delegates: Some of `DELEGATES`.
         threads: Numbers of CPU threads.
-        tool: `benchmark_model`, or a folder of them; see `binaries`.
+        tool: Android's `benchmark_model`, or a folder of several.
         adb: The `adb` program.
-        serial: Which device; not needed where there is one.
-        runs: Inferences that are timed.
-        warmup: Inferences before them.
+        serial: The serial number of the device; not needed if there is only one.
+        runs: The number of timed inferences.
+        warmup: The number of inferences before them.
         pace: How long things may take.
 
     Yields:
-        A result for each file, delegate and number of threads. One that failed or was refused says
-        why, and the next one follows.
+        A result for each file, delegate and number of threads. A result that failed or was refused
+        says why, and the next result follows.
 
     Raises:
-        AdbError: If there is no phone, or it does not take the tool.
-        DeviceLost: If the phone drops off and stays away, after the result that says so.
-        ToolError: If the tool does not fit, or is none.
-        ValueError: If there is no such delegate.
+        AdbError: If there is no phone, or the tool cannot be copied to it or run there.
+        DeviceLost: If the phone disconnects and does not come back, after a result that says so.
+        ToolError: If the tool does not fit the phone, or is not a `benchmark_model`.
+        ValueError: If a delegate is unknown.
     """
     check_delegates(delegates, DELEGATES)
     connection = Adb(adb, serial, pace.back)
@@ -104,7 +105,7 @@ def measure(
 
 
 def check_delegates(delegates: Sequence[str], known: Sequence[str]) -> None:
-    """Raises a ValueError if one is not known."""
+    """Raises a ValueError if a delegate is not known."""
     strange = [one for one in delegates if one not in known]
     if strange:
         raise ValueError(
@@ -113,7 +114,7 @@ def check_delegates(delegates: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _put(session: Session, subject: Subject) -> AdbError | None:
-    """Copies a file to the phone; returns why that failed."""
+    """Copies a file to the phone; returns the error if that fails."""
     try:
         session.put(subject)
     except AdbError as error:
@@ -132,7 +133,7 @@ class _Case:
     pace: Pace
 
     def result(self) -> tuple[Result, Exception | None]:
-        """Measures; returns the error too where there was one."""
+        """Measures, and returns the error too if there was one."""
         installed, refusal = self.session.choose(self.delegate)
         common = self._common(installed)
         if refusal is not None:
@@ -146,7 +147,7 @@ class _Case:
             return self.failed(error)
 
     def failed(self, error: AdbError) -> tuple[Result, AdbError]:
-        """The result of a phone that would not, and the error."""
+        """Returns the result of a phone that did not work, and the error."""
         installed, _ = self.session.choose(self.delegate)
         return Result(**self._common(installed), status="failed", message=str(error)), error
 
@@ -186,7 +187,7 @@ class _Case:
 
 
 def _tried(what: str, step: Callable[[], _T | None]) -> tuple[_T | None, tuple[str, ...]]:
-    """What a step found, and why it did not: times are kept without it."""
+    """The result of a step, and the reason if it failed; the times are kept in either case."""
     try:
         return step(), ()
     except RunError as error:

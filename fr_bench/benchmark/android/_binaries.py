@@ -1,15 +1,15 @@
-"""Finds the `benchmark_model` that fits a device, in what the user gives.
+"""Finds the `benchmark_model` that fits a device, in the file or folder that the user gives.
 
-A file is taken as it is. Of a folder every file with `benchmark_model` in its name counts, in it
-and one folder below, whatever else the name says: the ABI is read from the file and the dialect
-from its `--help` on the device. So downloads may keep their names:
+A file is taken as it is. In a folder, and in the folders directly inside it, every file with
+`benchmark_model` in its name counts. The rest of the name does not matter: the ABI is read from
+the file, and the dialect from its `--help` on the device. So downloads may keep their names:
 
     tools/android_aarch64_benchmark_model        classic, 64 bits
     tools/android_arm_benchmark_model            classic, 32 bits
     tools/android_arm64/benchmark_model          LiteRT's
-    tools/android_arm64/libLiteRtDispatch_*.so   goes along, for the NPU
+    tools/android_arm64/libLiteRtDispatch_*.so   pushed too, for the NPU
 
-All `*.so` beside a binary are pushed with it.
+All `*.so` files beside a binary are pushed with it.
 """
 
 import dataclasses
@@ -37,8 +37,8 @@ class Binary:
     """A `benchmark_model` on this machine.
 
     Attributes:
-        path: Where it is.
-        abi: What it is made for, as Android names it; `None` where the file does not say.
+        path: Its path.
+        abi: The ABI that it is made for, as Android names it; `None` if the file does not say.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Binary:
 
 
 def find(given: str | os.PathLike) -> list[Binary]:
-    """Returns all that a file or folder offers.
+    """Returns all binaries that a file or folder offers.
 
     Raises:
         ToolError: If there is none.
@@ -68,14 +68,14 @@ def find(given: str | os.PathLike) -> list[Binary]:
         paths = [path] if path.is_file() else []
     if not paths:
         raise ToolError(
-            f"`tool` must be a benchmark_model for Android, or a folder with files that have "
-            f"'{_NAME}' in their names. {INSTRUCTIONS}. Received: '{given}'"
+            f"`tool` must be a benchmark_model for Android, or a folder of files whose names "
+            f"contain '{_NAME}'. {INSTRUCTIONS}. Received: '{given}'"
         )
     return [Binary(one, _abi(one)) for one in paths]
 
 
 def fitting(found: Sequence[Binary], abis: Sequence[str]) -> list[Binary]:
-    """Returns those that run on a device, those for its first ABI first.
+    """Returns the binaries that run on a device, those for its first ABI first.
 
     Raises:
         ToolError: If there is none.

@@ -1,4 +1,4 @@
-"""The folder on the device in which everything happens, and which is gone afterwards."""
+"""The folder on the device in which everything happens, and which is removed at the end."""
 
 import shlex
 
@@ -8,7 +8,7 @@ from fr_bench.benchmark.android.adb import Adb, AdbError, Answer
 PATH = "/data/local/tmp/fr_keras-benchmark"
 #: Seconds between two looks at the current while a tool runs.
 _LOOK = 0.2
-# The id of a process may be another one's by now; its command line says.
+# The process id may belong to another process by now, so its command line is checked.
 _END_TOOL = f"""p=$(cat {PATH}/pid 2>/dev/null)
 [ -n "$p" ] && grep -q {PATH} /proc/$p/cmdline 2>/dev/null && kill -9 $p
 rm -f {PATH}/pid"""
@@ -28,13 +28,13 @@ tail -c 1000000 log
 
 
 class Folder:
-    """A context: the folder is made, and removed on the way out, whatever happens inside.
+    """A context that makes the folder and removes it at the end, whatever happens inside.
 
-    One measurement at a time: what an earlier one left, running or lying there, is ended and
-    removed first.
+    There is one measurement at a time: a tool or files that an earlier measurement left are
+    stopped and removed first.
 
     Raises:
-        AdbError: If the device does not let it be made.
+        AdbError: If the folder cannot be made on the device.
     """
 
     def __init__(self, adb: Adb):
@@ -48,20 +48,20 @@ class Folder:
         try:
             self._adb.check(f"{_END_TOOL}\nrm -rf {PATH}")
         except AdbError:
-            # What led here says more; the next measurement removes the folder.
+            # The first error says more; the next measurement removes the folder.
             if error is None:
                 raise
 
     def run(self, words: list[str], libraries: bool, limit: float) -> Answer:
-        """Runs a tool that lies in the folder.
+        """Runs a tool in the folder.
 
         Args:
-            words: Its name and arguments.
-            libraries: Whether it finds its shared libraries here.
-            limit: Seconds; it is ended then.
+            words: The name and arguments of the tool.
+            libraries: Whether its shared libraries are in the folder.
+            limit: The time limit in seconds, after which the tool is stopped.
 
         Raises:
-            TookTooLong: If it was not done in time.
+            TookTooLong: If the tool did not finish in time.
         """
         paths = f"LD_LIBRARY_PATH={PATH} ADSP_LIBRARY_PATH={PATH} " if libraries else ""
         command = paths + shlex.join([f"{PATH}/{words[0]}", *words[1:]])
@@ -79,8 +79,8 @@ class Folder:
         try:
             self._adb.shell(_END_TOOL, tries=1)
         except AdbError:
-            return  # it is gone, or hangs; leaving the context tries again
+            return  # the device is gone or hangs; leaving the context tries again
 
     def watched(self) -> tuple[list[str], list[float]]:
-        """Of the last run: /proc/stat's first line before and after, and microamperes."""
+        """Returns the first line of /proc/stat before and after the last run, and microamperes."""
         return _phone.watched(self._adb.shell(f"cd {PATH} && cat before after && cat current").text)

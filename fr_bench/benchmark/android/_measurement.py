@@ -1,4 +1,4 @@
-"""One file with one delegate and a number of threads on a phone."""
+"""Measures one file with one delegate and one number of threads on a phone."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from fr_bench.benchmark.android.adb import AdbError, Answer, DeviceLost, TookToo
 from fr_bench.benchmark.result import Ops, OpTime
 
 _RESULT, _RUNTIME, _PROFILE, _OUTPUT = "result.pb", "runtime.pb", "profile.pb", "outputs.bin"
-#: Inferences of the run with the op profile, which slows all of them down a little.
+#: The most inferences in the run with the op profile, which slows each down a little.
 _PROFILED = 10
 _WRITTEN = {
     "result_file_path": f"{PATH}/{_RESULT}",
@@ -23,10 +23,10 @@ _WRITTEN = {
 
 
 class RunError(RuntimeError):
-    """A run without times.
+    """Raised if a run gave no times.
 
     Attributes:
-        refused: Whether the delegate would not take the file.
+        refused: Whether the delegate refused the file.
     """
 
     def __init__(self, message: str, refused: bool = False):
@@ -41,10 +41,10 @@ class Run:
     Attributes:
         session: The phone.
         installed: The tool.
-        delegate: What is asked for.
-        threads: CPU threads.
-        warmup: Inferences before the timed ones.
-        limit: Seconds that one run of the tool may take.
+        delegate: The requested delegate.
+        threads: The number of CPU threads.
+        warmup: The number of inferences before the timed ones.
+        limit: The time limit for one run of the tool, in seconds.
     """
 
     session: Session
@@ -55,7 +55,7 @@ class Run:
     limit: float
 
     def timed(self, runs: int) -> texts.Report:
-        """Times it.
+        """Runs the file and returns its times.
 
         Raises:
             RunError: If there are no times.
@@ -78,7 +78,7 @@ class Run:
         return dataclasses.replace(report, ops=ops, notes=notes)
 
     def profile(self, runs: int) -> tuple[OpTime, ...] | None:
-        """Where the time goes, in a run of its own; `None` where the tool does not say."""
+        """Returns the op profile, from a separate run; `None` if the tool has none."""
         switch = self.installed.tool.profiles
         if switch is None:
             return None
@@ -94,10 +94,10 @@ class Run:
         return held or texts.read(answer.text, self.delegate).profile
 
     def outputs(self, subject: Subject) -> list[np.ndarray] | None:
-        """Runs every row; `None` where the tool cannot.
+        """Runs every row and returns the outputs; `None` if the tool cannot write them.
 
         Raises:
-            RunError: If a row gives no outputs, or not as many bytes as it should.
+            RunError: If a row gives no outputs, or a wrong number of bytes.
         """
         if not self.installed.tool.writes_outputs:
             return None
@@ -135,7 +135,7 @@ class Run:
 
 
 def with_refused(ops: Ops | None, profile: tuple[OpTime, ...] | None, delegate: str) -> Ops | None:
-    """The ops that stayed on the CPU by name, which a profile tells where the numbers add up."""
+    """Adds the names of the ops that stayed on the CPU, from a profile whose numbers add up."""
     if ops is None or ops.refused is not None or profile is None:
         return ops
     rest = {row.op: row.count for row in profile if not means(row.op, delegate)}
@@ -145,7 +145,7 @@ def with_refused(ops: Ops | None, profile: tuple[OpTime, ...] | None, delegate: 
 
 
 def _why(answer: Answer, report: texts.Report) -> str:
-    """Why a run gave no times."""
+    """The reason why a run gave no times."""
     if report.error:
         return report.error
     if answer.code:
@@ -154,7 +154,7 @@ def _why(answer: Answer, report: texts.Report) -> str:
 
 
 def _split(content: bytes, kinds: list[tuple[tuple[int, ...], np.dtype]]) -> list[np.ndarray]:
-    """The outputs of one row, which lie one behind another."""
+    """The outputs of one row, which are stored one after another."""
     sizes = [int(np.prod(shape)) * dtype.itemsize for shape, dtype in kinds]
     if len(content) != sum(sizes):
         raise RunError(f"the tool wrote {len(content)} bytes of outputs instead of {sum(sizes)}")

@@ -1,4 +1,4 @@
-"""What the tools call the delegates."""
+"""The names that the tools give to the delegates."""
 
 #: Delegate -> parts of its names, in lower case.
 _PARTS = {
@@ -10,6 +10,6 @@ _PARTS = {
 
 
 def means(name: str, delegate: str) -> bool:
-    """Whether a name that a tool prints, such as `TfLiteGpuDelegateV2`, is that delegate."""
+    """Whether a name that a tool prints, such as `TfLiteGpuDelegateV2`, means this delegate."""
     plain = name.lower().replace(" ", "")
     return any(part in plain for part in _PARTS.get(delegate, ()))

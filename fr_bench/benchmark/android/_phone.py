@@ -1,4 +1,4 @@
-"""What a phone is, and how it is while it measures: battery, heat, screen, load and power."""
+"""Describes a phone, and its state while it measures: battery, heat, screen, load and power."""
 
 import dataclasses
 import re
@@ -11,7 +11,7 @@ from fr_bench.benchmark.result import State
 
 #: Android's thermal status from which a phone slows itself down: 1 is light, 2 moderate.
 WARM = 1
-#: The command that tells the instruction sets.
+#: The command that prints the instruction sets.
 CPUINFO = "cat /proc/cpuinfo"
 #: The file with the battery's current, in microamperes.
 CURRENT = "/sys/class/power_supply/battery/current_now"
@@ -25,7 +25,7 @@ _LEAST_TICKS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """A phone at one moment; what it does not tell is `None`."""
+    """A phone at one moment; values that it does not tell are `None`."""
 
     percent: int | None = None
     celsius: float | None = None
@@ -36,11 +36,11 @@ class Snapshot:
 
 
 def device(properties: dict[str, str], cores: str, cpuinfo: str) -> dict[str, str | int]:
-    """What the phone is, without its serial number.
+    """Describes the phone, without its serial number.
 
     Args:
-        properties: Of `getprop`.
-        cores: What `nproc` says.
+        properties: The properties that `getprop` lists.
+        cores: The output of `nproc`.
         cpuinfo: The text of `/proc/cpuinfo`.
     """
 
@@ -62,20 +62,20 @@ def device(properties: dict[str, str], cores: str, cpuinfo: str) -> dict[str, st
 
 
 def abis(properties: dict[str, str]) -> list[str]:
-    """The ABIs that it runs, its favourite first."""
+    """Returns the ABIs that the phone runs, the preferred one first."""
     names = ("ro.product.cpu.abilist", "ro.product.cpu.abi")
     listed = next((properties[name] for name in names if properties.get(name)), "")
     return [one for one in listed.split(",") if one]
 
 
 def api(properties: dict[str, str]) -> int | None:
-    """Android's API level."""
+    """Returns Android's API level."""
     level = properties.get("ro.build.version.sdk", "")
     return int(level) if level.isdigit() else None
 
 
 def look(adb: Adb) -> Snapshot:
-    """How the phone is now."""
+    """Returns the present state of the phone."""
     said = {
         name: adb.shell(["dumpsys", name]).text for name in ("battery", "thermalservice", "power")
     }
@@ -99,15 +99,15 @@ def _number(text: str, name: str) -> int | None:
 
 
 def cool(adb: Adb, rest: float, limit: float) -> tuple[Snapshot, tuple[str, ...]]:
-    """Waits until the phone has rested and does not slow itself down for heat.
+    """Waits until the phone has rested and does not slow itself down because of heat.
 
     Args:
         adb: The phone.
         rest: Seconds that it rests in any case.
-        limit: Seconds that heat is waited for beyond that.
+        limit: Seconds to wait beyond that for a warm phone to cool down.
 
     Returns:
-        How it is then, and what a reader of the measurement has to know.
+        The state of the phone after that, and notes for the reader of the measurement.
     """
     time.sleep(rest)
     end = time.monotonic() + limit
@@ -118,8 +118,8 @@ def cool(adb: Adb, rest: float, limit: float) -> tuple[Snapshot, tuple[str, ...]
     notes = []
     if now.thermal is not None and now.thermal >= WARM:
         notes.append(
-            f"the phone was too warm when it began, after {limit:g} seconds of waiting: thermal "
-            f"status {now.thermal}, so it slows itself down"
+            f"the phone was still too warm after {limit:g} seconds of waiting: thermal status "
+            f"{now.thermal}, so it slows itself down"
         )
     if now.awake is False:
         notes.append("the screen was off: Android may slow an idle phone down")
@@ -127,7 +127,7 @@ def cool(adb: Adb, rest: float, limit: float) -> tuple[Snapshot, tuple[str, ...]
 
 
 def watched(text: str) -> tuple[list[str], list[float]]:
-    """Lines of /proc/stat, and of `CURRENT`, among what a script printed."""
+    """Returns the lines of /proc/stat and of `CURRENT` in the output of a script."""
     lines = text.splitlines()
     stats = [line for line in lines if line.startswith("cpu ")]
     return stats, [float(line) for line in lines if line.lstrip("-").isdigit()]
@@ -136,13 +136,13 @@ def watched(text: str) -> tuple[list[str], list[float]]:
 def state(
     before: Snapshot, after: Snapshot, stats: Sequence[str], microamperes: Sequence[float]
 ) -> State:
-    """What a phone was while it measured.
+    """Returns the state of a phone during a measurement.
 
     Args:
-        before: When it began.
-        after: When it ended.
-        stats: The first line of /proc/stat then and then.
-        microamperes: Of the battery, meanwhile.
+        before: The phone before the measurement.
+        after: The phone after it.
+        stats: The first line of /proc/stat before and after.
+        microamperes: The current of the battery during the measurement.
     """
     return State(
         battery_percent=_both(before.percent, after.percent),
@@ -159,7 +159,7 @@ def _both(first, second):
 
 
 def _load(stats: Sequence[str]) -> float | None:
-    """The part of all cores' time in which they did not idle or wait for a disk."""
+    """The fraction of the time of all cores in which they did not idle or wait for a disk."""
     if len(stats) != 2:
         return None
     first, second = ([int(word) for word in line.split()[1:9]] for line in stats)
@@ -170,7 +170,7 @@ def _load(stats: Sequence[str]) -> float | None:
 
 
 def _power(microamperes: Sequence[float], before: Snapshot) -> float | None:
-    """While it charges, the battery's current is not what the phone draws."""
+    """The power; `None` while the phone charges, because the battery's current is not its own."""
     if not microamperes or before.millivolts is None or before.charging is not False:
         return None
     mean = abs(sum(microamperes) / len(microamperes))

@@ -1,8 +1,8 @@
-"""Reads the binary files that newer builds of `benchmark_model` write beside their text.
+"""Reads the binary files that newer builds of `benchmark_model` write in addition to their text.
 
-Their messages are described here, with the fields that are read. No wheel ships the first of them.
-The others are in LiteRT's wheel and in TensorFlow's under one name, so that the second import of
-the two in one process fails.
+The messages are described here, with the fields that are read. No wheel contains the first one.
+The others are in LiteRT's and in TensorFlow's wheel under the same name, so that importing both in
+one process fails.
 """
 
 import collections
@@ -59,7 +59,7 @@ _PACKAGE = "fr_bench.benchmark"
 
 
 def result(content: bytes) -> tuple[Times, int | None] | None:
-    """Times and memory of `--result_file_path`; `None` where it is empty or damaged."""
+    """Returns times and memory from `--result_file_path`; `None` if it is empty or damaged."""
     held = _parsed("BenchmarkResult", content)
     if held is None or not held.misc_metrics.num_runs:
         return None
@@ -71,7 +71,8 @@ def result(content: bytes) -> tuple[Times, int | None] | None:
 
 
 def ops(content: bytes, delegate: str) -> Ops | None:
-    """What a delegate took of the first graph, of `--model_runtime_info_output_file`."""
+    """Returns which ops of the first graph a delegate took, from
+    `--model_runtime_info_output_file`."""
     held = _parsed("ModelRuntimeDetails", content)
     if held is None or not held.subgraphs:
         return None
@@ -85,7 +86,7 @@ def ops(content: bytes, delegate: str) -> Ops | None:
 
 
 def profile(content: bytes) -> tuple[OpTime, ...] | None:
-    """The first graph's inferences by kind of op, of `--op_profiling_output_file`."""
+    """Returns the times of the first graph by kind of op, from `--op_profiling_output_file`."""
     held = _parsed("BenchmarkProfilingData", content)
     if held is None or not held.runtime_profile.subgraph_profiles:
         return None
@@ -97,7 +98,7 @@ def profile(content: bytes) -> tuple[OpTime, ...] | None:
 
 
 def _microseconds(metrics, name: str) -> float | None:
-    """What was not measured is not there, or 0."""
+    """A time in microseconds; times that were not measured are missing or 0."""
     return round(getattr(metrics, name) * 1000, 1) or None
 
 

@@ -1,4 +1,4 @@
-"""One phone with its tools: what is common to the measurements of one command."""
+"""One phone with its tools, which the measurements of one command share."""
 
 import dataclasses
 import os
@@ -13,12 +13,12 @@ from fr_bench.benchmark.android.adb import Adb, AdbError, complaint
 
 @dataclasses.dataclass(frozen=True)
 class Installed:
-    """A tool that lies in the folder on the device.
+    """A tool in the folder on the device.
 
     Attributes:
-        name: Its file there.
-        binary: Where it came from.
-        tool: What it can do.
+        name: The name of its file there.
+        binary: The file on this machine from which it was copied.
+        tool: The abilities of the tool.
     """
 
     name: str
@@ -35,9 +35,9 @@ class Session:
 
     Attributes:
         adb: The phone.
-        folder: Where everything lies on it.
+        folder: The folder for everything on it.
         tools: The dialects that the user gave, the classic one first.
-        device: What it is, as results hold it.
+        device: The description of the phone for results.
         api: Android's API level.
     """
 
@@ -48,13 +48,13 @@ class Session:
     api: int | None
 
     def choose(self, delegate: str) -> tuple[Installed, str | None]:
-        """The tool for a delegate; where none has it, one of them and why it cannot."""
+        """Returns the tool for a delegate; if no tool has it, one of them and why it cannot."""
         refusals = [(one, one.tool.refusal(delegate)) for one in self.tools]
         able = [(one, why) for one, why in refusals if why is None]
         return next(iter(able or refusals))
 
     def put(self, subject: Subject) -> None:
-        """Copies a file and its rows there.
+        """Copies a file and its rows to the phone.
 
         Raises:
             AdbError: If that fails.
@@ -69,25 +69,25 @@ class Session:
                 self.adb.push(Path(name) / file, f"{PATH}/{file}")
 
     def remove(self, *patterns: str) -> None:
-        """Removes files there."""
+        """Removes files on the phone."""
         self.adb.check(f"cd {PATH} && rm -f {' '.join(patterns)}")
 
     def read(self, file: str) -> bytes | None:
-        """The content of a file there; `None` if the tool did not write it."""
+        """Returns the content of a file on the phone; `None` if the tool did not write it."""
         return self.adb.read(f"{PATH}/{file}")
 
 
 def row_file(row: int, part: int) -> str:
-    """The file with one row of one input."""
+    """Returns the name of the file with one row of one input."""
     return f"row{row}-{part}.bin"
 
 
 def start(adb: Adb, folder: Folder, given: str | os.PathLike) -> Session:
-    """Copies the tools that fit to the device and asks each what it can do.
+    """Copies the tools that fit the device there, and asks each what it can do.
 
     Raises:
-        AdbError: If the device does not take them or cannot execute them.
-        ToolError: If none fits, or one is no `benchmark_model`.
+        AdbError: If the tools cannot be copied to the device or run there.
+        ToolError: If no tool fits, or one is not a `benchmark_model`.
     """
     properties = adb.properties()
     fit = _binaries.fitting(_binaries.find(given), _phone.abis(properties))

@@ -14,10 +14,10 @@ _SCALE = {"ms": 1000.0, "us": 1.0}
 
 
 def read(lines: list[str]) -> tuple[OpTime, ...] | None:
-    """The last summary by node type of the first graph's inferences, the longest first.
+    """Returns the last summary by node type for the first graph, the longest times first.
 
     Args:
-        lines: Without prefixes.
+        lines: The lines of the output, without prefixes.
     """
     found, initial, other = None, False, False
     for number, line in enumerate(lines):

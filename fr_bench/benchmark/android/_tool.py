@@ -9,7 +9,7 @@ import re
 
 _FLAG = re.compile(r"^\s*--([a-z0-9_-]+)=", re.MULTILINE)
 _LOGGED = re.compile(r"^\S.*?(?:INFO|ERROR|tflite\s*):\s*(?=--)", re.MULTILINE)
-#: Delegate -> the flag that turns it on; `none` is a flag turned off.
+#: Delegate -> the flag that turns it on; for `none`, the flag that is turned off.
 SWITCHES = {
     "classic": {
         "none": "use_xnnpack",
@@ -37,7 +37,7 @@ _NEVER = {
 
 
 class ToolError(RuntimeError):
-    """A `benchmark_model` that cannot be used; says why."""
+    """Raised if a `benchmark_model` cannot be used; says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Tool:
 
     Attributes:
         dialect: `classic` or `litert`.
-        flags: The names of all its flags, by its own `--help`.
+        flags: The names of all its flags, according to its `--help`.
     """
 
     dialect: str
@@ -54,21 +54,21 @@ class Tool:
 
     @property
     def writes_outputs(self) -> bool:
-        """Whether it reads given inputs and writes outputs, which agreement needs."""
+        """Whether it reads inputs from files and writes outputs, which agreement needs."""
         wanted = {"input_layer", "input_layer_shape", "input_layer_value_files", "output_filepath"}
         return wanted <= self.flags
 
     @property
     def profiles(self) -> str | None:
-        """The flag that turns its op profile on."""
+        """The flag that turns on its op profile."""
         return next((f for f in ("enable_op_profiling", "use_profiler") if f in self.flags), None)
 
     def precision(self, delegate: str) -> str | None:
-        """In what a GPU computes; `None` where the tool does not say."""
+        """Returns the precision in which a GPU computes; `None` if the tool does not say."""
         return "float16" if delegate == "gpu" and _HALF[self.dialect] in self.flags else None
 
     def refusal(self, delegate: str) -> str | None:
-        """Why it cannot run a delegate at all; `None` where it can."""
+        """Returns why it cannot run a delegate at all; `None` if it can."""
         never = _NEVER.get((self.dialect, delegate))
         if never is not None:
             return never
@@ -76,27 +76,27 @@ class Tool:
         # Builds from before XNNPACK run the plain kernels without being told.
         if switch in self.flags or delegate == "none":
             return None
-        return f"this {self.dialect} benchmark_model has no --{switch}: take a newer build"
+        return f"this {self.dialect} benchmark_model has no --{switch}: use a newer build"
 
     def run(
         self, graph: str, delegate: str, threads: int, runs: int, warmup: int, **more: str
     ) -> list[str]:
-        """The arguments of a run that does `runs` inferences after `warmup` others.
+        """Returns the arguments for a run of `runs` inferences after `warmup` others.
 
         Args:
             graph: The file, on the device.
-            delegate: One that it does not refuse.
-            threads: CPU threads.
-            runs: Inferences to time.
-            warmup: Inferences before them.
-            **more: Further flags; those that it has not got are left out.
+            delegate: A delegate that the tool does not refuse.
+            threads: The number of CPU threads.
+            runs: The number of timed inferences.
+            warmup: The number of inferences before them.
+            **more: More flags; those that the tool does not have are left out.
         """
         flags = {
             "graph": graph,
             "num_threads": str(threads),
             "num_runs": str(runs),
             "warmup_runs": str(warmup),
-            # Without these it goes on for half a second and for one second.
+            # Without these, the tool goes on for half a second and for one second.
             "warmup_min_secs": "0",
             "min_secs": "0",
             SWITCHES[self.dialect][delegate]: "false" if delegate == "none" else "true",
@@ -106,10 +106,10 @@ class Tool:
         return [f"--{name}={value}" for name, value in flags.items() if name in self.flags]
 
     def rows(self, inputs: list[tuple[str, tuple[int, ...]]], output: str) -> dict[str, str]:
-        """The flags that run given inputs and write the outputs one behind another.
+        """Returns the flags for running given inputs and writing the outputs one after another.
 
         Args:
-            inputs: File on the device and whole shape of each input, in the graph's order.
+            inputs: The file on the device and the full shape of each input, in the graph's order.
             output: The file to write, on the device.
         """
         names = [f"input{n}" for n in range(len(inputs))]
@@ -124,17 +124,17 @@ class Tool:
 
 
 def read_help(text: str) -> Tool:
-    """Which tool this is, from what it prints for `--help`.
+    """Returns which tool this is, from the output of its `--help`.
 
     Raises:
-        ToolError: If it is no `benchmark_model`.
+        ToolError: If it is not a `benchmark_model`.
     """
     flags = frozenset(_FLAG.findall(_LOGGED.sub("", text)))
     if "graph" not in flags or "num_runs" not in flags:
         said = " / ".join(text.split("\n")[:3]).strip() or "nothing"
         raise ToolError(
-            "`tool` must be Android's benchmark_model, which lists --graph and --num_runs for "
-            f"--help. It said: {said[:200]}"
+            "`tool` must be Android's benchmark_model, whose --help lists --graph and --num_runs. "
+            f"It printed: {said[:200]}"
         )
     # Every litert build has --use_npu; some have --use_xnnpack too.
     return Tool("litert" if "use_npu" in flags else "classic", flags)

@@ -1,4 +1,4 @@
-"""A thin client over the `adb` program: one device, time limits, and another try when it drops."""
+"""A thin client for the `adb` program: one device, time limits, and retries if it disconnects."""
 
 import dataclasses
 import os
@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-#: Seconds that a command may take, and that pushing and pulling a file may take.
+#: Time limits in seconds: for a command, and for pushing or pulling a file.
 LIMIT, COPY_LIMIT = 30, 600
-#: Seconds that a device that dropped off has to come back, and how often it may drop.
+#: How many seconds a device that disconnected has to come back, and how often it may disconnect.
 RETURN, RETRIES = 30, 2
 _END = "fr_keras-end"
 _T = TypeVar("_T")
 
-# What adb prints on its own -> what it means and what to do.
+# A text that adb itself prints -> what it means and what to do.
 _STATES = {
     "unauthorized": (
         "the device is unauthorized: unlock it and allow USB debugging for this computer"
@@ -40,20 +40,20 @@ _WRONG_ABI = re.compile(
 
 
 class AdbError(RuntimeError):
-    """A device that cannot be used, or would not do something; says why and what to do."""
+    """Raised if a device cannot be used or refuses something; says why and what to do."""
 
 
 class DeviceLost(AdbError):
-    """The device dropped off and did not come back in time."""
+    """Raised if the device disconnected and did not come back in time."""
 
 
 class TookTooLong(AdbError):
-    """A command that was ended at its time limit."""
+    """Raised if a command was stopped at its time limit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a command on the device said, stderr included, and its exit code."""
+    """The output of a command on the device, stderr included, and its exit code."""
 
     code: int
     text: str
@@ -64,11 +64,12 @@ class Adb:
 
     Args:
         program: The `adb` program: a name on PATH or a path.
-        serial: Which device; `None` where there is only one.
-        back: Seconds that it has to come back when it drops off.
+        serial: The serial number of the device; `None` if there is only one.
+        back: How many seconds it has to come back if it disconnects.
 
     Raises:
-        AdbError: If there is no such program or device, it is not ready, or there are several.
+        AdbError: If the program or the device does not exist, the device is not ready, or there are
+            several and `serial` is `None`.
     """
 
     def __init__(self, program: str = "adb", serial: str | None = None, back: float = RETURN):
@@ -81,16 +82,16 @@ class Adb:
         """Runs a command on the device and returns its `Answer`, whatever its exit code is.
 
         Args:
-            command: A line for the shell of the device, or words that are quoted.
-            limit: Seconds.
-            tries: How often it is run when the device drops off meanwhile.
+            command: A line for the shell of the device, or words, which are then quoted.
+            limit: The time limit in seconds.
+            tries: How often to run it if the device disconnects meanwhile.
 
         Raises:
             DeviceLost: If the device is gone.
-            TookTooLong: If it was not done in time; it may still run on the device.
+            TookTooLong: If it did not finish in time; it may still run on the device.
         """
         line = command if isinstance(command, str) else shlex.join(command)
-        # Older devices pass no exit code on, and one that drops off gives none.
+        # Older devices do not pass on exit codes, and a device that disconnects gives none.
         wrapped = f"{{ {line}\n}} 2>&1; c=$?; echo; echo {_END} $c"
         return self._again(lambda: self._shell(wrapped, limit), tries)
 
@@ -103,10 +104,10 @@ class Adb:
         return Answer(int(end.split()[0]), text.removesuffix("\n"))
 
     def check(self, command: str | Sequence[str], limit: float = LIMIT) -> str:
-        """As `shell`, for a command that must end well; returns what it said.
+        """Runs a command like `shell`, but it must succeed; returns its output.
 
         Raises:
-            AdbError: If it does not; by `complaint`.
+            AdbError: If it fails; the message is from `complaint`.
         """
         answer = self.shell(command, limit)
         if answer.code:
@@ -122,7 +123,7 @@ class Adb:
         self._again(lambda: self._copy(["pull", remote, str(local)]), RETRIES + 1)
 
     def read(self, remote: str) -> bytes | None:
-        """The content of a file on the device; `None` if there is none."""
+        """Returns the content of a file on the device; `None` if the file does not exist."""
         if self.shell(["test", "-f", remote]).code:
             return None
         with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
@@ -130,7 +131,7 @@ class Adb:
             return (Path(name) / "file").read_bytes()
 
     def properties(self) -> dict[str, str]:
-        """All that `getprop` lists."""
+        """Returns the properties that `getprop` lists."""
         return dict(re.findall(r"^\[([^\]]+)\]: \[([^\]]*)\]", self.check("getprop"), re.MULTILINE))
 
     def _copy(self, arguments: list[str]) -> None:
@@ -140,20 +141,22 @@ class Adb:
             raise AdbError(f"adb {arguments[0]} failed: {complaint(Answer(code, said))}")
 
     def _fail(self, code: int, said: str) -> None:
-        """Raises what adb itself complains of, or that the device is not there any more."""
+        """Raises an error if adb itself complains, or if the device is gone."""
         for state, message in _STATES.items():
             if code and re.search(rf"\b{state}\b", said):
                 raise (DeviceLost if state == "offline" else AdbError)(message)
-        # What adb says of a copy that broke off differs; whether the device is there does not.
+        # adb has many messages for an interrupted copy, so ask whether the device is still there.
         if code and (_LOST.search(said) or self._devices().get(self.serial) != "device"):
-            raise DeviceLost(f"the device dropped off: {_last(said)}")
+            raise DeviceLost(f"the device disconnected: {_last(said)}")
 
     def _again(self, step: Callable[[], _T], tries: int) -> _T:
         try:
             return step()
         except DeviceLost as error:
             if tries == 1 or not self._returns():
-                raise DeviceLost(f"{error}. Check cable and power, then run it again") from error
+                raise DeviceLost(
+                    f"{error}. Check the cable and the power, then run the command again"
+                ) from error
         return self._again(step, tries - 1)
 
     def _returns(self) -> bool:
@@ -175,21 +178,23 @@ class Adb:
         found = self._devices()
         if serial is None and len(found) > 1:
             names = ", ".join(f"{name} ({state})" for name, state in found.items())
-            raise AdbError(f"`serial` must name one of the devices, for there are several: {names}")
+            raise AdbError(
+                f"`serial` must name one of the devices, because there are several: {names}"
+            )
         if serial is not None and serial not in found:
             names = ", ".join(found) or "none"
             raise AdbError(f"`serial` must be a device that adb sees: {names}. Received: {serial}")
         if not found:
             raise AdbError(
                 "adb sees no device: plug one in, turn on its developer options and USB debugging, "
-                "and see that `adb devices` lists it"
+                "and check that `adb devices` lists it"
             )
         name = serial or next(iter(found))
         for state, message in _STATES.items():
             if found[name].startswith(state):
                 raise AdbError(message)
         if found[name] != "device":
-            raise AdbError(f"the device is in the state '{found[name]}', and not ready")
+            raise AdbError(f"the device is not ready: adb gives its state as '{found[name]}'")
         return name
 
     def _call(self, arguments: list[str], limit: float, serial: bool = True) -> tuple[int, str]:
@@ -205,34 +210,34 @@ class Adb:
             )
         except FileNotFoundError:
             raise AdbError(
-                f"`adb` must be a program on PATH or a path to one: it is in Android's platform "
+                f"`adb` must be a program on PATH or a path to one: get it with Android's platform "
                 f"tools, https://developer.android.com/tools/adb. Received: {self._program}"
             ) from None
         except PermissionError:
             raise AdbError(f"`adb` must be executable. Received: {self._program}") from None
         except subprocess.TimeoutExpired:
-            raise TookTooLong(f"it took more than {limit:g} seconds and was ended") from None
+            raise TookTooLong(f"it took more than {limit:g} seconds and was stopped") from None
         text = done.stdout.decode(errors="replace").replace("\r\n", "\n")
-        # Messages go to result files, which hold no serial numbers.
+        # Messages go into result files, which must not contain serial numbers.
         return done.returncode, text.replace(self.serial, "SERIAL") if serial else text
 
 
 def complaint(answer: Answer) -> str:
-    """What a command that failed on the device means, with the last that it said."""
+    """Explains why a command failed on the device, with its last lines."""
     said = f"{_last(answer.text)} (exit code {answer.code})"
     if "No space left" in answer.text:
-        return f"there is no space left on the device: make some, then run it again. {said}"
+        return f"there is no space left on the device: free some, then run it again. {said}"
     if _WRONG_ABI.search(answer.text) and answer.code in (2, 126, 127):
-        return f"the device cannot execute it, it is for another ABI: {said}"
+        return f"the device cannot execute it, because it is for another ABI: {said}"
     if re.search(
         r"[Pp]ermission denied|Operation not permitted|Read-only file system", answer.text
     ):
         return f"the device does not permit it: {said}"
     if answer.code > 128:
-        return f"it was ended by signal {answer.code - 128}: {said}"
+        return f"it was stopped by signal {answer.code - 128}: {said}"
     return said
 
 
 def _last(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " / ".join(lines[-3:])[-500:] or "it said nothing"
+    return " / ".join(lines[-3:])[-500:] or "it printed nothing"

@@ -1,6 +1,7 @@
-"""The target `android` by the app of `android_demo`, which measures the files that it bundles.
+"""The target `android` with the app of `android_demo`, which measures the files that it bundles.
 
-An intent starts each measurement, and the app leaves the result in its folder; `adb` carries both.
+An intent starts each measurement, and the app writes the result to its folder. Both go through
+`adb`.
 """
 
 import dataclasses
@@ -22,17 +23,17 @@ from fr_bench.benchmark.result import Result
 
 PACKAGE = "org.frkeras.demo"
 ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
-#: Where the app writes: the one folder of an app that adb's shell reads on every Android.
+#: Where the app writes: the only folder of an app that adb's shell can read on every Android.
 FOLDER = f"/sdcard/Android/media/{PACKAGE}"
-#: What it has of `android.DELEGATES`.
+#: The delegates of the app, some of `android.DELEGATES`.
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi")
-#: What the app takes: the least and the most.
+#: The smallest and the largest numbers that the app takes.
 LIMITS = {"threads": (1, 64), "warmup": (0, 10_000), "runs": (1, 10_000)}
 _MODELS = "assets/models"
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _LARGEST = 2**28
 _PACE = Pace()
-# In a new process, which may crash meanwhile, or be closed.
+# Each measurement runs in a new process, which may crash or be closed before it is done.
 _RUN = """rm -f {output} {output}.error
 am start -S -W {intent}
 p=$(pidof {package})
@@ -46,7 +47,7 @@ head -n 1 /proc/stat"""
 
 
 class _AppError(RuntimeError):
-    """A measurement that came to nothing; says why."""
+    """Raised if a measurement failed; says why."""
 
 
 def measure(
@@ -60,29 +61,30 @@ def measure(
     warmup: int = 5,
     pace: Pace = _PACE,
 ) -> Iterator[Result]:
-    """Has the app measure its files, one result after the other.
+    """Lets the app measure its files, one result after another.
 
-    The app has to be installed and the screen on; it is closed in the end, also on an error, on
-    Ctrl-C, and when the iterator is closed. The agreement is on rows that the app bundles.
+    The app must be installed, and the screen must be on. The app is closed at the end, also after
+    an error or Ctrl-C, and when the iterator is closed. Outputs are compared on rows that the app
+    bundles.
 
     Args:
-        subjects: Which of the files that it bundles; none for all.
+        subjects: Some of the files that the app bundles, or none for all.
         delegates: Some of `DELEGATES`.
         threads: Numbers of CPU threads.
         adb: The `adb` program.
-        serial: Which device; not needed where there is one.
-        runs: Inferences that are timed.
-        warmup: Inferences before them.
+        serial: The serial number of the device; not needed if there is only one.
+        runs: The number of timed inferences.
+        warmup: The number of inferences before them.
         pace: How long things may take.
 
     Yields:
-        A result for each file, delegate and number of threads, as `android.measure` does.
+        A result for each file, delegate and number of threads, as from `android.measure`.
 
     Raises:
-        AdbError: If there is no phone, or no such app on it.
-        DeviceLost: If the phone drops off and stays away, after the result that says so.
-        ValueError: If there is no such delegate, a number is not within `LIMITS`, or the app does
-            not bundle one of the files.
+        AdbError: If there is no phone, or the app is not on it.
+        DeviceLost: If the phone disconnects and does not come back, after a result that says so.
+        ValueError: If a delegate is unknown, a number is not within `LIMITS`, or the app does not
+            bundle one of the files.
     """
     check_delegates(delegates, DELEGATES)
     _check_numbers(threads=threads, warmup=[warmup], runs=[runs])
@@ -112,17 +114,17 @@ def _check_numbers(**given: Sequence[int]) -> None:
 
 
 def bundled(adb: Adb) -> list[Subject]:
-    """The files in the app that is on a phone.
+    """Returns the files in the app on a phone.
 
     Raises:
-        AdbError: If it is not there, or is another app of that name.
+        AdbError: If the app is not there, or another app has its name.
     """
     path = re.search(r"^package:(.+)$", adb.shell(["pm", "path", PACKAGE]).text, re.MULTILINE)
     content = adb.read(path.group(1)) if path else None
     if content is None:
         raise AdbError(
-            f"the app {PACKAGE} is not on the phone: `make android` makes it, then "
-            "`adb install build/android/app/app.apk`"
+            f"the app {PACKAGE} is not on the phone: build it with `make android` and install it "
+            "with `adb install build/android/app/app.apk`"
         )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as apk, tempfile.TemporaryDirectory() as name:
@@ -134,7 +136,7 @@ def bundled(adb: Adb) -> list[Subject]:
 
 def _bundled(apk: zipfile.ZipFile, name: str, folder: Path) -> Subject:
     if not _NAME.fullmatch(name):
-        raise ValueError(f"'{name}' is no name of a file")
+        raise ValueError(f"'{name}' is not a valid file name")
     (folder / name).write_bytes(_member(apk, name))
     return subject(folder / name, rows=1)
 
@@ -153,7 +155,7 @@ def _chosen(found: list[Subject], wanted: Sequence[Subject]) -> list[Subject]:
             why = "has another file of that name" if one.file in known else "has no such file"
             raise ValueError(
                 f"`subjects` must be files that the app bundles: {', '.join(known)}. "
-                f"Received: '{one.file}', and the app {why}"
+                f"Received: '{one.file}', but the app {why}"
             )
     names = [one.file for one in wanted] or list(known)
     return [one for name in names for one in found if one.file == name]
@@ -162,15 +164,16 @@ def _chosen(found: list[Subject], wanted: Sequence[Subject]) -> list[Subject]:
 def intent(
     output: str, file: str, delegate: str, threads: int, runs: int, warmup: int
 ) -> list[str]:
-    """The arguments of `am start` that have the app measure one file.
+    """Returns the arguments of `am start` that let the app measure one file.
 
     Args:
-        output: The name of the result file in `FOLDER`; beside it, `.error` says why there is none.
+        output: The name of the result file in `FOLDER`; if there is none, a file with `.error`
+            after this name says why.
         file: The name of a bundled file.
-        delegate: What computes.
-        threads: CPU threads.
-        runs: Inferences that are timed.
-        warmup: Inferences before them.
+        delegate: The delegate.
+        threads: The number of CPU threads.
+        runs: The number of timed inferences.
+        warmup: The number of inferences before them.
     """
     extras = {
         "output": output,
@@ -188,7 +191,7 @@ def _close(adb: Adb) -> None:
     try:
         adb.shell(f"am force-stop {PACKAGE}; rm -f {FOLDER}/fr_keras-*", tries=1)
     except AdbError:
-        return  # what led here says more, and the next measurement begins a new process
+        return  # the first error says more, and the next measurement begins a new process
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +206,7 @@ class _Case:
     pace: Pace
 
     def result(self) -> tuple[Result, Exception | None]:
-        """Measures; returns the error too where there was one."""
+        """Measures, and returns the error too if there was one."""
         try:
             return self._measured(), None
         except (_AppError, AdbError) as error:
@@ -212,7 +215,7 @@ class _Case:
     def _measured(self) -> Result:
         before, warnings = _phone.cool(self.adb, self.pace.rest, self.pace.cool)
         if before.awake is False:
-            raise _AppError("the screen is off: the app measures only while it is seen. Unlock it")
+            raise _AppError("the screen is off: unlock it, the app measures only while it is shown")
         output = f"{FOLDER}/fr_keras-{secrets.token_hex(8)}.json"
         said = self._run(output)
         found = self._answer(output, said)
@@ -247,7 +250,7 @@ class _Case:
             raise
 
     def _answer(self, output: str, said: str) -> Result:
-        """What the app left."""
+        """The result that the app wrote."""
         refusal = self.adb.read(f"{output}.error")
         if refusal is not None:
             raise _AppError(refusal.decode(errors="replace").strip()[:500])
@@ -258,11 +261,11 @@ class _Case:
                 raise _AppError(f"`am start` failed: {wrong.group()}")
             raise _AppError("the app ended before it was done: `adb logcat` says why")
         try:
-            (found,) = results.parse(content, "what the app left")
+            (found,) = results.parse(content, "the result of the app")
         except ValueError as error:
             raise _AppError(str(error)) from error
         if found.status != "done":
-            # It may not have come to the flatbuffer of an archive.
+            # The app may have failed before it had the flatbuffer of an archive.
             found = dataclasses.replace(found, sha256=self.subject.sha256)
         facts = {**self.subject.facts, "delegate": self.delegate, "target": "android"}
         if any(getattr(found, name) != value for name, value in facts.items()):

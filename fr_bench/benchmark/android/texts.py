@@ -1,4 +1,4 @@
-"""Reads what `benchmark_model` prints, in either dialect, old builds and new."""
+"""Reads the output of `benchmark_model`, in both dialects, from old and new builds."""
 
 import dataclasses
 import re
@@ -47,14 +47,14 @@ _CREATED_XNNPACK = "Created TensorFlow Lite XNNPACK delegate for CPU."
 _UNSUPPORTED = "Following operations are not supported by"
 _SPLIT = re.compile(r"^(\d+) operations will run on the \w+, and the remaining (\d+) operations")
 _REFUSED = re.compile(r"Failed to apply (\w+) delegate|Failed to compile model|Disallowed CPU fall")
-# What names the op at fault; old builds print it without a level.
+# These lines name the op at fault; old builds print them without a level.
 _NAMES_OP = re.compile(
     r"Select TensorFlow op|Node number \d+ \(|[Uu]nresolved custom op|custom op .* not found"
     r"|Didn't find (?:custom )?op(?:erator)? for"
 )
-# A check of a kernel that an op did not pass, above the line that names the op.
+# A check in a kernel that failed, above the line that names the op.
 _CHECK = re.compile(r"\.(?:cc|h):\d+ ")
-# These say that it failed, and not why.
+# These lines say that something failed, but not why.
 _CONSEQUENCE = re.compile(r"^Benchmarking failed|^Failed to [\w ]+[.!]*$|^Registration failed")
 _CAUSES = 3  # lines
 _WARNED = re.compile(
@@ -64,17 +64,17 @@ _WARNED = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a tool said.
+    """The content of a tool's output.
 
     Attributes:
-        times: Absent where the output ends before them.
-        memory_bytes: Growth of the process from before the file was loaded.
-        ops: What the delegate that was asked for took.
-        applied: Whether the tool says that it was applied; `None` where it says nothing.
-        profile: The op profile, where it was turned on.
-        notes: What a reader has to know.
-        refused: Whether the delegate would not take the file.
-        error: Why it failed, as far as it says: the op at fault rather than what followed.
+        times: The times; absent if the output ends before them.
+        memory_bytes: The memory that the process gained after the file began to load.
+        ops: Which ops the requested delegate took.
+        applied: Whether the tool says that the delegate was applied; `None` if it says nothing.
+        profile: The op profile, if it was turned on.
+        notes: Notes for the reader.
+        refused: Whether the delegate refused the file.
+        error: Why it failed, if the tool says so: the op at fault rather than later errors.
     """
 
     times: Times | None = None
@@ -91,8 +91,8 @@ def read(text: str, delegate: str) -> Report:
     """Reads the output of one run.
 
     Args:
-        text: All that it printed; anything between its own lines is skipped.
-        delegate: What was asked for.
+        text: The whole output; lines that are not from the tool are skipped.
+        delegate: The requested delegate.
     """
     marked = [_clean(line) for line in text.splitlines()]
     lines = [line for _, line in marked]
@@ -112,9 +112,9 @@ def read(text: str, delegate: str) -> Report:
 
 
 def _why(marked: list[tuple[str, str]]) -> str | None:
-    """The lines that name what is at fault; the last that say nothing more, where there are none.
+    """The lines that name the cause of a failure, or the last errors if no line does.
 
-    The tool goes on to say that it failed, so that the cause is seldom in the last line.
+    The tool prints more errors after the cause, so it is seldom in the last line.
     """
     errors = [line for level, line in marked if level in ("E", "F") and line]
     ops = [line for _, line in marked if _NAMES_OP.search(line)]
@@ -128,7 +128,7 @@ def _why(marked: list[tuple[str, str]]) -> str | None:
 
 
 def _clean(line: str) -> tuple[str, str]:
-    """The level of a line, by one letter, and its text without prefixes."""
+    """The level of a line, as one letter, and its text without prefixes."""
     line = line.rstrip("\r\n")
     logcat = _LOGCAT.match(line)
     level = logcat.group(1) if logcat else "I"
@@ -145,7 +145,7 @@ def _first(pattern: re.Pattern, lines: list[str], group: int) -> str | None:
 
 
 def _times(lines: list[str]) -> Times | None:
-    """The times; the first line of statistics is that of the warm-up."""
+    """The times; the first line of statistics is from the warm-up."""
     counts = [dict(_PAIR.findall(line)) for line in lines if _STATISTICS.match(line)]
     summary = {k: float(v) for k, v in _SUMMARY_PAIR.findall(_first(_SUMMARY, lines, 1) or "")}
     litert = {m.group(1): m for line in lines if (m := _MILLISECONDS.match(line))}
@@ -161,9 +161,9 @@ def _times(lines: list[str]) -> Times | None:
         runs = runs or int(litert["Inference (avg)"].group(3) or 0)
     if mean is None or not runs:
         return None
-    # A single inference is its own statistics; several alike are printed as one.
+    # A single inference is its own statistics; equal times of several are printed like one.
     single = found.get("curr") if "avg" not in found else None
-    # Without a warm-up the tool says that the first one took 0.
+    # Without a warm-up, the tool says that the first inference took 0.
     firsts = (summary.get("First inference"), *map(_first_of, (warmup, found)))
     return Times(
         runs=int(runs),
@@ -185,7 +185,7 @@ def _rounded(value: str | float | None) -> float | None:
 
 
 def _delegation(lines: list[str], delegate: str) -> tuple[Ops | None, bool | None]:
-    """What the delegate took, and whether the tool says that it was applied."""
+    """Which ops the delegate took, and whether the tool says that it was applied."""
     ops = _replaced(lines, delegate)
     kernels, said = None, bool(ops.delegated) if ops else None
     for line in lines:
@@ -206,21 +206,21 @@ def _delegation(lines: list[str], delegate: str) -> tuple[Ops | None, bool | Non
 
 
 def fallback(delegate: str, ops: Ops | None, applied: bool | None) -> tuple[str, ...]:
-    """What a reader has to know of a delegate that did nothing, or may have done nothing."""
+    """Returns notes about a delegate that did nothing, or may have done nothing."""
     if delegate == "none":
         return ()
     if applied is False or (ops is not None and not ops.delegated):
         return (f"{delegate} took no op: these are times of the CPU",)
     if ops is None and applied is None:
         return (
-            f"{delegate} was asked for and the tool does not say that it was applied: it may have "
+            f"{delegate} was requested, but the tool does not say that it was applied: it may have "
             "fallen back to the CPU",
         )
     return ()
 
 
 def _replaced(lines: list[str], delegate: str) -> Ops | None:
-    """Adds up the graphs; of several lines for one graph the last one holds."""
+    """Adds up the graphs; of several lines for one graph, the last one counts."""
     graphs: dict[str, tuple[int, int, int | None]] = {}
     for line in lines:
         found = _REPLACING.match(line)
@@ -235,7 +235,8 @@ def _replaced(lines: list[str], delegate: str) -> Ops | None:
 
 
 def _kernels(pieces: list[int | None]) -> int | None:
-    """Delegate and CPU take turns; of an odd number the tool does not say who began."""
+    """The number of the delegate's pieces: delegate and CPU take turns, and of an even number of
+    pieces each has half; of an odd number the tool does not say who began."""
     if any(piece is None or (piece > 1 and piece % 2) for piece in pieces):
         return None
     return sum((piece + 1) // 2 for piece in pieces)
@@ -256,7 +257,8 @@ def _unsupported(lines: list[str]) -> list[str]:
 
 
 def _warnings(lines: list[str], delegate: str) -> list[str]:
-    """LiteRT warns of every accelerator that is not there, also of those not asked for."""
+    """The tool's own warnings. LiteRT warns about every missing accelerator, even if it was not
+    requested."""
     found = [line.strip() for line in lines if _WARNED.search(line)]
     own = [line for line in found if delegate.upper() in line or "registered" not in line]
     return [f"the tool said: {line}" for line in dict.fromkeys(own)]
