@@ -285,7 +285,7 @@ def test_steps_and_errors_by_layer(network, tmp_path):
     assert rows[1]["logits"].steps == rows[0]["logits"].steps
     assert rows[1]["bn"].vector_numbers < rows[0]["bn"].vector_numbers
     for name, values in (("step", {"bn": 0.1}), ("error", {"none": 0.1})):
-        with pytest.raises(ValueError, match=f"`{name}` must name layers"):
+        with pytest.raises(ValueError, match=f"`{name}` must name only layers"):
             fr_keras.save_archive(network, path, overwrite=True, **{name: values})
     with pytest.raises(ValueError, match=r"`step\['conv'\]` must be a relative number"):
         fr_keras.save_archive(network, path, step={"conv": 2.0}, overwrite=True)

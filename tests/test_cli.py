@@ -146,7 +146,7 @@ def test_pack_searches_within_a_budget(trained, npz, tmp_path):
     out = tmp_path / "m.fr"
     done = call("pack", trained[0], out, "--data", npz, "--max-bytes", 30)
     assert done.exit_code == 1
-    least = re.search(r"at least (\d+), the smallest archive", done.stderr)[1]
+    least = re.search(r"at least (\d+), the size of the smallest archive", done.stderr)[1]
     assert not out.exists()
     goal = ("--max-bytes", least, "--fine-tune", 1)
     done = call("pack", trained[0], out, "--data", npz, *goal, "--json")
