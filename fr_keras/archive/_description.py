@@ -75,7 +75,7 @@ def at_inference(model: keras.Model) -> Prepared:
             layer.set_weights(before[id(layer)].get_weights())
             if hasattr(layer, "finalize_state"):
                 layer.finalize_state()
-    # Without what was left out, Keras may have the layers in another order.
+    # Without the layers that were left out, Keras may have the others in another order.
     return Prepared(copy, describe(copy), list(dict.fromkeys(describer.left_out)))
 
 
@@ -103,7 +103,7 @@ def _refused(layer, why: str) -> str:
 
 
 def _is_made(layer: keras.layers.Layer) -> bool:
-    """Whether a layer is made from its configuration alone."""
+    """Whether a layer can be made from just its configuration."""
     return not isinstance(layer, keras.Model) and type(layer) not in _allowlist.WRAPPER_NAMES
 
 

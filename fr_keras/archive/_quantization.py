@@ -144,7 +144,7 @@ def _search(coefficients: np.ndarray, error: float) -> Quantized:
     budget = len(coefficients) * error * error
     squares = coefficients * coefficients
     left = np.cumsum(squares)[-1]
-    # One coefficient alone may make the whole error: half of its step.
+    # A single coefficient may make the whole error, which is half of its step.
     step = _nearest(2 * math.sqrt(budget))
     if left <= budget:
         return Quantized((), step)
@@ -184,7 +184,7 @@ def _above_zero(kind: _Vector, values: np.ndarray, error: float) -> Quantized:
 
 
 def _on_grid(kind: _Tensor | _Vector, values: np.ndarray, finest: int) -> Quantized | None:
-    """The coarsest steps of which the values are whole numbers, exactly as they are restored."""
+    """The values in the coarsest steps that restore them exactly; `None` if there are none."""
     if np.array_equal(kind.restore(kind.nothing()), values):
         return kind.nothing()
     coefficients = kind.coefficients(values)

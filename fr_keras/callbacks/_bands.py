@@ -101,6 +101,6 @@ class BandEnergy(keras.callbacks.Callback):
         return band_energy(layer.kept_coefficients(), self.bands, layer.spectrum_shape)
 
     def _samples(self, energy: np.ndarray) -> np.ndarray:
-        """Positions of the bands in [0, 1], each as often as its share of the energy says."""
+        """Positions of the bands in [0, 1], each repeated in proportion to its energy."""
         counts = np.round(_SAMPLES * energy / max(energy.sum(), np.finfo(float).tiny)).astype(int)
         return np.repeat((np.arange(self.bands) + 0.5) / self.bands, counts)

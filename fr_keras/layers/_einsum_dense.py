@@ -43,7 +43,7 @@ class FREinsumDense(FactoredKernel, keras.layers.EinsumDense):
         )
 
     def positions(self):
-        # An axis that input, kernel and output share counts in the core's kernel alone.
+        # An axis that input, kernel and output share counts only in the kernel of the core.
         inputs, outputs = self.ends()
         shared = [n for a, n in enumerate(self.spectrum_shape) if a not in inputs + outputs]
         return {**dict.fromkeys(ROLES, math.prod(shared)), "core": 1}
@@ -86,7 +86,7 @@ class FREinsumDense(FactoredKernel, keras.layers.EinsumDense):
         return keras.layers.EinsumDense(equation, self._partial_shape(equation, shape), **options)
 
     def _partial_shape(self, equation: str, shape: tuple[int, ...]) -> list[int | None]:
-        """The `output_shape` of a stage: its kernel's axes, and what the layer was told."""
+        """The `output_shape` of a stage, from the axes of its kernel and the layer's argument."""
         _, kernel, given = re.split(",|->", equation)
         told = zip(_told(self._terms()[2]), self.partial_output_shape, strict=True)
         lengths = {**dict(told), **dict(zip(kernel, shape, strict=True))}
@@ -94,6 +94,6 @@ class FREinsumDense(FactoredKernel, keras.layers.EinsumDense):
 
 
 def _told(term: str) -> str:
-    """The labels of an output that `output_shape` has lengths for: not the batch, not the dots."""
+    """The labels for which `output_shape` has lengths: not the batch, and not the dots."""
     letters = term.replace(".", "")
     return letters if term.startswith("...") else letters[1:]

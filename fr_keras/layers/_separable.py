@@ -45,7 +45,7 @@ class _FrequencySeparable(FrequencyTwin):
 
     @depthwise_kernel.setter
     def depthwise_kernel(self, value):
-        """Keras assigns what `add_weight` returned, and there is nothing to hold."""
+        """Ignores the `None` that `add_weight` returned and that Keras assigns."""
 
     @property
     def pointwise_kernel(self):
@@ -54,7 +54,7 @@ class _FrequencySeparable(FrequencyTwin):
 
     @pointwise_kernel.setter
     def pointwise_kernel(self, value):
-        """Keras assigns what `add_weight` returned, and there is nothing to hold."""
+        """Ignores the `None` that `add_weight` returned and that Keras assigns."""
 
     def parts(self):
         return [self.frequency_depthwise_kernel, self.frequency_pointwise_kernel]

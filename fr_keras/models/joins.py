@@ -20,7 +20,7 @@ FORWARD = (keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.l
 
 
 def joined(baked: Baked) -> Baked:
-    """Returns a baked model in which chains are joined with what they read.
+    """Returns a baked model in which chains are joined with the chains that they read.
 
     A chain after a `Concatenate` of channels transforms each part to frequencies separately, and
     adds the results: the matrix of the whole is that of its parts side by side. So the wide tensor

@@ -151,7 +151,7 @@ def _starts(chosen: dict[str, keras.layers.Layer], configs: dict[int, dict], sta
 def _chosen(
     named: dict[str, keras.layers.Layer], include: Selector, exclude: Selector
 ) -> dict[str, keras.layers.Layer]:
-    """The layers to convert by name; an error if there is none, or one that cannot be."""
+    """The layers to convert, by name; an error if there are none, or one cannot be converted."""
     chosen = {
         name: layer
         for name, layer in named.items()

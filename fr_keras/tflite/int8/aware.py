@@ -143,7 +143,7 @@ def _same(layer):
 
 
 class _Graph:
-    """Calls the layers of a graph, nested ones one by one, and rounds what int8 would store.
+    """Calls the layers of a graph, also of nested ones, and rounds tensors that int8 would store.
 
     A batch normalization or ReLU becomes one op with the linear layer before it, and the tensor
     between them is never stored.
