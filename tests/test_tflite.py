@@ -220,6 +220,8 @@ def test_inspect_counts_every_byte(model, int8):
     assert seen.ops["CONV_2D"] == 2
     assert seen.ops["DEPTHWISE_CONV_2D"] == 1
     json.dumps(seen.to_dict())
+    assert f"{seen.scale_bytes:,}" in str(seen)
+    assert "Inspection(" not in str(seen)
 
 
 def test_damaged_files_are_refused(int8, tmp_path):

@@ -4,11 +4,11 @@ import dataclasses
 
 import keras
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import fr_archive
+from fr_keras._printing import Printed
 from fr_keras.layers import FrequencyTwin
 from fr_keras.models.vectors import Weight
 from fr_keras.models.walk import named_layers
@@ -40,7 +40,7 @@ class LayerRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class Packing:
+class Packing(Printed):
     """What an archive holds; printing it draws a table.
 
     Attributes:
@@ -105,12 +105,6 @@ class Packing:
                 f"{one.relative:.1e} of the range{same}"
             )
         return notes
-
-    def __str__(self) -> str:
-        console = Console(width=120, color_system=None)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get()
 
 
 def packing(

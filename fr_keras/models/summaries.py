@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import keras
 from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
 from fr_keras._keras_internals import nodes
+from fr_keras._printing import Printed
 from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
 from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import check_graph, named_layers
@@ -74,7 +75,7 @@ class LayerRow:
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class Summary(Printed):
     """The rows of a model and their sums; printing it draws the table."""
 
     model: str
@@ -168,12 +169,6 @@ class Summary:
                 numbers = _shown(row.form_weights), _shown(row.form_multiply_adds)
                 table.add_row(escape(row.name), row.form, *numbers)
         return table
-
-    def __str__(self) -> str:
-        console = Console(width=120, color_system=None)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get()
 
 
 def _table(title: str, columns: list[tuple[str, str]], left: tuple[str, ...]) -> Table:

@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from rich.markup import escape
 from rich.table import Table
 
+from fr_keras._printing import Printed
 from fr_keras.tflite.file import flatbuffer, metadata, nnapi
 from fr_keras.tflite.runner import interpreter, read
 
@@ -30,7 +31,7 @@ class Tensor:
 
 
 @dataclasses.dataclass(frozen=True)
-class Inspection:
+class Inspection(Printed):
     """The content of a .tflite file.
 
     Attributes:
