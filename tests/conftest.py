@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -27,3 +28,11 @@ def real_data() -> Path:
     if not (folder / "mnist.npz").is_file():
         pytest.skip("no mnist.npz: set FR_KERAS_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected():
+    """Keeps objects of earlier modules out of later collections, which would take seconds."""
+    yield
+    gc.collect()
+    gc.freeze()

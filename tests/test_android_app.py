@@ -151,10 +151,10 @@ def test_what_goes_wrong_is_a_result_and_the_next_follows(device, apk, fault, me
 
 def test_an_app_that_hangs_is_closed(device, apk):
     install(device, apk, fault="hang")
-    pace = dataclasses.replace(PACE, run=4)
+    pace = dataclasses.replace(PACE, run=2)
     results = app.measure([], ["none"], adb=device.adb, pace=pace)
     for found in (next(results), next(results)):
-        assert (found.status, "more than 4 seconds" in found.message) == ("failed", True)
+        assert (found.status, "more than 2 seconds" in found.message) == ("failed", True)
         # Before the next one rests.
         assert not (device.root / "system/app/pid").exists()
 

@@ -22,7 +22,7 @@ NETWORKS = {
 }
 #: Between them: both normalizations, depthwise convolutions, gates, residuals, layer scales, and
 #: preprocessing layers. The others are for `make test-all`.
-QUICK = {"EfficientNetB0", "ConvNeXtTiny"}
+QUICK = {"EfficientNetB0"}
 # Types that have no kernel to hold, or one number a channel.
 WITHOUT_TWIN = {"BatchNormalization", "LayerNormalization", "Normalization", "LayerScale"}
 
