@@ -16,7 +16,7 @@ import pytest
 
 from fr_bench.benchmark import android, processor
 from fr_bench.benchmark._subject import Subject, subject
-from fr_bench.benchmark.android import _binaries, _phone
+from fr_bench.benchmark.android import _binaries, _folder, _phone
 from fr_bench.benchmark.android.adb import Adb, AdbError, Answer, DeviceLost, TookTooLong, complaint
 from fr_bench.benchmark.result import State
 
@@ -293,6 +293,16 @@ def test_a_tool_that_hangs_is_ended(device, one):
     while running(device) and time.monotonic() < end:
         time.sleep(0.1)
     assert not running(device)
+
+
+def test_a_folder_into_which_something_still_writes_is_removed_at_the_second_try(tmp_path):
+    calls = tmp_path / "calls"
+    program = tmp_path / "rm"
+    program.write_text(f'#!/bin/sh\necho "$@" >> {calls}\n[ "$(wc -l < {calls})" -gt 1 ]\n')
+    program.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", _folder._REMOVE], env={"PATH": path}, check=True)
+    assert calls.read_text() == f"-rf {_folder.PATH}\n" * 2
 
 
 def running(device: Device) -> list[str]:

@@ -12,6 +12,8 @@ _LOOK = 0.2
 _END_TOOL = f"""p=$(cat {PATH}/pid 2>/dev/null)
 [ -n "$p" ] && grep -q {PATH} /proc/$p/cmdline 2>/dev/null && kill -9 $p
 rm -f {PATH}/pid"""
+# The shell around a tool that was stopped may write a last file meanwhile, and then ends.
+_REMOVE = f"rm -rf {PATH} 2>/dev/null || {{ sleep 1; rm -rf {PATH}; }}"
 _RUN = """{end}
 cd {path} || exit 1
 head -n 1 /proc/stat > before
@@ -41,12 +43,12 @@ class Folder:
         self._adb = adb
 
     def __enter__(self) -> "Folder":
-        self._adb.check(f"{_END_TOOL}\nrm -rf {PATH} && mkdir -p {PATH}")
+        self._adb.check(f"{_END_TOOL}\n{_REMOVE} && mkdir -p {PATH}")
         return self
 
     def __exit__(self, kind, error, trace) -> None:
         try:
-            self._adb.check(f"{_END_TOOL}\nrm -rf {PATH}")
+            self._adb.check(f"{_END_TOOL}\n{_REMOVE}")
         except AdbError:
             # The first error says more; the next measurement removes the folder.
             if error is None:
