@@ -9,7 +9,59 @@ from collections.abc import Callable, Iterator
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.ops import core, nn, numpy
 
+#: The operators that functions of `keras.ops` leave in a functional model, by the function's name.
+#: A functional model does not say otherwise which function made a tensor.
+OPERATORS: dict[str, type[keras.Operation]] = {
+    **{
+        name: getattr(numpy, type_name)
+        for name, type_name in (
+            ("absolute", "Absolute"),
+            ("sum", "Sum"),
+            ("power", "Power"),
+            ("mean", "Mean"),
+            ("max", "Max"),
+            ("expand_dims", "ExpandDims"),
+            ("add", "Add"),
+            ("clip", "Clip"),
+            ("concatenate", "Concatenate"),
+            ("divide", "Divide"),
+            ("exp", "Exp"),
+            ("maximum", "Maximum"),
+            ("minimum", "Minimum"),
+            ("multiply", "Multiply"),
+            ("negative", "Negative"),
+            ("reshape", "Reshape"),
+            ("sqrt", "Sqrt"),
+            ("square", "Square"),
+            ("squeeze", "Squeeze"),
+            ("subtract", "Subtract"),
+            ("tanh", "Tanh"),
+            ("transpose", "Transpose"),
+            ("true_divide", "TrueDivide"),
+        )
+    },
+    **{
+        name: getattr(nn, type_name)
+        for name, type_name in (
+            ("depth_to_space", "DepthToSpace"),
+            ("elu", "Elu"),
+            ("gelu", "Gelu"),
+            ("hard_sigmoid", "HardSigmoid"),
+            ("hard_silu", "HardSilu"),
+            ("leaky_relu", "LeakyRelu"),
+            ("relu", "Relu"),
+            ("relu6", "Relu6"),
+            ("sigmoid", "Sigmoid"),
+            ("silu", "Silu"),
+            ("softmax", "Softmax"),
+            ("softplus", "Softplus"),
+            ("space_to_depth", "SpaceToDepth"),
+        )
+    },
+    "cast": core.Cast,
+}
 _PENDING = "uninitialized_variables"
 
 

@@ -77,6 +77,25 @@ def test_run_through(model):
     np.testing.assert_array_equal(copy(x), model(x))
 
 
+def test_operators():
+    """A function of `keras.ops` on a symbolic tensor leaves the operator that has its name."""
+    x = keras.Input((4, 4, 8))
+    more = {
+        "cast": ("float16",),
+        "clip": (0, 1),
+        "depth_to_space": (2,),
+        "expand_dims": (1,),
+        "reshape": ((-1, 16, 8),),
+        "space_to_depth": (2,),
+    }
+    binary = ("add", "divide", "maximum", "minimum", "multiply", "power", "subtract", "true_divide")
+    for name, operator in internals.OPERATORS.items():
+        first = [x, x] if name == "concatenate" else x[:, :1] if name == "squeeze" else x
+        arguments = (x,) if name in binary else more.get(name, ())
+        outputs = getattr(keras.ops, name)(first, *arguments)
+        assert type(internals.maker(outputs)) is operator, name
+
+
 def test_without_memory():
     with internals.without_memory():
         large = layers.Dense(10**6)

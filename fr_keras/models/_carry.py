@@ -27,6 +27,11 @@ def carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> No
         twin.load_plain(layer)
     else:
         fill(layer, twin)
+    carry_random_states(layer, twin)
+
+
+def carry_random_states(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
+    """Gives `twin` the state of the random generators of `layer`."""
     states, new = _random_states(layer), _random_states(twin)
     if len(states) == len(new):  # a Dropout whose rate was set to 0 later has one, its copy none
         for before, after in zip(states, new, strict=True):

@@ -3,6 +3,7 @@
 import keras
 
 from fr_keras.layers import FRBatchNormalization, FrequencyKernel
+from fr_keras.models._compiled import carry_compiled
 from fr_keras.models.walk import rebuild
 
 
@@ -36,9 +37,12 @@ def compact(model: keras.Model) -> keras.Model:
 
     copy = rebuild(model, to_corner)
     if model.compiled:
-        _compile_like(model, copy)
-        _carry_optimizer(model, copy)
+        carry_compiled(model, copy, _corner)
     return copy
+
+
+def _corner(weight: keras.Variable, slot: keras.Variable, new: keras.Variable):
+    return slot[tuple(slice(n) for n in new.shape)]
 
 
 def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
@@ -50,35 +54,3 @@ def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
     twin = type(layer).from_config({**layer.get_config(), "stored": layer.corner})
     twin.starts_empty = True
     return twin
-
-
-def _compile_like(model: keras.Model, copy: keras.Model) -> None:
-    """Compiles with the same loss and metrics, which may be functions of the user's own."""
-    arguments = model._compile_config.config  # nothing public has them as they were given
-    optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-    copy.compile(**{**arguments, "optimizer": optimizer})
-    optimizer.build(copy.trainable_variables)
-
-
-def _carry_optimizer(model: keras.Model, copy: keras.Model) -> None:
-    """Gives the copy's optimizer the state of the model's; both list variables in one order."""
-    if not model.optimizer.built:
-        return
-    before = {_slot_name(variable): variable for variable in model.trainable_variables}
-    pairs = list(zip(model.optimizer.variables, copy.optimizer.variables, strict=True))
-    for old, new in pairs:
-        if old.shape == new.shape:
-            continue
-        owners = [one for name, one in before.items() if f"{name}_" in _slot_name(old)]
-        if old.shape not in [one.shape for one in owners]:
-            raise ValueError(
-                "`model` must have an optimizer whose slots have the shape of the weights, such as "
-                f"SGD or Adam. Received: {type(model.optimizer).__name__} with the slot "
-                f"'{old.path}' of shape {tuple(old.shape)}"
-            )
-    for old, new in pairs:
-        new.assign(old[tuple(slice(n) for n in new.shape)])
-
-
-def _slot_name(variable: keras.Variable) -> str:
-    return variable.path.replace("/", "_")

@@ -5,6 +5,7 @@
 
 import collections
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 
 import keras
@@ -51,12 +52,22 @@ def rebuild_with_twins(
     call: Callable | None = None,
 ) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
     """Does the same as `rebuild`, and also returns each new layer by the `id` of the old one."""
+    return rebuild_by(model, exchange, functools.partial(carry, fill=fill), call)
+
+
+def rebuild_by(
+    model: keras.Model,
+    exchange: Exchange,
+    fill: Callable[[keras.layers.Layer, keras.layers.Layer], None],
+    call: Callable | None = None,
+) -> tuple[keras.Model, dict[int, keras.layers.Layer]]:
+    """Does the same, where `fill` gives each new layer the state of the old one."""
     check_graph(model)
     twins: dict[int, keras.layers.Layer] = {}
     copy = _clone(model, exchange, twins, call)
     for layer in all_layers(model):
         check_finite(layer)
-        carry(layer, twins[id(layer)], fill)
+        fill(layer, twins[id(layer)])
     return copy, twins
 
 
