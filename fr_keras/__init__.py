@@ -39,7 +39,7 @@ from fr_keras.callbacks import (
     schedules,
 )
 from fr_keras.layers import register_twin
-from fr_keras.models import bake, compact, regularize, summary
+from fr_keras.models import bake, compact, order_channels, regularize, summary
 
 __version__ = "0.1.0"
 
@@ -57,6 +57,7 @@ __all__ = [
     "load_archive",
     "metrics",
     "models",
+    "order_channels",
     "register_twin",
     "regularize",
     "save_archive",

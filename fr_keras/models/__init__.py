@@ -2,7 +2,8 @@
 
 from fr_keras.models.baking import bake
 from fr_keras.models.compaction import compact
+from fr_keras.models.ordering import order_channels
 from fr_keras.models.summaries import Summary, summary
 from fr_keras.models.twins import regularize
 
-__all__ = ["Summary", "bake", "compact", "regularize", "summary"]
+__all__ = ["Summary", "bake", "compact", "order_channels", "regularize", "summary"]
