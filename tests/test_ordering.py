@@ -9,7 +9,7 @@ from channel_graphs import Builder, difference, inputs_of, lively, outputs_of
 from keras import layers
 
 from fr_keras import order_channels, regularize
-from fr_keras.models.ordering import shortest_path
+from fr_keras.models._ordering import shortest_path
 from fr_keras.models.walk import named_kernels
 
 

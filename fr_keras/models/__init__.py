@@ -2,7 +2,7 @@
 
 from fr_keras.models.baking import bake
 from fr_keras.models.compaction import compact
-from fr_keras.models.ordering import order_channels
+from fr_keras.models._ordering import order_channels
 from fr_keras.models.summaries import Summary, summary
 from fr_keras.models.twins import regularize
 
