@@ -9,9 +9,9 @@ neighbours. Each network is stored densely and with TensorFlow's sparse tensors
 network has none; `mask_bytes` is what an ideal coder needs for the places of the kept weights.
 
 XNNPACK has sparse kernels for 1x1 convolutions of float networks that begin with a 3x3 convolution
-of stride 2 and end in a mean; `pointwise` is such a network. TFLite has some for dense layers. All files of one network and mode run
-in turn, with 2 threads, and a ratio of latencies compares medians from the same time. A file that
-LiteRT refuses has the reason instead.
+of stride 2 and end in a mean; `pointwise` is such a network. LiteRT also has some for dense layers.
+All files of one network and mode run in turn, with 2 threads, and a ratio of latencies compares
+medians from the same time. A file that LiteRT refuses has the reason instead.
 """
 
 import argparse
