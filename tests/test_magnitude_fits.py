@@ -26,6 +26,15 @@ def test_an_epoch_that_comes_back_is_cut_and_said_once(first, other):
     assert sum(nonzero(model).values()) == 60
 
 
+def test_the_epoch_that_is_named_is_one_of_this_fit():
+    model, ours = network(), MagnitudePruning(60, epochs=5)
+    with pytest.warns(UserWarning, match="fit ended before"):
+        fit(model, ours, epochs=2)
+    with pytest.warns(UserWarning, match=r"start_from_epoch=2\)"):
+        fit(model, ours, Back("on_train_end"), epochs=3)
+    assert sum(nonzero(model).values()) == 60
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["ours first", "ours last"])
 def test_an_epoch_at_the_target_comes_back_silently(first):
     model, ours = network(), MagnitudePruning(60, epochs=3)

@@ -25,9 +25,9 @@ class MagnitudePruning(keras.callbacks.Callback):
     zero again after each batch. The target is reached in the last of `epochs`; in later epochs the
     same weights are kept. With `steps_per_execution`, a batch is as many steps.
 
-    Pruned are the kernels that `regularize` would convert, also in nested models and
-    `TimeDistributed`, and embeddings; biases and normalizations are not. Files stay as large as
-    they were, but compress well.
+    Pruned are the kernels and embeddings that `regularize` would convert, also in nested models and
+    `TimeDistributed`. Biases and normalizations are not. Files stay as large as they were, but
+    compress well.
 
     The callback remembers what it cut: a further `fit` with it continues. A new one, for a model
     from a file or a backup, takes the place in the schedule from the number of the epoch, that is
@@ -142,19 +142,20 @@ class MagnitudePruning(keras.callbacks.Callback):
         """Cuts again after everything that `fit` does, and warns of what was not trained so."""
         self._end()
         self._running = False
-        kept, target = (sum(getattr(one, n) for one in self._pruned) for n in ("kept", "target"))
         if self._came_back:
+            first = max(0, self.epochs - 1 - (self._offset or 0))
             warnings.warn(
                 "another callback, such as EarlyStopping(restore_best_weights=True), restored the "
                 "weights of an epoch in which more were kept. They are cut like those of the last "
                 "epoch, but did not train so. Choose weights only from epochs at the target, for "
-                f"example with EarlyStopping(start_from_epoch={self.epochs - 1}).",
+                f"example with EarlyStopping(start_from_epoch={first}).",
                 stacklevel=2,
             )
-        if kept > target:
+        if any(one.kept > one.target for one in self._pruned):
             warnings.warn(
-                f"fit ended before the pruning did: the pruned kernels keep {kept} weights instead "
-                f"of {target}. Train at least epochs = {self.epochs} epochs. A further fit with "
-                "the same callback continues from here.",
+                "fit ended before the pruning did: the pruned kernels keep "
+                f"{sum(one.kept for one in self._pruned)} weights instead of "
+                f"{sum(one.target for one in self._pruned)}. Train at least epochs = {self.epochs} "
+                "epochs. A further fit with the same callback continues from here.",
                 stacklevel=2,
             )
