@@ -42,7 +42,7 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
 
     Raises:
         FileExistsError: If a file exists and must not be replaced; nothing is trained then.
-        ImportError: If the extra `report` or `tfmot` is not installed.
+        ImportError: If the extra `report` is not installed.
     """
     report.check_installed()
     for candidate in USUAL.values():

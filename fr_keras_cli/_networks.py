@@ -83,7 +83,7 @@ def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
 )
 @click.option(
     "--schedule",
-    type=click.Choice(["geometric", "linear", "cosine", "step", "constant"]),
+    type=click.Choice(["geometric", "linear", "cosine", "cubic", "step", "constant"]),
     default="geometric",
     show_default=True,
     help="How the number of coefficients falls to --keep during the truncation epochs.",

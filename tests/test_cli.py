@@ -12,7 +12,6 @@ from test_data import arrays
 
 import fr_keras
 from fr_bench import demo
-from fr_bench.candidates import USUAL
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
@@ -215,7 +214,6 @@ def test_the_command_is_in_the_file(trained, tmp_path, monkeypatch):
         ("jinja2", "report"),
         ("matplotlib", "report"),
         ("sklearn.datasets", "digits"),
-        ("tf_keras", "tfmot"),
     ],
 )
 def test_a_missing_extra_is_named_before_the_work(tmp_path, monkeypatch, module, extra):
@@ -346,18 +344,7 @@ def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, t
     }
 
 
-@pytest.fixture
-def pruning(request, monkeypatch):
-    """Real magnitude pruning, or a plain training in its place, which takes no other process."""
-    if request.param == "replaced":
-        monkeypatch.setattr(USUAL["pruning"], "train", USUAL["plain"].train)
-        monkeypatch.setattr(USUAL["pruning"], "check_installed", lambda: None)
-
-
-@pytest.mark.parametrize(
-    "pruning", ["replaced", pytest.param("real", marks=pytest.mark.slow)], indirect=True
-)
-def test_demo(npz, tmp_path, pruning):
+def test_demo(npz, tmp_path):
     """The whole demo on a few rows: every file and the report are there and say the same."""
     out = tmp_path / "demo"
     done = call("demo", "--data", npz, *QUICK, "--out", out, "--json")

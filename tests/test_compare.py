@@ -1,6 +1,5 @@
 import gzip
 import json
-import subprocess
 import sys
 
 import keras
@@ -13,7 +12,7 @@ from test_data import arrays
 
 import fr_keras
 from fr_bench import data, training
-from fr_bench.candidates import USUAL, _pruning, _tf_keras
+from fr_bench.candidates import USUAL
 from fr_bench.compare import compare
 from fr_bench.forms import Output
 from fr_bench.training import Regime
@@ -65,23 +64,19 @@ def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["lenet5", "resnet20"])
-def test_pruning_keeps_the_budget_and_leaves_the_model(small, name):
-    model = training.network(small, seed=3, name=name)
+@pytest.mark.parametrize("keep", [0.05, 900])
+def test_pruning_keeps_the_budget_and_leaves_the_model(small, keep):
+    model = training.network(small, seed=3)
     before = model.get_weights()
-    trained = train("pruning", model, small)
+    trained = train("pruning", model, small, Regime(keep=keep, epochs=2, truncation_epochs=1))
     nonzero = sum(np.count_nonzero(kernel) for kernel in kernels(trained.model))
     weights = sum(kernel.size for kernel in kernels(trained.model))
-    assert trained.kept == nonzero
-    assert nonzero == pytest.approx(QUICK.keep * weights, abs=len(kernels(model)))
+    assert trained.kept == nonzero == (keep if isinstance(keep, int) else round(keep * weights))
     assert len(trained.history["val_accuracy"]) == QUICK.epochs
     assert trained.rows == QUICK.epochs * len(small.train.x)
     assert trained.seconds > 0
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    # What tensorflow-model-optimization does to Keras stays in its own process.
-    assert not {"tensorflow_model_optimization", "tf_keras"} & set(sys.modules)
 
 
 def branching() -> keras.Model:
@@ -96,107 +91,36 @@ def branching() -> keras.Model:
     return keras.Model(image, kl.Dense(4, activation="softmax", name="classifier")(y))
 
 
-@pytest.mark.slow
-def test_pruning_rebuilds_functional_and_sequential_models(small):
-    """`train` itself refuses a network that tf-keras computes otherwise."""
-    chain = keras.Sequential(
-        [keras.Input((20, 20, 1)), kl.Flatten(), kl.Dense(4, activation="softmax")]
-    )
-    for model in (branching(), chain):
-        assert train("pruning", model, small).kept < 0.06 * model.count_params()
-
-
-def test_pruning_sees_another_function(small):
-    model = training.network(small, seed=3)
-    rows = small.validation.x[:2]
-    expected = model.predict(rows, verbose=0)
-    _pruning._check_same(model, small, expected)
-    kernel = model.get_layer("classifier").kernel
-    kernel.assign(kernel * 0.5)
-    with pytest.raises(ValueError, match="must compute the same in tf-keras"):
-        _pruning._check_same(model, small, expected)
-
-
 @keras.saving.register_keras_serializable("test_compare")
 class Doubled(kl.Layer):
     def call(self, inputs):
         return 2 * inputs
 
 
-def test_pruning_refuses_what_it_cannot_hand_over(small):
+def test_pruning_takes_every_model(small):
     image = keras.Input((20, 20, 1), name="image")
-    nested = keras.Model(image, branching()(image))
-    custom = keras.Sequential([keras.Input((4,)), Doubled(name="doubled")])
-    query = keras.Input((4, 4), name="query")
-    attention = keras.Model(query, kl.MultiHeadAttention(1, 2, name="attention")(query, query))
-    for model, name in ((nested, "functional"), (custom, "doubled"), (attention, "attention")):
-        with pytest.raises(ValueError, match=f"`model` must .*\n?.*{name}"):
-            _tf_keras.architecture(model)
-
-
-@pytest.mark.slow
-def test_pruning_reports_the_failure_of_its_process(small):
-    # An option that tf-keras has under another name.
-    chain = keras.Sequential(
-        [
-            keras.Input((20, 20, 1)),
-            kl.Flatten(),
-            kl.LeakyReLU(negative_slope=0.1),
-            kl.Dense(4, activation="softmax"),
-        ]
-    )
-    with pytest.raises(RuntimeError, match=r"pruning in tf-keras failed .*negative_slope"):
-        train("pruning", chain, small)
-
-
-@pytest.mark.slow
-def test_pruning_ends_its_process_when_it_is_interrupted(small, monkeypatch):
-    started = []
-    popen = subprocess.Popen
-
-    def recorded(*arguments, **options):
-        started.append(popen(*arguments, **options))
-        return started[-1]
-
-    def interrupted(self, epoch, logs=None):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(_pruning.subprocess, "Popen", recorded)
-    monkeypatch.setattr(_pruning.EpochProgress, "on_epoch_end", interrupted)
-    long = Regime(keep=0.05, epochs=10_000, truncation_epochs=1)
-    with pytest.raises(KeyboardInterrupt):
-        train("pruning", training.network(small, seed=3), small, long)
-    assert [process.returncode for process in started] == [-9]
-
-
-def test_importing_every_module_leaves_keras_3_alone():
-    """As a documentation tool does; tensorflow-model-optimization would switch the process."""
-    code = (
-        "import importlib, pkgutil, sys, os, fr_bench, fr_keras\n"
-        "for package in (fr_keras, fr_bench):\n"
-        "    for one in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):\n"
-        "        importlib.import_module(one.name)\n"
-        "assert 'fr_bench.candidates._prune' in sys.modules\n"
-        "assert not {'tensorflow_model_optimization', 'tf_keras'} & set(sys.modules)\n"
-        "assert 'TF_USE_LEGACY_KERAS' not in os.environ\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    attention = kl.MultiHeadAttention(1, 2)
+    x = kl.Reshape((20, 20))(image)
+    x = kl.Flatten()(attention(x, x, attention_mask=None))
+    models = [
+        branching(),
+        keras.Model(image, branching()(image)),
+        keras.Model(image, kl.Dense(4, activation="softmax")(Doubled()(x))),
+    ]
+    for model in models:
+        trained = train("pruning", model, small, Regime(keep=200, epochs=1, truncation_epochs=1))
+        assert trained.kept == 200
+        assert trained.model is not model
 
 
 # The comparison
 
 
-WITHOUT_TF_KERAS = ("plain", "FR")
-
-
-@pytest.fixture(
-    scope="module", params=[WITHOUT_TF_KERAS, pytest.param(tuple(USUAL), marks=pytest.mark.slow)]
-)
-def compared(npz, tmp_path_factory, request):
+@pytest.fixture(scope="module")
+def compared(npz, tmp_path_factory):
     """A comparison by the command line: its folder and what it printed."""
     out = tmp_path_factory.mktemp("compared") / "out"
     arguments = ["compare", "--data", npz, "--keep", "0.05", "--keep", "900", "--epochs", "1"]
-    arguments += [word for name in request.param for word in ("--method", name)]
     arguments += ["--out", out, "--json"]
     done = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
@@ -207,9 +131,7 @@ def test_every_row_says_what_its_file_is(compared, small):
     out, results = compared
     assert results == json.loads((out / "results.json").read_text())
     names = [one["title"] for one in results["trainings"]]
-    pruned = ["pruning 0.05", "pruning 900"]
-    assert names[:3] == ["plain", "FR 0.05", "FR 900"]
-    assert names[3:] in ([], pruned)
+    assert names == ["plain", "FR 0.05", "FR 900", "pruning 0.05", "pruning 900"]
     modes = ("float32", "dynamic", "int8")
     assert [form["form"] for form in results["forms"]] == [f"{n} {m}" for n in names for m in modes]
     for form in results["forms"]:
@@ -220,10 +142,9 @@ def test_every_row_says_what_its_file_is(compared, small):
         assert form["accuracy"] == np.mean(outputs.argmax(-1) == small.test.y)
     kept = {form["form"]: form["kept"] for form in results["forms"]}
     assert kept["FR 900 int8"] == 900
-    if names[3:]:
-        assert kept["pruning 900 int8"] == pytest.approx(900, abs=4)
-        gzipped = {form["form"]: form["gzip_bytes"] for form in results["forms"]}
-        assert gzipped["pruning 900 int8"] < 0.1 * gzipped["plain int8"]
+    assert kept["pruning 900 int8"] == 900
+    gzipped = {form["form"]: form["gzip_bytes"] for form in results["forms"]}
+    assert gzipped["pruning 900 int8"] < 0.1 * gzipped["plain int8"]
 
 
 def test_the_page_has_the_tables_and_the_plot(compared, small):
@@ -249,7 +170,7 @@ def test_a_model_of_the_users_is_compared(npz, tmp_path):
 
 
 def call(small, tmp_path, model=None, **options):
-    options = {"methods": WITHOUT_TF_KERAS, **options}
+    options = {"methods": ("plain", "FR"), **options}
     with Progress(disable=True) as progress:
         model = training.network(small, seed=0) if model is None else model
         return compare(model, small, Output(tmp_path / "out", "a test"), progress, **options)
@@ -283,7 +204,7 @@ def test_files_that_are_there_are_kept(small, tmp_path):
 
 
 def test_a_missing_extra_is_named_before_the_work(small, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow_model_optimization", None)
-    with pytest.raises(ImportError, match=r"pip install 'fr-keras\[tfmot\]'"):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r"pip install 'fr-keras\[report\]'"):
         call(small, tmp_path, methods=tuple(USUAL))
     assert list(tmp_path.iterdir()) == []

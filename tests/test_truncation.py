@@ -147,7 +147,7 @@ def test_frereg_floors_of_lenet5_and_transposed_layers():
         ("all", "`keep`"),
         (1, "at least 2, the sum"),
         ({}, "`keep`.*an empty dict"),
-        ({"convv": 3}, "`keep` must name FR layers.*convv"),
+        ({"convv": 3}, "`keep` must name layers of the model that.*convv"),
         ({"conv": 0}, r"`keep\['conv'\]`"),
         ({"conv": 145}, r"`keep\['conv'\]`.*from 1 to 144"),
     ],
@@ -284,7 +284,7 @@ def test_frozen_layers_are_left_alone():
     model.compile("adam", "mse")
     fit(model, TailTruncation(0.1, epochs=2), epochs=2)
     assert kept(model) == {"conv": 144, "dense": 38}
-    with pytest.raises(ValueError, match="`keep` must name FR layers"):
+    with pytest.raises(ValueError, match="`keep` must name layers of the model that can be cut"):
         fit(model, TailTruncation({"conv": 5}, epochs=2), epochs=2)
 
 

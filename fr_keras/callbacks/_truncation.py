@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from fr_keras.callbacks import schedules
+from fr_keras.callbacks.endings import after_all
 from fr_keras.layers import FrequencyKernel
 from fr_keras.models.budget import Keep, targets, usable
 from fr_keras.models.walk import frequency_layers, named_kernels
@@ -41,8 +42,8 @@ class TailTruncation(keras.callbacks.Callback):
             nested models share a name, the dict has their paths, such as `"left/fc"`. Frozen
             layers, and layers that a dict leaves out, are not cut.
         epochs: Number of epochs, after the warm-up, until the target is reached.
-        schedule: `"geometric"`, `"linear"`, `"cosine"`, `"step"`, `"constant"`, or a callable
-            `epoch -> fraction`; see `fr_keras.schedules`.
+        schedule: `"geometric"`, `"linear"`, `"cosine"`, `"cubic"`, `"step"`, `"constant"`, or a
+            callable `epoch -> fraction`; see `fr_keras.schedules`.
         start: Fraction of a layer's coefficients that is kept at the start.
         warmup: Number of epochs at the start fraction before the schedule begins.
         floors: The fewest coefficients that a layer gets from a total, or `"frereg"` for the
@@ -112,7 +113,7 @@ class TailTruncation(keras.callbacks.Callback):
         self._pairs = pairs
         self._offset = None
         self._completed = 0
-        self._run_last()
+        self._looks_again = after_all(self.model, self._check)
 
     def _plan(self, named: Mapping[str, FrequencyKernel], counts: Mapping[str, int]) -> None:
         starts = {}
@@ -126,24 +127,6 @@ class TailTruncation(keras.callbacks.Callback):
                 )
         for name, layer in named.items():
             layer.plan(starts[name], counts[name])
-
-    def _run_last(self) -> None:
-        """Lets this callback check again after all others, which may change the weights."""
-        # There is no public way to the other callbacks, but Keras puts its History after them.
-        history = getattr(self.model, "history", None)
-        self._looks_again = isinstance(history, keras.callbacks.History)
-        if not self._looks_again:  # a list of callbacks in a loop of the user's own
-            return
-        before = vars(history).pop("on_train_end", None)
-
-        def both(logs=None):
-            del history.on_train_end
-            if before is not None:
-                history.on_train_end = before
-            history.on_train_end(logs)
-            self._check()
-
-        history.on_train_end = both
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._offset is None:

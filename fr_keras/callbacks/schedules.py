@@ -1,4 +1,4 @@
-"""Schedules of the tail truncation: functions from an epoch to a fraction.
+"""Schedules of truncation and pruning: functions from an epoch to a fraction.
 
 The fraction says how much of the way from the start to the target is still ahead:
 at 1 a layer keeps as much as at the start, at 0 it keeps its target. A layer that starts
@@ -62,6 +62,21 @@ def cosine(epochs: int) -> Schedule:
     return lambda epoch: 0.5 + 0.5 * math.cos(math.pi * epoch / last) if epoch < last else 0.0
 
 
+def cubic(epochs: int) -> Schedule:
+    """Removes most at the beginning, when much is superfluous, and ever less later: `(1 - t)^3`.
+
+    With it, the sparsity of a pruned layer is that of Zhu and Gupta, "To prune, or not to prune",
+    2017, arXiv 1710.01878.
+
+    Example:
+
+    >>> [cubic(5)(epoch) for epoch in range(6)]
+    [1.0, 0.421875, 0.125, 0.015625, 0.0, 0.0]
+    """
+    last = _checked_epochs(epochs) - 1
+    return lambda epoch: (1.0 - epoch / last) ** 3 if epoch < last else 0.0
+
+
 def step(epochs: int, every: int = 2, factor: float = 0.5) -> Schedule:
     """Multiplies what is still ahead by `factor` every `every` epochs.
 
@@ -90,11 +105,12 @@ def constant(epochs: int = 1) -> Schedule:
     return lambda epoch: 0.0
 
 
-#: The schedules by the names that `TailTruncation` and the command line take.
+#: The schedules by the names that the callbacks and the command line take.
 BY_NAME: dict[str, Callable[[int], Schedule]] = {
     "geometric": geometric,
     "linear": linear,
     "cosine": cosine,
+    "cubic": cubic,
     "step": step,
     "constant": constant,
 }
@@ -128,7 +144,7 @@ def get(schedule: str | Schedule, epochs: int) -> Schedule:
             )
         if fraction > previous:
             raise ValueError(
-                "`schedule` must never grow, because coefficients that were cut are lost. "
+                "`schedule` must never grow, because what was cut is lost. "
                 f"Received: schedule({epoch - 1})={previous}, schedule({epoch})={fraction}"
             )
         previous = fraction

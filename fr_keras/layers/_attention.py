@@ -51,6 +51,10 @@ class FRMultiHeadAttention(FrequencyTwin, keras.layers.MultiHeadAttention):
     def plain_kernels(cls, plain):
         return [projection.kernel for projection in _projections(plain)]
 
+    @classmethod
+    def part_names(cls, plain):
+        return [f"{plain.name}_{projection.name}" for projection in _projections(plain)]
+
     def _pairs_with(self, plain):
         return zip(self.parts(), _projections(plain), strict=True)
 

@@ -27,6 +27,12 @@ class FrequencyTwin:
         """Returns the weights of a plain twin that `parts()` hold, in the same order."""
         raise NotImplementedError
 
+    @classmethod
+    def part_names(cls, plain: keras.layers.Layer) -> list[str]:
+        """Returns the names that `parts()` have, without making them."""
+        kernels = cls.plain_kernels(plain)
+        return [plain.name] if len(kernels) == 1 else [f"{plain.name}_{w.name}" for w in kernels]
+
     def load_plain(self, plain: keras.layers.Layer) -> None:
         """Sets this layer's weights to those of its plain twin."""
         raise NotImplementedError
@@ -208,25 +214,12 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         Raises:
             ValueError: If the shape is wrong, or a value is NaN or infinite.
         """
-        values = np.asarray(values)
-        shape = tuple(self.coefficients.shape)
-        if values.shape != shape:
-            raise ValueError(
-                f"`values` must have the shape {shape} of the coefficients of "
-                f"layer '{self.name}'. Received: shape {values.shape}"
-            )
-        self._check_finite(values, "values")
+        values = self._checked(values, "values", tuple(self.coefficients.shape), "coefficients")
         self.coefficients.assign(self._masked(values.astype(np.float32)))
 
     def set_kernel(self, kernel) -> None:
         """Sets the coefficients to the DCT of a spatial kernel of the plain layer's shape."""
-        kernel = np.asarray(kernel)
-        if kernel.shape != self._kernel_shape:
-            raise ValueError(
-                f"`kernel` must have the kernel shape {self._kernel_shape} of layer "
-                f"'{self.name}'. Received: shape {kernel.shape}"
-            )
-        self._check_finite(kernel, "kernel")
+        kernel = self._checked(kernel, "kernel", self._kernel_shape, "kernel")
         kernel = kernel.reshape(self.spectrum_shape)
         self.set_coefficients(spectral.dct_nd(kernel, corner=self.coefficients.shape))
 
@@ -291,9 +284,16 @@ class FrequencyKernel(Truncated, FrequencyTwin):
             "Use `fr_keras.bake(model)` first."
         )
 
-    def _check_finite(self, values: np.ndarray, argument: str) -> None:
+    def _checked(self, values, argument: str, shape: tuple[int, ...], of: str) -> np.ndarray:
+        values = np.asarray(values)
+        if values.shape != shape:
+            raise ValueError(
+                f"`{argument}` must have the shape {shape} of the {of} of layer '{self.name}'. "
+                f"Received: shape {values.shape}"
+            )
         if not np.isfinite(values).all():
             raise ValueError(
                 f"`{argument}` of layer '{self.name}' must be finite. Received: "
                 f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite of {values.size} values"
             )
+        return values

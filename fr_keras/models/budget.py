@@ -1,9 +1,10 @@
-"""Divides a number of coefficients for the whole model among its layers."""
+"""Divides a number of coefficients, or of weights, for the whole model among its layers."""
 
 import bisect
 import math
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Protocol
 
 import keras
 
@@ -22,6 +23,14 @@ _FACTOR_STEPS = 1000
 #: The least number of coefficients per kind of layer that the authors' package frereg keeps.
 FREREG_FLOORS = {"conv": 128, "dense": 256, "transpose": 32}
 
+
+class Spectrum(Protocol):
+    """What a total is divided among: an FR layer, or the axes of a kernel that is pruned."""
+
+    spectrum_shape: tuple[int, ...]
+    axis_weights: tuple[float, ...] | None
+
+
 _TRANSPOSED = (
     keras.layers.Conv1DTranspose,
     keras.layers.Conv2DTranspose,
@@ -30,7 +39,7 @@ _TRANSPOSED = (
 
 
 def targets(
-    named: Mapping[str, FrequencyKernel],
+    named: Mapping[str, Spectrum],
     keep: Keep,
     floors: int | str = 1,
     sharing: str = "bandwidth",
@@ -41,7 +50,8 @@ def targets(
     shares add up to exactly the total.
 
     Args:
-        named: The FR layers of a model by name, as `walk.named_kernels` returns them.
+        named: The FR layers of a model by name, as `walk.named_kernels` returns them, or the axes
+            of plain kernels.
         keep: A total (int), a fraction of all coefficients (float), or a dict from these names to
             either. Floors do not apply to a dict, and layers not in it are not in the result.
         floors: The fewest coefficients that a layer gets from a total, or `"frereg"` for the
@@ -78,7 +88,7 @@ def usable(layer: FrequencyKernel) -> int:
 
 
 def _bandwidth(
-    layers: list[FrequencyKernel], total: int, floors: list[int]
+    layers: list[Spectrum], total: int, floors: list[int]
 ) -> tuple[list[int], list[int]]:
     """What each layer keeps at the largest common index sum within the total, and at the next
     one, which is beyond it."""
@@ -103,7 +113,7 @@ def _largest_sum(shape: tuple[int, ...], weights: tuple[float, ...] | None) -> F
 
 
 def _erdos_renyi(
-    layers: list[FrequencyKernel], total: int, floors: list[int]
+    layers: list[Spectrum], total: int, floors: list[int]
 ) -> tuple[list[int], list[int]]:
     """Like `_bandwidth`, for the largest common factor of the axis sums within the total."""
     shapes = [layer.spectrum_shape for layer in layers]
@@ -140,7 +150,8 @@ def share(sizes: list[int], total: int, floors: list[int]) -> list[int]:
     if spare < 0:
         raise ValueError(
             f"`keep` must be at least {sum(floors)}, the sum of the layers' floors {floors}. "
-            f"Received: {total}. Lower `floors` or give `keep` as a dict."
+            f"Received: {total}. {'Lower `floors`' if max(floors) > 1 else 'Keep more'} or give "
+            "`keep` as a dict."
         )
     room = [size - floor for size, floor in zip(sizes, floors, strict=True)]
     whole = max(sum(room), 1)
@@ -155,8 +166,8 @@ def _by_name(sizes: dict[str, int], keep: Mapping[str, int | float]) -> dict[str
     wrong = sorted(keep.keys() - sizes.keys())
     if wrong or not keep:
         raise ValueError(
-            "`keep` must name FR layers of the model, with paths where layers of nested models "
-            f"share a name: {sorted(sizes)}. Received: {wrong or 'an empty dict'}"
+            "`keep` must name layers of the model that can be cut, with paths where layers of "
+            f"nested models share a name: {sorted(sizes)}. Received: {wrong or 'an empty dict'}"
         )
     return {
         name: _count(keep[name], size, f"keep[{name!r}]")
@@ -177,7 +188,7 @@ def _count(keep: int | float, size: int, argument: str) -> int:
     return keep
 
 
-def _floor(layer: FrequencyKernel, floors: int | str) -> int:
+def _floor(layer: Spectrum, floors: int | str) -> int:
     if floors == "frereg":
         if isinstance(layer, FRDense):
             return FREREG_FLOORS["dense"]

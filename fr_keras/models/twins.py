@@ -123,7 +123,7 @@ def twin_config(layer: keras.layers.Layer, axis_weights: Sequence[float] | None)
     if axis_weights is not None:
         config["axis_weights"] = axis_weights
     if issubclass(TWINS[type(layer)], FRDense):
-        config["input_axes"] = _flattened_axes(layer)
+        config["input_axes"] = flattened_axes(layer)
     return config
 
 
@@ -174,7 +174,7 @@ def _chosen(
     return chosen
 
 
-def _flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
+def flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
     """The shape of the tensor that a Flatten before `dense` flattens; `None` if there is none."""
     layer = dense
     while True:

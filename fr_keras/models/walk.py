@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from fr_keras._keras_internals import maker, nodes
-from fr_keras.layers import FrequencyKernel, FrequencyTwin
+from fr_keras.layers import TWINS, FrequencyKernel, FrequencyTwin
 from fr_keras.models._carry import Fill, carry, carry_vocabularies
 
 #: Returns the layer, not built yet, that replaces a given one; `None` keeps a copy. It is also
@@ -184,6 +184,20 @@ def named_kernels(model: keras.Model) -> dict[str, FrequencyKernel]:
     )
 
 
+def plain_kernels(model: keras.Model) -> dict[str, tuple[keras.layers.Layer, keras.Variable]]:
+    """Returns the kernels that FR layers would hold, each with its plain layer.
+
+    They have the names, and the order, of `named_kernels` for the twin of `model`. A kernel that
+    LoRA adapts is a tensor, the sum of both.
+    """
+    return _by_name(
+        (path if issubclass(twin, FrequencyKernel) else (*path, name), (layer, kernel))
+        for path, layer in _leaves(model)
+        if (twin := TWINS.get(type(layer))) is not None
+        for name, kernel in zip(twin.part_names(layer), twin.plain_kernels(layer), strict=True)
+    )
+
+
 def _leaves(model: keras.Model) -> Iterator[tuple[tuple[str, ...], keras.layers.Layer]]:
     """Yields the layers of `all_layers`, each with its path: outer names, then its own."""
     return ((path, layer) for path, layer in _walk(model) if not _opened(layer))
@@ -209,7 +223,7 @@ def _opened(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return [layer.layer] if isinstance(layer, keras.layers.TimeDistributed) else []
 
 
-def _by_name(found: Iterable[tuple[tuple[str, ...], keras.layers.Layer]]) -> dict:
+def _by_name(found: Iterable[tuple[tuple[str, ...], object]]) -> dict:
     found = list(found)
     times = collections.Counter(path[-1] for path, _ in found)
     # No layer's name has a slash, so that no path is another layer's name.

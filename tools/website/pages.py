@@ -28,6 +28,7 @@ API = (
     "fr_keras.models",
     "fr_keras.callbacks",
     "fr_keras.callbacks.schedules",
+    "fr_keras.methods",
     "fr_keras.tflite",
     "fr_keras.archive",
     "fr_keras.metrics",
