@@ -91,15 +91,18 @@ class Task:
             return membrane_unet.dice(y, outputs)
         return float(np.mean(outputs.argmax(-1) == y))
 
-    def fit(self, model: keras.Model, epochs: int, rate: float, callbacks=()) -> list[float]:
-        """Trains the model, and returns its loss by epoch."""
-        steps = self.steps * epochs
+    def fit(
+        self, model: keras.Model, epochs: int, rate: float, callbacks=(), steps: int | None = None
+    ) -> list[float]:
+        """Trains the model, for some steps an epoch or all, and returns its loss by epoch."""
+        steps = steps or self.steps
+        whole = steps * epochs
         schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, int(steps * 0.9), warmup_target=rate, warmup_steps=int(steps * 0.1)
+            0.0, int(whole * 0.9), warmup_target=rate, warmup_steps=int(whole * 0.1)
         )
         model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
         history = model.fit(
-            self.batches(), epochs=epochs, steps_per_epoch=self.steps, callbacks=list(callbacks),
+            self.batches(), epochs=epochs, steps_per_epoch=steps, callbacks=list(callbacks),
             verbose=2,
         ).history  # fmt: skip
         return [round(float(loss), 4) for loss in history["loss"]]

@@ -3,9 +3,8 @@
 import keras
 import numpy as np
 
-from fr_keras.layers import TWINS
 from fr_keras.models import channels
-from fr_keras.models.walk import all_layers
+from fr_keras.models.walk import plain_kernels
 
 _ROUNDS = 10  # of improvement; later ones change little
 
@@ -49,12 +48,7 @@ def order_channels(model: keras.Model) -> keras.Model:
             "`model` must have channels that can be put in another order. "
             f"Received: {reasons or 'no layer that makes channels'}"
         )
-    kernels = {
-        id(kernel)
-        for layer in all_layers(model)
-        if type(layer) in TWINS
-        for kernel in TWINS[type(layer)].plain_kernels(layer)
-    }
+    kernels = {id(kernel) for _, kernel in plain_kernels(model).values()}
     permutation = {one.name: shortest_path(_distances(one, kernels)) for one in free}
     ordered = channels.order(model, permutation)
     ordered.compiled = False
