@@ -1,5 +1,7 @@
 """Compression methods beside frequency regularization, each usable alone on plain Keras models."""
 
 from fr_keras.methods._magnitude import MagnitudePruning
+from fr_keras.methods._narrow import narrow
+from fr_keras.methods._selection import prune, select
 
-__all__ = ["MagnitudePruning"]
+__all__ = ["MagnitudePruning", "narrow", "prune", "select"]
