@@ -56,17 +56,18 @@ def rank(
     In `"triplet"`, the mean is over all triplets of a row with values `a`, one of another class
     with `b`, and another one of its own class with `c`; each row `a` weighs the same.
 
-    Several layers may read a channel. Then norms, triplets and relevance are summed over them, and
-    `"active"` and `"apoz"` are averaged. In `"information"`, the inner sum runs over all of them:
-    `p` are the model's own class probabilities, and to the second order, the score is the
+    Several layers may make or read a channel. A norm is that of all its filters together. Triplets
+    and relevance are summed over the layers that read it, and `"active"` and `"apoz"` averaged. In
+    `"information"`, the inner sum runs over all of them: `p` are the model's own class
+    probabilities, from a softmax or from logits, and to the second order, the score is the
     Kullback-Leibler divergence of `p` without the channel from `p` with it. It costs a backward
     pass for each class.
 
     `"relevance"` uses the z+ rule, layer by layer from the output of the row's own class, which
-    has relevance 1: `R_i = sum_j (a_i w_ij)+ R_j / sum_i' (a_i' w_i'j)+`. Biases get none. A batch normalization
-    right behind a kernel counts to it. Activations and other normalizations pass relevance on,
-    maximum pooling passes it to the largest, and additions and mean pooling share it by the
-    positive parts. `"triplet"` holds a sum of all values of a row for each class in memory.
+    has relevance 1: `R_i = sum_j (a_i w_ij)+ R_j / sum_k (a_k w_kj)+`. Biases get none. A batch
+    normalization right behind a kernel counts to it. Activations and other normalizations pass
+    relevance on, maximum pooling passes it to the largest, and additions and mean pooling share it
+    by the positive parts. `"triplet"` holds a sum of all values of a row for each class in memory.
 
     Args:
         model: A built functional or sequential model. It is not changed.

@@ -56,7 +56,7 @@ def _propagating(call, rule):
     """The same `call`, with the rule in place of the gradient."""
 
     def propagating(*args, **kwargs):
-        flat = keras.tree.flatten(args)
+        flat = keras.tree.flatten((args, kwargs))
         places = [i for i, one in enumerate(flat) if tf.is_tensor(one) and one.dtype.is_floating]
         outputs = tf.stop_gradient(call(*args, **kwargs))
 
@@ -64,7 +64,8 @@ def _propagating(call, rule):
             filled = list(flat)
             for place, one in zip(places, tensors, strict=True):
                 filled[place] = one
-            return call(*keras.tree.pack_sequence_as(args, filled), **kwargs)
+            positional, named = keras.tree.pack_sequence_as((args, kwargs), filled)
+            return call(*positional, **named)
 
         @tf.custom_gradient
         def joined(*tensors):

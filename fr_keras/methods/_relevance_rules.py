@@ -122,6 +122,7 @@ _MOVED = (
     layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D,
     layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, layers.GlobalMaxPooling3D,
     layers.Maximum, layers.Embedding, OPERATORS["reshape"], OPERATORS["transpose"],
+    OPERATORS["depth_to_space"], OPERATORS["space_to_depth"],
     OPERATORS["squeeze"], OPERATORS["expand_dims"], OPERATORS["concatenate"],
 )  # fmt: skip
 _SHARED = (

@@ -57,8 +57,9 @@ def positives(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str
     signed = [name for name, some in signed.items() if some.any()]
     if signed:
         warnings.warn(
-            "`criterion='active'` counts positive values, but no rectifier stands before the "
-            f"layers that read {signed}: there, a channel may matter that is seldom positive.",
+            "`criterion='active'` counts positive values, but the layers that read these groups "
+            f"see negative ones, too: {signed}. There, a channel may matter that is seldom "
+            "positive.",
             stacklevel=3,
         )
     return counts.mean(counts.positive)
@@ -72,8 +73,9 @@ def nonzeros(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str,
     full = [name for name, some in zeros.items() if not some.any()]
     if len(full) == len(zeros):
         raise ValueError(
-            "`criterion='apoz'` must have rectifiers before the layers that read channels, for it "
-            "counts zeros; take another criterion. Received: a model in which no value is zero"
+            "`data` and `model` must give zeros for criterion='apoz', for it counts them: take "
+            "another criterion where channels have no rectifier, and more rows where they have. "
+            "Received: no value that is zero"
         )
     if full:
         warnings.warn(
