@@ -137,9 +137,22 @@ def grouped_by_place() -> keras.Model:
 
 
 GRAPHS = {**{name: lambda name=name: network(name) for name in STEPS}, "place": grouped_by_place}
+#: Of these graphs, the others have all kinds of readers.
+MORE = (
+    "channel_shuffle",
+    "norms",
+    "mixer",
+    "operators",
+    "pixel_shuffle",
+    "prelu",
+    "unknown",
+    "conv",
+)
 
 
-@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in MORE else n for n in GRAPHS]
+)
 def test_information_is_that_of_finite_differences(name, float64):
     """Where every weight that reads a channel is scaled, the channel itself is."""
     model = GRAPHS[name]()

@@ -1,5 +1,7 @@
 """Scores of channels: what holds for every criterion and graph, and what is refused."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from keras import layers
 
 import fr_keras
 from fr_keras import zoo
-from fr_keras.methods import rank
+from fr_keras.methods import _observing, rank
 from fr_keras.models import channels
 from fr_keras.models.walk import all_layers
 
@@ -165,16 +167,16 @@ def test_several_inputs(criterion):
 
 def _text():
     inputs = keras.Input((5,), dtype="int32")
-    x = layers.Embedding(10, 6, mask_zero=True, name="words")(inputs)
+    x = layers.Embedding(10, 6, name="words")(inputs)
     x = layers.Dense(5, activation="relu", name="hidden")(inputs=x)
-    x = layers.GlobalAveragePooling1D()(x)
+    x = layers.GlobalAveragePooling1D()(inputs=x)
     return lively(keras.Model(inputs, layers.Dense(3, activation="softmax")(x)))
 
 
 @pytest.mark.filterwarnings(_MEANINGLESS)
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_words_and_short_numbers(policy):
-    """An embedding with a mask, a layer called by keyword, and 16-bit activations."""
+    """An embedding, layers called by keyword, and 16-bit activations."""
     before = keras.config.dtype_policy()
     x = np.random.default_rng(0).integers(0, 10, (7, 5))
     expected = _text()
@@ -355,6 +357,12 @@ def test_counts_say_where_they_mean_little():
         rank(model, x, "active")
     with pytest.raises(ValueError, match="no value that is zero"):
         rank(_without_zeros("sigmoid", "sigmoid"), x, "apoz")
+
+
+def test_data_say_nothing_about_a_group_that_no_layer_reads():
+    group = dataclasses.replace(channels.groups(small())["hidden"], axes=())
+    with pytest.raises(ValueError, match="group 'hidden', which none reads"):
+        _observing.Layout([group])
 
 
 def test_finite_weights_are_needed():

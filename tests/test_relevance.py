@@ -181,18 +181,26 @@ def _fold(layer, norm, into) -> None:
     into.bias.assign(bias)
 
 
-def test_a_normalization_that_others_use_too_passes_relevance_on():
-    """Where the convolution is also added, its relevance must not become negative."""
-    inputs = keras.Input((6, 6, 2))
-    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="first")(inputs)
-    y = layers.Conv2D(4, 3, padding="same", name="middle")(x)
+def test_a_normalization_that_others_use_too_is_not_folded():
+    """Its factors of both signs are none of the kernel's, for the kernel is also added."""
+    inputs = keras.Input((4,))
+    x = layers.Dense(5, activation="relu", name="first")(inputs)
+    y = layers.Dense(6, name="middle")(x)
     z = layers.BatchNormalization(name="norm")(y)
-    x = layers.ReLU()(layers.Add()([y, z]))
-    x = layers.Flatten()(x)
+    x = layers.ReLU(name="relu")(layers.Add()([y, z]))
     model = lively(keras.Model(inputs, layers.Dense(3, name="out")(x)))
     _signed(model.get_layer("norm"))
-    scores = rank(model, (rows_of(model), LABELS), "relevance")
-    assert all((one >= 0).all() for one in scores.values())
+    x = rows_of(model)
+    first, y, z, last = values_of(model, x, "first", "middle", "norm", "relu")
+    above = dense(last, weight(model, "out"), START)
+    # Both parts of the sum get their share, and both belong to the dense layer.
+    above *= positive(y) + positive(z) > 0
+    expected = {"middle": above.mean(0)}
+    expected["first"] = dense(first, weight(model, "middle"), above).mean(0)
+    scores = rank(model, (x, LABELS), "relevance")
+    assert set(scores) == {"first", "middle"}
+    for name, values in scores.items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-7)
 
 
 def test_additions_share_by_size():

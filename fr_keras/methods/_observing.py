@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 
@@ -127,6 +128,7 @@ def observing(layout: Layout, see: Callable) -> contextlib.AbstractContextManage
     def wrap(layer, call):
         first = next(iter(inspect.signature(call).parameters))
 
+        @functools.wraps(call)
         def seen(*args, **kwargs):
             tensor, *rest = args or [kwargs.pop(first)]
             for reader in by_layer[layer]:

@@ -5,6 +5,7 @@ inputs. So one backward pass through the model gives the relevance of everything
 """
 
 import collections
+import functools
 from collections.abc import Iterable, Iterator
 
 import keras
@@ -55,6 +56,7 @@ def _relevant(layout: Layout, model, rules: dict, inputs, start: tf.Tensor) -> n
 def _propagating(call, rule):
     """The same `call`, with the rule in place of the gradient."""
 
+    @functools.wraps(call)
     def propagating(*args, **kwargs):
         flat = keras.tree.flatten((args, kwargs))
         places = [i for i, one in enumerate(flat) if tf.is_tensor(one) and one.dtype.is_floating]
