@@ -1,0 +1,94 @@
+"""The rows of a data set in small batches, with labels where they are needed."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+import keras
+import numpy as np
+
+# The most rows, and the most input numbers, that are computed at once.
+_ROWS = 128
+_NUMBERS = 1 << 20
+
+
+def batches(
+    model: keras.Model, data: Iterable, labels_for: str | None = None
+) -> Iterator[tuple[object, np.ndarray | None]]:
+    """Yields the inputs and the labels of `data` in batches that are small enough to compute.
+
+    Args:
+        model: The model that the inputs are for.
+        data: Inputs as an array or a dict of arrays, a tuple of inputs and labels, or an iterable
+            of batches of either.
+        labels_for: What needs the labels, for the message if there are none.
+
+    Raises:
+        ValueError: If there are no rows, no labels where they are needed, labels that are not
+            classes, or parts of different length.
+    """
+    fixed, some = model.inputs[0].shape[0], False
+    for batch in [data] if _is_whole(data) else data:
+        inputs, labels = _parts(model, batch)
+        leaves = keras.tree.flatten(inputs)
+        if labels_for:
+            labels = _classes(labels, labels_for)
+        lengths = {len(one) for one in [*leaves, *([] if labels is None else [labels])]}
+        if len(lengths) > 1:
+            raise ValueError(
+                "`data` must have as many rows in each input and in the labels. "
+                f"Received: {sorted(lengths)} rows"
+            )
+        numbers = sum(math.prod(one.shape[1:]) for one in leaves)
+        step = fixed or max(1, min(_ROWS, _NUMBERS // max(1, numbers)))
+        _check_fixed(fixed, len(leaves[0]))
+        for start in range(0, len(leaves[0]), step):
+            part, some = slice(start, start + step), True
+            rows = keras.tree.map_structure(lambda one, part=part: one[part], inputs)
+            yield rows, None if labels is None else labels[part]
+    if not some:
+        raise ValueError("`data` must hold at least one batch with rows. Received: none")
+
+
+def _is_whole(data) -> bool:
+    """Whether `data` is one batch: arrays, or a tuple of inputs and labels."""
+    if data is None or isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+        raise ValueError(
+            "`data` must be an array, a tuple of inputs and labels, or batches of either. "
+            f"Received: {type(data).__name__}"
+        )
+    return isinstance(data, (np.ndarray, Mapping, tuple)) or hasattr(data, "numpy")
+
+
+def _parts(model: keras.Model, batch) -> tuple[object, np.ndarray | None]:
+    # As in `fit`: a tuple is inputs and labels, a list may be several inputs.
+    several = isinstance(batch, list) and len(model.inputs) > 1
+    pair = isinstance(batch, (tuple, list)) and not several
+    inputs = keras.tree.map_structure(np.asarray, batch[0] if pair else batch)
+    return inputs, np.asarray(batch[1]) if pair and len(batch) > 1 else None
+
+
+def _classes(labels: np.ndarray | None, needed_for: str) -> np.ndarray:
+    """The labels as whole numbers, one a row."""
+    if labels is None:
+        raise ValueError(
+            f"`data` must have labels for {needed_for}: a tuple `(inputs, labels)`, or batches of "
+            "such tuples. Received: inputs only"
+        )
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    whole = labels.ndim == 1 and labels.dtype.kind in "iuf" and np.all(labels == labels.round())
+    if not whole or np.any(labels < 0):
+        raise ValueError(
+            "the labels in `data` must be the numbers of the classes, one a row, from 0; take the "
+            "`argmax` of one-hot labels. "
+            f"Received: {labels.dtype} labels of shape {labels.shape}"
+        )
+    return labels.astype(np.int64)
+
+
+def _check_fixed(fixed: int | None, rows: int) -> None:
+    if fixed and rows % fixed:
+        raise ValueError(
+            f"`data` must have whole batches of {fixed} rows, the batch size that the model is "
+            f"made for. Received: {rows} rows"
+        )
