@@ -14,12 +14,12 @@ at, at the end. A row that is in the JSON is not trained again; the networks are
 measures the int8 files of the networks in the folder, in turn, with nothing else running.
 """
 
+import functools
 import json
 import time
 from pathlib import Path
 
 import keras
-import numpy as np
 import timing
 import trained
 from environment import environment
@@ -37,6 +37,7 @@ WAYS = (
 )
 CONTROLS = (("random", "layer"), ("narrow", "layer"))
 KEEP, EPOCHS, RANKED = 0.5, 4, 1_000
+ROUNDS = 200
 
 
 def cut(task: trained.Task, base: keras.Model, criterion: str, scope: str, seed: int):
@@ -159,8 +160,9 @@ def latency(given, result: dict, path: Path) -> None:
             model = keras.models.load_model(given.work / f"{file}.keras", compile=False)
             files[name] = tflite.convert(model, quantize="int8", calibration=sample).content
             runners[name] = tflite.Runner(files[name], threads=2)
-        rows = task.rows("validation")[0]
-        seconds = timing.medians({n: (lambda r=r: r.run(rows[:1])) for n, r in runners.items()})
+        seconds = timing.median_seconds(
+            {n: functools.partial(one.run, sample[:1]) for n, one in runners.items()}, ROUNDS
+        )
         for name, runner in runners.items():
             result["files"][f"{network}/{name}"] = {
                 "bytes": len(files[name]),

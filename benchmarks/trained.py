@@ -28,7 +28,7 @@ UNET_STEPS = 100
 
 
 def vgg(widths=(32, 32, 64, 64, 128, 128), classes: int = 10) -> keras.Model:
-    """Six 3x3 convolutions in three stages, each with batch normalization, and a hidden layer."""
+    """Six 3x3 convolutions in three stages and a hidden layer, each with batch normalization."""
     x = inputs = keras.Input((32, 32, 3), name="image")
     for number, width in enumerate(widths, start=1):
         x = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv{number}")(x)
@@ -37,7 +37,10 @@ def vgg(widths=(32, 32, 64, 64, 128, 128), classes: int = 10) -> keras.Model:
         if number % 2 == 0:
             x = layers.MaxPooling2D(name=f"pool{number // 2}")(x)
     x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(128, activation="relu", name="hidden")(x)
+    x = layers.Dense(128, use_bias=False, name="hidden")(x)
+    x = layers.ReLU(name="hidden_relu")(
+        layers.BatchNormalization(momentum=0.9, name="hidden_bn")(x)
+    )
     return keras.Model(inputs, layers.Dense(classes, "softmax", name="classifier")(x), name="vgg")
 
 

@@ -2,7 +2,7 @@
 
 from fr_keras.methods._magnitude import MagnitudePruning
 from fr_keras.methods._narrow import narrow
-from fr_keras.methods._ranking import rank
+from fr_keras.methods._ranking import CRITERIA, rank
 from fr_keras.methods._selection import prune, select
 
-__all__ = ["MagnitudePruning", "narrow", "prune", "rank", "select"]
+__all__ = ["CRITERIA", "MagnitudePruning", "narrow", "prune", "rank", "select"]

@@ -28,6 +28,8 @@ _FROM_DATA: dict[str, Callable] = {
     "information": information,
     "relevance": relevance,
 }
+#: The criteria of `rank`.
+CRITERIA = (*_FROM_WEIGHTS, *_FROM_DATA)
 _LABELLED = ("triplet", "relevance")
 
 
@@ -104,9 +106,8 @@ def rank(
     >>> rank(model, np.array([[1.0, 0.0], [2.0, 2.0]]), "apoz")
     {'hidden': array([1. , 0.5, 0. ])}
     """
-    criteria = [*_FROM_WEIGHTS, *_FROM_DATA]
-    if criterion not in criteria:
-        raise ValueError(f"`criterion` must be one of {criteria}. Received: {criterion!r}")
+    if criterion not in CRITERIA:
+        raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
     found = channels.groups(model)
     groups = _removable(model, found)
     if criterion in _FROM_WEIGHTS:
