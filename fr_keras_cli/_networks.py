@@ -187,7 +187,7 @@ def train(
     multiple=True,
     metavar="NAME",
     help="Method to compare, as --list names it. May be given more than once. "
-    "[default: plain, FR, pruning]",
+    "[default: plain, FR, pruning, narrow]",
 )
 @click.option(
     "--keep",

@@ -1,7 +1,9 @@
 """The candidates of a comparison, by name: frequency regularization and the other methods."""
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
+from fr_bench.candidates._channels import ChannelPruning
 from fr_bench.candidates._frequency import FrequencyRegularization
+from fr_bench.candidates._narrow import Narrow
 from fr_bench.candidates._plain import Plain
 from fr_bench.candidates._pruning import MagnitudePruning
 from fr_bench.candidates._table import all_candidates, register_candidate
@@ -11,8 +13,9 @@ USUAL: dict[str, Candidate] = {
     "plain": Plain(),
     "FR": FrequencyRegularization(),
     "pruning": MagnitudePruning(),
+    "narrow": Narrow(),
 }
-for _name, _one in USUAL.items():
+for _name, _one in {**USUAL, "channels": ChannelPruning()}.items():
     register_candidate(_name, _one)
 
 __all__ = [
