@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from channel_graphs import lively
 from keras import layers
-from test_ranking import LABELS, rows_of
+from ranking_networks import LABELS, rows_of
 
 from fr_keras.methods import rank
 
