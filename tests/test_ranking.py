@@ -1,19 +1,15 @@
-"""Scores of channels: what holds for every criterion and graph, and what is refused."""
-
-import dataclasses
+"""Scores of channels: what holds for every criterion and graph, and every form of data."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from channel_graphs import STEPS, Builder, lively
+from channel_graphs import STEPS, lively
 from keras import layers
+from ranking_networks import LABELS, check_unchanged, network, rows_of, small, state
 
-import fr_keras
-from fr_keras import zoo
-from fr_keras.methods import _observing, rank
+from fr_keras.methods import rank
 from fr_keras.models import channels
-from fr_keras.models.walk import all_layers
 
 CRITERIA = (
     "l1", "l2", "batch_norm", "active", "apoz", "triplet", "information", "relevance", "random",
@@ -29,25 +25,7 @@ WITHOUT_RULE = {
     "recurrent": "'recurrent' (GRU)",
     "unknown": "'unknown' (Lambda)",
 }
-LABELS = np.array([0, 1, 2, 1, 0, 2, 2])
 _MEANINGLESS = "ignore:`criterion='(active|apoz)'` counts:UserWarning"
-
-
-def network(name: str) -> keras.Model:
-    """A step of the random networks between two convolutions with normalizations."""
-    inputs = keras.Input((8, 8, 3))
-    x = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(inputs)
-    x = layers.ReLU()(layers.BatchNormalization(name="stem_bn")(x))
-    x = STEPS[name](Builder(0), x, name)
-    x = layers.Conv2D(6, 3, padding="same", use_bias=False, name="after")(x)
-    x = layers.ReLU()(layers.BatchNormalization(name="after_bn")(x))
-    x = layers.Flatten()(layers.MaxPooling2D(4)(x))
-    return lively(keras.Model(inputs, layers.Dense(3, activation="softmax", name="out")(x)))
-
-
-def rows_of(model: keras.Model, rows: int = len(LABELS)) -> np.ndarray:
-    shape = model.inputs[0].shape[1:]
-    return np.random.default_rng(1).normal(size=(rows, *shape)).astype("float32")
 
 
 def refused(name: str, criterion: str, found: channels.Groups) -> str | None:
@@ -62,20 +40,10 @@ def refused(name: str, criterion: str, found: channels.Groups) -> str | None:
     return WITHOUT_RULE.get(name) if criterion == "relevance" else None
 
 
-def state(model: keras.Model):
-    """The weights of a model, and what its layers hold beside their class."""
-    own = [sorted(vars(one)) for one in all_layers(model)]
-    return model.get_weights(), own
-
-
-def check_unchanged(model: keras.Model, before) -> None:
-    weights, own = state(model)
-    np.testing.assert_equal(weights, before[0])
-    assert own == before[1]
-
-
 @pytest.mark.filterwarnings(_MEANINGLESS)
-@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "recurrent" else n for n in STEPS]
+)
 def test_every_criterion_on_every_graph(name):
     model = network(name)
     found, x = channels.groups(model), rows_of(model)
@@ -102,18 +70,6 @@ def test_every_criterion_on_every_graph(name):
             # Float32 activations of another batch size, summed in float64.
             np.testing.assert_allclose(again[group], values, rtol=1e-3, atol=1e-5)
     check_unchanged(model, before)
-
-
-def small() -> keras.Model:
-    return lively(
-        keras.Sequential(
-            [
-                keras.Input((6,)),
-                layers.Dense(5, activation="relu", name="hidden"),
-                layers.Dense(3, activation="softmax", name="out"),
-            ]
-        )
-    )
 
 
 @pytest.mark.parametrize("criterion", CRITERIA[3:])
@@ -225,200 +181,3 @@ def test_calls_are_as_they_were_after_an_error(criterion):
     with pytest.raises(ValueError, match="Received"):
         rank(model, (x[:0], LABELS[:0]), criterion)
     check_unchanged(model, before)
-
-
-BAD = {
-    "unknown criterion": ((small, "both", "L2"), r"one of \['l1'.* Received: 'L2'"),
-    "no data": ((small, None, "apoz"), "`data` must be given for criterion='apoz'"),
-    "data of no kind": ((small, 3, "apoz"), "`data` must be an array.*Received: int"),
-    "empty array": ((small, "empty", "active"), "at least one batch with rows"),
-    "no batches": ((small, [], "active"), "at least one batch with rows"),
-    "no labels, triplet": ((small, "x", "triplet"), "labels for criterion='triplet'"),
-    "no labels, relevance": ((small, "x", "relevance"), "labels for criterion='relevance'"),
-    "one-hot labels": ((small, "one-hot", "triplet"), "`argmax` of one-hot labels"),
-    "labels with a half": ((small, "half", "relevance"), "numbers of the classes"),
-    "negative labels": ((small, "negative", "relevance"), "numbers of the classes"),
-    "labels above": ((small, "above", "relevance"), "below 3.*Received: 4"),
-    "fewer labels": ((small, "fewer", "triplet"), r"as many rows.*Received: \[6, 7\]"),
-    "one class": ((small, "one class", "triplet"), r"two or more classes.*\{0: 7\}"),
-    "a single row": ((small, "single", "triplet"), r"two or more rows.*\{0: 1, 1: 6\}"),
-}
-
-
-def _data(kind):
-    x = np.ones((7, 6), "float32")
-    return (
-        {
-            "both": (x, LABELS),
-            "x": x,
-            "empty": x[:0],
-            "one-hot": (x, np.eye(3)[LABELS]),
-            "half": (x, LABELS + 0.5),
-            "negative": (x, LABELS - 1),
-            "above": (x, LABELS * 2),
-            "fewer": (x, LABELS[:6]),
-            "one class": (x, LABELS * 0),
-            "single": (x, np.array([0, 1, 1, 1, 1, 1, 1])),
-        }.get(kind, kind)
-        if isinstance(kind, str)
-        else kind
-    )
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input(case):
-    (model, data, criterion), message = BAD[case]
-    with pytest.raises(ValueError, match=message):
-        rank(model(), _data(data), criterion)
-
-
-def _normalized(norm, between=()):
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 3)),
-            layers.Conv2D(4, 3, name="conv"),
-            *between,
-            norm,
-            layers.ReLU(),
-            layers.Flatten(),
-            layers.Dense(3, name="out"),
-        ]
-    )
-
-
-def _inside(norm):
-    inner = keras.Sequential([keras.Input((6, 6, 4)), norm])
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 3)),
-            layers.Conv2D(4, 3, name="conv"),
-            inner,
-            layers.Flatten(),
-            layers.Dense(3),
-        ]
-    )
-
-
-NORM = layers.BatchNormalization
-WITHOUT_SCALE = {
-    "plain": lambda: _normalized(NORM(scale=False, name="norm")),
-    "neither": lambda: _normalized(NORM(center=False, scale=False, name="norm")),
-    "behind an activation": lambda: _normalized(NORM(scale=False, name="norm"), [layers.ReLU()]),
-    "in a nested model": lambda: _inside(NORM(scale=False, name="norm")),
-    "of instances": lambda: _normalized(layers.GroupNormalization(-1, scale=False, name="norm")),
-    "of instances, no weights": lambda: _normalized(
-        layers.GroupNormalization(-1, scale=False, center=False, name="norm")
-    ),
-}
-
-
-@pytest.mark.parametrize("name", WITHOUT_SCALE)
-def test_norms_behind_normalizations_without_scale_mean_nothing(name):
-    for criterion in ("l1", "l2"):
-        with pytest.raises(ValueError, match="layer 'norm' on group 'conv'"):
-            rank(WITHOUT_SCALE[name](), None, criterion)
-    if "instances" not in name:
-        with pytest.raises(ValueError, match=r"`scale=True`.*Received: \['norm'\].*'conv'"):
-            rank(WITHOUT_SCALE[name](), None, "batch_norm")
-
-
-def test_norms_of_lenet5_are_refused_and_its_counts_are_not():
-    model = zoo.lenet5(batch_norm=True)
-    with pytest.raises(ValueError, match="normalizations have no scale"):
-        rank(model, None, "l2")
-    scores = rank(model, rows_of(model), "apoz")
-    assert all(0 < one.mean() < 1 for one in scores.values())
-
-
-def test_a_group_without_batch_normalization_has_no_scale():
-    with pytest.raises(ValueError, match="Received: group 'hidden' without"):
-        rank(small(), None, "batch_norm")
-
-
-def _without_zeros(activation, second="relu"):
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            layers.Dense(5, activation=activation, name="smooth"),
-            layers.Dense(4, activation=second, bias_initializer="ones", name="rectified"),
-            layers.Dense(3, name="out"),
-        ]
-    )
-
-
-def test_counts_say_where_they_mean_little():
-    model = _without_zeros("tanh")
-    x = rows_of(model, 50)
-    with pytest.warns(UserWarning, match=r"'apoz'` counts zeros.*none in \['smooth'\]"):
-        scores = rank(model, x, "apoz")
-    assert (scores["smooth"] == 1).all()
-    assert (scores["rectified"] < 1).any()
-    with pytest.warns(UserWarning, match=r"negative ones, too: \['smooth'\]"):
-        rank(model, x, "active")
-    with pytest.raises(ValueError, match="no value that is zero"):
-        rank(_without_zeros("sigmoid", "sigmoid"), x, "apoz")
-
-
-def test_data_say_nothing_about_a_group_that_no_layer_reads():
-    group = dataclasses.replace(channels.groups(small())["hidden"], axes=())
-    with pytest.raises(ValueError, match="group 'hidden', which none reads"):
-        _observing.Layout([group])
-
-
-def test_finite_weights_are_needed():
-    model = small()
-    model.get_layer("hidden").kernel.assign(np.full((6, 5), np.nan))
-    with pytest.raises(ValueError, match="'kernel' of layer 'hidden' with NaN"):
-        rank(model, None, "l1")
-
-
-def test_models_with_nothing_to_remove():
-    inputs = keras.Input((4,))
-    x = layers.Lambda(lambda x: x, name="unknown")(layers.Dense(3, name="fc")(inputs))
-    with pytest.raises(ValueError, match="'fc': 'unknown' \\(Lambda\\) is a layer whose"):
-        rank(keras.Model(inputs, x), None, "l1")
-    with pytest.raises(ValueError, match="no layer that makes any"):
-        rank(keras.Sequential([keras.Input((4,)), layers.ReLU()]), None, "random")
-    with pytest.raises(ValueError, match="bake"):
-        rank(fr_keras.regularize(small()), None, "l1")
-    assert set(rank(fr_keras.bake(fr_keras.regularize(small())), None, "l1")) == {"hidden"}
-
-
-def _classifier(units, activation, outputs=1):
-    inputs = keras.Input((6,))
-    x = layers.Dense(5, activation="relu", name="hidden")(inputs)
-    heads = [layers.Dense(units, activation=activation, name=f"out{i}")(x) for i in range(outputs)]
-    return keras.Model(inputs, heads if outputs > 1 else heads[0])
-
-
-@pytest.mark.parametrize("criterion", ["information", "relevance"])
-def test_class_criteria_need_a_classifier(criterion):
-    data = _data("both")
-    for model in (_classifier(1, None), _classifier(3, None, 2), zoo.unet(filters=2)):
-        with pytest.raises(ValueError, match=f"classifier for criterion='{criterion}'"):
-            rank(model, data, criterion)
-
-
-def test_information_needs_probabilities():
-    with pytest.raises(ValueError, match="'out0' with activation sigmoid"):
-        rank(_classifier(3, "sigmoid"), _data("x"), "information")
-
-
-def test_a_fixed_batch_size_needs_whole_batches():
-    inputs = keras.Input(batch_shape=(2, 6))
-    x = layers.Dense(5, activation="relu")(inputs)
-    model = keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
-    with pytest.raises(ValueError, match=r"whole batches of 2 rows.*Received: 7"):
-        rank(model, _data("x"), "active")
-    assert rank(model, _data("x")[:6], "active")
-
-
-def test_rows_of_several_shapes():
-    inputs = keras.Input((None, None, 3))
-    x = layers.Conv2D(4, 3, activation="relu", name="conv")(inputs)
-    x = layers.Conv2D(4, 1, name="reader")(x)
-    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
-    data = [(np.ones((4, side, side, 3)), np.array([0, 0, 1, 1])) for side in (6, 8)]
-    assert set(rank(model, data, "relevance")) == set(rank(model, data, "information"))
-    with pytest.raises(ValueError, match=r"rows of one shape.*layer 'reader'"):
-        rank(model, data, "triplet")

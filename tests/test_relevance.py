@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from channel_graphs import lively
 from keras import layers
-from test_ranking import LABELS, rows_of
+from ranking_networks import LABELS, rows_of
 
 from fr_keras.methods import rank
 
@@ -237,6 +237,8 @@ def _no_kernel_is_negative(model):
 def test_relevance_is_neither_lost_nor_made():
     """In a chain, the channels of each group have all of it."""
     stages = {
+        "scaled": layers.Rescaling(2.0, 0.1),
+        "normal": layers.Normalization(mean=[0.0, 0.0], variance=[2.0, 3.0]),
         "conv": layers.Conv2D(6, 3, padding="same", name="conv"),
         "norm": layers.BatchNormalization(name="norm"),
         "relu": layers.ReLU(),

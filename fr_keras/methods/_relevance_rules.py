@@ -110,7 +110,8 @@ KERNELS = (
 )  # fmt: skip
 _PASSED = (
     layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax,
-    layers.BatchNormalization, layers.Rescaling, layers.Identity, layers.Dropout,
+    layers.BatchNormalization, layers.Normalization, layers.Rescaling, layers.Identity,
+    layers.Dropout,
     layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D,
     layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise,
     layers.ActivityRegularization, OPERATORS["relu"], OPERATORS["relu6"], OPERATORS["softmax"],
