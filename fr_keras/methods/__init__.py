@@ -2,5 +2,6 @@
 
 from fr_keras.methods._narrow import narrow
 from fr_keras.methods._selection import prune, select
+from fr_keras.methods._stepwise import prune_stepwise
 
-__all__ = ["narrow", "prune", "select"]
+__all__ = ["narrow", "prune", "prune_stepwise", "select"]
