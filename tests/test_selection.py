@@ -9,7 +9,7 @@ from channel_graphs import Builder, difference, inputs_of, lively, outputs_of
 from keras import layers
 
 from fr_keras import regularize, summary, zoo
-from fr_keras.methods import narrow, prune, select
+from fr_keras.methods import narrow, prune, prune_stepwise, select
 from fr_keras.methods._costs import counted
 from fr_keras.models import channels
 
@@ -339,3 +339,79 @@ def test_narrow_keeps_what_is_not_trained():
     model.trainable = False
     with pytest.raises(ValueError, match="must have trainable weights"):
         narrow(model, 0.5)
+
+
+# Step by step
+
+
+def norms(model: keras.Model) -> dict[str, np.ndarray]:
+    """The L2 norm of the filters of each group of `small`."""
+    kernels = {name: np.array(model.get_layer(name).kernel) for name in SCORES}
+    return {name: np.sqrt(np.square(one).sum((0, 1, 2))) for name, one in kernels.items()}
+
+
+@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("keep", [0.4, 180])
+def test_steps_are_those_of_a_loop(keep, scope):
+    def tune(model):
+        """Changes the order of the norms."""
+        for name in SCORES:
+            kernel = model.get_layer(name).kernel
+            kernel.assign(kernel * np.linspace(0.5, 2, kernel.shape[-1], dtype="float32"))
+
+    model = small()
+    whole, x = cost(model, "weights"), inputs_of(model)
+    target = keep if isinstance(keep, int) else keep * whole
+    expected, before = model, outputs_of(model, x)
+    found = list(prune_stepwise(model, norms, tune, keep, 3, "weights", scope))
+    assert len(found) == 3
+    for number, one in enumerate(found, 1):
+        budget = int(whole * (target / whole) ** (number / 3) + 1e-9)
+        expected = prune(expected, norms(expected), budget, "weights", scope)
+        tune(expected)
+        assert difference(outputs_of(expected, x), outputs_of(one, x)) == 0
+        assert cost(one, "weights") <= budget
+    assert difference(before, outputs_of(model, x)) == 0
+
+
+def test_a_floor_in_steps_is_a_share_of_the_start():
+    steps = prune_stepwise(small(), norms, lambda model: None, 0.45, 4, "weights", "layer", 0.5)
+    *_, last = steps
+    assert {name: len(one) for name, one in norms(last).items()} == {"first": 3, "second": 2}
+
+
+def test_steps_by_another_measure_and_with_a_compiled_model():
+    model = small()
+    model.compile("adam", "mse")
+    x, y = inputs_of(model)[0], np.zeros((4, 2))
+
+    def tune(model):
+        model.fit(x, y, verbose=0)
+
+    *_, last = prune_stepwise(model, norms, tune, 0.5, 2, lambda model: model.count_params())
+    assert last.compiled
+    assert last.count_params() <= 0.5 * model.count_params()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 0}, "`steps` must be"),
+        ({"steps": 1.5}, "`steps` must be"),
+        ({"keep": 2.0}, "`keep` must be"),
+        ({"keep": 10**6}, "`keep` must be at most"),
+        ({"floor": 0}, "`floor` must be"),
+        ({"scope": "model"}, "`scope` must be"),
+        ({"measure": "bytes"}, "`measure` must be"),
+    ],
+)
+def test_steps_refuse_at_once(changed, message):
+    arguments = {"keep": 0.5, "steps": 2, **changed}
+    with pytest.raises(ValueError, match=message):
+        prune_stepwise(small(), norms, lambda model: None, **arguments)
+
+
+def test_wrong_scores_of_a_step_are_said():
+    steps = prune_stepwise(small(), lambda model: {}, lambda model: None, 0.5, 2)
+    with pytest.raises(ValueError, match="`scores` must be a dict with the names"):
+        next(steps)

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from fr_keras.methods._selection import Measure, select
+from fr_keras.methods._budget import Measure
+from fr_keras.methods._selection import select
 from fr_keras.models import channels
 from fr_keras.models.walk import all_layers, rebuild_by, rebuild_with_twins
 

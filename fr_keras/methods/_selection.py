@@ -1,23 +1,14 @@
 """`select` and `prune`: from scores of channels to a model within a budget."""
 
-import bisect
 import math
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
-from fr_keras.methods._costs import counted
+from fr_keras.methods._budget import Cost, Line, Measure, Scores, share_or_number
 from fr_keras.models import channels
-
-#: What a budget is counted in: `"weights"`, `"multiply_adds"`, or any number of a model.
-Measure = str | Callable[[keras.Model], float]
-
-#: For each removable group, a score for each channel.
-Scores = Mapping[str, np.ndarray]
-
-SCOPES = ("global", "layer")
 
 
 def select(
@@ -72,11 +63,10 @@ def select(
     """
     found = channels.groups(model)
     sizes = removable(model, found)
-    checked = _scores(scores, sizes)
-    if scope not in SCOPES:
-        raise ValueError(f"`scope` must be one of {SCOPES}. Received: {scope!r}")
+    checked = checked_scores(scores, sizes)
     line = Line(checked, floors(sizes, floor), scope)
-    return largest(model, found, line, _keep(keep), measure)
+    cost = Cost(model, found, line, measure)
+    return cost.largest(cost.budget(share_or_number(keep)))
 
 
 def prune(
@@ -129,93 +119,7 @@ def floors(sizes: Mapping[str, int], floor: int | float) -> dict[str, int]:
     )
 
 
-class Line:
-    """The channels that may be removed, in the order in which they are.
-
-    Args:
-        scores: A score for each channel of each group.
-        least: The fewest channels that each group keeps.
-        scope: As for `select`.
-    """
-
-    def __init__(self, scores: Scores, least: Mapping[str, int], scope: str):
-        self._sizes = {name: len(one) for name, one in scores.items()}
-        self.least = least
-        rows = []
-        for place, (name, one) in enumerate(scores.items()):
-            weakest = np.argsort(one, kind="stable")[: len(one) - least[name]]
-            share = (np.arange(len(weakest)) + 0.5) / len(one)
-            norm = np.linalg.norm(one / (np.abs(one).max() or 1.0)) * np.abs(one).max()
-            score = one[weakest] / (norm or 1.0) if scope == "global" else np.zeros(len(weakest))
-            rows.append(np.stack([score, share, np.full(len(weakest), place), weakest]))
-        table = np.concatenate(rows, axis=1)
-        # Between equal scores, the group that has lost the smaller share gives the next channel.
-        self._order = table[2:, np.lexsort((table[2], table[1], table[0]))].astype(np.int64)
-
-    def __len__(self) -> int:
-        return self._order.shape[1]
-
-    def kept(self, removed: int) -> dict[str, list[int]]:
-        """The channels that stay when the first ones of the line are gone."""
-        places, gone = self._order[:, :removed]
-        return {
-            name: np.setdiff1d(np.arange(size), gone[places == place]).tolist()
-            for place, (name, size) in enumerate(self._sizes.items())
-        }
-
-
-def largest(
-    model: keras.Model, found: channels.Groups, line: Line, keep: float, measure: Measure
-) -> dict[str, list[int]]:
-    """Returns what is kept when the fewest channels of the line are removed to fit the budget."""
-    costs: dict[int, float] = {}
-    count, fixed = (None, None) if callable(measure) else counted(model, found, measure)
-
-    def cost(removed: int) -> float:
-        if removed not in costs:  # a measured time is another one when it is measured again
-            kept = line.kept(removed)
-            if count is not None:
-                costs[removed] = count({name: len(one) for name, one in kept.items()})
-            else:
-                costs[removed] = _measured(measure, channels.remove(model, kept))
-        return costs[removed]
-
-    budget = keep * cost(0) if isinstance(keep, float) else keep
-    if budget > cost(0):
-        raise ValueError(
-            f"`keep` must be at most what the model has: {cost(0):,}. Received: {keep:,}"
-        )
-    if cost(len(line)) > budget:
-        above = fixed is not None and fixed > budget
-        raise ValueError(
-            f"`keep` must be at least {cost(len(line)):,} of {cost(0):,}, which is left when every "
-            "group keeps only its floor of channels"
-            + (f"; what cannot be removed alone has {fixed:,}" if above else "")
-            + f". Received: {keep!r}, a budget of {budget:,.10g}"
-        )
-    steps = range(len(line) + 1)
-    return line.kept(bisect.bisect_left(steps, True, key=lambda removed: cost(removed) <= budget))
-
-
-def _measured(measure: Callable[[keras.Model], float], model: keras.Model) -> float:
-    found = measure(model)
-    if not isinstance(found, numbers.Real) or not math.isfinite(found) or found <= 0:
-        raise ValueError(f"`measure` must return a number above 0 for a model. Received: {found!r}")
-    return float(found)
-
-
-def _keep(keep: int | float) -> int | float:
-    if isinstance(keep, numbers.Integral) and not isinstance(keep, bool) and keep >= 1:
-        return int(keep)
-    if isinstance(keep, numbers.Real) and not isinstance(keep, numbers.Integral) and 0 < keep <= 1:
-        return float(keep)
-    raise ValueError(
-        "`keep` must be a number from 1 in the unit of the measure (int), or a fraction above 0 "
-        f"and at most 1 (float). Received: {keep!r}"
-    )
-
-
-def _scores(scores: Scores, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
+def checked_scores(scores: Scores, sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """The scores as float64, in the order of the groups, after the checks."""
     names = list(scores) if isinstance(scores, Mapping) else None
     if names is None or {*names} != {*sizes}:

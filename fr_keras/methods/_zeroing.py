@@ -1,0 +1,61 @@
+"""The filters of a group of channels: how strong they are, and how they become zero."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from fr_keras.models import channels
+
+# The weights behind a filter that make its channel other than zero where the filter is zero.
+_OFFSETS = ("bias", "beta", "moving_mean")
+
+
+def made(group: channels.Group) -> Iterator[channels.Axis]:
+    """Yields where the filters that make the channels lie."""
+    return (axis for axis in group.axes if axis.role == "makes")
+
+
+def offsets(group: channels.Group) -> Iterator[channels.Axis]:
+    """Yields where the biases, offsets and moving means of the channels lie."""
+    for axis in group.axes:
+        weights = [getattr(axis.owner, name, None) for name in _OFFSETS]
+        if axis.role == "scales" and any(axis.weight is one for one in weights):
+            yield axis
+
+
+def _squares(axis: channels.Axis) -> np.ndarray:
+    """The sum of squares of each channel along an axis of a weight."""
+    values = keras.ops.convert_to_numpy(keras.ops.cast(axis.weight, "float32"))
+    values = np.moveaxis(values.astype(np.float64), axis.axis, 0)
+    squares = np.square(values).reshape(len(values), -1).sum(axis=1)
+    return squares[axis.positions].sum(axis=1)
+
+
+def energy(group: channels.Group) -> np.ndarray:
+    """Returns the squared L2 norm of the filters that make each channel."""
+    return np.sum([_squares(axis) for axis in made(group)], axis=0)
+
+
+def zero_channels(group: channels.Group) -> np.ndarray:
+    """Returns which channels have nothing but zeros in their filters, biases and offsets."""
+    return np.sum([_squares(one) for one in (*made(group), *offsets(group))], axis=0) == 0
+
+
+def clear(axis: channels.Axis, numbers: np.ndarray) -> None:
+    """Sets the weights of some channels to zero."""
+    values = np.array(keras.ops.convert_to_numpy(axis.weight))
+    np.moveaxis(values, axis.axis, 0)[axis.positions[numbers].ravel()] = 0
+    axis.weight.assign(values)
+
+
+def refuse_without_scale(group: channels.Group) -> None:
+    """Raises a ValueError if a batch normalization makes the norm of filters meaningless."""
+    for axis in group.axes:
+        if isinstance(axis.owner, keras.layers.BatchNormalization) and not axis.owner.scale:
+            raise ValueError(
+                "`model` must have a scale in each batch normalization behind filters: without, "
+                "the norm of a filter has no effect, and the weakest one is any. Build the layer "
+                f"with `scale=True`, or freeze the layers of group '{group.name}'. "
+                f"Received: layer '{axis.layer}' without"
+            )
