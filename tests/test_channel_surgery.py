@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from channel_graphs import difference, inputs_of, lively, outputs_of
+from channel_graphs import check, difference, inputs_of, lively, outputs_of
 from keras import layers
 
 from fr_keras import bake, regularize, tflite, zoo
@@ -245,3 +245,28 @@ def test_sequential_nested_two_deep_with_several_inputs():
     x = {name: np.ones((2, 8, 8, 2), "float32") for name in inputs}
     assert cut(x).shape == (2, 3)
     assert cut.get_layer("middle").get_layer("inner").input_shape == (None, 8, 8, 3)
+
+
+@pytest.mark.parametrize("end", ["pool", "gru", "steps", "attention", "bidirectional"])
+def test_masks_are_no_channels(end):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(9, 8, mask_zero=True, name="words")(inputs)
+    if end == "gru":
+        x = layers.GRU(5)(x)
+    elif end == "steps":
+        x = layers.GlobalAveragePooling1D()(layers.TimeDistributed(layers.Dense(4))(x))
+    elif end == "attention":
+        x = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 3)(x, x))
+    elif end == "bidirectional":
+        x = layers.Bidirectional(layers.LSTM(3))(x)
+    else:
+        x = layers.GlobalAveragePooling1D()(x)
+    model = lively(keras.Model(inputs, layers.Dense(2, name="logits")(x)))
+    found = channels.groups(model)
+    x = [np.random.default_rng(0).integers(0, 9, (4, 6))]
+    if end == "bidirectional":
+        assert "is a layer whose channels are not known" in found["words"].reason
+        return
+    assert found["words"].removable
+    check(model, x, 0, 1e-5)

@@ -6,39 +6,15 @@ import pytest
 from channel_graphs import (
     STEPS,
     Builder,
-    difference,
+    check,
     inputs_of,
     lively,
-    masked,
-    outputs_of,
-    some_kept,
-    some_order,
 )
 from keras import layers, ops
 
 from fr_keras import zoo
 from fr_keras.models import channels
 from fr_keras.models.walk import all_layers
-
-
-def check(model: keras.Model, x: list[np.ndarray], seed: int, tolerance: float) -> None:
-    """Orders and cuts the channels of a model at random; a halved kernel shows in the check."""
-    found, before = channels.groups(model), outputs_of(model, x)
-    permutation, kept = some_order(found, seed), some_kept(found, seed)
-    other = channels.order(model, permutation)
-    assert difference(before, outputs_of(other, x)) < tolerance
-    cut = channels.remove(model, kept)
-    assert difference(before, outputs_of(model, x)) == 0, "the model itself stays as it is"
-    expected = outputs_of(masked(model, found, kept), x)
-    assert difference(expected, outputs_of(cut, x)) < tolerance
-    if kept:
-        assert cut.count_params() < model.count_params()
-        first = found[next(iter(kept))].axes[0]
-        kernel = next(one for one in cut.weights if one.path == first.weight.path)
-        kernel.assign(kernel * 0.5)
-        halved = outputs_of(cut, x)
-        read = any(one.role == "reads" for one in found[next(iter(kept))].axes)
-        assert not read or difference(expected, halved) > tolerance
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -37,8 +37,9 @@ class Line:
         for place, (name, one) in enumerate(scores.items()):
             weakest = np.argsort(one, kind="stable")[: len(one) - least[name]]
             share = (np.arange(len(weakest)) + 0.5) / len(one)
-            norm = np.linalg.norm(one / (np.abs(one).max() or 1.0)) * np.abs(one).max()
-            score = one[weakest] / (norm or 1.0) if scope == "global" else np.zeros(len(weakest))
+            largest = np.abs(one).max()
+            size = np.sqrt(np.square(one / (largest or 1.0)).mean()) * largest
+            score = one[weakest] / (size or 1.0) if scope == "global" else np.zeros(len(weakest))
             rows.append(np.stack([score, share, np.full(len(weakest), place), weakest]))
         table = np.concatenate(rows, axis=1)
         # Between equal scores, the group that has lost the smaller share gives the next channel.

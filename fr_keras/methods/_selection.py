@@ -35,8 +35,9 @@ def select(
             microseconds that its file takes. It is called for about as many models as the number
             of channels has bits, and should grow with the number of channels.
         scope: `"global"` compares the channels of all groups, after the scores of each group are
-            divided by their L2 norm: scores of different layers have different scales, and this
-            was the best normalization found by Molchanov et al. `"layer"` takes the same share of
+            divided by their root mean square, because scores of different layers have different
+            scales. The L2 norm of Molchanov et al. would be larger in a group of more channels, so
+            that wide layers would lose nearly all of theirs. `"layer"` takes the same share of
             every group, within one channel.
         floor: The fewest channels that a group keeps: a number (int) or a share of the group,
             rounded up (float). A group that is smaller stays whole.

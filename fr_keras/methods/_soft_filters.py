@@ -5,8 +5,8 @@ import warnings
 import keras
 import numpy as np
 
+from fr_keras.callbacks.endings import after_all
 from fr_keras.methods._budget import Cost, Line, Measure, share_or_number
-from fr_keras.methods._last import run_last
 from fr_keras.methods._selection import floors, removable
 from fr_keras.methods._zeroing import (
     clear,
@@ -123,7 +123,7 @@ class SoftFilterPruning(keras.callbacks.Callback):
         kept = cost.largest(cost.budget(self.keep))
         self._kept = [(found[name], len(numbers)) for name, numbers in kept.items()]
         self._energy_cut = 0.0
-        self._runs_last = run_last(self.model, self._end)
+        self._runs_last = after_all(self.model, self._end)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._energy_cut = 0.0

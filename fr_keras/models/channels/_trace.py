@@ -69,7 +69,7 @@ class Call:
 
     Attributes:
         layer: The layer or operator.
-        inputs: The labels of each input tensor.
+        inputs: The labels of each input tensor. Masks are no inputs: they have no channels.
         shapes: The shapes of the input tensors.
         output_shapes: The shapes of the output tensors.
         arguments: The arguments of `call` by name.
@@ -118,8 +118,7 @@ class Trace:
         for node in nodes(model):
             if node.is_input:
                 continue
-            known = tuple(found[id(tensor)] for tensor in node.input_tensors)
-            outputs = self.call(_called(node, known))
+            outputs = self.call(_called(node, found))
             found |= {id(one): axes for one, axes in zip(node.outputs, outputs, strict=True)}
         return [found[id(tensor)] for tensor in model.outputs]
 
@@ -213,21 +212,25 @@ def _shared(layer: keras.Operation) -> str:
     return f"'{layer.name}' is called on these channels and on others that stay"
 
 
-def _called(node, inputs: tuple[Axes, ...]) -> Call:
-    shapes = tuple(tuple(tensor.shape) for tensor in node.input_tensors)
-    outputs = tuple(tuple(tensor.shape) for tensor in node.outputs)
+def _called(node, found: dict[int, Axes]) -> Call:
     arguments = _arguments(node)
-    numbers = {id(tensor): number for number, tensor in enumerate(node.input_tensors)}
+    masks = {id(one) for one in keras.tree.flatten(arguments.get("mask"))}
+    inputs = [one for one in node.input_tensors if id(one) not in masks]
+    shapes = tuple(tuple(tensor.shape) for tensor in inputs)
+    outputs = tuple(tuple(tensor.shape) for tensor in node.outputs)
+    numbers = {id(tensor): number for number, tensor in enumerate(inputs)}
     tensors = {
         name: [numbers[id(one)] for one in keras.tree.flatten(value) if id(one) in numbers]
         for name, value in arguments.items()
     }
-    return Call(node.operation, inputs, shapes, outputs, arguments, tensors)
+    axes = tuple(found[id(tensor)] for tensor in inputs)
+    return Call(node.operation, axes, shapes, outputs, arguments, tensors)
 
 
 def _arguments(node) -> dict[str, object]:
     signature = inspect.signature(node.operation.call)
     try:
-        return signature.bind(*node.arguments.args, **node.arguments.kwargs).arguments
+        bound = signature.bind(*node.arguments.args, **node.arguments.kwargs)
     except TypeError:  # what goes beyond the signature is in no rule
-        return {}
+        return dict(node.arguments.kwargs)
+    return bound.arguments
