@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import keras
+import networks
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -162,7 +163,9 @@ def test_the_usual_candidates_say_what_they_are():
         assert {*one.needs} == {Need.DATA, Need.LABELS}
         assert tuple(one.modes) == MODES
         assert type(one).__doc__
-        assert name == "plain" or re.search(r"\(.* \d{4}, arXiv \d{4}\.\d{5}\)", one.description)
+        assert name in ("plain", "narrow") or re.search(
+            r"\(.* \d{4}, arXiv \d{4}\.\d{5}\)", one.description
+        )
 
 
 def test_the_face_needs_no_keras():
@@ -268,7 +271,7 @@ def test_candidates_are_listed(fresh):
     assert not {*MODULES} & {*sys.modules}  # nothing is loaded before somebody looks
     done = CliRunner().invoke(main, ["compare", "--list", "--json"])
     found = {one["method"]: one for one in json.loads(done.stdout)}
-    assert list(found) == [*USUAL, "good"]
+    assert list(found) == [*USUAL, "channels", "good"]
     assert found["good"] == {
         "method": "good",
         "description": "From an installed package.",
@@ -280,4 +283,29 @@ def test_candidates_are_listed(fresh):
     assert all(one.description in shown for one in all_candidates().values())
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
-    assert "--method must be one of plain, FR, pruning, good. Received: absent" in refused.stderr
+    assert (
+        "--method must be one of plain, FR, pruning, narrow, channels, good. Received: absent"
+        in refused.stderr
+    )
+
+
+def test_the_narrow_network_and_the_cut_one_keep_to_the_budget():
+    x, y = networks.colours(96)
+    data = Dataset("colours", *(Split(x, y),) * 3, labels=tuple("abcde"), normalization=(1.0, 0.0))
+    inputs = keras.Input((12, 12, 3))
+    z = keras.layers.Conv2D(16, 3, activation="relu", name="conv")(inputs)
+    z = keras.layers.GlobalAveragePooling2D()(z)
+    z = keras.layers.Dense(40, activation="relu", name="hidden")(z)
+    model = keras.Model(inputs, keras.layers.Dense(5, activation="softmax", name="classes")(z))
+    before = [one.copy() for one in model.get_weights()]
+    with Progress(disable=True) as progress:
+        for name in ("narrow", "channels"):
+            regime = Regime(keep=300, epochs=1, truncation_epochs=1)
+            trained = all_candidates()[name].train(model, data, regime, progress, name)
+            assert 200 < trained.kept <= 300
+            kernels = [one for one in trained.model.weights if one.name == "kernel"]
+            assert sum(np.size(one) for one in kernels) == trained.kept
+            assert trained.rows == 96 + (96 if name == "channels" else 0)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert Need.TRAINED in all_candidates()["channels"].needs

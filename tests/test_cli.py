@@ -353,7 +353,8 @@ def test_demo(npz, tmp_path):
     assert results == json.loads((out / "results.json").read_text())
     assert f"{results['network']['kept']:,} of" in demo.title(results)
     forms = {form["form"]: form for form in results["forms"]}
-    others = {f"{name} {mode}" for name in ("plain", "pruning") for mode in ("float32", "int8")}
+    names = ("plain", "pruning", "narrow")
+    others = {f"{name} {mode}" for name in names for mode in ("float32", "int8")}
     assert set(forms) == others | {f"FR {mode}" for mode in fr_keras.tflite.MODES}
     x, y = arrays(rows=60)["x_test"][..., None] / 255, arrays(rows=60)["y_test"]
     for name, form in forms.items():

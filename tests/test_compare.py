@@ -131,7 +131,8 @@ def test_every_row_says_what_its_file_is(compared, small):
     out, results = compared
     assert results == json.loads((out / "results.json").read_text())
     names = [one["title"] for one in results["trainings"]]
-    assert names == ["plain", "FR 0.05", "FR 900", "pruning 0.05", "pruning 900"]
+    others = ("FR", "pruning", "narrow")
+    assert names == ["plain", *(f"{name} {keep}" for name in others for keep in (0.05, 900))]
     modes = ("float32", "dynamic", "int8")
     assert [form["form"] for form in results["forms"]] == [f"{n} {m}" for n in names for m in modes]
     for form in results["forms"]:
