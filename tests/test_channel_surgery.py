@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from channel_graphs import check, difference, inputs_of, lively, outputs_of
+from channel_graphs import check, difference, inputs_of, lively, masked, outputs_of
 from keras import layers
 
 from fr_keras import bake, regularize, tflite, zoo
@@ -270,3 +270,17 @@ def test_masks_are_no_channels(end):
         return
     assert found["words"].removable
     check(model, x, 0, 1e-5)
+
+
+@pytest.mark.parametrize("group", ["fc", "attention", "attention/heads"])
+def test_attention_keeps_what_its_query_loses(group):
+    """Without `output_shape`, Keras gives as many outputs as the query has channels."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 4))
+    x = layers.Dense(4, name="fc")(inputs)
+    x = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    model = lively(keras.Model(inputs, layers.Dense(2, name="logits")(x)))
+    found, kept, x = channels.groups(model), {group: [1]}, inputs_of(model)
+    cut = channels.remove(model, kept)
+    expected = outputs_of(masked(model, found, kept), x)
+    assert difference(expected, outputs_of(cut, x)) < 1e-5

@@ -192,10 +192,12 @@ def _configs(found: Groups, chosen: dict[str, np.ndarray]) -> dict[int, dict]:
     configs: dict[int, dict] = {}
     for length in found.trace.lengths.values():
         count = sum(one not in gone for one in found.trace.labels.roots(length.labels).tolist())
-        if count == len(length.labels):
+        before = length.layer.get_config()[length.key]
+        # What is not given follows the input, which may lose other channels.
+        if count == len(length.labels) and before is not None:
             continue
         changed = configs.setdefault(id(length.layer), {})
-        value = changed.get(length.key, length.layer.get_config()[length.key])
+        value = changed.get(length.key, before)
         if length.index is None:
             value = count
         else:
