@@ -26,6 +26,7 @@ API = (
     "fr_keras",
     "fr_keras.layers",
     "fr_keras.models",
+    "fr_keras.models.channels",
     "fr_keras.callbacks",
     "fr_keras.callbacks.schedules",
     "fr_keras.methods",
