@@ -249,7 +249,6 @@ def test_penalties_and_constraints_of_kernels_are_taken():
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=1)},
         {"optimizer": keras.optimizers.Adam(gradient_accumulation_steps=2)},
     ],
-    ids=str,
 )
 def test_ways_to_train(options):
     model = network(**options)

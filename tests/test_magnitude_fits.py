@@ -187,7 +187,6 @@ def test_two_callbacks_prune_different_layers():
         ({"schedule": lambda epoch: epoch}, "`schedule` must return fractions|never grow"),
         ({"sharing": "bandwidth"}, r"`sharing` must be one of \('erdos_renyi', 'proportional'\)"),
     ],
-    ids=str,
 )
 def test_bad_arguments_are_refused_and_nothing_is_cut(arguments, message):
     model = network()
