@@ -310,6 +310,7 @@ def test_failures_are_exit_code_1_and_leave_nothing(trained, npz, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == set(damaged)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, tmp_path):
     """A real write that the system stops half-way: the file size limit of the process."""
     file, model = tmp_path / "m.tflite", tmp_path / "m.keras"

@@ -156,6 +156,7 @@ def test_compact_opens_nested_models_and_copies_layers_of_several_kernels():
     assert type(small.get_layer("separable")) is layers.FRSeparableConv2D
 
 
+@pytest.mark.slow
 def test_jit_and_mixed_precision_train_on_corners():
     model = compiled(regularize(without_dropout(), start=600), jit_compile=True)
     history = fit(model, 10, callbacks=[TailTruncation(400, epochs=2)])

@@ -147,6 +147,7 @@ def test_fake_quantization_is_the_reference():
     tflite.FakeQuantize.from_config(layer.get_config())
 
 
+@pytest.mark.slow
 def test_aware_model_computes_what_its_file_does(model, tmp_path):
     aware = tflite.quantization_aware(model, images(40))
     assert not [one for one in aware.layers if isinstance(one, keras.Model)]

@@ -117,6 +117,7 @@ for network in test_recurrent.SILENT.values():
 """
 
 
+@pytest.mark.slow
 def test_layers_that_are_silent_on_all_rows_can_be_run():
     """In a process of its own: LiteRT ended it."""
     done = subprocess.run(

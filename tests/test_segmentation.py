@@ -25,6 +25,7 @@ def squares(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return (0.8 * y[..., None] + rng.uniform(0, 0.2, (rows, 32, 32, 1))).astype("float32"), y
 
 
+@pytest.mark.slow
 @pytest.mark.slow  # 14 seconds; the U-Net notebook is the larger proof
 def test_a_unet_learns_is_cut_and_keeps_its_metric_in_int8():
     model = regularize(zoo.unet((32, 32, 1), filters=8), start=2 * KEPT)

@@ -111,6 +111,7 @@ def test_callbacks_of_keras_together(tmp_path):
     assert kept == history["kept"]
 
 
+@pytest.mark.slow
 def test_mirrored_strategy(tmp_path):
     """Two logical CPU devices; in a process of its own, for devices are set before first use."""
     code = (
