@@ -60,6 +60,9 @@ def regularize(
     `TimeDistributed` are converted; other layers that hold layers are copied whole. A Dense after a
     Flatten holds its kernel with the axes of the tensor that was flattened.
 
+    If the model was trained without frequency regularization, give the result of
+    `fr_keras.order_channels(model)` instead: FR then keeps more of what it learnt.
+
     Args:
         model: A built functional or sequential model. It is not changed.
         include: Layers to convert: a name, a layer class, a predicate `layer -> bool`, or a list
