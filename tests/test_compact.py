@@ -56,7 +56,7 @@ def test_start_as_a_total_or_a_fraction():
     assert summary(regularize(plain, start=400)).kept == 400
     weights = summary(regularize(plain)).kept
     assert summary(regularize(plain, start=0.1)).kept == round(0.1 * weights)
-    for start, message in ((0, "from 1 to"), (1.5, "fraction"), ({"none": 3}, "name layers of the model that can be cut")):
+    for start, message in ((0, "from 1 to"), (1.5, "fraction"), ({"none": 3}, "must name layers")):
         with pytest.raises(ValueError, match=message):
             regularize(plain, start=start)
 
