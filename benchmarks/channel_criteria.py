@@ -115,7 +115,7 @@ def train(given, result: dict, path: Path) -> None:
         scored = (*best(result["rows"], network), *CONTROLS)
         for row in result["rows"]:
             if row["network"] == network and (row["criterion"], row["scope"]) in scored:
-                row.setdefault("test", test_score(given, task, row))
+                row.setdefault("test", on_test_rows(given, task, row))
         if network not in result["bases"]:
             result["bases"][network] = bases(given, task)
         write(result, path)
@@ -131,7 +131,7 @@ def add(given, result: dict, path: Path, task, seed: int, way: tuple[str, str]) 
     write(result, path)
 
 
-def test_score(given, task, row: dict) -> float:
+def on_test_rows(given, task, row: dict) -> float:
     name = name_of(*(row[key] for key in ("network", "seed", "criterion", "scope")))
     model = keras.models.load_model(given.work / f"{name}.keras", compile=False)
     return round(task.score(lambda x: model.predict(x, batch_size=250, verbose=0), "test"), 4)

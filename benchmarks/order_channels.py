@@ -2,12 +2,11 @@
 
     python benchmarks/order_channels.py --data cifar10_jpeg.npz --membranes membrane.npz --work at
 
-Each network is trained plainly (`trained.py`), and then as an FR twin that keeps a half to a
-twentieth of the coefficients, with the same short training from each start; from random weights
-only at a tenth. `energy` is the share
-of the energy of the kernels in the coefficients that are kept before that training, the mean of the
-kernels. Scores are those of the validation rows, on which nothing was chosen. A row that is in the
-JSON is not trained again.
+Each network is trained plainly (`trained.py`). First the energy is measured: the share that a half
+to a twentieth of the coefficients holds, before and after the channels are ordered, the mean of the
+kernels. Then an FR twin is trained that keeps as many, shortly and alike from each start; from
+random weights only at a tenth. Scores are those of the validation rows, on which nothing was
+chosen. A row that is in the JSON is not trained again.
 """
 
 import json
@@ -53,46 +52,50 @@ def run(task: trained.Task, base: keras.Model, seed: int, start: str, keep: floa
     )
     predict = lambda x: twin.predict(x, batch_size=64, verbose=0)  # noqa: E731
     return {
-        "network": task.name,
-        "seed": seed,
-        "start": start,
-        "keep": keep,
-        "energy": round(energy(regularize(plain), keep), 4),
         "score": round(task.score(predict, "validation"), 4),
         "loss": loss,
         "seconds": round(time.perf_counter() - begin),
     }
 
 
+def base_row(task: trained.Task, base: keras.Model, seed: int) -> dict:
+    """The score of a plainly trained network, and its energy by what is kept."""
+    ordered = order_channels(base)
+    shares = {
+        str(keep): [round(energy(regularize(one), keep), 4) for one in (base, ordered)]
+        for keep in KEEPS
+    }
+    score = task.score(lambda x: base.predict(x, batch_size=64, verbose=0), "validation")
+    return {"network": task.name, "seed": seed, "score": round(score, 4), "energy": shares}
+
+
 def main() -> None:
-    parser = trained.arguments(__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", default=list(trained.EPOCHS))
-    given = parser.parse_args()
+    given = trained.arguments(__doc__.splitlines()[0]).parse_args()
     path = given.out / "order_channels.json"
     result = json.loads(path.read_text()) if path.exists() else {"bases": [], "rows": []}
-    for name in given.networks:
-        task = trained.Task(name, given.data, given.membranes)
+    tasks = [trained.Task(name, given.data, given.membranes) for name in trained.EPOCHS]
+    for task in tasks:
+        for seed in trained.SEEDS:
+            if not _has(result["bases"], network=task.name, seed=seed):
+                base = trained.base(task, seed, given.work)
+                result["bases"].append(base_row(task, base, seed))
+                write(result, path)
+    for task in tasks:
         for seed in trained.SEEDS:
             base = trained.base(task, seed, given.work)
-            if [name, seed] not in [[one["network"], one["seed"]] for one in result["bases"]]:
-                predict = lambda x, base=base: base.predict(x, batch_size=64, verbose=0)  # noqa: E731
-                score = round(task.score(predict, "validation"), 4)
-                result["bases"].append({"network": name, "seed": seed, "score": score})
             for keep in KEEPS:
                 for start in STARTS if keep == 0.1 else STARTS[1:]:
-                    add(result, path, task, base, seed, start, keep)
+                    row = {"network": task.name, "seed": seed, "start": start, "keep": keep}
+                    if not _has(result["rows"], **row):
+                        result["rows"].append({**row, **run(task, base, seed, start, keep)})
+                        write(result, path)
 
 
-def add(result: dict, path: Path, task, base, seed: int, start: str, keep: float) -> None:
-    """Trains one row and writes it, unless it is there."""
-    key = [task.name, seed, start, keep]
-    if key in [
-        [row[one] for one in ("network", "seed", "start", "keep")] for row in result["rows"]
-    ]:
-        return
-    keras.utils.clear_session()
-    result["rows"].append(run(task, base, seed, start, keep))
-    print(result["rows"][-1], flush=True)
+def _has(rows: list[dict], **key) -> bool:
+    return any(key.items() <= {name: row[name] for name in key}.items() for row in rows)
+
+
+def write(result: dict, path: Path) -> None:
     about = {
         "benchmark": "order_channels",
         "environment": environment(),
@@ -102,6 +105,7 @@ def add(result: dict, path: Path, task, base, seed: int, start: str, keep: float
         "base_epochs": trained.EPOCHS,
         "learning_rate": trained.LEARNING_RATE,
     }
+    print((result["rows"] or result["bases"])[-1], flush=True)
     path.write_text(json.dumps({**about, **result}, indent=1) + "\n")
 
 

@@ -90,6 +90,11 @@ def times_called(layer: keras.layers.Layer) -> int:
     return len(layer._inbound_nodes)
 
 
+def compile_arguments(model: keras.Model) -> dict:
+    """Returns the arguments of `compile` as they were given, functions of the user's own too."""
+    return model._compile_config.config
+
+
 def maker(tensor: keras.KerasTensor) -> keras.Operation:
     """Returns the layer or operator that produced a symbolic tensor."""
     return tensor._keras_history.operation

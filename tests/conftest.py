@@ -21,6 +21,17 @@ def _fixed_seed():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture
+def float64():
+    """Layers that are made in the test compute in float64."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets: FR_KERAS_DATA, or a `shared/data` beside the checkout."""

@@ -147,16 +147,6 @@ APPLICATIONS = {
 }
 
 
-@pytest.fixture
-def float64():
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
-
-
 # In float32 a channel that normalization scales up a thousandfold hides what is to be seen.
 @pytest.mark.parametrize(
     "name",

@@ -185,16 +185,6 @@ def _scaled(model, group, channel, x, factor) -> np.ndarray:
     return outputs
 
 
-@pytest.fixture
-def float64():
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
-
-
 @pytest.mark.parametrize("activation", ["softmax", None])
 def test_information_is_the_divergence_without_the_channel(activation, float64):
     """Channels of little weight, so that the second order is all."""

@@ -20,7 +20,7 @@ from fr_keras.tflite.scopes import Scopes
 ROOT = Path(__file__).parents[1]
 PRIVATE = re.compile(
     r"\._(keras_history|nodes_by_depth|inbound_nodes|outbound_nodes|run_through_graph|functional"
-    r"|flatten_layers)\b|keras\.src|tensorflow\.(compiler|python|lite)\.|mlir_quantize"
+    r"|flatten_layers|compile_config)\b|keras\.src|tensorflow\.(compiler|python|lite)\.|mlir_quantize"
 )
 FILES = {"_keras_internals.py", "_tensorflow_internals.py"}
 
@@ -61,6 +61,16 @@ def test_nodes(model):
 def test_makers(model):
     assert internals.maker(model.outputs[0]).name == "inner"
     assert internals.innermost_maker(model.outputs[0]).name == "first"
+
+
+def test_compile_arguments(model):
+    def loss(truth, output):
+        return output - truth
+
+    model.compile("sgd", loss)
+    found = internals.compile_arguments(model)
+    assert found["loss"] is loss
+    assert found["optimizer"] is model.optimizer
 
 
 def test_run_through(model):

@@ -152,6 +152,37 @@ def test_words_and_short_numbers(policy):
             np.testing.assert_allclose(values, exact[group], atol=0.1 * size)
 
 
+@pytest.mark.filterwarnings(_MEANINGLESS)
+def test_a_model_made_from_a_list_of_one_input_and_labels_of_nothing():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,))
+    hidden = layers.Dense(6, activation="relu", name="hidden")(inputs)
+    outputs = layers.Dense(3, activation="softmax", name="out")(hidden)
+    model, listed = keras.Model(inputs, outputs), keras.Model([inputs], outputs)
+    x = rows_of(model)
+    for criterion in ("active", "apoz", "information"):
+        expected = rank(model, x, criterion)["hidden"]
+        for data in (x, [x], (x, None), [(x[:3], None), (x[3:], None)]):
+            found = rank(listed, data, criterion)["hidden"]
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    expected = rank(model, (x, LABELS), "relevance")["hidden"]
+    np.testing.assert_array_equal(rank(listed, (x, LABELS), "relevance")["hidden"], expected)
+
+
+@pytest.mark.filterwarnings(_MEANINGLESS)
+def test_readers_in_a_time_distributed_layer():
+    """What each step reads counts like a position."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((5, 4))
+    x = layers.Dense(6, activation="relu", name="hidden")(inputs)
+    steps = layers.TimeDistributed(layers.Dense(3, name="inner"))(x)
+    model = keras.Model(inputs, layers.GlobalAveragePooling1D()(steps))
+    rows = rows_of(model)
+    seen = np.array(keras.Model(inputs, x)(rows))
+    found = rank(model, rows, "active")["hidden"]
+    np.testing.assert_array_equal(found, (seen > 0).sum((0, 1)))
+
+
 def test_more_rows_than_a_batch():
     model = small()
     x = rows_of(model, 300)

@@ -238,7 +238,7 @@ def test_frozen_layers_stay_whole():
 
 def test_batch_norm_without_scale_is_refused_by_name():
     for model in (small(scale=False), small(scale=False, center=False)):
-        with pytest.raises(ValueError, match="Received: layer 'bn' without"):
+        with pytest.raises(ValueError, match="Received: layer 'bn' on group 'hidden'"):
             fit(model, SoftFilterPruning(0.5))
     with pytest.raises(ValueError, match="has no effect"):
         through(zoo.lenet5(batch_norm=True), SoftFilterPruning(0.5))

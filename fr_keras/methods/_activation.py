@@ -40,7 +40,7 @@ def prune_inactive(
     biases.
 
     A unit that is never positive does nothing only if the activations cannot be negative, as behind
-    a ReLU. Groups with negative activations stay whole. So do those read inside a TimeDistributed.
+    a ReLU. Groups with negative activations stay whole.
     If all units of a group are inactive, the most active one stays, with a warning.
 
     Args:

@@ -21,12 +21,12 @@ def _norm(group: Group, order: int) -> np.ndarray:
     total = np.zeros(group.size)
     for axis in group.axes:
         if axis.role == "makes":
-            total += (np.abs(_by_channel(axis)) ** order).sum(1)
+            total += (np.abs(by_channel(axis)) ** order).sum(1)
     return total ** (1 / order)
 
 
-def _by_channel(axis: Axis) -> np.ndarray:
-    """The numbers of a weight that belong to each channel, `(channels, numbers)`."""
+def by_channel(axis: Axis) -> np.ndarray:
+    """Returns the numbers of a weight that belong to each channel, `(channels, numbers)`."""
     value = keras.ops.convert_to_numpy(keras.ops.cast(axis.weight, "float64"))
     if not np.isfinite(value).all():
         raise ValueError(
@@ -50,7 +50,7 @@ def _scale(group: Group) -> np.ndarray:
             "`criterion='batch_norm'` must have batch normalizations with `scale=True`; else "
             f"{_FROM_DATA}. Received: {list(bare)} without, on the channels of '{group.name}'"
         )
-    gammas = [_by_channel(one) for one in norms if one.weight is one.owner.gamma]
+    gammas = [by_channel(one) for one in norms if one.weight is one.owner.gamma]
     if not gammas:
         raise ValueError(
             "`criterion='batch_norm'` must have a batch normalization on each group; else take "
@@ -60,7 +60,20 @@ def _scale(group: Group) -> np.ndarray:
 
 
 def _refuse_without_scale(found: Groups, groups: list[Group]) -> None:
-    """A normalization that has no scale takes the norm of each channel away again."""
+    bare = without_scale(found, groups)
+    if bare:
+        raise ValueError(
+            "`criterion` must not be a norm where normalizations have no scale, because they take "
+            f"the norm of each filter away again: {_FROM_DATA}, or normalize with `scale=True`. "
+            f"Received: {listed(bare)}"
+        )
+
+
+def without_scale(found: Groups, groups: list[Group]) -> dict[str, str]:
+    """Returns the normalizations that have no scale, each with a group whose channels they pass.
+
+    They take the norm of each filter away again.
+    """
     bare = {
         one.layer: group.name
         for group in groups
@@ -74,15 +87,11 @@ def _refuse_without_scale(found: Groups, groups: list[Group]) -> None:
             for group in groups:
                 if roots & set(found.roots[group.name]):
                     bare[layer.name] = group.name
-    if bare:
-        raise ValueError(
-            "`criterion` must not be a norm where normalizations have no scale, because they take "
-            f"the norm of each filter away again: {_FROM_DATA}, or normalize with `scale=True`. "
-            f"Received: {_listed(bare)}"
-        )
+    return bare
 
 
-def _listed(bare: dict[str, str]) -> str:
+def listed(bare: dict[str, str]) -> str:
+    """Returns the result of `without_scale` for a message."""
     return ", ".join(f"layer '{layer}' on group '{group}'" for layer, group in bare.items())
 
 

@@ -4,12 +4,13 @@ import contextlib
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
 
 from fr_keras.models.channels import Group
+from fr_keras.models.observing import replaced
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,26 +94,6 @@ class Layout:
         found = np.zeros(self.size + 1, values.dtype)
         np.add.at(found, np.resize(reader.numbers, len(values)), values)
         return found[:-1]
-
-
-@contextlib.contextmanager
-def replaced(
-    operations: Iterable[keras.Operation],
-    wrap: Callable[[keras.Operation, Callable], Callable],
-) -> Iterator[None]:
-    """Gives operations another `call` for a while: what `wrap` makes of the one they have."""
-    operations = list(operations)
-    before = [vars(one).get("call") for one in operations]
-    try:
-        for one in operations:
-            one.call = wrap(one, one.call)
-        yield
-    finally:
-        for one, call in zip(operations, before, strict=True):
-            if call is not None:
-                one.call = call
-            elif "call" in vars(one):
-                del one.call
 
 
 def observing(layout: Layout, see: Callable) -> contextlib.AbstractContextManager[None]:

@@ -5,15 +5,14 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from fr_keras.layers import FrequencyTwin
 from fr_keras.methods import _filters
 from fr_keras.methods._information import information
 from fr_keras.methods._observing import Layout
 from fr_keras.methods._relevance import relevance
 from fr_keras.methods._responses import nonzeros, positives, residuals
 from fr_keras.methods._rows import batches
+from fr_keras.methods._selection import removable
 from fr_keras.models import channels
-from fr_keras.models.walk import all_layers
 
 _FROM_WEIGHTS: dict[str, Callable] = {
     "l1": lambda found, groups, seed: _filters.norms(found, groups, 1),
@@ -109,7 +108,7 @@ def rank(
     if criterion not in CRITERIA:
         raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
     found = channels.groups(model)
-    groups = _removable(model, found)
+    groups = [found[name] for name in removable(model, found)]
     if criterion in _FROM_WEIGHTS:
         return _FROM_WEIGHTS[criterion](found, groups, seed)
     if data is None:
@@ -119,19 +118,3 @@ def rank(
         )
     labels_for = f"criterion='{criterion}'" if criterion in _LABELLED else None
     return _FROM_DATA[criterion](Layout(groups), model, batches(model, data, labels_for))
-
-
-def _removable(model: keras.Model, found: channels.Groups) -> list[channels.Group]:
-    groups = [one for one in found.values() if one.removable]
-    if groups:
-        return groups
-    if any(isinstance(layer, FrequencyTwin) for layer in all_layers(model)):
-        raise ValueError(
-            "`model` must have channels that can be removed; its layers are in the DCT domain, so "
-            f"`fr_keras.bake` it first. Received: '{model.name}'"
-        )
-    reasons = "; ".join(f"'{name}': {one.reason}" for name, one in found.items())
-    raise ValueError(
-        "`model` must have channels that can be removed. "
-        f"Received: '{model.name}' with {reasons or 'no layer that makes any'}"
-    )

@@ -42,7 +42,8 @@ class Counts:
         return self._layout.split(values.sum(0) / np.count_nonzero(self.all, axis=0))
 
 
-def _counted(layout: Layout, model: keras.Model, batches: Iterable) -> Counts:
+def counted(layout: Layout, model: keras.Model, batches: Iterable) -> Counts:
+    """Counts the values that the readers of a layout see."""
     counts = Counts(layout)
     with observing(layout, counts.see):
         for inputs, _ in batches:
@@ -52,7 +53,7 @@ def _counted(layout: Layout, model: keras.Model, batches: Iterable) -> Counts:
 
 def positives(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str, np.ndarray]:
     """How often a channel is positive."""
-    counts = _counted(layout, model, batches)
+    counts = counted(layout, model, batches)
     signed = layout.split(counts.negative.any(0))
     signed = [name for name, some in signed.items() if some.any()]
     if signed:
@@ -67,7 +68,7 @@ def positives(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str
 
 def nonzeros(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str, np.ndarray]:
     """The share of values of a channel that are not zero: one minus APoZ."""
-    counts = _counted(layout, model, batches)
+    counts = counted(layout, model, batches)
     other = counts.positive + counts.negative
     zeros = layout.split((counts.all > other).any(0))
     full = [name for name, some in zeros.items() if not some.any()]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import keras
 import numpy as np
 
+from fr_keras.models.walk import ends
+
 # The most rows, and the most input numbers, that are computed at once.
 _ROWS = 128
 _NUMBERS = 1 << 20
@@ -64,7 +66,11 @@ def _parts(model: keras.Model, batch) -> tuple[object, np.ndarray | None]:
     several = isinstance(batch, list) and len(model.inputs) > 1
     pair = isinstance(batch, (tuple, list)) and not several
     inputs = keras.tree.map_structure(np.asarray, batch[0] if pair else batch)
-    return inputs, np.asarray(batch[1]) if pair and len(batch) > 1 else None
+    leaves = keras.tree.flatten(inputs)
+    if len(leaves) == len(model.inputs) == 1:  # the model may want it in a list
+        inputs = keras.tree.pack_sequence_as(ends(model)[0], leaves)
+    labels = batch[1] if pair and len(batch) > 1 else None
+    return inputs, None if labels is None else np.asarray(labels)
 
 
 def _classes(labels: np.ndarray | None, needed_for: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fr_keras.methods._budget import Cost, Line, Measure, Scores, share_or_number
 from fr_keras.models import channels
+from fr_keras.models.walk import frequency_layers
 
 
 def select(
@@ -100,9 +101,12 @@ def removable(model: keras.Model, found: channels.Groups) -> dict[str, int]:
     sizes = {name: one.size for name, one in found.items() if one.removable}
     if not sizes:
         reasons = [f"'{name}' because {one.reason}" for name, one in found.items()]
+        baking = ", after `fr_keras.bake(model)`, for FR layers are not known"
         raise ValueError(
-            "`model` must have channels that can be removed. Received: "
-            f"'{model.name}', whose channels all stay: {'; '.join(reasons) or 'none are known'}"
+            "`model` must have channels that can be removed"
+            + (baking if frequency_layers(model) else "")
+            + f". Received: '{model.name}', whose channels all stay: "
+            + ("; ".join(reasons) or "none are known")
         )
     return sizes
 

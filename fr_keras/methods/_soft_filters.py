@@ -116,8 +116,7 @@ class SoftFilterPruning(keras.callbacks.Callback):
                 "`model` must have trainable layers whose channels can be removed: set `trainable "
                 f"= True`. Received: '{self.model.name}', where frozen layers make all of them"
             )
-        for name in free:
-            refuse_without_scale(found[name])
+        refuse_without_scale(found, [found[name] for name in free])
         line = Line(free, {name: least[name] for name in free}, "layer")
         cost = Cost(self.model, found, line, self.measure)
         kept = cost.largest(cost.budget(self.keep))

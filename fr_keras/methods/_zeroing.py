@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from fr_keras.methods._filters import by_channel, listed, without_scale
 from fr_keras.models import channels
 
 # The weights behind a filter that make its channel other than zero where the filter is zero.
@@ -24,22 +25,14 @@ def offsets(group: channels.Group) -> Iterator[channels.Axis]:
             yield axis
 
 
-def _squares(axis: channels.Axis) -> np.ndarray:
-    """The sum of squares of each channel along an axis of a weight."""
-    values = keras.ops.convert_to_numpy(keras.ops.cast(axis.weight, "float32"))
-    values = np.moveaxis(values.astype(np.float64), axis.axis, 0)
-    squares = np.square(values).reshape(len(values), -1).sum(axis=1)
-    return squares[axis.positions].sum(axis=1)
-
-
 def energy(group: channels.Group) -> np.ndarray:
     """Returns the squared L2 norm of the filters that make each channel."""
-    return np.sum([_squares(axis) for axis in made(group)], axis=0)
+    return np.sum([np.square(by_channel(axis)).sum(1) for axis in made(group)], axis=0)
 
 
 def zero_channels(group: channels.Group) -> np.ndarray:
     """Returns which channels have nothing but zeros in their filters, biases and offsets."""
-    return np.sum([_squares(one) for one in (*made(group), *offsets(group))], axis=0) == 0
+    return ~np.any([by_channel(one).any(1) for one in (*made(group), *offsets(group))], axis=0)
 
 
 def clear(axis: channels.Axis, numbers: np.ndarray) -> None:
@@ -49,13 +42,13 @@ def clear(axis: channels.Axis, numbers: np.ndarray) -> None:
     axis.weight.assign(values)
 
 
-def refuse_without_scale(group: channels.Group) -> None:
-    """Raises a ValueError if a batch normalization makes the norm of filters meaningless."""
-    for axis in group.axes:
-        if isinstance(axis.owner, keras.layers.BatchNormalization) and not axis.owner.scale:
-            raise ValueError(
-                "`model` must have a scale in each batch normalization behind filters: without, "
-                "the norm of a filter has no effect, and the weakest one is any. Build the layer "
-                f"with `scale=True`, or freeze the layers of group '{group.name}'. "
-                f"Received: layer '{axis.layer}' without"
-            )
+def refuse_without_scale(found: channels.Groups, groups: list[channels.Group]) -> None:
+    """Raises a ValueError if a normalization makes the norm of filters meaningless."""
+    bare = without_scale(found, groups)
+    if bare:
+        raise ValueError(
+            "`model` must have a scale in each normalization behind filters: without, the norm of "
+            "a filter has no effect, and the weakest one is any. Build the layer with "
+            "`scale=True`, or freeze the layers that make the channels. "
+            f"Received: {listed(bare)}"
+        )

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import keras
 
+from fr_keras._keras_internals import compile_arguments
+
 #: Cuts a slot of an optimizer as its weight was cut, from the weight, its slot, and the new slot.
 Cut = Callable[[keras.Variable, keras.Variable, keras.Variable], object]
 
@@ -20,9 +22,8 @@ def carry_compiled(model: keras.Model, copy: keras.Model, cut: Cut) -> None:
     Raises:
         ValueError: If a weight is smaller and its slot has another shape, as in Adafactor.
     """
-    arguments = model._compile_config.config  # nothing public has them as they were given
     optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
-    copy.compile(**{**arguments, "optimizer": optimizer})
+    copy.compile(**{**compile_arguments(model), "optimizer": optimizer})
     optimizer.build(copy.trainable_variables)
     if not model.optimizer.built:
         return

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from fr_keras._keras_internals import inner_layers
+from fr_keras.models.observing import replaced
 from fr_keras.models.walk import check_graph
 
 # The most rows, and the most input numbers, that are computed at once.
@@ -182,8 +183,7 @@ def _batches(model: keras.Model, data) -> list:
     return batches
 
 
-@contextlib.contextmanager
-def _observed(norms: list, calls: list[_Call]) -> Iterator[None]:
+def _observed(norms: list, calls: list[_Call]) -> contextlib.AbstractContextManager[None]:
     """Records every call of the normalizations while a graph is made."""
 
     def observed(norm, call):
@@ -194,17 +194,7 @@ def _observed(norms: list, calls: list[_Call]) -> Iterator[None]:
 
         return noting
 
-    before = [vars(norm).get("call") for norm in norms]
-    try:
-        for norm in norms:
-            norm.call = observed(norm, norm.call)
-        yield
-    finally:
-        for norm, call in zip(norms, before, strict=True):
-            if call is not None:
-                norm.call = call
-            elif "call" in vars(norm):
-                del norm.call
+    return replaced(norms, observed)
 
 
 def _sums(norm: keras.layers.BatchNormalization, inputs, mask) -> tf.Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers
 
 from fr_keras.models.channels._labels import NOTHING, Along, Axes, Hold
-from fr_keras.models.channels._moves import activated, channel_axis
+from fr_keras.models.channels._moves import activated, on_channels, with_channels
 from fr_keras.models.channels._trace import Call, Role, Rule, Trace
 
 
@@ -32,18 +32,17 @@ def _embedding(trace: Trace, call: Call) -> Sequence[Axes] | None:
 
 
 def _conv(trace: Trace, call: Call) -> Sequence[Axes] | None:
-    layer, (axes,) = call.layer, call.inputs
+    layer = call.layer
     if not held(layer, "kernel"):
         return None
-    channels = channel_axis(layer, len(axes))
-    axes = trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis")
+    axes, channels = on_channels(trace, call)
     made = trace.make(layer, layer.filters)
     if layer.groups == 1:
         trace.note(layer, layer.kernel, -2, Role.READS, axes[channels], channels)
     else:
         _grouped(trace, call, axes[channels], made, channels)
     _outputs(trace, layer, layer.kernel, -1, made, "filters")
-    return behind(trace, call, (*axes[:channels], made, *axes[channels + 1 :]))
+    return behind(trace, call, with_channels(axes, channels, made))
 
 
 def _grouped(trace: Trace, call: Call, read: Along, made: np.ndarray, channels: int) -> None:
@@ -71,42 +70,39 @@ def _grouped(trace: Trace, call: Call, read: Along, made: np.ndarray, channels: 
 
 
 def _conv_transpose(trace: Trace, call: Call) -> Sequence[Axes] | None:
-    layer, (axes,) = call.layer, call.inputs
+    layer = call.layer
     if not held(layer, "kernel"):
         return None
-    channels = channel_axis(layer, len(axes))
-    axes = trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis")
+    axes, channels = on_channels(trace, call)
     made = trace.make(layer, layer.filters)
     trace.note(layer, layer.kernel, -1, Role.READS, axes[channels], channels)
     _outputs(trace, layer, layer.kernel, -2, made, "filters")
-    return behind(trace, call, (*axes[:channels], made, *axes[channels + 1 :]))
+    return behind(trace, call, with_channels(axes, channels, made))
 
 
 def _depthwise(trace: Trace, call: Call) -> Sequence[Axes] | None:
-    layer, (axes,) = call.layer, call.inputs
+    layer = call.layer
     if not held(layer, "kernel"):
         return None
-    channels = channel_axis(layer, len(axes))
-    axes = trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis")
+    axes, channels = on_channels(trace, call)
     read = axes[channels]
     trace.note(layer, layer.kernel, -2, Role.SCALES, read)
     passed = None if read is None else np.repeat(read, layer.depth_multiplier)
     trace.note(layer, layer.bias, 0, Role.SCALES, passed)
-    return behind(trace, call, (*axes[:channels], passed, *axes[channels + 1 :]))
+    return behind(trace, call, with_channels(axes, channels, passed))
 
 
 def _separable(trace: Trace, call: Call) -> Sequence[Axes] | None:
-    layer, (axes,) = call.layer, call.inputs
+    layer = call.layer
     if not (held(layer, "depthwise_kernel") and held(layer, "pointwise_kernel")):
         return None
-    channels = channel_axis(layer, len(axes))
-    axes = trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis")
+    axes, channels = on_channels(trace, call)
     read, made = axes[channels], trace.make(layer, layer.filters)
     trace.note(layer, layer.depthwise_kernel, -2, Role.READS, read, channels)
     passed = None if read is None else np.repeat(read, layer.depth_multiplier)
     trace.note(layer, layer.pointwise_kernel, -2, Role.SCALES, passed)
     _outputs(trace, layer, layer.pointwise_kernel, -1, made, "filters")
-    return behind(trace, call, (*axes[:channels], made, *axes[channels + 1 :]))
+    return behind(trace, call, with_channels(axes, channels, made))
 
 
 def _recurrent(trace: Trace, call: Call) -> Sequence[Axes] | None:

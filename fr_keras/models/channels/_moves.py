@@ -47,7 +47,8 @@ def _activation(trace: Trace, call: Call) -> Sequence[Axes] | None:
     return None if axes is None else [axes]
 
 
-def _softmax(trace: Trace, call: Call) -> Sequence[Axes]:
+def mixed(trace: Trace, call: Call) -> Sequence[Axes]:
+    """A softmax: each channel changes the others."""
     (axes,) = call.inputs
     for axis in np.atleast_1d(call.layer.axis):
         trace.labels.hold(axes[axis], Hold.STAYS, f"{call.name} mixes them")
@@ -61,14 +62,23 @@ def _rescaling(trace: Trace, call: Call) -> Sequence[Axes] | None:
 
 def _spatial(trace: Trace, call: Call) -> Sequence[Axes]:
     """Pooling, padding, cropping and up-sampling: channels stay apart."""
+    return [on_channels(trace, call)[0]]
+
+
+def on_channels(trace: Trace, call: Call) -> tuple[Axes, int]:
+    """Returns the labels that a layer with a data format does not mix, and their axis."""
     (axes,) = call.inputs
     channels = channel_axis(call.layer, len(axes))
-    why = f"{call.name} works along their axis"
-    return [trace.hold(axes, [channels], Hold.FIXED, why)]
+    return trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis"), channels
+
+
+def with_channels(axes: Axes, channels: int, along: Along) -> Axes:
+    """Returns labels with others on the axis of channels."""
+    return (*axes[:channels], along, *axes[channels + 1 :])
 
 
 def _global_pool(trace: Trace, call: Call) -> Sequence[Axes]:
-    ((axes,),) = [_spatial(trace, call)]
+    (axes,) = _spatial(trace, call)
     if call.layer.keepdims:
         return [axes]
     return [(None, axes[channel_axis(call.layer, len(axes))])]
@@ -96,13 +106,9 @@ def together(trace: Trace, call: Call, inputs: Sequence[Axes], shapes) -> Axes:
     return tuple(found)
 
 
-def _concatenate(trace: Trace, call: Call) -> Sequence[Axes]:
-    return [side_by_side(trace, call, call.layer.axis)]
-
-
-def side_by_side(trace: Trace, call: Call, axis: int) -> Axes:
-    """Returns the labels of tensors that are concatenated on an axis."""
-    axis %= len(call.inputs[0])
+def concatenated(trace: Trace, call: Call) -> Sequence[Axes]:
+    """Tensors side by side on one axis."""
+    axis = call.layer.axis % len(call.inputs[0])
     rest = [(*axes[:axis], None, *axes[axis + 1 :]) for axes in call.inputs]
     found = together(trace, call, rest, call.shapes)
     lengths = [shape[axis] for shape in call.shapes]
@@ -110,11 +116,11 @@ def side_by_side(trace: Trace, call: Call, axis: int) -> Axes:
     if None in lengths or all(one is None for one in along):
         for one in along:
             trace.labels.hold(one, Hold.FIXED, f"{call.name} puts them beside an unknown number")
-        return found
+        return [found]
     parts = [
         np.full(n, NOTHING) if one is None else one for one, n in zip(along, lengths, strict=True)
     ]
-    return (*found[:axis], np.concatenate(parts), *found[axis + 1 :])
+    return [(*found[:axis], np.concatenate(parts), *found[axis + 1 :])]
 
 
 def _flatten(trace: Trace, call: Call) -> Sequence[Axes]:
@@ -176,9 +182,9 @@ RULES: dict[type, Rule] = {
     **dict.fromkeys(ELEMENTWISE, elementwise),
     **dict.fromkeys(_MERGES, merged),
     layers.Activation: _activation,
-    layers.Softmax: _softmax,
+    layers.Softmax: mixed,
     layers.Rescaling: _rescaling,
-    layers.Concatenate: _concatenate,
+    layers.Concatenate: concatenated,
     layers.Flatten: _flatten,
     layers.Reshape: _reshape,
     layers.Permute: _permute,

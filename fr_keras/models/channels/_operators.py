@@ -6,7 +6,14 @@ import numpy as np
 
 from fr_keras._keras_internals import OPERATORS
 from fr_keras.models.channels._labels import Axes, Hold, reshaped
-from fr_keras.models.channels._moves import channel_axis, elementwise, side_by_side, together
+from fr_keras.models.channels._moves import (
+    concatenated,
+    elementwise,
+    mixed,
+    on_channels,
+    together,
+    with_channels,
+)
 from fr_keras.models.channels._trace import Call, Rule, Trace
 
 
@@ -21,10 +28,6 @@ def _arithmetic(trace: Trace, call: Call) -> Sequence[Axes] | None:
 def _clip(trace: Trace, call: Call) -> Sequence[Axes] | None:
     limits = call.layer.x_min, call.layer.x_max
     return None if any(np.ndim(one) for one in limits) else call.inputs
-
-
-def _concatenate(trace: Trace, call: Call) -> Sequence[Axes]:
-    return [side_by_side(trace, call, call.layer.axis)]
 
 
 def _reshape(trace: Trace, call: Call) -> Sequence[Axes]:
@@ -66,34 +69,23 @@ def _reduce(trace: Trace, call: Call) -> Sequence[Axes]:
     return [held if call.layer.keepdims else tuple(held[one] for one in rest)]
 
 
-def _softmax(trace: Trace, call: Call) -> Sequence[Axes]:
-    (axes,) = call.inputs
-    for axis in np.atleast_1d(call.layer.axis):
-        trace.labels.hold(axes[axis], Hold.STAYS, f"{call.name} mixes them")
-    return [axes]
-
-
 def _depth_to_space(trace: Trace, call: Call) -> Sequence[Axes]:
     """Channels of the same place in each block of the depth become one."""
-    (axes,) = call.inputs
-    channels = channel_axis(call.layer, len(axes))
-    axes = trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis")
+    axes, channels = on_channels(trace, call)
     if axes[channels] is None:
         return [axes]
     blocks = axes[channels].reshape(call.layer.block_size**2, -1)
     for block in blocks[1:]:
         trace.labels.unite(blocks[0], block, f"{call.name} joins them with channels that stay")
-    return [(*axes[:channels], blocks[0], *axes[channels + 1 :])]
+    return [with_channels(axes, channels, blocks[0])]
 
 
 def _space_to_depth(trace: Trace, call: Call) -> Sequence[Axes]:
-    (axes,) = call.inputs
-    channels = channel_axis(call.layer, len(axes))
-    axes = trace.hold(axes, [channels], Hold.FIXED, f"{call.name} works along their axis")
+    axes, channels = on_channels(trace, call)
     if axes[channels] is None:
         return [axes]
     deep = np.tile(axes[channels], call.layer.block_size**2)
-    return [(*axes[:channels], deep, *axes[channels + 1 :])]
+    return [with_channels(axes, channels, deep)]
 
 
 _ELEMENTWISE = (
@@ -108,11 +100,11 @@ _BY_NAME: dict[str, Rule] = {
     **dict.fromkeys(_ARITHMETIC, _arithmetic),
     **dict.fromkeys(("max", "mean", "sum"), _reduce),
     "clip": _clip,
-    "concatenate": _concatenate,
+    "concatenate": concatenated,
     "depth_to_space": _depth_to_space,
     "expand_dims": _expand,
     "reshape": _reshape,
-    "softmax": _softmax,
+    "softmax": mixed,
     "space_to_depth": _space_to_depth,
     "squeeze": _squeeze,
     "transpose": _transpose,

@@ -114,7 +114,7 @@ class Trace:
         """Follows the channels of the inputs, and those made on the way, to the outputs."""
         found = {id(tensor): axes for tensor, axes in zip(model.inputs, inputs, strict=True)}
         for tensor, axes in zip(model.inputs, inputs, strict=True):
-            self._enter(model, tensor, axes)
+            self._enter(tensor, axes)
         for node in nodes(model):
             if node.is_input:
                 continue
@@ -122,7 +122,7 @@ class Trace:
             found |= {id(one): axes for one, axes in zip(node.outputs, outputs, strict=True)}
         return [found[id(tensor)] for tensor in model.outputs]
 
-    def _enter(self, model: keras.Model, tensor: keras.KerasTensor, axes: Axes) -> None:
+    def _enter(self, tensor: keras.KerasTensor, axes: Axes) -> None:
         """Where channels enter a nested model, its input layer says how many they are."""
         for axis, along in enumerate(axes):
             self.length(maker(tensor), "batch_shape", axis, along)
@@ -161,8 +161,7 @@ class Trace:
     def end(self, call: Call, why: str) -> Sequence[Axes]:
         """Holds the channels of all inputs; the outputs have none that are known."""
         for axes in call.inputs:
-            for along in axes:
-                self.labels.hold(along, Hold.FIXED, why)
+            self.hold(axes, [], Hold.FIXED, why)
         return [(None,) * len(shape) for shape in call.output_shapes]
 
     def make(self, layer: keras.layers.Layer, count: int, kind: str = "") -> np.ndarray:
