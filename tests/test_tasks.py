@@ -144,6 +144,28 @@ def test_the_interval_of_an_accuracy_is_wilsons():
     assert (found.low, found.high) == pytest.approx(wilson(0.7, 100))
 
 
+@pytest.mark.parametrize("case", FOUND)
+def test_chance_is_the_best_score_of_one_answer(case):
+    y, outputs, kind, *_ = FOUND[case]
+    task = find_task(y, outputs)
+    y, found = task.prepared(y), task.chance(task.prepared(y), outputs)
+    if kind is Kind.NUMBERS:
+        always = np.broadcast_to(y.mean(0), y.shape)
+        assert task.score(y, always).value == pytest.approx(found, abs=1e-6)
+        return
+    width = outputs.shape[-1]
+    answers = (
+        np.eye(width) if kind in (Kind.CLASSES, Kind.MASKS) else [np.zeros(width), np.ones(width)]
+    )
+    logits = 20 if task.heads[0].logits else 1
+    shift = 0.5 if task.heads[0].logits else 0
+    scores = [
+        task.score(y, np.broadcast_to(logits * (np.asarray(one) - shift), outputs.shape)).value
+        for one in answers
+    ]
+    assert found == pytest.approx(max(scores))
+
+
 def test_several_outputs_have_the_mean_of_their_scores():
     y, outputs = (CLASSES, MASKS), (softmax(four), softmax(three))
     task = find_task(y, outputs)

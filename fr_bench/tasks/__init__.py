@@ -72,6 +72,18 @@ class Task:
         ]
         return scored(sums, scores, weight)
 
+    def chance(self, y: Arrays, outputs: Arrays) -> float:
+        """The score of the best answer that is always the same.
+
+        For a function of the user's own it is the score of the outputs in another order of rows.
+        """
+        if callable(self.metric):
+            order = np.random.default_rng(0).permutation(len(_tuple(y)[0]))
+            shuffled = tuple(one[order] for one in _tuple(outputs))
+            return float(self.metric(y, shuffled if isinstance(outputs, tuple) else shuffled[0]))
+        heads = zip(self.heads, _tuple(y), strict=True)
+        return float(np.mean([head.chance(labels, self.metric) for head, labels in heads]))
+
     def __str__(self) -> str:
         return "; ".join(map(str, self.heads))
 

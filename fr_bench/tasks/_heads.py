@@ -96,6 +96,15 @@ class Head:
             return LabelOverlap()
         return Overlap(metric, max(self.classes, 2), background=metric == "dice")
 
+    def chance(self, y: np.ndarray, metric: str | None = None) -> float:
+        """The score of the best answer that is always the same."""
+        if self.kind is Kind.NUMBERS:
+            return 0.0  # by the definition of R2
+        score = self.score(metric)
+        answers = range(2 if self.kind is Kind.LABELS else max(self.classes, 2))
+        found = (score.sums(y, np.full(y.shape, one, y.dtype)).sum(0) for one in answers)
+        return max(float(score.value(total)) for total in found)
+
     def loss(self) -> keras.losses.Loss:
         """The loss that fits prepared labels and the outputs."""
         if self.kind is Kind.NUMBERS:

@@ -1,0 +1,135 @@
+"""The files of a trained network: the Keras model, the .tflite file and, for FR, the archive."""
+
+import dataclasses
+import gzip
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import fr_archive
+from fr_archive.files import replacing, write_bytes
+from fr_bench.data import Dataset, Split
+from fr_bench.tasks import Scored
+from fr_keras import save_archive, tflite
+from fr_keras.models.walk import frequency_layers
+
+#: Rows for calibration, as `fr-keras pack` takes them.
+CALIBRATION_ROWS = 512
+#: Rounding of an archive, relative: the default, which keeps the function, and a coarse one.
+FINE, COARSE = (0.0003, 0.0005), (0.005, 0.01)
+MODEL, TFLITE, ARCHIVE = "model.keras", "model.tflite", "model.fr"
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """What was written, and how well the .tflite file answers.
+
+    Attributes:
+        device_bytes: The size of the .tflite file.
+        download_bytes: The size of the archive or of the gzipped .tflite file.
+        download: `"fr"` or `"tflite.gz"`.
+        score: The score of the .tflite file.
+        note: What the user should know; may be empty.
+    """
+
+    device_bytes: int
+    download_bytes: int
+    download: str
+    score: Scored
+    note: str = ""
+
+
+def answers_of(content: bytes, split: Split, threads: int = 2):
+    """The outputs of a .tflite file, floats; a tuple if it has several."""
+    inputs = split.inputs()
+    found = tflite.Runner(content, threads).run(
+        list(inputs) if isinstance(inputs, tuple) else inputs
+    )
+    return tuple(found.values()) if isinstance(found, dict) else found
+
+
+def score_of(content: bytes, data: Dataset, split: Split) -> Scored:
+    """The score of a .tflite file on a split."""
+    return data.task.score(split.y, answers_of(content, split), split.sample_weight)
+
+
+def write_files(
+    model: keras.Model,
+    data: Dataset,
+    rows: Split,
+    folder: Path,
+    goal_drop: float | None,
+    mode: str = "int8",
+) -> Files:
+    """Writes the files of a network, and scores the .tflite file on some rows.
+
+    Args:
+        model: A plain or FR model.
+        data: The data set with its task.
+        rows: The rows to score on.
+        folder: The folder to write to.
+        goal_drop: If given, archives of two precisions are made, and the coarse one is taken if its
+            score is lower by less than a fifth of this; if `None`, only the coarse one.
+        mode: The quantization of the .tflite file, as for `fr_keras.tflite.convert`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / MODEL, overwrite=True) as path:
+        model.save(path)
+    if frequency_layers(model):
+        try:
+            return _packed(model, data, rows, folder, goal_drop)
+        except ValueError as error:  # a layer that an archive cannot hold
+            note = f"no archive: {error}"
+            return dataclasses.replace(_plain(model, data, rows, folder, mode), note=note)
+    return _plain(model, data, rows, folder, mode)
+
+
+def _plain(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
+    content = tflite.convert(model, quantize=mode, calibration=_calibration(data), **_about(data))
+    write_bytes(folder / TFLITE, content.content, overwrite=True)
+    small = len(gzip.compress(content.content, mtime=0))
+    score = score_of(content.content, data, rows)
+    return Files(len(content.content), small, "tflite.gz", score)
+
+
+def _packed(model, data: Dataset, rows: Split, folder: Path, goal_drop: float | None) -> Files:
+    found = [_archive(model, data, rows, folder, COARSE)]
+    if goal_drop is not None:
+        found.append(_archive(model, data, rows, folder, FINE))
+        if found[0][0].score.value >= found[1][0].score.value - goal_drop / 5:
+            found.pop()
+    files, archive, content = found[-1]
+    write_bytes(folder / ARCHIVE, archive, overwrite=True)
+    write_bytes(folder / TFLITE, content, overwrite=True)
+    return files
+
+
+def _archive(model, data: Dataset, rows: Split, folder: Path, precision) -> tuple:
+    """The archive of a precision, with the .tflite file that it expands to, scored."""
+    path = folder / f"partial.{ARCHIVE}"
+    skeleton = {**_about(data), "calibration": _calibration(data)}
+    save_archive(
+        model, path, *precision, calibration=skeleton["calibration"], skeleton=skeleton,
+        overwrite=True,
+    )  # fmt: skip
+    archive = path.read_bytes()
+    path.unlink()
+    content = fr_archive.expand(fr_archive.decode(archive))
+    score = score_of(content, data, rows)
+    return Files(len(content), len(archive), "fr", score), archive, content
+
+
+def _calibration(data: Dataset):
+    return data.train.sample(CALIBRATION_ROWS)
+
+
+def _about(data: Dataset) -> dict:
+    """What a file tells an app: the classes, and the way from pixels to inputs."""
+    head = data.task.heads[0]
+    one = len(data.task.heads) == 1 and head.classes == len(data.labels)
+    picture = isinstance(data.train.x, np.ndarray) and data.train.x.ndim == 4
+    return {
+        "labels": data.labels if one else None,
+        "normalization": data.normalization if picture else None,
+    }

@@ -1,0 +1,76 @@
+"""The folder of a run, from which it goes on after it was stopped."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from fr_archive.files import write_bytes
+from fr_bench.compression._trial import Trial
+
+_PLAN = "plan.json"
+_TRIAL = "trial.json"
+
+
+class RunFolder:
+    """The trials of a run, and the plan that they belong to.
+
+    Args:
+        path: The folder; it is made if it is not there.
+        plan: What the trials depend on, as plain data.
+        overwrite: Whether trials of another plan may be replaced.
+
+    Raises:
+        FileExistsError: If the folder holds trials of another plan.
+    """
+
+    def __init__(self, path: Path, plan: dict, overwrite: bool = False):
+        self.path = path
+        self._trials = path / "trials"
+        self._trials.mkdir(parents=True, exist_ok=True)
+        stored = self._trials / _PLAN
+        before = json.loads(stored.read_text()) if stored.exists() else None
+        changed = [] if before is None else [k for k in plan if plan[k] != before.get(k)]
+        if changed and not overwrite:
+            raise FileExistsError(
+                f"`out` holds the trials of another run, with another {', '.join(changed)}: choose "
+                f"another folder, or replace them with `overwrite`. Received: {path}"
+            )
+        self.resumed = before is not None and not changed
+        if not self.resumed:
+            for one in self._trials.rglob(_TRIAL):
+                one.unlink()
+            write_bytes(stored, json.dumps(plan, indent=1).encode(), overwrite=True)
+
+    def of(self, name: str, rung: int) -> Path:
+        """The folder of a trial."""
+        return self._trials / f"{name.lower().replace(' ', '_')}-{rung}"
+
+    def done(self, name: str, rung: int) -> Trial | None:
+        """The trial if it was run to its end."""
+        path = self.of(name, rung) / _TRIAL
+        return Trial.from_dict(json.loads(path.read_text())) if path.exists() else None
+
+    def keep(self, trial: Trial) -> None:
+        """Stores a trial, whose files are written."""
+        path = self.of(trial.name, trial.rung) / _TRIAL
+        write_bytes(path, json.dumps(trial.to_dict(), indent=1).encode(), overwrite=True)
+
+    def value(self, name: str, make) -> object:
+        """A number that is measured once in a run."""
+        path = self._trials / f"{name}.json"
+        if self.resumed and path.exists():
+            return json.loads(path.read_text())
+        found = make()
+        write_bytes(path, json.dumps(found).encode(), overwrite=True)
+        return found
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Tells whether a network is the same, weights included."""
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,104 @@
+"""Which trials are run, for how long, and which of them go on.
+
+Successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943): all trials train on a quarter of
+the rows, the better half of them again on half of the rows, and half of these on all rows.
+"""
+
+import dataclasses
+import itertools
+import math
+
+from fr_bench.compression._trial import Cell, Trial
+
+#: Each round takes every so many-th row.
+STEPS = (4, 2, 1)
+_MOST_EPOCHS, _FEWEST_EPOCHS = 40, 3
+_TRAINING_SHARE = 0.6  # of the time; the rest is for converting, packing and scoring
+# FR layers and a teacher make a step longer than one of the plain network.
+_SLOWER = 2.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What the chosen file must hold.
+
+    Attributes:
+        least: The least score on the validation rows; `None` if bytes are given.
+        budget: The most bytes of the download; `None` if a score is given.
+    """
+
+    least: float | None
+    budget: int | None
+
+    def holds(self, trial: Trial) -> bool:
+        """Whether the files of a trial may be chosen."""
+        if self.budget is not None:
+            return trial.download_bytes <= self.budget
+        return trial.score.value >= self.least
+
+    def best(self, trials: list[Trial]) -> Trial:
+        """The trial to choose: of those that hold the goal, the smallest or the best one.
+
+        If none holds it, the one that comes nearest.
+        """
+        held = [one for one in trials if self.holds(one)]
+        if self.budget is not None:
+            if not held:
+                return min(trials, key=lambda one: one.download_bytes)
+            return max(held, key=lambda one: one.score.value)
+        if not held:
+            return max(trials, key=lambda one: one.score.value)
+        return min(held, key=lambda one: one.download_bytes)
+
+
+def cells(methods: tuple[str, ...], keeps: tuple[int | float, ...]) -> list[Cell]:
+    """The trials of the first round, the largest budgets first."""
+    largest = sorted(keeps, reverse=True)
+    return [Cell(method, keep) for keep in largest for method in methods]
+
+
+def epochs(minutes: float, seconds_per_row: float, rows: int, trials: int) -> int:
+    """Epochs of each training, so that all rounds together take about so many minutes."""
+    rounds = sum(
+        math.ceil(trials / 2**number) * rows / step for number, step in enumerate(STEPS)
+    )
+    fitting = minutes * 60 * _TRAINING_SHARE / (seconds_per_row * _SLOWER * rounds)
+    return int(min(max(fitting, _FEWEST_EPOCHS), _MOST_EPOCHS))
+
+
+def hopeless(cell: Cell, done: list[Trial], goal: Goal, chance: float) -> str | None:
+    """Why a trial need not run, if a larger budget of its method has failed clearly.
+
+    Clearly is: more than half of the way from the goal down to chance is lost.
+    """
+    if goal.least is None:
+        return None
+    larger = [one for one in done if one.method == cell.method and one.keep > cell.keep]
+    worst = min(larger, key=lambda one: one.score.value, default=None)
+    if worst is None or worst.score.value >= (goal.least + chance) / 2:
+        return None
+    return f"not trained: {worst.name} had only {worst.score.value:.4f} already"
+
+
+def survivors(trials: list[Trial], goal: Goal) -> list[Trial]:
+    """The trials of a round that train on in the next one, at most half of them.
+
+    These are the smallest that holds the goal, and of the smaller ones those that come nearest to
+    it, because longer training helps them. Of a goal in bytes: the best that hold it.
+    """
+    limit = math.ceil(len(trials) / 2)
+    front = [one for one in trials if not any(_dominates(other, one) for other in trials)]
+    held = [one for one in front if goal.holds(one)]
+    by_score = lambda one: -one.score.value  # noqa: E731
+    if goal.budget is not None:
+        chosen = sorted(held, key=by_score) or [goal.best(trials)]
+        return chosen[:limit]
+    first = min(held, key=lambda one: one.download_bytes, default=None)
+    most = math.inf if first is None else first.download_bytes
+    nearest = sorted((one for one in front if one.download_bytes < most), key=by_score)
+    return [one for one in itertools.chain([first], nearest) if one is not None][:limit]
+
+
+def _dominates(one: Trial, other: Trial) -> bool:
+    better = (one.download_bytes, -one.score.value), (other.download_bytes, -other.score.value)
+    return all(a <= b for a, b in zip(*better, strict=True)) and better[0] != better[1]

@@ -1,0 +1,262 @@
+"""Whether a network scores on a data set as it stands, before any work begins.
+
+Pixels that are scaled twice, classes in another order and labels in another form give a network
+that answers at random, and a comparison of such networks is worth nothing.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from fr_bench.data import Dataset, Split
+from fr_bench.tasks import Kind, Metric, Scored, Task, find_task
+
+#: Ranges of pixels that networks take, each with its scale and offset for pixels from 0 to 1.
+RANGES = {"0..1": (1.0, 0.0), "0..255": (255.0, 0.0), "-1..1": (2.0, -1.0)}
+_BATCH = 64
+_PROBED = 1_000
+# A network that closes less than this share of the gap between chance and 1 knows nothing of use.
+_LEAST = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Preflight:
+    """What was found out about a network and its data.
+
+    Attributes:
+        data: The data set, with inputs in the range that the network takes, prepared labels, and
+            the task.
+        score: The score of the network on the validation rows.
+        chance: The score of the best answer that is always the same.
+        scaling: What becomes of the inputs, in words.
+        tried: The score of some rows for each range of pixels that was tried.
+    """
+
+    data: Dataset
+    score: Scored
+    chance: float
+    scaling: str
+    tried: dict[str, float]
+
+    @property
+    def task(self) -> Task:
+        """What the network solves."""
+        return self.data.task
+
+    @property
+    def is_at_chance(self) -> bool:
+        """Whether the network answers hardly better than always the same."""
+        least = self.chance + _LEAST * (1 - self.chance)
+        return self.score.value < least or self.score.low <= self.chance
+
+    def __str__(self) -> str:
+        return (
+            f"{self.task}; {self.scaling}; {self.task.metric_name} {self.score} on the validation "
+            f"rows"
+        )
+
+
+def preflight(
+    model: keras.Model,
+    data: Dataset,
+    *,
+    scale: str | None = None,
+    loss: object = None,
+    metric: Metric | None = None,
+) -> Preflight:
+    """Finds out what a network solves, which range of pixels it takes, and how well it answers.
+
+    Args:
+        model: A built Keras model.
+        data: The data set, as it was loaded.
+        scale: The range of pixels that the network takes, `"0..1"`, `"0..255"` or `"-1..1"`. By
+            default the network is run with each, and the best is taken. Inputs that are no
+            pictures stay as they are.
+        loss: A loss as Keras takes it, in place of the one that fits.
+        metric: The name of a score, or a function, as for `fr_bench.tasks.find_task`.
+
+    Raises:
+        ValueError: If the data do not fit the network, or an argument is invalid.
+
+    Example:
+
+    >>> from fr_bench import data, training
+    >>> digits = data.load("digits")
+    >>> found = preflight(training.network(digits, seed=0), digits)
+    >>> str(found.task), found.data.normalization[1]
+    ('classification, 10 classes (integers), probabilities', 0.0)
+    """
+    _check_inputs(model, data)
+    scalings = _scalings(data, scale)
+    probe = _spaced(len(data.validation), _PROBED)
+    tried, tasks = {}, {}
+    for name, (factor, offset) in scalings.items():
+        split = data.scaled(factor, offset).validation
+        outputs = answers(model, split, probe)
+        task = tasks[name] = find_task(_all_labels(data), outputs, loss, metric)
+        tried[name] = task.score(task.prepared(_rows(split.y, probe)), outputs).value
+    best = max(tried, key=lambda name: np.nan_to_num(tried[name], nan=-np.inf))
+    first = next(iter(scalings))
+    found = _found(model, data, tasks[best], scalings[best], best, tried)
+    if found.is_at_chance and best != first:  # no range is better than another
+        return _found(model, data, tasks[first], scalings[first], first, tried)
+    return found
+
+
+def check_trained(found: Preflight, model: keras.Model) -> None:
+    """Refuses a network that answers hardly better than always the same, with the likely cause.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if found.is_at_chance:
+        raise ValueError(
+            "`model` must be trained for `data`, and answer better than always the same. Received: "
+            f"{found.task.metric_name} {found.score} on the validation rows, where always the same "
+            f"answer has {found.chance:.4f}. {_cause(found, model)}"
+        )
+
+
+def answers(model: keras.Model, split: Split, rows=slice(None)):
+    """The outputs of a network, float32; a tuple if it has several."""
+    inputs = split.inputs(rows)
+    found = model.predict(
+        list(inputs) if isinstance(inputs, tuple) else inputs, batch_size=_BATCH, verbose=0
+    )
+    if isinstance(found, dict):
+        found = [found[name] for name in model.output_names]
+    if isinstance(found, (list, tuple)):
+        return tuple(np.asarray(one, np.float32) for one in found)
+    return np.asarray(found, np.float32)
+
+
+def _found(model, data, task: Task, scaling, name: str, tried: dict) -> Preflight:
+    data = _prepared(data.scaled(*scaling), task)
+    split, outputs = data.validation, answers(model, data.validation)
+    score = task.score(split.y, outputs, split.sample_weight)
+    return Preflight(data, score, task.chance(split.y, outputs), _words(name, tried), tried)
+
+
+def _prepared(data: Dataset, task: Task) -> Dataset:
+    splits = {
+        name: dataclasses.replace(getattr(data, name), y=task.prepared(getattr(data, name).y))
+        for name in ("train", "validation", "test")
+    }
+    return dataclasses.replace(data, **splits, task=task)
+
+
+def _scalings(data: Dataset, scale: str | None) -> dict[str, tuple[float, float]]:
+    """Scale and offset for each range that is tried, the usual one first."""
+    if scale is not None and scale not in RANGES:
+        raise ValueError(f"`scale` must be one of {tuple(RANGES)}. Received: {scale!r}")
+    x = data.train.x
+    is_picture = isinstance(x, np.ndarray) and x.ndim == 4
+    if not is_picture:
+        if scale is not None:
+            raise ValueError(
+                "`scale` must be left out for inputs that are no pictures (rows, height, width, "
+                f"channels). Received: {scale!r}"
+            )
+        return {"as they are": (1.0, 0.0)}
+    some = x[_spaced(len(x), _PROBED)]
+    if some.min() < 0:  # they were prepared for this network already
+        if scale is not None:
+            raise ValueError(
+                f"`scale` must be left out for pixels below 0. Received: {scale!r} for pixels "
+                f"from {some.min():.3g} to {some.max():.3g}"
+            )
+        return {"as they are": (1.0, 0.0)}
+    full = 255.0 if some.dtype == np.uint8 or some.max() > 2 else 1.0
+    chosen = RANGES if scale is None else {scale: RANGES[scale]}
+    return {name: (factor / full, offset) for name, (factor, offset) in chosen.items()}
+
+
+def _words(name: str, tried: dict[str, float]) -> str:
+    if len(tried) < 2:
+        return f"inputs {name}" if name not in RANGES else f"pixels in {name}"
+    others = ", ".join(f"{value:.3f} in {one}" for one, value in tried.items() if one != name)
+    return f"pixels in {name} ({tried[name]:.3f}; {others})"
+
+
+def _cause(found: Preflight, model: keras.Model) -> str:
+    head = found.task.heads[0]
+    if len(found.task.heads) == 1 and head.kind is Kind.CLASSES:
+        y = found.data.validation.y
+        order = _order(y, head.decided(answers(model, found.data.validation)), head.classes)
+        if order is not None:
+            names = [found.data.labels[one] for one in order]
+            return (
+                "The classes stand in another order than in training: the network's first outputs "
+                f"mean {', '.join(names[:5])}. Give the data the network's order."
+            )
+    if len(found.tried) == 1 and next(iter(found.tried)) in RANGES:
+        return f"With `scale` left out, other ranges of pixels than {next(iter(found.tried))} are tried."
+    ranges = f"Pixels in {', '.join(found.tried)} were tried. " if len(found.tried) > 1 else ""
+    return (
+        f"{ranges}Is this the data set of the network, are its pictures prepared as in training, "
+        "and is it the trained file?"
+    )
+
+
+def _order(y: np.ndarray, decided: np.ndarray, classes: int) -> list[int] | None:
+    """The class that each output means, if the outputs mean classes in another order."""
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (decided, y), 1)
+    order = counts.argmax(1)
+    right = counts[np.arange(classes), order].sum() / len(y)
+    return order.tolist() if len({*order}) == classes and right > 0.5 else None
+
+
+def _check_inputs(model: keras.Model, data: Dataset) -> None:
+    x = data.train.x if isinstance(data.train.x, tuple) else (data.train.x,)
+    taken = [tuple(one.shape[1:]) for one in model.inputs]
+    given = [one.shape[1:] for one in x]
+    fits = len(taken) == len(given) and all(
+        len(a) == len(b) and all(n in (None, m) for n, m in zip(a, b, strict=True))
+        for a, b in zip(taken, given, strict=False)
+    )
+    if not fits:
+        raise ValueError(
+            f"`data` must have inputs that `model` takes, of shape {_shapes(taken)}. Received: "
+            f"'{data.name}' with inputs of shape {_shapes(given)}{_way_out(taken, given)}"
+        )
+
+
+def _shapes(shapes: list) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _way_out(taken: list, given: list) -> str:
+    """What to do about pictures of another size or with other channels."""
+    if len(taken) != 1 or len(given) != 1 or len(taken[0]) != 3 or len(given[0]) != 3:
+        return ""
+    (height, width, channels), (rows, columns, colors) = taken[0], given[0]
+    advice = []
+    if (height, width) != (rows, columns) and None not in (height, width):
+        advice.append(f"`image_size=({height}, {width})`")
+    if channels not in (colors, None):
+        advice.append(f"`channels={channels}`")
+    return f". A folder can be loaded with {' and '.join(advice)}" if advice else ""
+
+
+def _all_labels(data: Dataset):
+    """The labels of all splits; of masks, those of some rows."""
+    splits = [one.y for one in (data.train, data.validation, data.test)]
+    if isinstance(splits[0], tuple):
+        return tuple(_joined(parts) for parts in zip(*splits, strict=True))
+    return _joined(splits)
+
+
+def _joined(parts) -> np.ndarray:
+    some = [one if one.ndim < 3 else one[_spaced(len(one), _PROBED)] for one in parts]
+    return np.concatenate(some)
+
+
+def _rows(y, chosen):
+    return tuple(one[chosen] for one in y) if isinstance(y, tuple) else y[chosen]
+
+
+def _spaced(rows: int, most: int) -> np.ndarray:
+    """At most so many rows at even intervals, because folders are sorted by class."""
+    return np.arange(0, rows, max(1, -(-rows // most)))
