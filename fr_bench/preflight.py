@@ -9,12 +9,12 @@ import dataclasses
 import keras
 import numpy as np
 
-from fr_bench.data import Dataset, Split
+from fr_bench.data import Dataset, spaced
 from fr_bench.tasks import Kind, Metric, Scored, Task, find_task
+from fr_bench.training import answers
 
 #: Ranges of pixels that networks take, each with its scale and offset for pixels from 0 to 1.
 RANGES = {"0..1": (1.0, 0.0), "0..255": (255.0, 0.0), "-1..1": (2.0, -1.0)}
-_BATCH = 64
 _PROBED = 1_000
 # A network that closes less than this share of the gap between chance and 1 knows nothing of use.
 _LEAST = 0.05
@@ -89,7 +89,7 @@ def preflight(
     """
     _check_inputs(model, data)
     scalings = _scalings(data, scale)
-    probe = _spaced(len(data.validation), _PROBED)
+    probe = spaced(len(data.validation), _PROBED)
     tried, tasks = {}, {}
     for name, (factor, offset) in scalings.items():
         split = data.scaled(factor, offset).validation
@@ -118,21 +118,11 @@ def check_trained(found: Preflight, model: keras.Model) -> None:
         )
 
 
-def answers(model: keras.Model, split: Split, rows=slice(None)):
-    """The outputs of a network, float32; a tuple if it has several."""
-    inputs = split.inputs(rows)
-    found = model.predict(
-        list(inputs) if isinstance(inputs, tuple) else inputs, batch_size=_BATCH, verbose=0
-    )
-    if isinstance(found, dict):
-        found = [found[name] for name in model.output_names]
-    if isinstance(found, (list, tuple)):
-        return tuple(np.asarray(one, np.float32) for one in found)
-    return np.asarray(found, np.float32)
-
-
 def _found(model, data, task: Task, scaling, name: str, tried: dict) -> Preflight:
     data = _prepared(data.scaled(*scaling), task)
+    if name in RANGES:
+        factor, offset = RANGES[name]
+        data = dataclasses.replace(data, pixels=(factor / 255, offset))
     split, outputs = data.validation, answers(model, data.validation)
     score = task.score(split.y, outputs, split.sample_weight)
     return Preflight(data, score, task.chance(split.y, outputs), _words(name, tried), tried)
@@ -159,7 +149,7 @@ def _scalings(data: Dataset, scale: str | None) -> dict[str, tuple[float, float]
                 f"channels). Received: {scale!r}"
             )
         return {"as they are": (1.0, 0.0)}
-    some = x[_spaced(len(x), _PROBED)]
+    some = x[spaced(len(x), _PROBED)]
     if some.min() < 0:  # they were prepared for this network already
         if scale is not None:
             raise ValueError(
@@ -191,7 +181,7 @@ def _cause(found: Preflight, model: keras.Model) -> str:
                 f"mean {', '.join(names[:5])}. Give the data the network's order."
             )
     if len(found.tried) == 1 and next(iter(found.tried)) in RANGES:
-        return f"With `scale` left out, other ranges of pixels than {next(iter(found.tried))} are tried."
+        return f"Without `scale`, ranges of pixels other than {next(iter(found.tried))} are tried."
     ranges = f"Pixels in {', '.join(found.tried)} were tried. " if len(found.tried) > 1 else ""
     return (
         f"{ranges}Is this the data set of the network, are its pictures prepared as in training, "
@@ -249,14 +239,9 @@ def _all_labels(data: Dataset):
 
 
 def _joined(parts) -> np.ndarray:
-    some = [one if one.ndim < 3 else one[_spaced(len(one), _PROBED)] for one in parts]
+    some = [one if one.ndim < 3 else one[spaced(len(one), _PROBED)] for one in parts]
     return np.concatenate(some)
 
 
 def _rows(y, chosen):
     return tuple(one[chosen] for one in y) if isinstance(y, tuple) else y[chosen]
-
-
-def _spaced(rows: int, most: int) -> np.ndarray:
-    """At most so many rows at even intervals, because folders are sorted by class."""
-    return np.arange(0, rows, max(1, -(-rows // most)))

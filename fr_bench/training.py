@@ -5,12 +5,19 @@ import functools
 import time
 
 import keras
+import numpy as np
 from rich.progress import Progress
 
-from fr_bench.data import Dataset
+from fr_bench.data import Arrays, Dataset, Rows, Split
+from fr_bench.tasks import Head, Kind, Task
+from fr_bench.teaching import taught
 from fr_keras.callbacks import TailTruncation
 from fr_keras.models.budget import Keep
+from fr_keras.tflite import signature
 from fr_keras.zoo import lenet5, resnet20
+
+# Rows that a network answers at a time.
+_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +34,10 @@ class Regime:
         batch_size: Training rows per step.
         learning_rate: Adam's learning rate at the beginning, which falls to 0 along a cosine.
         seed: The seed for the initial weights, shuffling and dropout.
+        distillation: The share of a teacher's answers in the loss, from 0 to 1; only for candidates
+            that start from a trained network.
+        best: Whether the weights of the best epoch are kept, of those that train with the target,
+            instead of those of the last one.
     """
 
     keep: Keep = 0.01
@@ -38,6 +49,8 @@ class Regime:
     batch_size: int = 32
     learning_rate: float = 5e-3
     seed: int = 0
+    distillation: float = 0.0
+    best: bool = False
 
 
 #: The networks that have a name here.
@@ -81,26 +94,79 @@ def fit(
     data: Dataset,
     regime: Regime,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    teacher: keras.Model | None = None,
 ) -> Fitted:
-    """Trains on the train split, and does not touch the test split."""
+    """Trains on the train split, and does not touch the test split.
+
+    Args:
+        model: The network to train.
+        data: The data set. Without a task it is taken for classification into integer classes, and
+            the model for one that ends in a softmax.
+        regime: How it is trained.
+        callbacks: Called after each epoch, when the history has the score of the validation rows
+            as `val_` and the name of the score.
+        teacher: A trained network, whose answers take part in the loss if the regime says so.
+    """
+    task = data.task or classification(data)
+    trained = model
+    if teacher is not None and regime.distillation:
+        trained = taught(model, teacher, task, regime.distillation)
     steps = -(-len(data.train) // regime.batch_size) * regime.epochs
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    schedule = keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)
+    trained.compile(keras.optimizers.Adam(schedule), task.losses)
+    score = _ValidationScore(model, data.validation, task)
+    best = (_best_epoch(score, regime),) if regime.best else ()
     start = time.perf_counter()
-    history = model.fit(
+    history = trained.fit(
         data.train.batches(regime.batch_size, regime.seed),
         epochs=regime.epochs,
-        validation_data=data.validation.batches(regime.batch_size),
         shuffle=False,
-        callbacks=list(callbacks),
+        callbacks=[score, *callbacks, *best],
         verbose=0,
     ).history
     seconds = time.perf_counter() - start
     history = {name: [float(value) for value in values] for name, values in history.items()}
     return Fitted(history, seconds, len(data.train) * len(history["loss"]))
+
+
+def classification(data: Dataset) -> Task:
+    """The task of a network that ends in a softmax, for integer classes."""
+    return Task((Head(Kind.CLASSES, "integers", len(data.labels), logits=False),))
+
+
+class _ValidationScore(keras.callbacks.Callback):
+    """Puts the score of the validation rows into the history."""
+
+    def __init__(self, model: keras.Model, split: Split, task: Task):
+        super().__init__()
+        self._network, self._split, self._task = model, split, task
+        self.key = f"val_{task.metric_name}"
+
+    def on_epoch_end(self, epoch, logs=None):
+        outputs = answers(self._network, self._split)
+        found = self._task.value(self._split.y, outputs, self._split.sample_weight)
+        if logs is not None:
+            logs[self.key] = found
+
+
+def _best_epoch(score: _ValidationScore, regime: Regime) -> keras.callbacks.Callback:
+    """Keeps the weights of the best epoch of those that have all been cut to the target."""
+    return keras.callbacks.EarlyStopping(
+        score.key,
+        mode="max",
+        patience=regime.epochs,
+        restore_best_weights=True,
+        start_from_epoch=regime.truncation_epochs - 1,
+    )
+
+
+def answers(model: keras.Model, split: Split, rows: Rows = slice(None)) -> Arrays:
+    """The outputs of a network, float32; a tuple if it has several."""
+    inputs = split.inputs(rows)
+    inputs = signature.packed(model, inputs if isinstance(inputs, tuple) else (inputs,))
+    found = keras.tree.flatten(model.predict(inputs, batch_size=_BATCH, verbose=0))
+    parts = tuple(np.asarray(one, np.float32) for one in found)
+    return parts if len(parts) > 1 else parts[0]
 
 
 class EpochProgress(keras.callbacks.Callback):
@@ -115,7 +181,6 @@ class EpochProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
         kept = f", {int(logs['kept']):,} kept" if "kept" in logs else ""
-        accuracy = logs.get("val_accuracy", float("nan"))
-        self._progress.update(
-            self._task, advance=1, description=f"{self._title}: {accuracy:.1%} validation{kept}"
-        )
+        scores = [value for name, value in logs.items() if name.startswith("val_")]
+        score = f": {scores[0]:.4f} on validation rows" if scores else ""
+        self._progress.update(self._task, advance=1, description=f"{self._title}{score}{kept}")

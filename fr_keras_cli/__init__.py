@@ -16,6 +16,7 @@ import click
 
 from fr_keras_cli._archives import pack, unpack
 from fr_keras_cli._benchmarks import benchmark
+from fr_keras_cli._compress import compress
 from fr_keras_cli._doctor import doctor
 from fr_keras_cli._errors import debug_option
 from fr_keras_cli._files import convert, inspect, sensitivity
@@ -54,6 +55,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
 for _command in (
     demo,
     train,
+    compress,
     compare,
     convert,
     sensitivity,

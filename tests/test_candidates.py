@@ -271,7 +271,7 @@ def test_candidates_are_listed(fresh):
     assert not {*MODULES} & {*sys.modules}  # nothing is loaded before somebody looks
     done = CliRunner().invoke(main, ["compare", "--list", "--json"])
     found = {one["method"]: one for one in json.loads(done.stdout)}
-    assert list(found) == [*USUAL, "channels", "good"]
+    assert list(found) == [*USUAL, "FR-ordered", "channels", "good"]
     assert found["good"] == {
         "method": "good",
         "description": "From an installed package.",

@@ -2,7 +2,7 @@
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
-from fr_bench.candidates._frequency import FrequencyRegularization
+from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
 from fr_bench.candidates._narrow import Narrow
 from fr_bench.candidates._plain import Plain
 from fr_bench.candidates._pruning import MagnitudePruning
@@ -15,7 +15,11 @@ USUAL: dict[str, Candidate] = {
     "pruning": MagnitudePruning(),
     "narrow": Narrow(),
 }
-for _name, _one in {**USUAL, "channels": ChannelPruning()}.items():
+for _name, _one in {
+    **USUAL,
+    "FR-ordered": OrderedFrequency(),
+    "channels": ChannelPruning(),
+}.items():
     register_candidate(_name, _one)
 
 __all__ = [

@@ -28,7 +28,7 @@ class ChannelPruning(Candidate):
         small = methods.prune(model, scores, regime.keep, "weights")
         searched = time.perf_counter() - begin
         bar = EpochProgress(progress, title, regime.epochs)
-        fitted = fit(small, data, regime, (bar,))
+        fitted = fit(small, data, regime, (bar,), model)
         kept = summary(small).to_dict()["kernel_weights"]
         seconds, seen = fitted.seconds + searched, fitted.rows + len(rows)
         return Trained(small, kept, fitted.history, seconds, seen)

@@ -1,9 +1,13 @@
-"""The candidate for frequency regularization."""
+"""The candidates for frequency regularization."""
+
+import dataclasses
+import time
 
 import keras
 
-from fr_bench.candidates._candidate import Candidate, Trained
+from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.training import EpochProgress, fit, truncation
+from fr_keras import order_channels
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize
 
@@ -20,5 +24,22 @@ class FrequencyRegularization(Candidate):
         keras.utils.set_random_seed(regime.seed)
         twin = regularize(model)
         bar = EpochProgress(progress, title, regime.epochs)
-        fitted = fit(twin, data, regime, (truncation(regime), bar))
+        fitted = fit(twin, data, regime, (truncation(regime), bar), model)
         return Trained(twin, summary(twin).kept, fitted.history, fitted.seconds, fitted.rows)
+
+
+class OrderedFrequency(FrequencyRegularization):
+    """Orders the channels of a trained network before its FR twin trains."""
+
+    description = (
+        "The channels of a trained network are ordered by likeness, so that low frequencies hold "
+        "more of it; then as FR."
+    )
+    needs = (Need.DATA, Need.LABELS, Need.TRAINED)
+
+    def train(self, model, data, regime, progress, title) -> Trained:
+        begin = time.perf_counter()
+        ordered = order_channels(model)
+        searched = time.perf_counter() - begin
+        trained = super().train(ordered, data, regime, progress, title)
+        return dataclasses.replace(trained, seconds=trained.seconds + searched)

@@ -20,6 +20,6 @@ class Narrow(Candidate):
         keras.utils.set_random_seed(regime.seed)
         small = methods.narrow(model, regime.keep, "weights")
         bar = EpochProgress(progress, title, regime.epochs)
-        fitted = fit(small, data, regime, (bar,))
+        fitted = fit(small, data, regime, (bar,), model)
         kept = summary(small).to_dict()["kernel_weights"]
         return Trained(small, kept, fitted.history, fitted.seconds, fitted.rows)

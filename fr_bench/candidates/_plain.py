@@ -18,6 +18,6 @@ class Plain(Candidate):
         keras.utils.set_random_seed(regime.seed)
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
-        fitted = fit(copy, data, regime, (EpochProgress(progress, title, regime.epochs),))
+        fitted = fit(copy, data, regime, (EpochProgress(progress, title, regime.epochs),), model)
         kept = summary(regularize(model)).kept
         return Trained(copy, kept, fitted.history, fitted.seconds, fitted.rows)

@@ -2,10 +2,10 @@
 
 import dataclasses
 import gzip
+import warnings
 from pathlib import Path
 
 import keras
-import numpy as np
 
 import fr_archive
 from fr_archive.files import replacing, write_bytes
@@ -74,6 +74,14 @@ def write_files(
         mode: The quantization of the .tflite file, as for `fr_keras.tflite.convert`.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # What they warn of, outputs that differ, is in the score.
+        warnings.simplefilter("ignore", tflite.ConversionWarning)
+        warnings.filterwarnings("ignore", "calibration changed")
+        return _written(model, data, rows, folder, goal_drop, mode)
+
+
+def _written(model, data: Dataset, rows: Split, folder: Path, goal_drop, mode: str) -> Files:
     with replacing(folder / MODEL, overwrite=True) as path:
         model.save(path)
     if frequency_layers(model):
@@ -128,8 +136,4 @@ def _about(data: Dataset) -> dict:
     """What a file tells an app: the classes, and the way from pixels to inputs."""
     head = data.task.heads[0]
     one = len(data.task.heads) == 1 and head.classes == len(data.labels)
-    picture = isinstance(data.train.x, np.ndarray) and data.train.x.ndim == 4
-    return {
-        "labels": data.labels if one else None,
-        "normalization": data.normalization if picture else None,
-    }
+    return {"labels": data.labels if one else None, "normalization": data.pixels}

@@ -59,9 +59,7 @@ def cells(methods: tuple[str, ...], keeps: tuple[int | float, ...]) -> list[Cell
 
 def epochs(minutes: float, seconds_per_row: float, rows: int, trials: int) -> int:
     """Epochs of each training, so that all rounds together take about so many minutes."""
-    rounds = sum(
-        math.ceil(trials / 2**number) * rows / step for number, step in enumerate(STEPS)
-    )
+    rounds = sum(math.ceil(trials / 2**number) * rows / step for number, step in enumerate(STEPS))
     fitting = minutes * 60 * _TRAINING_SHARE / (seconds_per_row * _SLOWER * rounds)
     return int(min(max(fitting, _FEWEST_EPOCHS), _MOST_EPOCHS))
 
@@ -87,18 +85,30 @@ def survivors(trials: list[Trial], goal: Goal) -> list[Trial]:
     it, because longer training helps them. Of a goal in bytes: the best that hold it.
     """
     limit = math.ceil(len(trials) / 2)
-    front = [one for one in trials if not any(_dominates(other, one) for other in trials)]
-    held = [one for one in front if goal.holds(one)]
+    best = front(trials)
+    held = [one for one in best if goal.holds(one)]
     by_score = lambda one: -one.score.value  # noqa: E731
     if goal.budget is not None:
         chosen = sorted(held, key=by_score) or [goal.best(trials)]
         return chosen[:limit]
     first = min(held, key=lambda one: one.download_bytes, default=None)
     most = math.inf if first is None else first.download_bytes
-    nearest = sorted((one for one in front if one.download_bytes < most), key=by_score)
+    nearest = sorted((one for one in best if one.download_bytes < most), key=by_score)
     return [one for one in itertools.chain([first], nearest) if one is not None][:limit]
 
 
-def _dominates(one: Trial, other: Trial) -> bool:
-    better = (one.download_bytes, -one.score.value), (other.download_bytes, -other.score.value)
-    return all(a <= b for a, b in zip(*better, strict=True)) and better[0] != better[1]
+def best_narrow(trials: list[Trial]) -> Trial | None:
+    """The narrow network with the highest score."""
+    narrow = [one for one in trials if one.method == "narrow"]
+    return max(narrow, key=lambda one: one.score.value, default=None)
+
+
+def front(trials: list[Trial]) -> list[Trial]:
+    """The trials that no other beats in both bytes of the download and validation score."""
+
+    def beaten(one: Trial) -> bool:
+        mine = one.download_bytes, -one.score.value
+        others = ((other.download_bytes, -other.score.value) for other in trials)
+        return any(all(a <= b for a, b in zip(o, mine, strict=True)) and o != mine for o in others)
+
+    return [one for one in trials if not beaten(one)]

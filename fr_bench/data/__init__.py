@@ -7,7 +7,7 @@ import numpy as np
 
 from fr_bench.data._folder import read_folder
 from fr_bench.data._npz import read_npz
-from fr_bench.data._split import Dataset, Split
+from fr_bench.data._split import Arrays, Dataset, Rows, Split, spaced
 from fr_bench.data.shapes import draw_shapes
 
 _VALIDATION = 0.1
@@ -15,7 +15,7 @@ _KERAS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 #: The names that `load` takes besides files and folders.
 NAMES = ("digits", "shapes", *_KERAS_NAMES)
 
-__all__ = ["NAMES", "Dataset", "Split", "load"]
+__all__ = ["NAMES", "Arrays", "Dataset", "Rows", "Split", "load", "spaced"]
 
 
 def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:

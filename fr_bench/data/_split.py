@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 
+from fr_bench.tasks import Task
+
 Rows = slice | np.ndarray
 Arrays = np.ndarray | tuple[np.ndarray, ...]
 
@@ -62,9 +64,17 @@ class Split:
 
         Rows are often sorted by class, so the first rows would be a poor sample.
         """
-        if len(self) <= limit:
-            return self.inputs()
-        return self.inputs(np.linspace(0, len(self) - 1, limit).astype(int))
+        return self.inputs(spaced(len(self), limit))
+
+    def thinned(self, step: int) -> "Split":
+        """Returns every `step`-th row; nothing is copied."""
+        weight = self.sample_weight
+        return dataclasses.replace(
+            self,
+            x=_each(self.x, lambda part: part[::step]),
+            y=_each(self.y, lambda part: part[::step]),
+            sample_weight=None if weight is None else weight[::step],
+        )
 
     def batches(self, batch_size: int, seed: int | None = None) -> "Batches":
         """Returns batches `(inputs, y)`, or `(inputs, y, sample_weight)`, for `fit` and the like.
@@ -126,6 +136,10 @@ class Dataset:
         labels: The names of the classes; none for regression.
         drawn: The names of the splits that were drawn at random from the training rows. A network
             that was trained on these rows before has seen them.
+        task: What a network solves, once `fr_bench.preflight` has found it; the labels are prepared
+            for it then.
+        pixels: Scale and offset from pixels of 0 to 255 to what the network takes, whatever the
+            range of `x`, once `fr_bench.preflight` has found them.
     """
 
     name: str
@@ -134,6 +148,8 @@ class Dataset:
     test: Split
     labels: tuple[str, ...]
     drawn: tuple[str, ...] = ()
+    task: Task | None = None
+    pixels: tuple[float, float] | None = None
 
     @property
     def normalization(self) -> tuple[float, float]:
@@ -147,6 +163,15 @@ class Dataset:
             for name in ("train", "validation", "test")
         }
         return dataclasses.replace(self, **splits)
+
+    def thinned(self, step: int) -> "Dataset":
+        """Returns the data set with every `step`-th training row; nothing is copied."""
+        return dataclasses.replace(self, train=self.train.thinned(step))
+
+
+def spaced(rows: int, limit: int) -> np.ndarray:
+    """The numbers of `limit` evenly spaced rows, or of all rows if there are fewer."""
+    return np.linspace(0, rows - 1, min(rows, limit)).astype(int)
 
 
 def _parts(arrays: Arrays) -> tuple[np.ndarray, ...]:

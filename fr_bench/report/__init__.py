@@ -1,5 +1,20 @@
-"""Result files as self-contained HTML pages with plots."""
+"""Result files as self-contained HTML pages with plots, and the texts beside a chosen file."""
 
-from fr_bench.report._page import benchmark_page, check_installed, compare_page, demo_page
+from fr_bench.report._cards import android_example, model_card
+from fr_bench.report._page import (
+    benchmark_page,
+    check_installed,
+    compare_page,
+    compress_page,
+    demo_page,
+)
 
-__all__ = ["benchmark_page", "check_installed", "compare_page", "demo_page"]
+__all__ = [
+    "android_example",
+    "benchmark_page",
+    "check_installed",
+    "compare_page",
+    "compress_page",
+    "demo_page",
+    "model_card",
+]

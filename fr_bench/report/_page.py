@@ -88,6 +88,28 @@ def compare_page(results: dict) -> str:
     return _page("compare.html", results=results, plots=[plot])
 
 
+def compress_page(results: dict) -> str:
+    """Returns the report of `fr_bench.compress` as one self-contained HTML page.
+
+    Args:
+        results: The contents of `result.json`.
+
+    Raises:
+        ImportError: If the extra `report` is not installed.
+    """
+    check_installed()
+    from fr_bench.report import plots
+
+    plot = (
+        "Score and bytes of the download",
+        "Small and good files are at the upper left. Each point is a file with the 95 % interval "
+        "of its score on the test rows; the line is the network itself, and the ring marks the "
+        "chosen file.",
+        plots.score_and_download(results),
+    )
+    return _page("compress.html", results=results, plots=[plot])
+
+
 def benchmark_page(results: Sequence[Result]) -> str:
     """Returns results of `fr-keras benchmark` as one self-contained HTML page.
 

@@ -102,6 +102,35 @@ def accuracy_and_bytes(forms: list[dict]) -> str:
     return image(figure)
 
 
+def score_and_download(results: dict) -> str:
+    """Test score against bytes of the download, with intervals; each method has one color."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    rows = results["rows"]
+    for method, color in assigned(COLORS, [row["method"] for row in rows]).items():
+        found = [row for row in rows if row["method"] == method]
+        x = [row["download_bytes"] / 1000 for row in found]
+        tests = [row["test"] for row in found]
+        y = [one["value"] for one in tests]
+        # A bootstrap's interval may leave out the value itself.
+        ends = [
+            [max(0, one["value"] - one["low"]) for one in tests],
+            [max(0, one["high"] - one["value"]) for one in tests],
+        ]
+        axes.errorbar(x, y, ends, fmt="o", color=color, label=method, capsize=2, linewidth=0.8)
+    chosen = next(row for row in rows if row["name"] == results["chosen"])
+    place = chosen["download_bytes"] / 1000, chosen["test"]["value"]
+    axes.scatter(*place, s=160, facecolors="none", edgecolors="black", zorder=3)
+    axes.axhline(results["test"]["value"], color=_GREY, linestyle="--", linewidth=0.8)
+    axes.set(xscale="log", xlabel="download, kB", ylabel=f"test {results['metric']}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return image(figure)
+
+
 def assigned(choices: tuple[str, ...], names: list[str]) -> dict[str, str]:
     """Assigns one choice to each name, and starts again from the first when they run out."""
     return dict(zip(dict.fromkeys(names), itertools.cycle(choices), strict=False))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fr_bench.tasks._heads import METRICS, Head, Kind, find_head
-from fr_bench.tasks._scores import Scored, scored, scored_by, wilson
+from fr_bench.tasks._scores import Scored, mean_score, scored, scored_by, wilson
 
 __all__ = ["METRIC_NAMES", "Head", "Kind", "Scored", "Task", "find_task", "wilson"]
 
@@ -64,13 +64,23 @@ class Task:
         """
         if callable(self.metric):
             return scored_by(self.metric, y, outputs)
-        scores = [head.score(self.metric) for head in self.heads]
-        decided = [h.decided(one) for h, one in zip(self.heads, _tuple(outputs), strict=True)]
-        sums = [
-            one.sums(labels, found)
-            for one, labels, found in zip(scores, _tuple(y), decided, strict=True)
-        ]
-        return scored(sums, scores, weight)
+        return scored(*self._sums(y, outputs, weight), weighted=weight is not None)
+
+    def value(self, y: Arrays, outputs: Arrays, weight: np.ndarray | None = None) -> float:
+        """The value of `score` without its interval, which takes longer."""
+        if callable(self.metric):
+            return float(self.metric(y, outputs))
+        return mean_score(*self._sums(y, outputs, weight))
+
+    def _sums(self, y: Arrays, outputs: Arrays, weight: np.ndarray | None) -> tuple[list, list]:
+        """For each output, its score and the numbers of each row."""
+        scores, sums = [head.score(self.metric) for head in self.heads], []
+        for score, head, labels, found in zip(
+            scores, self.heads, _tuple(y), _tuple(outputs), strict=True
+        ):
+            numbers = score.sums(labels, head.decided(found))
+            sums.append(numbers if weight is None else numbers * np.asarray(weight)[:, None])
+        return scores, sums
 
     def chance(self, y: Arrays, outputs: Arrays) -> float:
         """The score of the best answer that is always the same.

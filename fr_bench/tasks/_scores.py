@@ -133,19 +133,16 @@ class Explained(Score):
         return np.nan_to_num(shares, nan=0.0).mean(-1)
 
 
-def scored(sums: list[np.ndarray], scores: list[Score], weight: np.ndarray | None) -> Scored:
+def scored(scores: list[Score], sums: list[np.ndarray], weighted: bool) -> Scored:
     """The mean of the scores of one or more outputs, with its interval.
 
     Args:
-        sums: For each output, the numbers of each row.
         scores: The score of each output.
-        weight: The weight of each row, or `None`.
+        sums: For each output, the numbers of each row.
+        weighted: Whether the rows have weights, by which their numbers are multiplied.
     """
-    rows = len(sums[0])
-    if weight is not None:
-        sums = [one * np.asarray(weight, float)[:, None] for one in sums]
-    value = _mean(scores, [one.sum(0) for one in sums])
-    if weight is None and len(scores) == 1 and _is_of_rows(scores[0], sums[0]):
+    rows, value = len(sums[0]), mean_score(scores, sums)
+    if not weighted and len(scores) == 1 and _is_of_rows(scores[0], sums[0]):
         return Scored(value, *wilson(value, rows), rows)
     rng = np.random.default_rng(_SEED)
     found = []
@@ -153,6 +150,11 @@ def scored(sums: list[np.ndarray], scores: list[Score], weight: np.ndarray | Non
         times = np.bincount(rng.integers(rows, size=rows), minlength=rows).astype(float)
         found.append(_mean(scores, [times @ one for one in sums]))
     return Scored(value, *map(float, np.percentile(found, _CONFIDENCE)), rows)
+
+
+def mean_score(scores: list[Score], sums: list[np.ndarray]) -> float:
+    """The mean of the scores of one or more outputs; as in `scored`."""
+    return _mean(scores, [one.sum(0) for one in sums])
 
 
 def _is_of_rows(score: Score, sums: np.ndarray) -> bool:

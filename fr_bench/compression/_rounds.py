@@ -1,0 +1,161 @@
+"""The rounds of training: each trial is run once, and what was run is found again."""
+
+import dataclasses
+import time
+import warnings
+from collections.abc import Callable
+
+import keras
+from rich.progress import Progress
+
+from fr_bench.candidates import Candidate
+from fr_bench.compression._files import CALIBRATION_ROWS, write_files
+from fr_bench.compression._folder import RunFolder
+from fr_bench.compression._plan import STEPS, Goal, best_narrow, hopeless, survivors
+from fr_bench.compression._trial import WHOLE, Cell, Trial
+from fr_bench.data import Dataset, Split
+from fr_bench.training import Regime
+from fr_keras.interop import calibrate_batch_norm
+from fr_keras.models.summaries import summary
+from fr_keras.models.twins import regularize
+from fr_keras.models.walk import all_layers
+
+#: Why a trial did not run that had its turn too late.
+OVER = "not trained: the time was over"
+_FEW = 1_000  # validation rows that score a trial before the last round
+
+
+@dataclasses.dataclass(frozen=True)
+class Rounds:
+    """Everything that a trial needs.
+
+    Attributes:
+        model: The trained network.
+        data: The data set with its task.
+        candidates: The methods by name.
+        regime: How they train; `keep` is replaced.
+        goal: What the chosen file must hold.
+        drop: How much the score may drop, for the precision of archives.
+        chance: The score of the best answer that is always the same.
+        folder: Where trials are kept.
+        deadline: When no new trial begins, in seconds of `time.monotonic`.
+        progress: Shows a bar for the running training.
+        say: Tells the user a line.
+    """
+
+    model: keras.Model
+    data: Dataset
+    candidates: dict[str, Candidate]
+    regime: Regime
+    goal: Goal
+    drop: float
+    chance: float
+    folder: RunFolder
+    deadline: float
+    progress: Progress
+    say: Callable[[str], None]
+
+    def whole(self) -> list[Trial]:
+        """The network itself, as a float32 and as an int8 file."""
+        kept = summary(regularize(self.model)).kept
+        return [self._done(name, -1) or self._whole(name, name.split()[-1], kept) for name in WHOLE]
+
+    def run(self, cells: list[Cell]) -> tuple[list[Trial], list[str]]:
+        """Runs the rounds.
+
+        Returns:
+            The trial of each cell in the last round that it took part in, and sentences about what
+            was not run.
+        """
+        latest, left_out = {}, []
+        for rung in range(len(STEPS)):
+            trials, missing = self._round(cells, rung)
+            latest |= {one.name: one for one in trials}
+            left_out += missing
+            if rung == len(STEPS) - 1 or not trials:
+                break
+            going = self._with_narrow(survivors(trials, self.goal), trials)
+            cells = [Cell(one.method, one.keep) for one in going]
+            self.say(f"Round {rung + 2} of {len(STEPS)}: {', '.join(one.name for one in going)}")
+        return list(latest.values()), left_out
+
+    def _round(self, cells: list[Cell], rung: int) -> tuple[list[Trial], list[str]]:
+        trials, left_out = [], []
+        for number, cell in enumerate(cells):
+            found = self._done(cell.name, rung)
+            why = None if found else self._why_not(cell, trials, rung)
+            if why is not None:
+                left_out.append(f"{cell.name}, round {rung + 1}: {why}")
+                self.say(left_out[-1])
+                continue
+            try:
+                trials.append(found or self._trial(cell, rung, f"{number + 1} of {len(cells)}"))
+            except (ValueError, RuntimeError) as error:  # the others may work
+                left_out.append(f"{cell.name}, round {rung + 1}: failed: {error}")
+                self.say(left_out[-1])
+        return trials, left_out
+
+    def _why_not(self, cell: Cell, trials: list[Trial], rung: int) -> str | None:
+        if time.monotonic() > self.deadline and (trials or rung):
+            return OVER
+        return hopeless(cell, trials, self.goal, self.chance) if rung == 0 else None
+
+    def _trial(self, cell: Cell, rung: int, place: str) -> Trial:
+        keras.utils.clear_session()
+        last = rung == len(STEPS) - 1
+        title = f"{cell.name}, round {rung + 1}"
+        regime = dataclasses.replace(self.regime, keep=cell.keep)
+        thin, rows = self.data.thinned(STEPS[rung]), self._rows(last)
+        trained = self.candidates[cell.method].train(self.model, thin, regime, self.progress, title)
+        self._calibrate(trained.model)
+        folder = self.folder.of(cell.name, rung)
+        files = write_files(trained.model, self.data, rows, folder, self.drop if last else None)
+        trial = Trial(
+            cell.name, cell.method, cell.keep, rung, trained.kept, files.device_bytes,
+            files.download_bytes, files.download, files.score, trained.seconds, files.note,
+        )  # fmt: skip
+        self.folder.keep(trial)
+        self._tell(trial, f"{place}, ")
+        return trial
+
+    def _calibrate(self, model: keras.Model) -> None:
+        """Measures batch-norm statistics, whose moving averages lag after a short training."""
+        if not any(isinstance(one, keras.layers.BatchNormalization) for one in all_layers(model)):
+            return
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "calibration changed")
+            calibrate_batch_norm(model, self.data.train.sample(CALIBRATION_ROWS))
+
+    def _whole(self, name: str, mode: str, kept: int) -> Trial:
+        folder = self.folder.of(name, -1)
+        files = write_files(self.model, self.data, self._rows(True), folder, None, mode)
+        trial = Trial(
+            name, "plain", None, -1, kept, files.device_bytes, files.download_bytes,
+            files.download, files.score, 0.0, files.note,
+        )  # fmt: skip
+        self.folder.keep(trial)
+        self._tell(trial, "")
+        return trial
+
+    def _done(self, name: str, rung: int) -> Trial | None:
+        found = self.folder.done(name, rung)
+        if found is not None:
+            self._tell(found, "found, ")
+        return found
+
+    def _tell(self, trial: Trial, place: str) -> None:
+        note = f"; {trial.note}" if trial.note else ""
+        self.say(
+            f"{trial.name}: {trial.download_bytes:,} bytes, {self.data.task.metric_name} "
+            f"{trial.score.value:.4f} ({place}{trial.seconds:,.0f} s){note}"
+        )
+
+    def _rows(self, last: bool) -> Split:
+        rows = self.data.validation
+        return rows if last else rows.thinned(-(-len(rows) // _FEW))
+
+    @staticmethod
+    def _with_narrow(going: list[Trial], trials: list[Trial]) -> list[Trial]:
+        """The trials that go on, with the best narrow network: the others must beat it."""
+        narrow = best_narrow(trials)
+        return going if narrow is None or narrow in going else [*going, narrow]

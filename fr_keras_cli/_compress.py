@@ -1,0 +1,140 @@
+"""The sub-command for a network that is trained already: compress."""
+
+import json
+from pathlib import Path
+
+import click
+
+from fr_keras_cli._options import (
+    Keep,
+    Source,
+    command,
+    failure,
+    force_option,
+    image_size_option,
+    json_option,
+    load,
+    load_model,
+    out_option,
+    positive,
+)
+from fr_keras_cli._training import seed_option
+
+_METRICS = ("accuracy", "dice", "f1", "r2")
+_RANGES = ("0..1", "0..255", "-1..1")
+
+
+@click.command()
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    type=Source(),
+    required=True,
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Data of the kind that the network was trained on; a data set as for `train --data`.",
+)
+@image_size_option
+@click.option(
+    "--max-drop",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="How much the score may drop: 0.01 is a point of accuracy.",
+)
+@click.option(
+    "--budget",
+    type=positive,
+    metavar="BYTES",
+    help="Instead of --max-drop: the best file whose download has at most this many bytes.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    help="Method to try, as `compare --list` names it. May be given more than once. "
+    "[default: FR-ordered, channels, narrow]",
+)
+@click.option(
+    "--keep",
+    "keeps",
+    type=Keep(),
+    multiple=True,
+    help="Budget of each method: a count or fraction of the kernel weights. May be given more than "
+    "once. [default: 0.5, 0.2, 0.1, 0.05]",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=30,
+    show_default=True,
+    help="About how long to work.",
+)
+@click.option(
+    "--scale",
+    type=click.Choice(_RANGES),
+    help="Range of pixels that the network takes. [default: the one with which it answers best]",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(_METRICS),
+    help="How files are scored. [default: accuracy for classes, F1 for several labels, Dice for "
+    "masks, R2 for numbers]",
+)
+@click.option(
+    "--loss",
+    metavar="NAME",
+    help="A loss of Keras, by name. [default: the one that fits the labels and outputs]",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Adam's learning rate at the beginning of each training, which falls to 0.",
+)
+@seed_option
+@out_option("compressed", "the chosen files, report.html, MODEL_CARD.md and all trials")
+@force_option
+@json_option
+def compress(model, data, image_size, methods, keeps, out, force, as_json, **options) -> None:
+    """Find the smallest file of a trained network.
+
+    MODEL is a Keras file. The network is tried as an int8 file, with frequency regularization, with
+    fewer channels, and as a narrow network that is trained from the start. The smallest file whose
+    score drops by at most --max-drop is chosen on validation rows, and its score on the test rows
+    is told at the end. A run that was stopped goes on when it is started again.
+    """
+    with failure():
+        from rich.console import Console
+
+        from fr_bench.compression import KEEPS, METHODS
+        from fr_bench.compression import compress as run
+
+        network = load_model(model)
+        found = run(
+            network,
+            load(data, image_size or _size_of(network)),
+            out,
+            methods=methods or METHODS,
+            keeps=keeps or KEEPS,
+            command=command(),
+            overwrite=force,
+            verbose=not as_json,
+            **options,
+        )
+        if as_json:
+            click.echo(json.dumps(found.results))
+            return
+        Console().print(found)
+        for sentence in found.verdict:
+            click.echo(sentence)
+        click.echo(f"Files: {out}. Report: {out / 'report.html'}")
+
+
+def _size_of(network) -> tuple[int, int] | None:
+    """The height and width of the pictures that a network takes, if they are fixed."""
+    shapes = [tuple(one.shape[1:]) for one in network.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 3 and None not in shapes[0][:2]:
+        return shapes[0][:2]
+    return None
