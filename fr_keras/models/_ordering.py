@@ -7,6 +7,8 @@ from fr_keras.models import channels
 from fr_keras.models.walk import plain_kernels
 
 _ROUNDS = 10  # of improvement; later ones change little
+_FEWEST, _MOST = 8, 256  # channels of a group whose order says something, and says enough
+_DRAWS, _CHANCE = 100, 0.03
 
 
 def order_channels(model: keras.Model) -> keras.Model:
@@ -55,14 +57,46 @@ def order_channels(model: keras.Model) -> keras.Model:
     return ordered
 
 
-def _distances(group: channels.Group, kernels: set[int]) -> np.ndarray:
-    """The distances between the channels of a group, `(channels, channels)`."""
-    products = np.zeros((group.size, group.size), np.float32)
+def unordered(model: keras.Model, kernels: set[int]) -> list[str]:
+    """Returns the groups of a model, if their channels stand in no order, and otherwise none.
+
+    They stand in an order if the path through the channels, over all groups, is shorter than all
+    but 3 % of the paths in random orders: so it is behind `order_channels`, also when the model was
+    trained further, and where kernels are smooth. Small groups do not count, and of large ones
+    only the first channels.
+
+    Args:
+        model: A built functional or sequential model.
+        kernels: The `id` of each kernel that counts.
+    """
+    rng = np.random.default_rng(0)
+    names, length, lengths = [], 0.0, np.zeros(_DRAWS)
+    for one in channels.groups(model).values():
+        if not one.orderable or one.size < _FEWEST:
+            continue
+        distances = _distances(one, kernels, _MOST)
+        mean, size = distances.mean(dtype=np.float64), len(distances)
+        if mean > 0:
+            names.append(one.name)
+            length += _length(distances, np.arange(size)) / mean
+            draws = [_length(distances, rng.permutation(size)) for _ in range(_DRAWS)]
+            lengths += np.array(draws) / mean
+    return names if length >= np.quantile(lengths, _CHANCE) else []
+
+
+def _length(distances: np.ndarray, path: np.ndarray) -> float:
+    return distances[path[:-1], path[1:]].sum(dtype=np.float64)
+
+
+def _distances(group: channels.Group, kernels: set[int], most: int | None = None) -> np.ndarray:
+    """The distances between the first channels of a group, or all, `(channels, channels)`."""
+    size = min(group.size, most or group.size)
+    products = np.zeros((size, size), np.float32)
     for one in group.axes:
         if id(one.weight) not in kernels:
             continue
         values = keras.ops.convert_to_numpy(keras.ops.cast(one.weight, "float32"))
-        rows = np.moveaxis(values, one.axis, 0)[one.positions].reshape(group.size, -1)
+        rows = np.moveaxis(values, one.axis, 0)[one.positions[:size]].reshape(size, -1)
         energy = np.square(rows, dtype=np.float64).sum()
         if energy > 0:
             products += rows @ rows.T / np.float32(energy)

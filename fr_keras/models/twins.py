@@ -1,5 +1,6 @@
 """`regularize`: turns a functional or sequential Keras model into its twin in the DCT domain."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import keras
@@ -15,8 +16,9 @@ from fr_keras.layers import (
     misnamed,
     refusal,
 )
+from fr_keras.models._ordering import unordered
 from fr_keras.models.budget import Keep, targets
-from fr_keras.models.walk import check_graph, named_layers, rebuild
+from fr_keras.models.walk import check_graph, named_layers, plain_kernels, rebuild
 
 Selector = (
     str
@@ -61,7 +63,10 @@ def regularize(
     Flatten holds its kernel with the axes of the tensor that was flattened.
 
     If the model was trained without frequency regularization, give the result of
-    `fr_keras.order_channels(model)` instead: FR then keeps more of what it learnt.
+    `fr_keras.order_channels(model)` instead: FR then keeps more of what it learnt. There is a
+    warning if the channels stand in no order and the model's optimizer has made steps. Whether a
+    model without its optimizer was trained cannot be known, such as one that was loaded with
+    `compile=False` or comes from `keras.applications`.
 
     Args:
         model: A built functional or sequential model. It is not changed.
@@ -102,6 +107,7 @@ def regularize(
     _check_names("exclude", _names(exclude), named)
     _check_names("axis_weights", axis_weights, weighable)
     chosen = _chosen(named, include, exclude)
+    _suggest_order(model, chosen)
     configs = {id(x): twin_config(x, axis_weights.get(name)) for name, x in chosen.items()}
     counts = {} if start is None else _starts(chosen, configs, start)
     twins: dict[int, FrequencyTwin] = {}
@@ -118,6 +124,24 @@ def regularize(
     for identity, kept in counts.items():
         twins[identity].truncate(kept)
     return twin
+
+
+def _suggest_order(model: keras.Model, chosen: dict[str, keras.layers.Layer]) -> None:
+    """Warns if a model is known to be trained, and the channels that FR would cut have no order."""
+    optimizer = model.optimizer if model.compiled else None
+    if optimizer is None or not keras.ops.convert_to_numpy(optimizer.iterations) > 0:
+        return
+    ids = {id(layer) for layer in chosen.values()}
+    kernels = {id(kernel) for layer, kernel in plain_kernels(model).values() if id(layer) in ids}
+    groups = unordered(model, kernels)
+    if groups:
+        warnings.warn(
+            f"`model` has been trained, and its channels stand in no order: in {len(groups)} "
+            f"groups, such as '{groups[0]}', neighbours are no more alike than any two. FR would "
+            "cut what matters like what does not. Give `fr_keras.order_channels(model)`, which "
+            "computes the same, to keep more of what the model learnt.",
+            stacklevel=3,
+        )
 
 
 def twin_config(layer: keras.layers.Layer, axis_weights: Sequence[float] | None) -> dict:
