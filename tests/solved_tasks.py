@@ -27,7 +27,7 @@ def dataset(x, y, labels=tuple("abcd"), scale=1 / 255, **fields) -> Dataset:
     """The rows as a data set: half for training, a quarter each for validation and test."""
     cut = lambda part, rows: (
         tuple(one[rows] for one in part) if isinstance(part, tuple) else part[rows]
-    )  # noqa: E731, E501
+    )
     count = len(x[0] if isinstance(x, tuple) else x)
     half, last = count // 2, 3 * count // 4
     rows = slice(0, half), slice(half, last), slice(last, count)

@@ -68,12 +68,11 @@ def write_files(
         model: A plain or FR model.
         data: The data set with its task.
         rows: The rows to score on.
-        folder: The folder to write to.
+        folder: The folder to write to, which exists.
         goal_drop: If given, archives of two precisions are made, and the coarse one is taken if its
             score is lower by less than a fifth of this; if `None`, only the coarse one.
         mode: The quantization of the .tflite file, as for `fr_keras.tflite.convert`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         # What they warn of, outputs that differ, is in the score.
         warnings.simplefilter("ignore", tflite.ConversionWarning)

@@ -45,8 +45,10 @@ class RunFolder:
             write_bytes(stored, json.dumps(plan, indent=1).encode(), overwrite=True)
 
     def of(self, name: str, rung: int) -> Path:
-        """The folder of a trial."""
-        return self._trials / f"{name.lower().replace(' ', '_')}-{rung}"
+        """The folder of a trial, which is made if it is not there."""
+        path = self._trials / f"{name.lower().replace(' ', '_')}-{rung}"
+        path.mkdir(exist_ok=True)
+        return path
 
     def done(self, name: str, rung: int) -> Trial | None:
         """The trial if it was run to its end."""
