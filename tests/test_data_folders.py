@@ -225,3 +225,20 @@ def test_pillow_is_needed_only_for_sizes_and_masks(tmp_path, monkeypatch):
     for name, size in (("classes", None), ("masks", (16, 16))):
         with pytest.raises(ImportError, match=r"pip install 'fr-keras\[images\]'"):
             data.load(str(tmp_path / name), image_size=size)
+
+
+def test_the_folder_of_a_class_may_be_a_link(tmp_path):
+    classes(tmp_path / "elsewhere")
+    (tmp_path / "data").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere" / name)
+    assert sum(rows_of(data.load(str(tmp_path / "data"))).values()) == 12
+
+
+def test_reading_leaves_the_random_state(tmp_path):
+    classes(tmp_path)
+    np.random.seed(7)  # noqa: NPY002 - it is the global state that Keras uses
+    data.load(str(tmp_path))
+    found = np.random.random()  # noqa: NPY002
+    np.random.seed(7)  # noqa: NPY002
+    assert found == np.random.random()  # noqa: NPY002

@@ -2,11 +2,13 @@
 
 import errno
 import tempfile
+import tracemalloc
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_cli import call
 
 from fr_bench import data, training
 from fr_bench.data import Dataset, Split, from_batches
@@ -267,3 +269,30 @@ def test_nothing_is_left_of_temporary_files(tmp_path, monkeypatch):
     assert not [*tmp_path.iterdir()]
     with pytest.raises(ValueError, match="read-only"):
         found.train.x[0] = 0
+
+
+def test_spooling_takes_the_memory_of_a_batch():
+    batch, count = np.zeros((64, 64, 64), np.uint8), 200
+
+    def batches():
+        for number in range(count):
+            yield batch, np.full(len(batch), number)
+
+    tracemalloc.start()
+    found = from_batches(batches)
+    x, y = found.train.batches(32, seed=0)[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.train.x.nbytes > 30 * 2**20
+    assert (len(x), len(y)) == (32, 32)
+    assert peak < 8 * 2**20
+
+
+def test_train_takes_classes_only(tmp_path):
+    for form in ("numbers", "several labels", "masks"):
+        y = FORMS[form][0]
+        arrays = {"x_train": X, "y_train": y, "x_test": X, "y_test": y}
+        np.savez(tmp_path / "a.npz", **arrays)
+        done = call("train", tmp_path / "m.keras", "--data", tmp_path / "a.npz")
+        assert done.exit_code == 2
+        assert "--data must have one class for each image" in done.stderr

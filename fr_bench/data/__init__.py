@@ -8,10 +8,20 @@ from fr_bench.data._images import COLOURS
 from fr_bench.data._labels import checked
 from fr_bench.data._named import NAMES, read_named
 from fr_bench.data._npz import read_npz, read_pair
-from fr_bench.data._split import Batches, Dataset, Split
+from fr_bench.data._split import Arrays, Batches, Dataset, Rows, Split, spaced
 from fr_bench.data._splits import complete
 
-__all__ = ["NAMES", "Batches", "Dataset", "Split", "from_batches", "load"]
+__all__ = [
+    "NAMES",
+    "Arrays",
+    "Batches",
+    "Dataset",
+    "Rows",
+    "Split",
+    "from_batches",
+    "load",
+    "spaced",
+]
 
 
 def load(

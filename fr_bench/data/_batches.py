@@ -10,7 +10,7 @@ from rich.progress import track
 
 from fr_bench.data._split import Arrays, Dataset, Split, each, parts
 from fr_bench.data._splits import complete
-from fr_bench.data._spool import Spool
+from fr_bench.data._spool import Spool, chunks
 
 _ENDLESS = -1  # as `tf.data.INFINITE_CARDINALITY`
 _RULE = (
@@ -161,10 +161,6 @@ def _array(part, name: str) -> np.ndarray:
         raise ValueError(
             f"`{name}` must have batches of rows: add `.batch(32)`. Received: single rows"
         )
-    if (
-        array.dtype.kind == "f"
-        and not isinstance(array, np.memmap)
-        and not np.isfinite(array).all()
-    ):
+    if array.dtype.kind == "f" and not all(np.isfinite(some).all() for some in chunks(array)):
         raise ValueError(f"`{name}` must be finite. Received: NaN or infinite values")
     return array

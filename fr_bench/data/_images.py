@@ -64,7 +64,7 @@ def read_images(
     """
     as_it_is = size is None
     if as_it_is:
-        size = size_of(next(one for one in _listed(folder) if not hidden(one, folder)))
+        size = size_of(_first(folder, labels))
     images = keras.utils.image_dataset_from_directory(
         str(folder),
         labels="inferred" if labels else None,
@@ -73,6 +73,8 @@ def read_images(
         batch_size=None,
         image_size=size,
         shuffle=False,
+        seed=0,  # else it would change numpy's own random state
+        data_format="channels_last",
         verbose=False,
     )
     with Spool("`data`") as spool:
@@ -134,8 +136,11 @@ def pillow():
     return Image
 
 
-def _listed(folder: Path) -> list[Path]:
-    return sorted(one for one in folder.rglob("*") if one.suffix.lower() in SUFFIXES)
+def _first(folder: Path, labels: tuple[str, ...] | None) -> Path:
+    # The folder of a class may be a link, which a search from above does not follow.
+    root = folder / labels[0] if labels else folder
+    files = (one for one in root.rglob("*") if not hidden(one, root))
+    return min(one for one in files if one.suffix.lower() in SUFFIXES)
 
 
 def _check_size(file: Path, size: Size) -> None:

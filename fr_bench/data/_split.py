@@ -62,9 +62,7 @@ class Split:
 
         Rows are often sorted by class, so the first rows would be a poor sample.
         """
-        if len(self) <= limit:
-            return self.inputs()
-        return self.inputs(np.linspace(0, len(self) - 1, limit).astype(int))
+        return self.inputs(spaced(len(self), limit))
 
     def batches(self, batch_size: int, seed: int | None = None) -> "Batches":
         """Returns batches `(inputs, y)`, or `(inputs, y, sample_weight)`, for `fit` and the like.
@@ -147,6 +145,11 @@ class Dataset:
             for name in ("train", "validation", "test")
         }
         return dataclasses.replace(self, **splits)
+
+
+def spaced(rows: int, limit: int) -> np.ndarray:
+    """The numbers of `limit` evenly spaced rows, or of all rows if there are fewer."""
+    return np.linspace(0, rows - 1, min(rows, limit)).astype(int)
 
 
 def parts(arrays: Arrays) -> tuple[np.ndarray, ...]:
