@@ -165,6 +165,14 @@ def test_a_broken_image_is_named(tmp_path, suffix, size):
             data.load(str(tmp_path), image_size=size)
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".bmp"])
+def test_an_image_that_keras_does_not_read_in_grey_is_named(tmp_path, suffix):
+    classes(tmp_path, suffix=suffix)
+    message = rf"cat.00\{suffix}' is damaged, or of a kind .*\.png.*Received: .?channels"
+    with pytest.raises(ValueError, match=message):
+        data.load(str(tmp_path), channels=1)
+
+
 def test_unfit_folders_are_named(tmp_path):
     def refused(match, path, **arguments):
         with pytest.raises(ValueError, match=f"`data` must.*{match}"):

@@ -24,6 +24,7 @@ FORMS = {
     "masks in black and white": ((X[..., 0] > 128) * np.uint8(255), ("0", "1")),
     "masks with a channel": ((X > 128).astype(np.int64), ("0", "1")),
     "numbers": (np.linspace(0, 1, ROWS), ()),
+    "whole numbers": (np.arange(ROWS) * 100_000, ()),
     "rows of numbers": (np.random.default_rng(1).normal(size=(ROWS, 2)), ()),
 }
 
@@ -111,10 +112,18 @@ def test_each_form_of_labels_in_an_npz(tmp_path, form, with_validation):
     if with_validation:
         with pytest.raises(ValueError, match="`validation` must not be given"):
             data.load(str(tmp_path / "a.npz"), validation=str(tmp_path / "more.npz"))
-    elif form != "one-hot":
+    else:
         more = data.load(str(tmp_path / "a.npz"), validation=str(tmp_path / "more.npz"))
         assert (more.drawn, len(more.train)) == ((), ROWS)
         np.testing.assert_array_equal(more.validation.y, expected[:5])
+
+
+def test_labels_of_images_for_images():
+    one_hot = np.eye(3, dtype=np.uint8)[X[..., 0] % 3]
+    assert from_batches((X, one_hot)).labels == ("0", "1", "2")
+    colours = np.repeat(X, 3, -1)
+    for y in (colours, colours / 255, X / 255, np.arange(ROWS) - 5):
+        assert from_batches((X, y)).labels == ()
 
 
 def test_rows_stay_as_they_came_and_are_scaled_for_the_network():

@@ -153,9 +153,10 @@ def _check_size(file: Path, size: Size) -> None:
 
 
 def _damaged(file: Path, error: Exception) -> ValueError:
-    # The first line says it; below it there is the graph that read the file.
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    # TensorFlow says it in the first line, behind the name of the step that read the file.
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    reason = first.rpartition("ParallelMapV2: ")[2]
     return ValueError(
         f"`data` must hold intact images that Keras reads: '{file}' is damaged, or of a kind that "
-        f"it does not read: {reason}"
+        f"Keras does not read; as .png it can read every kind. Received: {reason}"
     )

@@ -11,6 +11,8 @@ _FORMS = (
     "several labels; a mask of the image's size; or floats, the same form in each split"
 )
 
+_MOST_CLASSES = 1 << 16  # larger integers are numbers, such as prices
+
 
 def checked(name: str, pairs: Pairs) -> tuple[dict[str, Split], tuple[str, ...] | None]:
     """Returns splits of images and their labels, checked, and the names of the classes.
@@ -53,12 +55,14 @@ def names_of(ys: list[Arrays]) -> tuple[str, ...]:
     if any(isinstance(y, tuple) for y in ys):
         return ()
     row = ys[0].shape[1:]
-    if len(row) == 1 and row[0] > 1:
+    if len(row) in (1, 3) and row[-1] > 1:  # a number for each class, or just numbers
         of_labels = all(_within(y, (0, 1)) for y in ys)
-        return tuple(map(str, range(row[0]))) if of_labels else ()
+        return tuple(map(str, range(row[-1]))) if of_labels else ()
     if any(y.dtype.kind not in "iu" and (len(row) < 2 or not _is_whole(y)) for y in ys):
         return ()
     largest = int(max(y.max() for y in ys))
+    if largest >= _MOST_CLASSES or min(y.min() for y in ys) < 0:
+        return ()
     if largest == 255 and all(_within(y, (0, 255)) for y in ys):
         largest = 1  # masks of black and white
     return tuple(map(str, range(largest + 1)))

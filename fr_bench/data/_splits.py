@@ -40,7 +40,7 @@ def complete(name: str, splits: dict[str, Split], labels: tuple[str, ...] | None
         rows = rows[np.sort(order[held_out:])]
     if missing:
         found["train"] = _some(whole, rows)
-    return Dataset(name, **found, labels=labels, drawn=tuple(sorted(missing, reverse=True)))
+    return Dataset(name, **found, labels=labels, drawn=tuple(reversed(missing)))
 
 
 def _some(split: Split, rows: np.ndarray) -> Split:
