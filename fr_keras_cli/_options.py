@@ -60,8 +60,9 @@ data_option = click.option(
     default="digits",
     show_default=True,
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data set: digits, mnist, fashion_mnist, cifar10, cifar100, an .npz file with x_train, "
-    "y_train, x_test and y_test, or a folder that holds one folder of images for each class.",
+    help="Data set: digits, mnist, fashion_mnist, cifar10, cifar100; an .npz file with x_train, "
+    "y_train, x_test and y_test, and perhaps x_val and y_val; a folder that holds one folder of "
+    "images for each class, or images and masks; or train, test and perhaps val with such folders.",
 )
 image_size_option = click.option(
     "--image-size",
@@ -139,7 +140,7 @@ def _option_of(value: str) -> str:
 
 def load_classes(source: str, image_size):
     dataset = load(source, image_size)
-    if dataset.train.y.ndim != 1:
+    if dataset.train.y.ndim != 1 or not dataset.labels:
         raise click.UsageError(
             f"{_option_of(source)} must have one class for each image. Received: {source}"
         )

@@ -25,14 +25,15 @@ def pictures(rows: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray, n
 
 def dataset(x, y, labels=tuple("abcd"), scale=1 / 255, **fields) -> Dataset:
     """The rows as a data set: half for training, a quarter each for validation and test."""
-    cut = lambda part, rows: (
-        tuple(one[rows] for one in part) if isinstance(part, tuple) else part[rows]
-    )
     count = len(x[0] if isinstance(x, tuple) else x)
     half, last = count // 2, 3 * count // 4
     rows = slice(0, half), slice(half, last), slice(last, count)
-    splits = (Split(cut(x, one), cut(y, one), scale=scale) for one in rows)
+    splits = (Split(_cut(x, one), _cut(y, one), scale=scale) for one in rows)
     return Dataset("bars", *splits, labels, **fields)
+
+
+def _cut(part, rows: slice):
+    return tuple(one[rows] for one in part) if isinstance(part, tuple) else part[rows]
 
 
 def features(width: int = 8, channels: int = 1, rescaling: bool = False) -> keras.Model:

@@ -425,9 +425,12 @@ def test_small_budgets_of_a_method_that_failed_are_not_trained():
     assert best_narrow([]) is None
 
 
-def test_epochs_fit_the_time():
+def test_epochs_fit_the_time(monkeypatch):
+    monkeypatch.setattr(_plan, "_MOST_EPOCHS", 40)
+    monkeypatch.setattr(_plan, "_FEWEST_EPOCHS", 3)
     few, many = (epochs(minutes, 1e-3, 2_000, 12) for minutes in (10, 20))
     assert many == pytest.approx(2 * few, abs=1)
+    assert few > 3
     assert epochs(0.01, 1e-3, 2_000, 12) == 3
     assert epochs(1e5, 1e-3, 2_000, 12) == 40
 

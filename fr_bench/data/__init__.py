@@ -1,28 +1,45 @@
-"""Image sets as train, validation and test splits, by name or from the user's files."""
+"""Data sets as train, validation and test splits: by name, from files, or from what `fit` takes."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+from fr_bench.data._batches import from_batches
+from fr_bench.data._folder import has_splits, read_folder, read_split
+from fr_bench.data._images import COLOURS
+from fr_bench.data._labels import checked
+from fr_bench.data._named import NAMES, read_named
+from fr_bench.data._npz import read_npz, read_pair
+from fr_bench.data._split import Arrays, Batches, Dataset, Rows, Split, spaced
+from fr_bench.data._splits import complete
 
-from fr_bench.data._folder import read_folder
-from fr_bench.data._npz import read_npz
-from fr_bench.data._split import Arrays, Dataset, Rows, Split, spaced
-from fr_bench.data.shapes import draw_shapes
+__all__ = [
+    "NAMES",
+    "Arrays",
+    "Batches",
+    "Dataset",
+    "Rows",
+    "Split",
+    "from_batches",
+    "load",
+    "spaced",
+]
 
-_VALIDATION = 0.1
-_KERAS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
-#: The names that `load` takes besides files and folders.
-NAMES = ("digits", "shapes", *_KERAS_NAMES)
 
-__all__ = ["NAMES", "Arrays", "Dataset", "Rows", "Split", "load", "spaced"]
-
-
-def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
+def load(
+    source: str,
+    image_size: tuple[int, int] | None = None,
+    validation: str | None = None,
+    channels: int = 3,
+) -> Dataset:
     """Returns a data set by name or path.
 
-    A tenth of the training rows, drawn with a fixed seed, becomes the validation split. Pixels
-    of type uint8 are divided by 255; floats stay as they are.
+    Splits that the source does not have are drawn from the training rows with a fixed seed: a fifth
+    for test, and a tenth of what is left for validation. `Dataset.drawn` names them. A network that
+    was trained on these rows before must not be scored on them: give it `validation`, or splits of
+    your own.
+
+    The rows stay as they are. Networks get pixels of type uint8 divided by 255, and floats as they
+    are. Images of folders are kept as uint8 in a temporary file that is mapped into memory, so they
+    may be more than fit there; `TMPDIR` chooses its folder.
 
     Args:
         source: One of
@@ -30,17 +47,26 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
             `"shapes"`: 600 drawings of 64x64 pixels with masks, made in code;
             `"mnist"`, `"fashion_mnist"`, `"cifar10"`, `"cifar100"`: `keras.datasets`, which
             downloads them once;
-            a `.npz` file with the array names of `keras.datasets`; labels may be one-hot rows;
-            a folder that holds one folder of images for each class, or `train` and `test` with
-            such folders.
+            a `.npz` file with `x_train`, `y_train`, `x_test` and `y_test`, and perhaps `x_val` and
+            `y_val`. Labels are integers or one-hot rows for classes, rows of 0 and 1 for several
+            labels, masks of the size of the images, or floats for regression;
+            a folder that holds one folder of images for each class, which
+            `keras.utils.image_dataset_from_directory` reads;
+            a folder that holds `images` and `masks` with the same names, where the numbers of a
+            mask are classes, or 0 and 255;
+            a folder that holds `train`, `test` and perhaps `val` (or `validation`), each like one
+            of these two.
         image_size: `(height, width)` to which the images of a folder are resized; `None` leaves
             them as they are.
+        validation: A folder without splits, or a `.npz` file with `x` and `y`, whose rows all are
+            for validation.
+        channels: 1 reads the images of a folder in grey, 3 in colour.
 
     Raises:
         ValueError: If the source is not a data set, or its images and labels do not fit together.
         FileNotFoundError: If the file does not exist.
         ImportError: If the source needs an extra that is not installed.
-        OSError: If a data set cannot be downloaded.
+        OSError: If a data set cannot be downloaded, or the disk is full.
 
     Example:
 
@@ -49,79 +75,38 @@ def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
     >>> load("shapes").test.y.shape
     (120, 64, 64)
     """
-    path, labels = Path(source), None
-    if source in _NAMED:
-        arrays = _NAMED[source]()
-    elif source in _KERAS_NAMES:
-        arrays = _from_keras(source)
-    elif path.suffix == ".npz":
-        *arrays, labels = read_npz(path)
-    elif path.is_dir():
-        *arrays, labels = read_folder(path, image_size)
-    else:
+    if channels not in COLOURS:
+        raise ValueError(f"`channels` must be 1 or 3. Received: {channels}")
+    path = Path(source)
+    is_named = source in NAMES
+    if not is_named and path.is_dir():
+        splits, labels = read_folder(path, image_size, channels)
+        if validation is not None:
+            folder = _second(validation, splits, is_folder=True)
+            splits["validation"] = read_split(folder, splits["train"], labels, channels)
+        return complete(path.stem, splits, labels)
+    if not is_named and path.suffix != ".npz":
         raise ValueError(
             f"`data` must be one of {NAMES}, a .npz file or a folder of images. "
             f"Received: {source!r}"
         )
-    return _dataset(path.stem, arrays, labels)
+    pairs = read_named(source) if is_named else read_npz(path)
+    if validation is not None:
+        pairs["validation"] = read_pair(_second(validation, pairs, is_folder=False))
+    splits, labels = checked(source, pairs)
+    return complete(path.stem, splits, labels)
 
 
-def _dataset(name: str, arrays, labels: tuple[str, ...] | None) -> Dataset:
-    x_train, y_train, x_test, y_test = arrays
-    scale = 1 / 255 if x_train.dtype == np.uint8 else 1.0
-    order = np.random.default_rng(0).permutation(len(x_train))
-    held_out = max(1, round(len(order) * _VALIDATION))
-    train, validation = np.sort(order[held_out:]), np.sort(order[:held_out])
-    classes = int(max(y_train.max(), y_test.max())) + 1
-    return Dataset(
-        name=name,
-        train=_split(x_train[train], y_train[train], scale),
-        validation=_split(x_train[validation], y_train[validation], scale),
-        test=_split(x_test, y_test, scale),
-        labels=labels or tuple(str(label) for label in range(classes)),
-        drawn=("validation",),
-    )
-
-
-def _digits() -> tuple[np.ndarray, ...]:
-    import keras
-
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            "the data set 'digits' needs the extra `digits`: pip install 'fr-keras[digits]' "
-            f"({error})"
-        ) from error
-
-    bunch = load_digits()
-    small = bunch.images[..., None].astype(np.float32) * (255 / 16)
-    images = keras.ops.image.resize(small, (28, 28), interpolation="bilinear")
-    pixels = np.round(keras.ops.convert_to_numpy(images)).astype(np.uint8)
-    order = np.random.default_rng(0).permutation(len(pixels))
-    train, test = order[360:], order[:360]
-    return pixels[train], bunch.target[train], pixels[test], bunch.target[test]
-
-
-def _split(x: np.ndarray, y: np.ndarray, scale: float) -> Split:
-    x = x if x.ndim == 4 else x[..., None]
-    return Split(x, y.astype(np.int64), scale=scale)
-
-
-def _from_keras(name: str) -> tuple[np.ndarray, ...]:
-    import keras
-
-    try:
-        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, name).load_data()
-    except Exception as error:  # urllib raises many types without a network
-        raise OSError(
-            f"`data` '{name}' could not be downloaded by keras.datasets: {error}. Give the path "
-            "of a .npz file with the same array names instead."
-        ) from error
-    return x_train, y_train.reshape(-1), x_test, y_test.reshape(-1)
-
-
-_NAMED: dict[str, Callable[[], tuple[np.ndarray, ...]]] = {
-    "digits": _digits,
-    "shapes": draw_shapes,
-}
+def _second(validation: str, splits: dict, is_folder: bool) -> Path:
+    """The path of the validation rows, checked."""
+    path = Path(validation)
+    if "validation" in splits:
+        raise ValueError(
+            "`validation` must not be given, because `data` has a validation split of its own. "
+            f"Received: {validation!r}"
+        )
+    fits = path.is_dir() and not has_splits(path) if is_folder else path.suffix == ".npz"
+    if not fits:
+        kind = "a folder like `data`, without splits" if is_folder else "a .npz file with x and y"
+        raise ValueError(f"`validation` must be {kind}. Received: {validation!r}")
+    return path

@@ -1,96 +1,105 @@
-"""Reads a folder that holds one folder of images for each class."""
+"""Reads folders of images: a folder for each class, or images with their masks."""
 
 from pathlib import Path
 
-import numpy as np
-from rich.console import Console
-from rich.progress import track
+from fr_bench.data._images import SUFFIXES, Size, hidden, image_files, read_images
+from fr_bench.data._masks import is_of_masks, read_masks
+from fr_bench.data._split import Split
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
-_TEST = 0.2
+_SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
+
+Found = tuple[dict[str, Split], tuple[str, ...] | None]
 
 
-def read_folder(path: Path, image_size: tuple[int, int] | None = None) -> tuple:
-    """Returns the images of a folder that holds one folder of images for each class.
+def read_folder(path: Path, size: Size | None, channels: int) -> Found:
+    """Returns the splits of a folder, and the names of the classes; `None` for masks.
 
-    If it holds folders `train` and `test`, each of these holds the folders of the classes.
-    Otherwise a fifth of the images, drawn with a fixed seed, becomes the test split.
-
-    Returns:
-        `x_train, y_train, x_test, y_test, labels`; images are uint8 RGB, and classes are in the
-        order of their names.
+    If it holds folders `train` and `test`, and perhaps `val`, they are the splits. Otherwise its
+    images are those of `train`.
 
     Raises:
         ValueError: If there are no classes or images, an image is damaged, or sizes differ and
-            `image_size` is `None`.
-        ImportError: If the extra `images` is not installed.
+            `size` is `None`.
+        ImportError: If the extra `images` is needed and not installed.
     """
-    if (path / "train").is_dir() and (path / "test").is_dir():
-        labels = _classes(path / "train")
-        if _classes(path / "test") != labels:
+    folders = _splits(path)
+    splits, labels = {}, None
+    for name, folder in sorted(folders.items(), key=lambda one: one[0] != "train"):
+        if splits:
+            splits[name] = read_split(folder, splits["train"], labels, channels)
+        else:
+            splits[name], labels = _read(folder, size, channels)
+    return splits, labels
+
+
+def read_split(folder: Path, like: Split, labels: tuple[str, ...] | None, channels: int) -> Split:
+    """Returns all images of a folder as one split, resized to those of another.
+
+    Raises:
+        ValueError: As in `read_folder`, or if it has other classes.
+    """
+    if is_of_masks(folder) != (labels is None):
+        raise ValueError(
+            "`data` must have masks in each split or in none: folders 'images' and 'masks'. "
+            f"Received: '{folder}', unlike the split for training"
+        )
+    if labels is not None and _classes(folder) != labels:
+        raise ValueError(
+            "`data` must have the same classes in each split, as 'train' and 'test'. Received: "
+            f"{labels} to train on, and {_classes(folder)} in '{folder}'"
+        )
+    return _read(folder, like.x.shape[1:3], channels)[0]
+
+
+def has_splits(path: Path) -> bool:
+    """Whether a folder holds the folders of splits instead of those of classes."""
+    return [*_splits(path).values()] != [path]
+
+
+def _splits(path: Path) -> dict[str, Path]:
+    names = [one.name for one in _subfolders(path)]
+    found = [name for name in names if name in _SPLITS]
+    if {"train", "test"} <= {*found}:
+        if {"val", "validation"} <= {*found}:
             raise ValueError(
-                f"`data` must have the same classes in 'train' and 'test'. Received: '{path}' with "
-                f"{labels} and {_classes(path / 'test')}"
+                "`data` must have one of the folders 'val' and 'validation', because both are the "
+                f"validation split. Received: '{path}' with both"
             )
-        train = _read(_files(path / "train", labels), image_size)
-        test = _read(_files(path / "test", labels), train[0].shape[1:3])
-        return (*train, *test, labels)
-    labels = _classes(path)
-    x, y = _read(_files(path, labels), image_size)
-    order = np.random.default_rng(0).permutation(len(x))
-    held_out = max(1, round(len(x) * _TEST))
-    test, train = np.sort(order[:held_out]), np.sort(order[held_out:])
-    return x[train], y[train], x[test], y[test], labels
+        return {_SPLITS[name]: path / name for name in found}
+    if names and found == names:  # beside others it may be a class, such as a train
+        raise ValueError(
+            "`data` must have the folders 'train' and 'test', and may have 'val', if it has one of "
+            f"them. Received: '{path}' with {names}"
+        )
+    return {"train": path}
+
+
+def _read(folder: Path, size: Size | None, channels: int) -> Found:
+    if is_of_masks(folder):
+        x, y = read_masks(folder, size, channels)
+        return Split(x, y, scale=1 / 255), None
+    labels = _classes(folder)
+    counts = {label: len(image_files(folder / label)) for label in labels}
+    empty = [label for label, count in counts.items() if not count]
+    if empty:
+        raise ValueError(
+            f"`data` must have images ({', '.join(SUFFIXES)}) in every class. Received: '{folder}' "
+            f"with none in {empty}"
+        )
+    x, y, _ = read_images(folder, labels, size, channels)
+    return Split(x, y, scale=1 / 255), labels
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    labels = tuple(sorted(one.name for one in path.iterdir() if one.is_dir()))
+    labels = tuple(one.name for one in _subfolders(path))
     if len(labels) < 2:
         raise ValueError(
-            "`data` must be a folder with two or more folders of images, one for each class. "
+            "`data` must be a folder with two or more folders of images, one for each class, or "
+            "with the folders 'images' and 'masks'; or 'train' and 'test' with such folders. "
             f"Received: '{path}' with {list(labels)}"
         )
     return labels
 
 
-def _files(path: Path, labels: tuple[str, ...]) -> list[tuple[Path, int]]:
-    found = [
-        (file, number)
-        for number, label in enumerate(labels)
-        for file in sorted((path / label).iterdir())
-        if file.suffix.lower() in _SUFFIXES
-    ]
-    empty = [label for n, label in enumerate(labels) if n not in {number for _, number in found}]
-    if empty:
-        raise ValueError(
-            f"`data` must have images ({', '.join(_SUFFIXES)}) in every class. Received: '{path}' "
-            f"with none in {empty}"
-        )
-    return found
-
-
-def _read(files: list[tuple[Path, int]], size) -> tuple[np.ndarray, np.ndarray]:
-    images = []
-    for file, _ in track(files, "reading images", console=Console(stderr=True), transient=True):
-        images.append(_image(file, size))
-        if images[-1].shape != images[0].shape:
-            raise ValueError(
-                "`data` must have images of one size, or `image_size` must be given. Received: "
-                f"'{file}' of {images[-1].shape[:2]} after {images[0].shape[:2]}"
-            )
-    return np.stack(images), np.array([number for _, number in files], np.int64)
-
-
-def _image(file: Path, size) -> np.ndarray:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            f"image folders need the extra `images`: pip install 'fr-keras[images]' ({error})"
-        ) from error
-    try:
-        with Image.open(file) as image:
-            image = image.convert("RGB")
-            return np.asarray(image if size is None else image.resize(size[::-1]))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"`data` must hold intact images: '{file}' is damaged: {error}") from error
+def _subfolders(path: Path) -> list[Path]:
+    return sorted(one for one in path.iterdir() if one.is_dir() and not hidden(one, path))

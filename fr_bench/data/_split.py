@@ -1,7 +1,7 @@
 """The rows of a data set: a split, its batches, and the three splits together."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -41,7 +41,7 @@ class Split:
 
     def __post_init__(self):
         weight = () if self.sample_weight is None else (self.sample_weight,)
-        counts = [len(part) for part in (*_parts(self.x), *_parts(self.y), *weight)]
+        counts = [len(part) for part in (*parts(self.x), *parts(self.y), *weight)]
         if len({*counts}) > 1:
             raise ValueError(
                 "`x`, `y` and `sample_weight` of a split must have as many rows. "
@@ -49,7 +49,7 @@ class Split:
             )
 
     def __len__(self) -> int:
-        return len(_parts(self.x)[0])
+        return len(parts(self.x)[0])
 
     def inputs(self, rows: Rows = slice(None)) -> Arrays:
         """Returns what a network takes, float32.
@@ -57,7 +57,7 @@ class Split:
         Args:
             rows: Which rows: a slice, or an array of their numbers.
         """
-        return _each(self.x, lambda part: self._scaled(part[rows]))
+        return each(self.x, lambda part: self._scaled(part[rows]))
 
     def sample(self, limit: int) -> Arrays:
         """Returns the inputs of `limit` evenly spaced rows, or of all rows if there are fewer.
@@ -71,8 +71,8 @@ class Split:
         weight = self.sample_weight
         return dataclasses.replace(
             self,
-            x=_each(self.x, lambda part: part[::step]),
-            y=_each(self.y, lambda part: part[::step]),
+            x=each(self.x, lambda part: part[::step]),
+            y=each(self.y, lambda part: part[::step]),
             sample_weight=None if weight is None else weight[::step],
         )
 
@@ -111,7 +111,7 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, number: int) -> tuple:
         rows: Rows = slice(number * self._size, (number + 1) * self._size)
         rows = rows if self._order is None else self._order[rows]
-        y = _each(self._split.y, lambda part: np.asarray(part[rows]))
+        y = each(self._split.y, lambda part: np.asarray(part[rows]))
         weight = self._split.sample_weight
         rest = () if weight is None else (np.asarray(weight[rows]),)
         return self._split.inputs(rows), y, *rest
@@ -174,10 +174,11 @@ def spaced(rows: int, limit: int) -> np.ndarray:
     return np.linspace(0, rows - 1, min(rows, limit)).astype(int)
 
 
-def _parts(arrays: Arrays) -> tuple[np.ndarray, ...]:
+def parts(arrays: Arrays) -> tuple[np.ndarray, ...]:
+    """The arrays as a tuple, also if there is one."""
     return arrays if isinstance(arrays, tuple) else (arrays,)
 
 
-def _each(arrays: Arrays, function) -> Arrays:
+def each(arrays: Arrays, function: Callable[[np.ndarray], np.ndarray]) -> Arrays:
     """The function of the array, or of each array."""
     return tuple(map(function, arrays)) if isinstance(arrays, tuple) else function(arrays)
