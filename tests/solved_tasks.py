@@ -65,7 +65,7 @@ def solved(x: np.ndarray, targets: np.ndarray, activation=None, rescaling=False)
     x = x.astype("float32") / (1 if rescaling else 255)
     found = keras.Model(body.input, flat).predict(x, verbose=0)
     found = np.concatenate([found, np.ones((len(found), 1))], 1)
-    gram = found.T @ found + 0.1 * np.eye(found.shape[1])
+    gram = found.T @ found + 0.01 * np.eye(found.shape[1])
     weights = np.linalg.solve(gram, found.T @ targets)
     head.set_weights([weights[:-1], weights[-1]])
     return model

@@ -14,7 +14,7 @@ from fr_bench.compression._folder import RunFolder
 from fr_bench.compression._plan import STEPS, Goal, best_narrow, hopeless, survivors
 from fr_bench.compression._trial import WHOLE, Cell, Trial
 from fr_bench.data import Dataset, Split
-from fr_bench.training import Regime
+from fr_bench.training import Regime, answers
 from fr_keras.interop import calibrate_batch_norm
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize
@@ -107,7 +107,7 @@ class Rounds:
         regime = dataclasses.replace(self.regime, keep=cell.keep)
         thin, rows = self.data.thinned(STEPS[rung]), self._rows(last)
         trained = self.candidates[cell.method].train(self.model, thin, regime, self.progress, title)
-        self._calibrate(trained.model)
+        self._calibrate(trained.model, rows)
         folder = self.folder.of(cell.name, rung)
         files = write_files(trained.model, self.data, rows, folder, self.drop if last else None)
         trial = Trial(
@@ -118,13 +118,19 @@ class Rounds:
         self._tell(trial, f"{place}, ")
         return trial
 
-    def _calibrate(self, model: keras.Model) -> None:
-        """Measures batch-norm statistics, whose moving averages lag after a short training."""
+    def _calibrate(self, model: keras.Model, rows: Split) -> None:
+        """Measures batch-norm statistics, which lag after a short training, if that is better."""
         if not any(isinstance(one, keras.layers.BatchNormalization) for one in all_layers(model)):
             return
+        before, score = model.get_weights(), self._score(model, rows)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "calibration changed")
             calibrate_batch_norm(model, self.data.train.sample(CALIBRATION_ROWS))
+        if self._score(model, rows) < score:
+            model.set_weights(before)
+
+    def _score(self, model: keras.Model, rows: Split) -> float:
+        return self.data.task.value(rows.y, answers(model, rows), rows.sample_weight)
 
     def _whole(self, name: str, mode: str, kept: int) -> Trial:
         folder = self.folder.of(name, -1)
