@@ -155,7 +155,7 @@ def autoencoder(widths: tuple[int, int, int], batch_norm: bool) -> keras.Model:
 
 def run_autoencoder(mnist: Dataset, setting: str, variant: str, seed: int) -> dict:
     keras.utils.set_random_seed(seed)
-    x, losses = mnist.train.x, []
+    x, losses = mnist.train.inputs(), []
 
     def tune(model, epochs=MNIST["epochs"]):
         model.compile(keras.optimizers.Adam(MNIST["learning_rate"]), "mse")
@@ -171,11 +171,12 @@ def run_autoencoder(mnist: Dataset, setting: str, variant: str, seed: int) -> di
         model, counts, ended = cycles(model, x, tune, variant, MNIST["cycles"])
     # Compiled with the loss alone, so that a penalty does not count.
     model.compile(loss="mse")
+    test = mnist.test.inputs()
     return {
         "units": counts,
         "ended": ended,
         "train_loss": losses,
-        "test_loss": model.evaluate(mnist.test.x, mnist.test.x, verbose=0),
+        "test_loss": model.evaluate(test, test, verbose=0),
     }
 
 

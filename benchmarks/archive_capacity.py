@@ -66,12 +66,12 @@ class LeNet5:
         train, epochs = self._mnist.train, epochs * times
         compiled(model, self.recipe["learning_rate"], epochs * rows // batch)
         model.fit(
-            train.x[:rows], train.y[:rows], batch_size=batch, epochs=epochs, callbacks=callbacks,
-            verbose=2,
+            train.inputs(slice(rows)), train.y[:rows], batch_size=batch, epochs=epochs,
+            callbacks=callbacks, verbose=2,
         )  # fmt: skip
 
     def score(self, model: keras.Model) -> float:
-        y = model.predict(self._mnist.test.x, batch_size=500, verbose=0).argmax(-1)
+        y = model.predict(self._mnist.test.inputs(), batch_size=500, verbose=0).argmax(-1)
         return float(np.mean(y == self._mnist.test.y))
 
 
@@ -86,7 +86,7 @@ class UNet:
     def __init__(self, path: str):
         self._shapes = data.load(path)
         _, _, x, y = draw_shapes(seed=2)
-        self._test = data.Split(x.astype(np.float32) / 255, y)
+        self._test = data.Split(x, y, scale=1 / 255)
 
     def network(self) -> keras.Model:
         def changed(layer):
@@ -107,13 +107,14 @@ class UNet:
     def fit(self, model: keras.Model, callbacks: list, times: int) -> None:
         train, batch = self._shapes.train, self.recipe["batch_size"]
         epochs = self.recipe["epochs"] * times
-        compiled(model, self.recipe["learning_rate"], epochs * math.ceil(len(train.x) / batch))
-        model.fit(train.x, train.y, batch_size=batch, epochs=epochs, callbacks=callbacks, verbose=2)
+        compiled(model, self.recipe["learning_rate"], epochs * math.ceil(len(train) / batch))
+        rows = train.inputs(), train.y
+        model.fit(*rows, batch_size=batch, epochs=epochs, callbacks=callbacks, verbose=2)
 
     def score(self, model: keras.Model) -> float:
         test = self._test
         metric = metrics.Dice(num_classes=2, target_class_ids=[1], sparse_y_pred=False)
-        metric.update_state(test.y, model.predict(test.x, batch_size=8, verbose=0))
+        metric.update_state(test.y, model.predict(test.inputs(), batch_size=8, verbose=0))
         return float(metric.result())
 
 

@@ -131,7 +131,7 @@ def digits_network(digits: data.Dataset) -> keras.Model:
 
 def accuracy(split: data.Split) -> Callable[[keras.Model], float]:
     def measure(model: keras.Model) -> float:
-        scores = model.predict(split.x, batch_size=500, verbose=0)
+        scores = model.predict(split.batches(500), verbose=0)
         return float(np.mean(scores.argmax(-1) == split.y))
 
     return measure
@@ -165,7 +165,7 @@ def lenet5_row(name: str, source: str, epochs: int, work: Path) -> dict:
         return lenet5_mnist.train(found, 0, epochs)[0]
 
     model = kept_in(work / f"{found.name}_{epochs}.keras", train)
-    x = found.train.x[:CALIBRATION_ROWS]
+    x = found.train.inputs(slice(CALIBRATION_ROWS))
     return row(name, f"{epochs} epochs", model, accuracy(found.test), x, work)
 
 

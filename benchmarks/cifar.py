@@ -9,7 +9,7 @@ _VALIDATION = 5000
 
 
 def load(path: str, rows: int | None = None) -> Dataset:
-    """Returns images in [0, 1]; the last 5,000 training images are the validation split."""
+    """Returns images, scaled to [0, 1]; the last 5,000 training images are the validation split."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
 
@@ -19,8 +19,8 @@ def load(path: str, rows: int | None = None) -> Dataset:
             tf.io.decode_jpeg(data[offset[i] : offset[i + 1]].tobytes()).numpy()
             for i in range(begin, end)
         ]
-        x = np.stack(images).astype(np.float32) / np.float32(255)
-        return Split(x, arrays[f"y_{part}"][begin:end].astype(np.int64))
+        y = arrays[f"y_{part}"][begin:end].astype(np.int64)
+        return Split(np.stack(images), y, scale=1 / 255)
 
     last = len(arrays["y_train"])
     return Dataset(
@@ -29,5 +29,4 @@ def load(path: str, rows: int | None = None) -> Dataset:
         validation=split("train", last - _VALIDATION, last),
         test=split("test", 0, len(arrays["y_test"])),
         labels=tuple(str(name) for name in arrays["names"]),
-        normalization=(1 / 255, 0.0),
     )

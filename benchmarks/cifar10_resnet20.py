@@ -34,7 +34,7 @@ def batches(split: Split) -> tf.data.Dataset:
         x = tf.image.random_flip_left_right(tf.pad(x, [[4, 4], [4, 4], [0, 0]]))
         return tf.image.random_crop(x, (32, 32, 3)), y
 
-    rows = tf.data.Dataset.from_tensor_slices((split.x, split.y)).shuffle(len(split.x))
+    rows = tf.data.Dataset.from_tensor_slices((split.inputs(), split.y)).shuffle(len(split))
     return rows.map(augmented, tf.data.AUTOTUNE).batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)
 
 
@@ -45,19 +45,19 @@ def train(cifar10: Dataset, keep: float | None, epochs: int) -> dict:
         model = regularize(model)
         cut = TailTruncation(keep, max(1, round(epochs * TRUNCATION)), sharing="bandwidth")
         callbacks = [cut]
-    steps = -(-len(cifar10.train.x) // BATCH_SIZE) * epochs
+    steps = -(-len(cifar10.train) // BATCH_SIZE) * epochs
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, int(steps * 0.9), warmup_target=LEARNING_RATE, warmup_steps=int(steps * 0.1)
     )
     model.compile(
         keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    validation = (cifar10.validation.x, cifar10.validation.y)
+    validation = cifar10.validation.batches(BATCH_SIZE)
     history = model.fit(
         batches(cifar10.train), epochs=epochs, validation_data=validation, callbacks=callbacks,
         verbose=2,
     ).history  # fmt: skip
-    test = model.evaluate(cifar10.test.x, cifar10.test.y, verbose=0, return_dict=True)
+    test = model.evaluate(cifar10.test.batches(BATCH_SIZE), verbose=0, return_dict=True)
     return {
         "keep": keep,
         "kept": summary(model if keep else regularize(model)).kept,

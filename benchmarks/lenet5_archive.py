@@ -86,7 +86,7 @@ class Shifted(keras.utils.PyDataset):
 def train(mnist: data.Dataset, seed: int, keep: dict, settings: dict) -> keras.Model:
     keras.utils.set_random_seed(seed)
     model = regularize(zoo.lenet5(batch_norm=True), axis_weights=AXIS_WEIGHTS, start=keep)
-    images = Shifted(mnist.train.x, mnist.train.y, settings["shift"], seed)
+    images = Shifted(mnist.train.inputs(), mnist.train.y, settings["shift"], seed)
     steps = len(images) * settings["epochs"]
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, int(steps * 0.95), warmup_target=LEARNING_RATE, warmup_steps=int(steps * 0.05)
@@ -106,7 +106,7 @@ def train(mnist: data.Dataset, seed: int, keep: dict, settings: dict) -> keras.M
 
 
 def accuracy(model: keras.Model, part) -> float:
-    return float(np.mean(model.predict(part.x, batch_size=500, verbose=0).argmax(-1) == part.y))
+    return float(np.mean(model.predict(part.batches(500), verbose=0).argmax(-1) == part.y))
 
 
 def one_row(mnist: data.Dataset, seed: int, keep: dict, settings: dict) -> dict:
@@ -116,7 +116,7 @@ def one_row(mnist: data.Dataset, seed: int, keep: dict, settings: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "lenet5.fr"
         packing = save_archive(
-            model, path, settings["step"], settings["error"], calibration=mnist.train.x
+            model, path, settings["step"], settings["error"], calibration=mnist.train.inputs()
         )
         loaded = load_archive(path)
     return {

@@ -32,7 +32,7 @@ LEARNING_RATE = 0.006
 def train(mnist: data.Dataset, seed: int, epochs: int) -> tuple[keras.Model, dict]:
     keras.utils.set_random_seed(seed)
     model = regularize(zoo.lenet5(batch_norm=True), axis_weights=AXIS_WEIGHTS)
-    steps = -(-len(mnist.train.x) // BATCH_SIZE) * epochs
+    steps = -(-len(mnist.train) // BATCH_SIZE) * epochs
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, int(steps * 0.95), warmup_target=LEARNING_RATE, warmup_steps=int(steps * 0.05)
     )
@@ -42,11 +42,11 @@ def train(mnist: data.Dataset, seed: int, epochs: int) -> tuple[keras.Model, dic
         metrics=["accuracy"],
     )
     history = model.fit(
-        mnist.train.x,
+        mnist.train.inputs(),
         mnist.train.y,
         batch_size=BATCH_SIZE,
         epochs=epochs,
-        validation_data=(mnist.validation.x, mnist.validation.y),
+        validation_data=(mnist.validation.inputs(), mnist.validation.y),
         callbacks=[TailTruncation(KEEP, epochs=1, schedule="constant")],
         verbose=2,
     )
@@ -55,10 +55,10 @@ def train(mnist: data.Dataset, seed: int, epochs: int) -> tuple[keras.Model, dic
 
 def one_seed(mnist: data.Dataset, seed: int, epochs: int) -> dict:
     model, history = train(mnist, seed, epochs)
-    int8 = tflite.convert(model, quantize="int8", calibration=mnist.train.x)
+    int8 = tflite.convert(model, quantize="int8", calibration=mnist.train.inputs())
     outputs = {
-        "float": model.predict(mnist.test.x, batch_size=500, verbose=0),
-        "int8": tflite.run(int8.content, mnist.test.x),
+        "float": model.predict(mnist.test.inputs(), batch_size=500, verbose=0),
+        "int8": tflite.run(int8.content, mnist.test.inputs()),
     }
     found = summary(model)
     return {

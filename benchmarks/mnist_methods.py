@@ -52,7 +52,7 @@ def main() -> None:
     )
     start = time.perf_counter()
     model, history = lenet5_mnist.train(mnist, SEED, arguments.epochs)
-    took = time.perf_counter() - start, len(mnist.train.x) * arguments.epochs
+    took = time.perf_counter() - start, len(mnist.train) * arguments.epochs
     kept = summary(model).kept
     trained = {f"FR {kept}": Trained(model, kept, history, *took)}
     with Progress() as progress:

@@ -47,7 +47,7 @@ CASES = {
 def accuracy(case: Case, split: data.Dataset, sharing: str, total: int, seed: int) -> float:
     keras.utils.set_random_seed(seed)
     model = regularize(case.model())
-    x, y = split.train.x[: case.rows], split.train.y[: case.rows]
+    x, y = split.train.inputs(slice(case.rows)), split.train.y[: case.rows]
     steps = -(-len(x) // case.batch_size) * case.epochs
     rate = keras.optimizers.schedules.CosineDecay(case.learning_rate, steps)
     model.compile(
@@ -55,8 +55,8 @@ def accuracy(case: Case, split: data.Dataset, sharing: str, total: int, seed: in
     )
     cut = TailTruncation(total, epochs=1, schedule="constant", sharing=sharing)
     model.fit(x, y, batch_size=case.batch_size, epochs=case.epochs, verbose=0, callbacks=[cut])
-    rows = split.validation
-    return model.evaluate(rows.x, rows.y, batch_size=500, verbose=0, return_dict=True)["accuracy"]
+    rows = split.validation.batches(500)
+    return model.evaluate(rows, verbose=0, return_dict=True)["accuracy"]
 
 
 def compare(name: str, split: data.Dataset) -> list[dict]:

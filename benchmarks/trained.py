@@ -76,7 +76,7 @@ class Task:
             x = tf.image.random_flip_left_right(tf.pad(x, [[4, 4], [4, 4], [0, 0]]))
             return tf.image.random_crop(x, (32, 32, 3)), y
 
-        rows = tf.data.Dataset.from_tensor_slices((split.x, split.y)).repeat().shuffle(ROWS)
+        rows = tf.data.Dataset.from_tensor_slices((split.inputs(), split.y)).repeat().shuffle(ROWS)
         return rows.map(augmented, 2).batch(BATCH).prefetch(2)
 
     def rows(self, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +84,7 @@ class Task:
         if self.name == "unet":
             return membrane_unet.tiles(self._path, split)
         part = getattr(self._cifar, split)
-        return part.x, part.y
+        return part.inputs(), part.y
 
     def score(self, predict, split: str) -> float:
         """Accuracy, or the Dice of the membranes."""

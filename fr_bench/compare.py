@@ -17,7 +17,7 @@ from fr_keras import tflite
 
 #: The default quantization modes of a comparison.
 MODES = ("float32", "dynamic", "int8")
-_PROBED = 8
+_PROBED, _BATCH = 8, 128
 _TRAINING = ("kept", "seconds", "rows", "history")
 
 
@@ -170,7 +170,7 @@ def _check_model(model: keras.Model, data: Dataset) -> None:
             f"`model` must take images of shape {shapes[0]} and give {shapes[1]} classes to fit "
             f"'{data.name}'. Received: {model.input_shape[1:]} to {model.output_shape[1:]}"
         )
-    outputs = keras.ops.convert_to_numpy(model(data.train.x[:_PROBED], training=False))
+    outputs = keras.ops.convert_to_numpy(model(data.train.inputs(slice(_PROBED)), training=False))
     if outputs.min() < 0 or not np.allclose(outputs.sum(-1), 1, atol=1e-2):
         raise ValueError(
             "`model` must end in a softmax, because it is trained on probabilities. Received: "
@@ -181,7 +181,7 @@ def _check_model(model: keras.Model, data: Dataset) -> None:
 def _check_trained(model: keras.Model, data: Dataset, names: list[str]) -> None:
     """Refuses a network that is no better than always answering the most frequent class."""
     y = data.validation.y
-    outputs = model.predict(data.validation.x, verbose=0)
+    outputs = model.predict(data.validation.batches(_BATCH), verbose=0)
     accuracy, chance = np.mean(outputs.argmax(-1) == y), np.bincount(y).max() / len(y)
     if accuracy <= chance + 2 * math.sqrt(chance * (1 - chance) / len(y)):
         raise ValueError(

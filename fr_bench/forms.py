@@ -15,6 +15,9 @@ from fr_bench.candidates import Trained
 from fr_bench.data import Dataset
 from fr_keras.tflite import Runner, convert
 
+# The most rows for calibration, of which `convert` picks some; and how many are run at once.
+_CALIBRATION_ROWS, _BATCH = 2048, 128
+
 
 @dataclasses.dataclass(frozen=True)
 class Output:
@@ -90,14 +93,15 @@ def write_forms(
             source.model,
             output.folder / form.file,
             quantize=form.mode,
-            calibration=data.train.x,
+            calibration=data.train.sample(_CALIBRATION_ROWS),
             labels=data.labels,
             normalization=data.normalization,
             command=output.command,
             overwrite=output.overwrite,
         )
         runner = Runner(conversion.content)
-        found = outputs[form.name] = runner.run(data.test.x)
+        found = [runner.run(x) for x, *_ in data.test.batches(_BATCH)]
+        found = outputs[form.name] = np.concatenate(found)
         rows.append(
             {
                 "form": form.name,

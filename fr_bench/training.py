@@ -83,7 +83,7 @@ def fit(
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> Fitted:
     """Trains on the train split, and does not touch the test split."""
-    steps = -(-len(data.train.x) // regime.batch_size) * regime.epochs
+    steps = -(-len(data.train) // regime.batch_size) * regime.epochs
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)),
         "sparse_categorical_crossentropy",
@@ -91,17 +91,16 @@ def fit(
     )
     start = time.perf_counter()
     history = model.fit(
-        data.train.x,
-        data.train.y,
-        batch_size=regime.batch_size,
+        data.train.batches(regime.batch_size, regime.seed),
         epochs=regime.epochs,
-        validation_data=(data.validation.x, data.validation.y),
+        validation_data=data.validation.batches(regime.batch_size),
+        shuffle=False,
         callbacks=list(callbacks),
         verbose=0,
     ).history
     seconds = time.perf_counter() - start
     history = {name: [float(value) for value in values] for name, values in history.items()}
-    return Fitted(history, seconds, len(data.train.x) * len(history["loss"]))
+    return Fitted(history, seconds, len(data.train) * len(history["loss"]))
 
 
 class EpochProgress(keras.callbacks.Callback):

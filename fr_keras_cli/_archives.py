@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from fr_keras_cli._options import (
+    CALIBRATION_ROWS,
     failure,
     force_option,
     image_size_option,
@@ -17,9 +18,8 @@ from fr_keras_cli._options import (
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
-# The most rows of the data that are used for calibration.
-_CALIBRATION_ROWS = 2048
-_FINE_TUNING_RATE = 5e-3  # as in `train`
+# As in `train`.
+_FINE_TUNING_RATE, _FINE_TUNING_BATCH = 5e-3, 32
 
 
 @click.command()
@@ -96,7 +96,7 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         check_target(output, overwrite=force)
         source = calibration or data
         rows = source and load(source, image_size)
-        calibration = rows and _sample(rows.train.x)
+        calibration = rows and rows.train.sample(CALIBRATION_ROWS)
         network, chosen, report = load_model(model), {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
@@ -106,7 +106,7 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
             chosen["skeleton"] = {
                 "labels": rows.labels,
                 "normalization": rows.normalization,
-                "calibration": rows.train.x,
+                "calibration": calibration,
             }
         packing = save_archive(network, output, **chosen, overwrite=force)
         if as_json:
@@ -143,11 +143,6 @@ def _searches(data: str | None, options: dict) -> bool:
     return bool(goals)
 
 
-def _sample(rows):
-    """Takes rows at even intervals, because folders are sorted by class."""
-    return rows[:: -(-len(rows) // _CALIBRATION_ROWS)]
-
-
 def _search(model, dataset, calibration, options: dict) -> tuple:
     """Returns the model that the search found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
@@ -162,7 +157,7 @@ def _search(model, dataset, calibration, options: dict) -> tuple:
 
         found = archive.search(
             model,
-            dataset.validation.x,
+            dataset.validation.inputs(),
             dataset.validation.y,
             max_drop=options["max_drop"],
             max_bytes=options["max_bytes"],
@@ -186,7 +181,8 @@ def _fine_tuning(train, epochs: int):
         model.compile(rate, "sparse_categorical_crossentropy")
         keras.utils.set_random_seed(0)
         callbacks = [ArchiveRounding(steps)]
-        model.fit(train.x, train.y, epochs=epochs, verbose=0, callbacks=callbacks)
+        rows = train.batches(_FINE_TUNING_BATCH, seed=0)
+        model.fit(rows, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
 
     return fine_tune
 

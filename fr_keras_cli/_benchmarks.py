@@ -182,7 +182,7 @@ def _test_rows(data: str | None, image_size, rows: int) -> tuple:
     if data is None:
         return None, None
     test = load(data, image_size).test
-    return test.x[:rows], test.y[:rows]
+    return test.inputs(slice(rows)), test.y[:rows]
 
 
 def _print_tables(results: list) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fr_keras_cli._options import (
+    CALIBRATION_ROWS,
     MODELS,
     Source,
     command,
@@ -83,7 +84,7 @@ def convert(
             network,
             output,
             quantize=quantize,
-            calibration=None if dataset is None else dataset.train.x,
+            calibration=None if dataset is None else dataset.train.sample(CALIBRATION_ROWS),
             float_io=float_io,
             form=form,
             float_layers=float_layers,
@@ -136,10 +137,8 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
 
         from fr_keras import tflite
 
-        dataset = load(calibration, image_size)
-        found = tflite.sensitivity(
-            load_model(model), dataset.train.x, form=form, verbose=0 if as_json else 1
-        )
+        rows = load(calibration, image_size).train.sample(CALIBRATION_ROWS)
+        found = tflite.sensitivity(load_model(model), rows, form=form, verbose=0 if as_json else 1)
         if as_json:
             click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))
             return

@@ -163,7 +163,7 @@ def train(
             history = training.fit(twin, dataset, regime, callbacks).history
         with replacing(output, overwrite=force) as path:
             twin.save(path)
-        accuracy = twin.evaluate(dataset.test.x, dataset.test.y, verbose=0, return_dict=True)
+        accuracy = twin.evaluate(dataset.test.batches(batch_size), verbose=0, return_dict=True)
         result = {
             "model": str(output),
             "test_accuracy": accuracy["accuracy"],

@@ -12,6 +12,8 @@ __all__ = ["failure"]  # the sub-commands import it from here
 
 #: Suffixes of the files from which Keras loads a model.
 MODELS = (".keras", ".h5", ".hdf5")
+#: The most rows of a data set that are used for calibration.
+CALIBRATION_ROWS = 2048
 _KEEP_RULE = "must be a whole number of at least 1, or a fraction above 0 and at most 1.0"
 
 

@@ -39,7 +39,7 @@ def apk(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "tools" / "android"))
         models = importlib.import_module("models")
-    x = data.load("digits").test.x[: models.ROWS]
+    x = data.load("digits").test.inputs(slice(models.ROWS))
     references = [models.reference(subject(file).content, x) for file in FILES]
     return loopback_app.package(tmp_path_factory.mktemp("apk") / "base.apk", FILES, references)
 

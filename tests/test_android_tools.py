@@ -145,7 +145,7 @@ def test_the_archives_of_the_app_are_those_that_were_scored(name):
     assert len(expanded) == said["tflite_bytes"]
     if name == "digits":
         rows = data.load(name).test
-        right = np.mean(tflite.run(expanded, rows.x).argmax(-1) == rows.y)
+        right = np.mean(tflite.run(expanded, rows.inputs()).argmax(-1) == rows.y)
         assert right == pytest.approx(said["test_accuracy"], abs=2 / len(rows.y))  # other kernels
 
 

@@ -57,7 +57,7 @@ def test_every_op_agrees_on_the_same_inputs(path, delegate):
 def unet():
     """The small U-Net of the Android app."""
     archive = ROOT / "android_demo" / "models" / "shapes.fr"
-    return benchmark.subject(archive, data.load("shapes").test.x[:2])
+    return benchmark.subject(archive, data.load("shapes").test.inputs(slice(2)))
 
 
 def test_a_unet_agrees_by_xnnpack_to_the_bit(unet):

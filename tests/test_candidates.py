@@ -47,7 +47,7 @@ def spots(rows: int = 40) -> Dataset:
     y = np.arange(rows) % 4
     x = np.eye(4, dtype=np.float32)[y].reshape(rows, 2, 2, 1)
     split = Split(x, y.astype(np.int64))
-    return Dataset("spots", split, split, split, tuple("0123"), (1.0, 0.0))
+    return Dataset("spots", split, split, split, tuple("0123"))
 
 
 def classifier(gain: float) -> keras.Model:
@@ -77,7 +77,7 @@ def test_a_registered_candidate_is_compared_in_its_modes(tmp_path):
     ]
     own, plain = results["trainings"]
     assert (own["seconds"], own["rows"], own["history"]) == (0.5, 1234, {})
-    assert plain["rows"] == len(spots().train.x)
+    assert plain["rows"] == len(spots().train)
     assert "<td>1,234</td>\n<td>0.5 s</td>" in (tmp_path / "out" / "compare.html").read_text()
     with pytest.raises(
         ValueError, match=r"`modes` must have at least one that makes sense for 'own', .*16"
@@ -291,7 +291,7 @@ def test_candidates_are_listed(fresh):
 
 def test_the_narrow_network_and_the_cut_one_keep_to_the_budget():
     x, y = networks.colours(96)
-    data = Dataset("colours", *(Split(x, y),) * 3, labels=tuple("abcde"), normalization=(1.0, 0.0))
+    data = Dataset("colours", *(Split(x, y),) * 3, labels=tuple("abcde"))
     inputs = keras.Input((12, 12, 3))
     z = keras.layers.Conv2D(16, 3, activation="relu", name="conv")(inputs)
     z = keras.layers.GlobalAveragePooling2D()(z)

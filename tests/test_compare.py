@@ -54,7 +54,7 @@ def test_plain_and_fr_train_from_the_same_weights_and_leave_the_model(small):
     for name in ("plain", "FR"):
         trained = train(name, model, small)
         assert len(trained.history["val_accuracy"]) == QUICK.epochs
-        assert trained.rows == QUICK.epochs * len(small.train.x)
+        assert trained.rows == QUICK.epochs * len(small.train)
         assert trained.seconds > 0
         assert trained.model is not model
         first = train(name, model, small, Regime(keep=0.05, epochs=2, truncation_epochs=1))
@@ -73,7 +73,7 @@ def test_pruning_keeps_the_budget_and_leaves_the_model(small, keep):
     weights = sum(kernel.size for kernel in kernels(trained.model))
     assert trained.kept == nonzero == (keep if isinstance(keep, int) else round(keep * weights))
     assert len(trained.history["val_accuracy"]) == QUICK.epochs
-    assert trained.rows == QUICK.epochs * len(small.train.x)
+    assert trained.rows == QUICK.epochs * len(small.train)
     assert trained.seconds > 0
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -139,7 +139,7 @@ def test_every_row_says_what_its_file_is(compared, small):
         content = (out / form["file"]).read_bytes()
         assert form["bytes"] == len(content)
         assert form["gzip_bytes"] == len(gzip.compress(content, mtime=0))
-        outputs = fr_keras.tflite.run(content, small.test.x)
+        outputs = fr_keras.tflite.run(content, small.test.inputs())
         assert form["accuracy"] == np.mean(outputs.argmax(-1) == small.test.y)
     kept = {form["form"]: form["kept"] for form in results["forms"]}
     assert kept["FR 900 int8"] == 900
@@ -153,7 +153,7 @@ def test_the_page_has_the_tables_and_the_plot(compared, small):
     page = (out / "compare.html").read_text()
     assert page.count("data:image/png;base64,") == 1
     assert all(form["form"] in page for form in results["forms"])
-    rows = len(small.train.x)
+    rows = len(small.train)
     for one in results["trainings"]:
         assert one["rows"] == rows  # of one epoch
         assert f"<td>{rows:,}</td>\n<td>{one['seconds']:,.1f} s</td>" in page

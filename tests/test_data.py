@@ -28,7 +28,7 @@ def test_digits():
     sizes = [len(part.x) for part in (digits.train, digits.validation, digits.test)]
     assert sizes == [1293, 144, 360]
     assert digits.train.x.shape[1:] == (28, 28, 1)
-    assert 0.9 < digits.train.x.max() <= 1
+    assert 0.9 < digits.train.inputs().max() <= 1
     assert digits.labels == tuple("0123456789")
     assert set(digits.test.y) == set(range(10))
 
@@ -47,11 +47,11 @@ def test_npz_of_pixels_and_of_floats(tmp_path):
     pixels = data.load(saved(tmp_path / "a.npz"))
     assert pixels.train.x.shape == (36, 20, 20, 1)
     assert pixels.normalization == (1 / 255, 0.0)
-    assert pixels.train.x.max() <= 1
+    assert pixels.train.inputs().max() <= 1
     floats = {k: v.astype(np.float32) if k[0] == "x" else v for k, v in arrays().items()}
     as_is = data.load(saved(tmp_path / "b.npz", **floats))
     assert as_is.normalization == (1.0, 0.0)
-    assert as_is.train.x.max() > 200
+    assert as_is.train.inputs().max() > 200
 
 
 def test_labels_as_a_column(tmp_path):
@@ -127,7 +127,8 @@ def test_shapes_are_the_same_everywhere():
     assert 0.05 < shapes.train.y.mean() < 0.4
     assert np.array_equal(data.load("shapes").test.x, shapes.test.x)
     # Brightness alone must not solve it: the best threshold is far from the mask.
-    best = max(np.mean((shapes.test.x[..., 0] > t) == shapes.test.y) for t in np.linspace(0, 1, 50))
+    pixels = shapes.test.inputs()[..., 0]
+    best = max(np.mean((pixels > t) == shapes.test.y) for t in np.linspace(0, 1, 50))
     assert best < 0.95
 
 
@@ -166,7 +167,7 @@ def test_a_folder_of_images(tmp_path):
     assert sizes == [14, 2, 4]
     for part in (found.train, found.validation, found.test):
         assert part.x.shape[1:] == (20, 24, 3)
-        pixels = np.round(part.x[:, 0, 0, 0] * 255).astype(int)
+        pixels = np.round(part.inputs()[:, 0, 0, 0] * 255).astype(int)
         assert np.array_equal(pixels // 100, part.y)
     small = data.load(str(tmp_path / "pets"), image_size=(16, 18))
     assert small.train.x.shape[1:] == (16, 18, 3)

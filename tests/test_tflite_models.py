@@ -46,7 +46,7 @@ def test_the_files_score_what_they_claim(name, request):
     test = data.load(source).test
     slack = max(_SLACK, _ROWS / len(test.y))
     for entry in entries:
-        outputs = tflite.run(MODELS / entry["file"], test.x)
+        outputs = tflite.run(MODELS / entry["file"], test.inputs())
         assert np.mean(outputs.argmax(-1) == test.y) == pytest.approx(entry["accuracy"], abs=slack)
 
 

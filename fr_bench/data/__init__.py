@@ -1,6 +1,5 @@
 """Image sets as train, validation and test splits, by name or from the user's files."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from fr_bench.data._folder import read_folder
 from fr_bench.data._npz import read_npz
+from fr_bench.data._split import Dataset, Split
 from fr_bench.data.shapes import draw_shapes
 
 _VALIDATION = 0.1
@@ -15,39 +15,7 @@ _KERAS_NAMES = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 #: The names that `load` takes besides files and folders.
 NAMES = ("digits", "shapes", *_KERAS_NAMES)
 
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """The rows of one split.
-
-    Attributes:
-        x: Images, float32 `(rows, height, width, channels)`.
-        y: Classes, int64 `(rows,)`; for segmentation one per pixel, `(rows, height, width)`.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """A data set for classification or segmentation.
-
-    Attributes:
-        name: The name of the set, or of its file or folder.
-        train: Rows to train on.
-        validation: Rows for choosing among networks and settings.
-        test: Rows for the final score, to be used only once.
-        labels: The names of the classes.
-        normalization: `(scale, offset)`, where `x = scale * pixel + offset`.
-    """
-
-    name: str
-    train: Split
-    validation: Split
-    test: Split
-    labels: tuple[str, ...]
-    normalization: tuple[float, float]
+__all__ = ["NAMES", "Dataset", "Split", "load"]
 
 
 def load(source: str, image_size: tuple[int, int] | None = None) -> Dataset:
@@ -111,7 +79,7 @@ def _dataset(name: str, arrays, labels: tuple[str, ...] | None) -> Dataset:
         validation=_split(x_train[validation], y_train[validation], scale),
         test=_split(x_test, y_test, scale),
         labels=labels or tuple(str(label) for label in range(classes)),
-        normalization=(scale, 0.0),
+        drawn=("validation",),
     )
 
 
@@ -137,7 +105,7 @@ def _digits() -> tuple[np.ndarray, ...]:
 
 def _split(x: np.ndarray, y: np.ndarray, scale: float) -> Split:
     x = x if x.ndim == 4 else x[..., None]
-    return Split(x.astype(np.float32) * np.float32(scale), y.astype(np.int64))
+    return Split(x, y.astype(np.int64), scale=scale)
 
 
 def _from_keras(name: str) -> tuple[np.ndarray, ...]:

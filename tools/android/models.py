@@ -93,19 +93,19 @@ def main() -> None:
     for name, form in PUBLISHED.items():
         content = (ROOT / "tflite_models" / name).read_bytes()
         # They were trained on other digits, of the same size.
-        x = data.load("digits").test.x
+        x = data.load("digits").test.inputs()
         entries.append(entry(content, name, Path(name).stem, "digits", form, content, x))
     for name, task in TASKS.items():
         path, found = ARCHIVES / f"{name}.fr", data.load(name)
         archive = path.read_bytes()
         factored = fr_archive.expand(fr_archive.decode(archive))
-        twin = dense(path, factored, found.train.x)
+        twin = dense(path, factored, found.train.inputs())
         for form, file, content, runs in (
             ("archive", f"{name}.fr", archive, factored),
             ("factored", f"{name}_factored_int8.tflite", factored, factored),
             ("dense", f"{name}_dense_int8.tflite", twin, twin),
         ):
-            entries.append(entry(content, file, name, task, form, runs, found.test.x))
+            entries.append(entry(content, file, name, task, form, runs, found.test.inputs()))
     index = {"format": "fr-keras-models", "version": 1, "files": entries}
     (ASSETS / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     for one in entries:

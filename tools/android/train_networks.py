@@ -51,13 +51,13 @@ def make(name: str) -> dict:
     found = data.load(source)
     keras.utils.set_random_seed(SEED)
     model = network()
-    steps = epochs * -(-len(found.train.x) // batch)
+    steps = epochs * -(-len(found.train) // batch)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, steps)),
         "sparse_categorical_crossentropy",
     )
-    model.fit(found.train.x, found.train.y, epochs=epochs, batch_size=batch, verbose=2)
-    calibration = found.train.x[:96]
+    model.fit(found.train.inputs(), found.train.y, epochs=epochs, batch_size=batch, verbose=2)
+    calibration = found.train.inputs(slice(96))
     has_statistics = any(isinstance(one, keras.layers.BatchNormalization) for one in model.layers)
     if has_statistics:
         interop.calibrate_batch_norm(model, [calibration])
@@ -77,7 +77,7 @@ def make(name: str) -> dict:
         overwrite=True,
     )
     content = fr_archive.expand(fr_archive.decode(path.read_bytes()))
-    guessed = tflite.run(content, found.test.x).argmax(-1)
+    guessed = tflite.run(content, found.test.inputs()).argmax(-1)
     return {
         "file": path.name,
         "bytes": packing.bytes,
@@ -85,7 +85,7 @@ def make(name: str) -> dict:
         "kernel_weights": sum(int(np.prod(one.kernel.shape)) for one in _kernels(model)),
         "test_accuracy": float(np.mean(guessed == found.test.y)),
         "always_the_first_class": float(np.mean(found.test.y == 0)),
-        "rows": len(found.test.x),
+        "rows": len(found.test),
     }
 
 

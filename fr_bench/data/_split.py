@@ -1,0 +1,158 @@
+"""The rows of a data set: a split, its batches, and the three splits together."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+Rows = slice | np.ndarray
+Arrays = np.ndarray | tuple[np.ndarray, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """The rows of one split.
+
+    `x` and `y` are as they came, and may be memory maps. A network takes `inputs()`, or `batches()`
+    where there may be more rows than memory.
+
+    Attributes:
+        x: Rows of the input of a network, such as images, uint8 or float `(rows, height, width,
+            channels)`; a tuple of arrays for several inputs.
+        y: What the network shall answer: classes, integers `(rows,)`; a class for each pixel,
+            `(rows, height, width)`; one-hot rows or several labels a row, `(rows, classes)`; or
+            floats for regression. A tuple of arrays for several outputs.
+        sample_weight: How much each row counts, `(rows,)`.
+        scale: A network takes `scale * x + offset`.
+        offset: See `scale`.
+
+    Raises:
+        ValueError: If the parts have different numbers of rows.
+    """
+
+    x: Arrays
+    y: Arrays
+    sample_weight: np.ndarray | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self):
+        weight = () if self.sample_weight is None else (self.sample_weight,)
+        counts = [len(part) for part in (*_parts(self.x), *_parts(self.y), *weight)]
+        if len({*counts}) > 1:
+            raise ValueError(
+                "`x`, `y` and `sample_weight` of a split must have as many rows. "
+                f"Received: {counts} rows"
+            )
+
+    def __len__(self) -> int:
+        return len(_parts(self.x)[0])
+
+    def inputs(self, rows: Rows = slice(None)) -> Arrays:
+        """Returns what a network takes, float32.
+
+        Args:
+            rows: Which rows: a slice, or an array of their numbers.
+        """
+        return _each(self.x, lambda part: self._scaled(part[rows]))
+
+    def sample(self, limit: int) -> Arrays:
+        """Returns the inputs of `limit` evenly spaced rows, or of all rows if there are fewer.
+
+        Rows are often sorted by class, so the first rows would be a poor sample.
+        """
+        if len(self) <= limit:
+            return self.inputs()
+        return self.inputs(np.linspace(0, len(self) - 1, limit).astype(int))
+
+    def batches(self, batch_size: int, seed: int | None = None) -> "Batches":
+        """Returns batches `(inputs, y)`, or `(inputs, y, sample_weight)`, for `fit` and the like.
+
+        Only the batch that is asked for is in memory. Give `shuffle=False` to `fit`, which else
+        mixes the batches as well.
+
+        Args:
+            batch_size: Rows of a batch; the last one may have fewer.
+            seed: If given, the rows come in a new random order in each epoch.
+        """
+        return Batches(self, batch_size, seed)
+
+    def _scaled(self, part: np.ndarray) -> np.ndarray:
+        part = np.asarray(part, np.float32)
+        if self.scale != 1:
+            part = part * np.float32(self.scale)
+        return part + np.float32(self.offset) if self.offset else part
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of a split; see `Split.batches`. It can be iterated over, too."""
+
+    def __init__(self, split: Split, batch_size: int, seed: int | None):
+        super().__init__()
+        self._split, self._size = split, batch_size
+        self._random = None if seed is None else np.random.default_rng(seed)
+        self._order = None
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self._split) // self._size)
+
+    def __getitem__(self, number: int) -> tuple:
+        rows: Rows = slice(number * self._size, (number + 1) * self._size)
+        rows = rows if self._order is None else self._order[rows]
+        y = _each(self._split.y, lambda part: np.asarray(part[rows]))
+        weight = self._split.sample_weight
+        rest = () if weight is None else (np.asarray(weight[rows]),)
+        return self._split.inputs(rows), y, *rest
+
+    def __iter__(self) -> Iterator[tuple]:
+        return (self[number] for number in range(len(self)))
+
+    def on_epoch_end(self) -> None:
+        if self._random is not None:
+            self._order = self._random.permutation(len(self._split))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set as three splits.
+
+    Attributes:
+        name: The name of the set, or of its file or folder.
+        train: Rows to train on.
+        validation: Rows for choosing among networks and settings.
+        test: Rows for the final score, to be used only once.
+        labels: The names of the classes; none for regression.
+        drawn: The names of the splits that were drawn at random from the training rows. A network
+            that was trained on these rows before has seen them.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    labels: tuple[str, ...]
+    drawn: tuple[str, ...] = ()
+
+    @property
+    def normalization(self) -> tuple[float, float]:
+        """`(scale, offset)`, where a network takes `scale * x + offset`."""
+        return self.train.scale, self.train.offset
+
+    def scaled(self, scale: float, offset: float) -> "Dataset":
+        """Returns the same rows with another scale and offset; nothing is copied."""
+        splits = {
+            name: dataclasses.replace(getattr(self, name), scale=scale, offset=offset)
+            for name in ("train", "validation", "test")
+        }
+        return dataclasses.replace(self, **splits)
+
+
+def _parts(arrays: Arrays) -> tuple[np.ndarray, ...]:
+    return arrays if isinstance(arrays, tuple) else (arrays,)
+
+
+def _each(arrays: Arrays, function) -> Arrays:
+    """The function of the array, or of each array."""
+    return tuple(map(function, arrays)) if isinstance(arrays, tuple) else function(arrays)
