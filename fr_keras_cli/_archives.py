@@ -7,6 +7,7 @@ import click
 
 from fr_keras_cli._options import (
     CALIBRATION_ROWS,
+    calibration_rows,
     failure,
     force_option,
     image_size_option,
@@ -14,12 +15,16 @@ from fr_keras_cli._options import (
     load,
     load_model,
     positive,
-    progress_bars,
+    row_numbers,
+    telling,
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
 # As in `train`.
 _FINE_TUNING_RATE, _FINE_TUNING_BATCH = 5e-3, 32
+# Every archive of a search is calibrated anew, and measured in batches of at most so many numbers.
+_SEARCH_ROWS, _SEARCH_NUMBERS = 512, 1 << 20
+_MINUTES = 10
 
 
 @click.command()
@@ -68,6 +73,12 @@ _FINE_TUNING_RATE, _FINE_TUNING_BATCH = 5e-3, 32
     help="Let a search train the model for this many epochs with rounded coefficients, on the "
     "training rows of --data.",
 )
+@click.option(
+    "--minutes",
+    type=_above_zero,
+    help="Let a search try no further archive after this time; it then takes the best one so far. "
+    f"[default: {_MINUTES}]",
+)
 @image_size_option
 @click.option(
     "--skeleton",
@@ -96,7 +107,8 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         check_target(output, overwrite=force)
         source = calibration or data
         rows = source and load(source, image_size)
-        calibration = rows and rows.train.sample(CALIBRATION_ROWS)
+        most = _SEARCH_ROWS if searches else CALIBRATION_ROWS
+        calibration = rows and calibration_rows(rows.train, most)
         network, chosen, report = load_model(model), {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
@@ -108,7 +120,8 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
                 "normalization": rows.normalization,
                 "calibration": calibration,
             }
-        packing = save_archive(network, output, **chosen, overwrite=force)
+        with telling("pack") as say:
+            packing = save_archive(network, output, **chosen, overwrite=force, progress=say)
         if as_json:
             click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
             return
@@ -136,9 +149,10 @@ def _searches(data: str | None, options: dict) -> bool:
         raise click.UsageError("--max-drop and --max-bytes need --data to measure accuracy on")
     if goals and (options["step"] or options["error"]):
         raise click.UsageError("a search chooses --step and --error itself: leave them out")
-    if not goals and (data is not None or options["search_kept"] or options["fine_tune"]):
+    only = ("search_kept", "fine_tune", "minutes")
+    if not goals and (data is not None or any(options[name] for name in only)):
         raise click.UsageError(
-            "--data, --search-kept and --fine-tune need --max-drop or --max-bytes"
+            "--data, --search-kept, --fine-tune and --minutes need --max-drop or --max-bytes"
         )
     return bool(goals)
 
@@ -147,27 +161,49 @@ def _search(model, dataset, calibration, options: dict) -> tuple:
     """Returns the model that the search found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
 
-    with progress_bars() as progress:
-        task = progress.add_task("search", total=None)
+    minutes, rows = options["minutes"] or _MINUTES, dataset.validation
+    with telling("search") as say:
 
         def show(trial: archive.Trial) -> None:
             accuracy = "too large" if trial.accuracy is None else f"{trial.accuracy:.2%}"
-            text = f"archive {trial.number + 1}: {trial.bytes:,} bytes, {accuracy}"
-            progress.update(task, description=text)
+            say(f"archive {trial.number + 1}: {trial.bytes:,} bytes, {accuracy}")
 
+        say(f"archives are tried for at most {minutes:g} minutes")
         found = archive.search(
             model,
-            dataset.validation.inputs(),
-            dataset.validation.y,
+            _Inputs(rows),
+            rows.y,
             max_drop=options["max_drop"],
             max_bytes=options["max_bytes"],
             calibration=calibration,
             search_kept=options["search_kept"],
             fine_tune=options["fine_tune"] and _fine_tuning(dataset.train, options["fine_tune"]),
+            batch_size=max(1, min(128, _SEARCH_NUMBERS // row_numbers(rows))),
             progress=show,
+            minutes=minutes,
         )
-    report = {name: getattr(found, name) for name in ("accuracy", "reference_accuracy", "trials")}
+    if not found.complete:
+        click.echo(
+            f"The search ended after {minutes:g} minutes and {found.trials} archives, before it "
+            "had tried every change that may help. Give more time with --minutes.",
+            err=True,
+        )
+    names = ("accuracy", "reference_accuracy", "trials", "complete")
+    report = {name: getattr(found, name) for name in names}
     return found.model, {"step": found.step, "error": found.error}, {"search": report}
+
+
+class _Inputs:
+    """The inputs of a split, of which only the rows that are asked for are in memory."""
+
+    def __init__(self, split):
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, rows: slice):
+        return self._split.inputs(rows)
 
 
 def _fine_tuning(train, epochs: int):

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from fr_keras_cli._options import (
-    CALIBRATION_ROWS,
     MODELS,
     Source,
+    calibration_rows,
     command,
     failure,
     force_option,
@@ -84,7 +84,7 @@ def convert(
             network,
             output,
             quantize=quantize,
-            calibration=None if dataset is None else dataset.train.sample(CALIBRATION_ROWS),
+            calibration=None if dataset is None else calibration_rows(dataset.train),
             float_io=float_io,
             form=form,
             float_layers=float_layers,
@@ -137,7 +137,7 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
 
         from fr_keras import tflite
 
-        rows = load(calibration, image_size).train.sample(CALIBRATION_ROWS)
+        rows = calibration_rows(load(calibration, image_size).train)
         found = tflite.sensitivity(load_model(model), rows, form=form, verbose=0 if as_json else 1)
         if as_json:
             click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))

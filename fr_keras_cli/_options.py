@@ -1,6 +1,9 @@
 """Options, data sets and models that the sub-commands share."""
 
+import contextlib
+import math
 import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 
 import click
@@ -12,8 +15,10 @@ __all__ = ["failure"]  # the sub-commands import it from here
 
 #: Suffixes of the files from which Keras loads a model.
 MODELS = (".keras", ".h5", ".hdf5")
-#: The most rows of a data set that are used for calibration.
+#: The most rows of a data set that are used for calibration, and the most numbers in them: they
+#: stay in memory, as 64 MiB.
 CALIBRATION_ROWS = 2048
+_CALIBRATION_NUMBERS = 1 << 24
 _KEEP_RULE = "must be a whole number of at least 1, or a fraction above 0 and at most 1.0"
 
 
@@ -147,6 +152,18 @@ def load_classes(source: str, image_size):
     return dataset
 
 
+def calibration_rows(split, most: int = CALIBRATION_ROWS):
+    """Evenly spaced inputs of a split, fewer where a row is large."""
+    return split.sample(max(1, min(most, _CALIBRATION_NUMBERS // row_numbers(split))))
+
+
+def row_numbers(split) -> int:
+    """How many numbers the inputs of a row have."""
+    import keras
+
+    return max(1, sum(math.prod(part.shape[1:]) for part in keras.tree.flatten(split.x)))
+
+
 def load_model(path: Path):
     """Loads a model that Keras saved, with the classes of fr_keras registered."""
     import keras
@@ -165,3 +182,32 @@ def progress_bars():
     from rich.progress import Progress
 
     return Progress(console=Console(stderr=True))
+
+
+@contextlib.contextmanager
+def telling(name: str) -> Iterator[Callable[..., None]]:
+    """Shows on stderr what a command does: one bar on a terminal, and plain lines elsewhere.
+
+    Yields:
+        A function that takes what is being done, and optionally which share of it is done.
+    """
+    from rich.markup import escape
+
+    bars, said = progress_bars(), []
+    if not bars.console.is_terminal:
+
+        def say(text: str, share: float | None = None) -> None:
+            if said[-1:] != [text]:
+                said.append(text)
+                click.echo(f"{name}: {text}", err=True)
+
+        yield say
+        return
+    with bars:
+        bar = bars.add_task(name, total=None)
+
+        def show(text: str, share: float | None = None) -> None:
+            total = None if share is None else 1.0
+            bars.update(bar, description=escape(text), completed=share or 0, total=total)
+
+        yield show

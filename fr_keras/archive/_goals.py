@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 
 #: Rounding error of the difference of two accuracies, far below the effect of a single row.
 ROUNDING = 1e-9
@@ -21,6 +22,40 @@ class Trial:
     number: int
     bytes: int
     accuracy: float | None
+
+
+class Clock:
+    """The time that a search may take.
+
+    Args:
+        minutes: The time; `None` for any.
+
+    Attributes:
+        stopped: Whether the search left something out because the time was over.
+
+    Raises:
+        ValueError: If `minutes` is not positive.
+    """
+
+    def __init__(self, minutes: float | None):
+        if minutes is not None and not minutes > 0:
+            raise ValueError(f"`minutes` must be positive, or None. Received: {minutes}")
+        self._begin, self._minutes = time.monotonic(), minutes
+        self.stopped = False
+
+    def is_over(self) -> bool:
+        """Whether nothing more may begin."""
+        spent = time.monotonic() - self._begin
+        self.stopped = self.stopped or (self._minutes is not None and spent > 60 * self._minutes)
+        return self.stopped
+
+    def too_short(self, trials: int) -> str:
+        seconds = (time.monotonic() - self._begin) / trials
+        return (
+            "`minutes` must be enough to find a first archive that reaches the goal. In that time "
+            f"{trials} were tried, {seconds:.3g} seconds each. Give more minutes, fewer rows of "
+            f"`calibration` or of `x`, or an easier goal. Received: {self._minutes:g}"
+        )
 
 
 def check(max_drop: float | None, max_bytes: int | None) -> None:

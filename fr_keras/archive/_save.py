@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import keras
 import numpy as np
@@ -60,6 +60,7 @@ def save_archive(
     calibration: Iterable | None = None,
     skeleton: Mapping | None = None,
     overwrite: bool = False,
+    progress: Callable[[str, float | None], None] | None = None,
 ) -> Packing:
     """Writes an FR model to a `.fr` file, with the same bytes for the same model on every machine.
 
@@ -97,6 +98,8 @@ def save_archive(
             without TensorFlow, the file that `convert` writes for the model that `load_archive`
             returns.
         overwrite: Whether to replace an existing file.
+        progress: A function that is called with what is being done, and with the share of it that
+            is done, or `None` where that is not known.
 
     Returns:
         The size of each part, the error of each weight and, with `calibration`, the change of each
@@ -122,13 +125,16 @@ def save_archive(
     """
     check_target(path, overwrite)
     _check_skeleton(skeleton, calibration)
+    told = progress or (lambda text, share: None)
     given = prepared(model)
     sample = None if calibration is None else Sample(calibration, model)
-    archive, residuals = packed(given, step, error, sample)
+    archive, residuals = packed(given, step, error, sample, told)
     # Nothing is written before the archive has been loaded.
     found = loaded(fr_archive.decode(fr_archive.encode(archive)))
+    told("comparing outputs", None)
     agreements = {} if sample is None else measured(model, found, sample)
     if skeleton is not None:
+        told("making the int8 file", None)
         arguments = {"calibration": calibration, **skeleton}
         archive = dataclasses.replace(archive, skeleton=_skeleton(archive, found, arguments))
     data = fr_archive.encode(archive)
@@ -183,9 +189,14 @@ def prepared(model: keras.Model) -> Prepared:
 
 
 def packed(
-    given: Prepared, step: Precision, error: Precision, calibration: Iterable | None
+    given: Prepared,
+    step: Precision,
+    error: Precision,
+    calibration: Iterable | None,
+    told: Callable[[str, float | None], None] = lambda text, share: None,
 ) -> tuple[Archive, dict[str, float]]:
     """Returns the archive of a prepared model, and the error of each weight by its name."""
+    told("rounding coefficients", None)
     model, description, _ = given
     parts = named_kernels(model)
     steps = by_layer("step", step, parts, STEP)
@@ -193,7 +204,8 @@ def packed(
     errors = by_layer("error", error, names, ERROR)
     tensors = [quantize_tensor(kept_series(part), steps[name]) for name, part in parts.items()]
     if calibration is not None:
-        model = _calibrated(model, tensors, calibration)
+        model = _calibrated(model, tensors, calibration, lambda done: told("calibrating", done))
+    told("rounding other weights", None)
     vectors, residuals = quantized_vectors(model, weights(model), errors)
     network = _reference.find(model, description) or Config(description)
     return Archive(network, tensors, vectors), residuals
@@ -204,7 +216,12 @@ def normalizes(model: keras.Model) -> bool:
     return any(isinstance(one, keras.layers.BatchNormalization) for one in all_layers(model))
 
 
-def _calibrated(model: keras.Model, tensors: list[Quantized], calibration: Iterable) -> keras.Model:
+def _calibrated(
+    model: keras.Model,
+    tensors: list[Quantized],
+    calibration: Iterable,
+    progress: Callable[[float], None],
+) -> keras.Model:
     """A copy with the quantized coefficients and statistics of its own, if it has any."""
     if not normalizes(model):
         for _ in calibration:
@@ -213,7 +230,7 @@ def _calibrated(model: keras.Model, tensors: list[Quantized], calibration: Itera
     copy = rebuild(model, to_corner)
     for part, tensor in zip(frequency_layers(copy), tensors, strict=True):
         keep_series(part, tensor.reals())
-    calibrate_batch_norm(copy, calibration)
+    calibrate_batch_norm(copy, calibration, progress)
     return copy
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 import fr_archive
 from fr_keras.archive import _goals
-from fr_keras.archive._goals import Trial
+from fr_keras.archive._goals import Clock, Trial
 from fr_keras.archive._load import loaded
 from fr_keras.archive._trials import Levels, Measure, Network, Place
 from fr_keras.models.compaction import compact
@@ -40,6 +40,7 @@ class SearchResult:
         accuracy: Accuracy of `model` on the confirmation rows.
         reference_accuracy: Accuracy of the original model on the same rows.
         trials: How many archives were tried.
+        complete: Whether the search ended by itself; false if `minutes` ended it.
     """
 
     model: keras.Model
@@ -49,11 +50,12 @@ class SearchResult:
     accuracy: float
     reference_accuracy: float
     trials: int
+    complete: bool = True
 
 
 def search(
     model: keras.Model,
-    x: np.ndarray,
+    x,
     y: np.ndarray,
     *,
     max_drop: float | None = None,
@@ -63,12 +65,17 @@ def search(
     fine_tune: Callable[[keras.Model, dict[str, float]], None] | None = None,
     batch_size: int = 128,
     progress: Callable[[Trial], None] | None = None,
+    minutes: float | None = None,
 ) -> SearchResult:
     """Finds the smallest archive at an accuracy, or the most accurate one at a size.
 
     First all steps and errors are scaled by one factor. Then they change for one layer after
     another, by half an octave at a time, as long as that helps. Each archive is measured by the
     accuracy of the model that it loads to. The search uses no random numbers.
+
+    For each archive, batch normalizations are measured on all of `calibration`, one after another,
+    and then the accuracy on every second row. With dozens of layers there are hundreds of archives.
+    `minutes` ends the search with the best one so far.
 
     Every second row of `x` is a search row; the others are confirmation rows. The best of many
     archives tends to be one that the search rows happen to favour. So `max_drop` must hold on the
@@ -80,7 +87,8 @@ def search(
     Args:
         model: A model as for `save_archive`, with one output that has a score for each class. It
             is not changed.
-        x: Validation inputs, never test data: rows that choose an archive cannot measure it.
+        x: Validation inputs, never test data: rows that choose an archive cannot measure it. An
+            array, or what is read by slices like one, such as a memory map.
         y: The class of each row, or of each pixel, `(rows, height, width)`; at least two rows.
         max_drop: The accuracy that may be lost, such as 0.002; the search minimizes the bytes.
         max_bytes: The bytes that may be used; the search maximizes the accuracy.
@@ -92,13 +100,16 @@ def search(
             better, also on the confirmation rows.
         batch_size: Number of rows that are computed at once.
         progress: A function that is called after each trial.
+        minutes: The time after which no further archive is tried; what was found is then still
+            confirmed.
 
     Returns:
         A model, and the arguments with which `save_archive` saves it.
 
     Raises:
         ValueError: If not exactly one of `max_drop` and `max_bytes` is given, if no archive
-            reaches it, or if `y` does not fit the outputs; also as in `save_archive`.
+            reaches it, also within `minutes`, or if `y` does not fit the outputs; also as in
+            `save_archive`.
 
     Example:
 
@@ -111,16 +122,16 @@ def search(
     """
     _goals.check(max_drop, max_bytes)
     _check_rows(x, y)
+    clock = Clock(minutes)
     network = Network(model, calibration, search_kept)
-    measure = Measure(x[::2], y[::2], batch_size)
-    confirm = Measure(x[1::2], y[1::2], batch_size)
+    measure, confirm = (Measure(x, y, first, batch_size) for first in (0, 1))
     reference = confirm(model)
     if max_drop is None:
         goal = confirming = _goals.AccurateWithin(max_bytes)
     else:
         goal = _goals.SmallAt(measure(model) - max_drop)
         confirming = _goals.SmallAt(reference - max_drop)
-    run = _Run(network, measure, goal, progress)
+    run = _Run(network, measure, goal, progress, clock)
     run.search()
     if fine_tune is not None:
         tuned = compact(model)
@@ -135,6 +146,7 @@ def search(
         accuracy=accuracy,
         reference_accuracy=reference,
         trials=len(run.trials),
+        complete=not clock.stopped,
     )
 
 
@@ -172,8 +184,8 @@ def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
 class _Run:
     """One search."""
 
-    def __init__(self, network: Network, measure: Measure, goal, progress):
-        self._measure, self._goal = measure, goal
+    def __init__(self, network: Network, measure: Measure, goal, progress, clock: Clock):
+        self._measure, self._goal, self._clock = measure, goal, clock
         self._progress = progress or (lambda trial: None)
         self._trying = network
         self._seen: set[tuple[int, ...]] = set()
@@ -197,6 +209,8 @@ class _Run:
                 if not self._all_alike(shorter) and self.best:
                     break
             self._one_by_one("kept", "step", "error")
+        if self.best is None and self._clock.stopped:
+            raise ValueError(self._clock.too_short(len(self.trials)))
         if self.best is None:
             raise ValueError(self._goal.impossible(self.trials))
 
@@ -214,6 +228,8 @@ class _Run:
         """Tries one factor for all steps and errors; returns how often it was the best so far."""
         found = 0
         for level in range(_FINEST, _COARSEST + 1, _STRIDE):
+            if self.trials and self._clock.is_over():
+                break
             levels = {
                 place: shorter if place[0] == "kept" else level for place in self._trying.places
             }
@@ -224,7 +240,9 @@ class _Run:
         """Moves one number at a time, as long as a round finds anything better."""
         places = [place for place in self._trying.places if place[0] in kinds]
         moves = [(place, way) for way in self._goal.directions for place in places]
-        while self.best and sum(self._is_better(self._moved(*move)) for move in moves):
+        while self.best and sum(
+            self._is_better(self._moved(*move)) for move in moves if not self._clock.is_over()
+        ):
             pass  # a sum, not `any`: a round tries every move
 
     def _moved(self, place: Place, way: int) -> Levels:

@@ -27,11 +27,13 @@ class Chain:
             is missing, it is merged into the core.
         multiply_adds: Multiply-adds for one position of the core.
         weights: Number of weights in the kernels of all stages.
+        channels: Number of output channels of all stages.
     """
 
     roles: tuple[str, ...]
     multiply_adds: int
     weights: int
+    channels: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,15 +113,17 @@ class FactoredKernel(FrequencyKernel):
         found = []
         for roles in _CHOICES:
             counts = {"core": rest}
-            counts["core"] *= cut_in if "in" in roles else whole_in
-            counts["core"] *= self.groups * cut_out if "out" in roles else whole_out
+            channels = {"core": self.groups * cut_out if "out" in roles else whole_out}
+            counts["core"] *= (cut_in if "in" in roles else whole_in) * channels["core"]
             if "in" in roles:
                 counts["in"] = self.groups * whole_in * cut_in
+                channels["in"] = self.groups * cut_in
             if "out" in roles:
-                counts["out"] = cut_out * whole_out
+                counts["out"], channels["out"] = cut_out * whole_out, whole_out
             positions = self.positions()
             multiply_adds = sum(positions[role] * count for role, count in counts.items())
-            found.append(Chain(roles, multiply_adds, sum(counts.values())))
+            weights = sum(counts.values())
+            found.append(Chain(roles, multiply_adds, weights, sum(channels.values())))
         return found
 
     def stage_kernels(self, roles: Sequence[str], coefficients) -> dict:

@@ -17,17 +17,32 @@ _COSTS = {
 }
 
 
-def chooser(form: str) -> Chooser:
+def whole(layer: FactoredKernel) -> Chain:
+    """Returns the form of a layer that is its whole kernel."""
+    return next(one for one in layer.chains(layer.corner) if one.roles == WHOLE)
+
+
+def chooser(form: str, size: Callable[[Chain], float] | None = None) -> Chooser:
     """Returns the function that chooses the chain of each layer.
 
     Args:
         form: `"dense"`: the whole kernel; `"factored"`: the chain of two or three stages with the
             fewest multiply-adds; `"auto"`: the whole kernel or a chain, whichever has the
             smallest product of multiply-adds and weights.
+        size: The bytes of a chain in a file. If given, `"auto"` takes no chain that is larger than
+            the whole kernel.
 
     Raises:
         ValueError: If the form is unknown.
     """
     if form not in _COSTS:
         raise ValueError(f"`form` must be one of {tuple(_COSTS)}. Received: form={form!r}")
-    return lambda layer: min(layer.chains(layer.corner), key=_COSTS[form])
+
+    def choose(layer: FactoredKernel) -> Chain:
+        chains = layer.chains(layer.corner)
+        if form == "auto" and size is not None:
+            most = size(whole(layer))
+            chains = [one for one in chains if size(one) <= most]
+        return min(chains, key=_COSTS[form])
+
+    return choose

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -55,7 +55,9 @@ class Calibration:
         )
 
 
-def calibrate_batch_norm(model: keras.Model, data: Iterable) -> Calibration:
+def calibrate_batch_norm(
+    model: keras.Model, data: Iterable, progress: Callable[[float], None] | None = None
+) -> Calibration:
     """Sets the moving statistics of every batch normalization to those of its inputs over `data`.
 
     The statistics are the mean and the variance over all rows and positions that are not masked.
@@ -78,6 +80,7 @@ def calibrate_batch_norm(model: keras.Model, data: Iterable) -> Calibration:
             batches of either, such as a `tf.data.Dataset`. From `(inputs, labels)` tuples, the
             inputs are used. Take rows from all over the data set: in a sorted one, the first rows
             are all of one class.
+        progress: A function that is called with the share of the work that is done.
 
     Returns:
         How far the outputs changed. There is also a warning if they changed much although the
@@ -100,7 +103,7 @@ def calibrate_batch_norm(model: keras.Model, data: Iterable) -> Calibration:
         for norm in moments.norms
     )
     before = moments.outputs(_COMPARED)
-    moments.set()
+    moments.set(progress or (lambda share: None))
     done = _compared(before, moments.outputs(_COMPARED), moments.rows)
     if known and not done.holds:
         warnings.warn(

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import keras
 import numpy as np
@@ -77,12 +77,18 @@ class Moments:
         """How many rows the data has."""
         return sum(len(arrays[0]) for arrays in self._inputs)
 
-    def set(self) -> None:
-        """Sets the statistics of every normalization, or of none if it fails."""
+    def set(self, progress: Callable[[float], None] = lambda share: None) -> None:
+        """Sets the statistics of every normalization, or of none if it fails.
+
+        Args:
+            progress: A function that is called with the share that is done.
+        """
         before = [(weight, weight.numpy()) for norm in self.norms for weight in norm.weights]
         try:
-            for calls, run in self._steps:
-                self._measure(calls, run)
+            for number, (calls, run) in enumerate(self._steps):
+                self._measure(
+                    calls, run, lambda part, n=number: progress((n + part) / len(self._steps))
+                )
         except BaseException:
             for weight, value in before:
                 weight.assign(value)
@@ -149,12 +155,13 @@ class Moments:
             stack.extend(tensor.op.inputs)
         return found
 
-    def _measure(self, calls: list[_Call], run) -> None:
+    def _measure(self, calls: list[_Call], run, progress: Callable[[float], None]) -> None:
         """Gives the normalizations of some calls the statistics of these calls."""
         totals = [0.0] * len(calls)
-        for arrays in self._inputs:
+        for number, arrays in enumerate(self._inputs, 1):
             sums = run(*map(tf.constant, arrays))
             totals = [total + one.numpy() for total, one in zip(totals, sums, strict=True)]
+            progress(number / len(self._inputs))
         by_norm: dict = {}
         for call, total in zip(calls, totals, strict=True):
             by_norm[call.norm] = by_norm.get(call.norm, 0.0) + total

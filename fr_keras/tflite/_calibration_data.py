@@ -102,7 +102,8 @@ def representative(data, wanted: Sequence[Wanted], limit: int) -> list[np.ndarra
     else:
         rows = _together(parts, wanted, limit)
     return [
-        _checked(part, one.shape).astype(one.dtype) for part, one in zip(rows, wanted, strict=True)
+        _checked(part, one.shape).astype(one.dtype, copy=False)
+        for part, one in zip(rows, wanted, strict=True)
     ]
 
 

@@ -3,18 +3,19 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
 from fr_archive.files import check_target, write_bytes
-from fr_keras.layers.forms import chooser
+from fr_keras.layers.forms import WHOLE, chooser, whole
+from fr_keras.models.origins import Baked
 from fr_keras.models.walk import all_layers, check_graph, frequency_layers, named_layers
 from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file import metadata
-from fr_keras.tflite.file.graph import Recipe
+from fr_keras.tflite.file.graph import Recipe, Recipes
 from fr_keras.tflite.int8.aware import exact
 from fr_keras.tflite.lowering import converted
 from fr_keras.tflite.modes import Mode, mode_of
@@ -23,7 +24,7 @@ from fr_keras.tflite.runner import Runner
 
 
 class ConversionWarning(UserWarning):
-    """A converted file disagrees with its Keras model beyond the stated bound."""
+    """A converted file disagrees with its Keras model, or is larger than its dense form."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,9 @@ def convert(
 ) -> Conversion:
     """Converts a model to a .tflite file and compares the outputs of both.
 
-    FR models are baked first, by default in the form that is smallest and fastest. The batch size
+    FR models are baked first, by default in the form that is smallest and fastest: `"auto"` never
+    gives a file that is larger than the dense form in the same mode. `"factored"` may, and then
+    gives a `ConversionWarning`. The batch size
     is fixed to 1, because a dynamic one adds shape arithmetic to the graph that delegates refuse.
     The comparison uses rows of `calibration` that were held out from calibration, or random rows if
     no `calibration` is given. A difference beyond the bounds of `fr_keras.tflite.agreement` gives a
@@ -95,7 +98,8 @@ def convert(
             int8 and int16x8, and for integer inputs.
         float_io: Whether an int8 or int16x8 file has float32 inputs and outputs.
         form: The form in which an FR model is baked: `"auto"`, `"factored"` or `"dense"`; see
-            `fr_keras.bake`.
+            `fr_keras.bake`. Here `"auto"` takes no chain that needs more bytes than the whole
+            kernel.
         float_layers: Names of layers whose ops stay in float32 in an int8 file, or paths such as
             `"left/fc"` where layers of nested models share a name. Choose the layers that
             `fr_keras.tflite.sensitivity` lists first. QUANTIZE and DEQUANTIZE ops connect float32
@@ -124,7 +128,7 @@ def convert(
     True
     """
     mode = mode_of(quantize)
-    choose = chooser(form)
+    chooser(form)  # an unknown form is an error before the work
     check_convertible(model, mode)
     _check_float_layers(model, mode, float_layers)
     if path is not None:
@@ -134,20 +138,50 @@ def convert(
     unrounded, ranges = exact(model)
     if not mode.ranges:
         model = unrounded  # the file does not round as a quantization-aware model does
-    plain = deployable(unrounded, choose)
-    derived = None
-    if mode.ranges and frequency_layers(unrounded):
-        derived = LayerRecipes(unrounded, plain)
     in_float = [named_layers(unrounded)[name] for name in float_layers]
-    content, recipes = converted(plain, mode, calibrating, float_io, in_float, ranges, derived)
     entry = _entry(model.name, quantize, labels, normalization, command)
-    content = metadata.attach(content, entry)
+
+    def lowered(form: str) -> tuple[Baked, bytes, Recipes]:
+        plain, derived = deployable(unrounded, chooser(form, mode.bytes_of)), None
+        if mode.ranges and frequency_layers(unrounded):
+            derived = LayerRecipes(unrounded, plain)
+        file, recipes = converted(plain, mode, calibrating, float_io, in_float, ranges, derived)
+        return plain, metadata.attach(file, entry), recipes
+
+    content, recipes = _not_larger_than_dense(model.name, mode, form, lowered)
     found = agreements(model, Runner(content), checking, rows_from, mode)
     for name, agreement in found.items():
         _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
     if path is not None:
         write_bytes(path, content, overwrite)
     return Conversion(content, quantize, found, recipes)
+
+
+def _not_larger_than_dense(
+    name: str, mode: Mode, form: str, lowered: Callable[[str], tuple[Baked, bytes, Recipes]]
+) -> tuple[bytes, Recipes]:
+    """The file in a form; in the dense one instead of `"auto"` if that is smaller.
+
+    The dense file is only made if whole kernels alone do not prove that it is larger.
+    """
+    plain, content, recipes = lowered(form)
+    chains = {id(one.layer): one.layer for one in plain.origins.values() if one.chain != WHOLE}
+    least = mode.weight_bytes * sum(whole(layer).weights for layer in chains.values())
+    if not chains or len(content) <= least:
+        return content, recipes
+    _, dense, of_dense = lowered("dense")
+    if len(content) <= len(dense):
+        return content, recipes
+    if form == "auto":
+        return dense, of_dense
+    warnings.warn(
+        f"The {mode.name} file of '{name}' with form='{form}' has {len(content):,} bytes, more "
+        f"than the {len(dense):,} bytes with form='dense'. Use form='auto', which takes chains "
+        "only where they are smaller, or train with fewer coefficients.",
+        ConversionWarning,
+        stacklevel=3,
+    )
+    return content, recipes
 
 
 def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> None:

@@ -50,7 +50,7 @@ def sensitivity(
     >>> list(sensitivity(model, x, verbose=0))
     ['logits']
     """
-    choose = chooser(form)
+    choose = chooser(form, INT8.bytes_of)
     check_convertible(model, INT8)
     model, _ = exact(model)
     calibrating, checking, rows_from = split_rows(calibration, model, INT8)

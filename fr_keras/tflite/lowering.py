@@ -15,6 +15,7 @@ from fr_keras.tflite._calibration_data import float32_for
 from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.file.graph import Recipes
 from fr_keras.tflite.file.ops import outputs_from
+from fr_keras.tflite.int8.budgets import saved_by_chains
 from fr_keras.tflite.int8.ranges import calibrated, quantized
 from fr_keras.tflite.int8.segments import reaches, segmented
 from fr_keras.tflite.int8.splits import sliced
@@ -76,7 +77,8 @@ def converted(
     reach = {} if ranges else reaches(content, rows)
     if not reach:
         return finished(content, recipes)
-    tries = (segmented(content, reach, share, recipes) for share in _SHARES)
+    budget = saved_by_chains(plain)
+    tries = (segmented(content, reach, share, recipes, budget) for share in _SHARES)
     return _held(tries, finished, rows, named(content, scopes))
 
 

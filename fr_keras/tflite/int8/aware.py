@@ -60,7 +60,7 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     >>> bool(abs(aware(x) - model(x)).numpy().max() < 0.1)
     True
     """
-    choose = chooser(form)
+    choose = chooser(form, INT8.bytes_of)
     check_graph(model)
     rows = split_rows(calibration, model, INT8)[0]
     plain = deployable(model, choose)

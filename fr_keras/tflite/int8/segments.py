@@ -9,10 +9,12 @@ can be stored as several channels, one for each segment of its range, that diffe
 The op before computes them with more rows in its kernel, and the op after adds them up with more
 columns. There is no new op, and the function stays the same on the range that was seen, also with
 zero padding. The step becomes `d / 255`, where `d` replaces the range of the largest channel. All
-channels share one `d`, so a large channel gets more segments than a small one.
+channels share one `d`, so a large channel gets more segments than a small one. A budget says how
+many bytes the additional rows and columns may take.
 """
 
 import dataclasses
+import math
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -21,6 +23,7 @@ from fr_archive.recipes import Node, Op, scalar
 from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.file.graph import LINEAR, Graph, Recipe, Recipes
 from fr_keras.tflite.int8._observe import observe
+from fr_keras.tflite.int8.budgets import of_columns, of_rows
 from fr_keras.tflite.int8.ranges import Samples, clipped_range
 
 _OPS = schema.BuiltinOperator
@@ -74,7 +77,11 @@ def reaches(content: bytes, rows: list[np.ndarray]) -> dict[int, np.ndarray]:
 
 
 def segmented(
-    content: bytes, reach: dict[int, np.ndarray], share: float, recipes: Recipes | None = None
+    content: bytes,
+    reach: dict[int, np.ndarray],
+    share: float,
+    recipes: Recipes | None = None,
+    budget: float = math.inf,
 ) -> tuple[bytes, int, Recipes]:
     """Returns a calibrated float file with bottlenecks in segments, their number, and its recipes.
 
@@ -83,14 +90,14 @@ def segmented(
         reach: The result of `reaches`.
         share: Only bottlenecks with at least this share of the largest one's positions are split.
         recipes: The recipes of the file, if any.
+        budget: How many bytes the segments may take.
     """
-    graph = _Graph(content, recipes)
-    found = graph.bottlenecks()
-    positions = [graph.positions(one.parts[0]) for one in found]
+    graph = _Graph(content, recipes, budget)
+    # The highest resolution spends the budget first.
+    found = sorted(graph.bottlenecks(), key=lambda one: -graph.positions(one.parts[0]))
+    least = share * max((graph.positions(one.parts[0]) for one in found), default=0)
     chosen = [
-        one
-        for one, count in zip(found, positions, strict=True)
-        if count >= share * max(positions) and graph.split(one, reach)
+        one for one in found if graph.positions(one.parts[0]) >= least and graph.split(one, reach)
     ]
     return flatbuffer.write(graph.model), len(chosen), graph.recipes
 
@@ -98,8 +105,9 @@ def segmented(
 class _Graph(Graph):
     """A parsed file, with the op that writes each tensor and the ops that read it."""
 
-    def __init__(self, content: bytes, recipes: Recipes | None = None):
+    def __init__(self, content: bytes, recipes: Recipes | None = None, budget: float = math.inf):
         super().__init__(content, recipes)
+        self._left = budget
         self.writer, self.readers = {}, {}
         for op in self.graph.operators:
             self.writer |= dict.fromkeys(op.outputs, op)
@@ -133,10 +141,10 @@ class _Graph(Graph):
 
     def split(self, one: _Bottleneck, reach: dict[int, np.ndarray]) -> bool:
         """Splits a bottleneck into segments; returns false if nothing is gained by it."""
-        count = min(_FACTOR * self.channels(one.parts[0]), self._between(one))
-        parts = [_segments(reach[part], count) for part in one.parts]
+        parts = [_segments(reach[part], self._most(one)) for part in one.parts]
         if None in parts:
             return False
+        self._left -= self._growth(one, max(len(found.channels) for found in parts))
         for part, segments in zip(one.parts, parts, strict=True):
             self._widen_writer(part, segments)
         if one.sum is not None:
@@ -147,6 +155,19 @@ class _Graph(Graph):
             self.set_constant(reader, LINEAR[self.kind(reader)][1], np.concatenate(columns, -1))
             self._widen_recipe(reader, parts)
         return True
+
+    def _most(self, one: _Bottleneck) -> int:
+        """The most segments of each part that the widths and the budget allow; 0 for none."""
+        channels = self.channels(one.parts[0])
+        most = min(_FACTOR * channels, self._between(one))
+        allowed = (n for n in range(most, channels, -1) if self._growth(one, n) <= self._left)
+        return next(allowed, 0)
+
+    def _growth(self, one: _Bottleneck, count: int) -> int:
+        """The bytes that `count` segments of each part add."""
+        rows = sum(of_rows(self.kernel(self.writer[part]), count) for part in one.parts)
+        columns = len(one.parts) * count
+        return rows + sum(of_columns(self.kernel(op), columns) for op in one.readers)
 
     def _widen_recipe(self, reader: schema.OperatorT, parts: list["_Segments"]) -> None:
         """Changes the recipe of an op that reads a bottleneck: it gets more columns."""
