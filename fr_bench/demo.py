@@ -12,6 +12,7 @@ from fr_archive.files import replacing
 from fr_bench.candidates import USUAL
 from fr_bench.data import Dataset
 from fr_bench.forms import Form, Output, write_forms
+from fr_bench.preflight import preflight, usual_scale
 from fr_bench.training import Regime, network
 from fr_keras.callbacks import band_energy
 from fr_keras.layers import TWINS
@@ -49,6 +50,7 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
         candidate.check_installed()
     output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
     untrained = network(data, regime.seed)
+    data = preflight(untrained, data, scale=usual_scale(data)).data
     trained = {
         name: candidate.train(untrained, data, regime, progress, name)
         for name, candidate in USUAL.items()
@@ -59,6 +61,7 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
     forms, outputs = write_forms(trained, _FORMS, data, output, progress)
     results = {
         "data": data.name,
+        "metric": data.task.metric_name,
         "regime": dataclasses.asdict(regime),
         "network": summary(models["FR"]).to_dict(),
         "histories": {name: one.history for name, one in trained.items()},

@@ -20,8 +20,9 @@ from fr_keras_cli._compress import compress
 from fr_keras_cli._doctor import doctor
 from fr_keras_cli._errors import debug_option
 from fr_keras_cli._files import convert, inspect, sensitivity
-from fr_keras_cli._networks import compare, demo, train
+from fr_keras_cli._networks import compare, demo
 from fr_keras_cli._reports import report
+from fr_keras_cli._train import train
 
 
 def run() -> None:

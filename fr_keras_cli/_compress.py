@@ -13,15 +13,15 @@ from fr_keras_cli._options import (
     force_option,
     image_size_option,
     json_option,
-    load,
+    load_for,
     load_model,
+    loss_option,
+    metric_option,
     out_option,
     positive,
+    scale_option,
 )
 from fr_keras_cli._training import seed_option
-
-_METRICS = ("accuracy", "dice", "f1", "r2")
-_RANGES = ("0..1", "0..255", "-1..1")
 
 
 @click.command()
@@ -70,22 +70,9 @@ _RANGES = ("0..1", "0..255", "-1..1")
     show_default=True,
     help="About how long to work.",
 )
-@click.option(
-    "--scale",
-    type=click.Choice(_RANGES),
-    help="Range of pixels that the network takes. [default: the one with which it answers best]",
-)
-@click.option(
-    "--metric",
-    type=click.Choice(_METRICS),
-    help="How files are scored. [default: accuracy for classes, F1 for several labels, Dice for "
-    "masks, R2 for numbers]",
-)
-@click.option(
-    "--loss",
-    metavar="NAME",
-    help="A loss of Keras, by name. [default: the one that fits the labels and outputs]",
-)
+@scale_option
+@metric_option
+@loss_option
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),
@@ -114,7 +101,7 @@ def compress(model, data, image_size, methods, keeps, out, force, as_json, **opt
         network = load_model(model)
         found = run(
             network,
-            load(data, image_size or _size_of(network)),
+            load_for(network, data, image_size),
             out,
             methods=methods or METHODS,
             keeps=keeps or KEEPS,
@@ -130,11 +117,3 @@ def compress(model, data, image_size, methods, keeps, out, force, as_json, **opt
         for sentence in found.verdict:
             click.echo(sentence)
         click.echo(f"Files: {out}. Report: {out / 'report.html'}")
-
-
-def _size_of(network) -> tuple[int, int] | None:
-    """The height and width of the pictures that a network takes, if they are fixed."""
-    shapes = [tuple(one.shape[1:]) for one in network.inputs]
-    if len(shapes) == 1 and len(shapes[0]) == 3 and None not in shapes[0][:2]:
-        return shapes[0][:2]
-    return None

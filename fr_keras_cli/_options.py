@@ -76,6 +76,30 @@ image_size_option = click.option(
     metavar="HEIGHT WIDTH",
     help="Resize the images of an image folder, in pixels. [default: as they are]",
 )
+validation_option = click.option(
+    "--validation",
+    type=Source(),
+    metavar="FILE.npz|FOLDER",
+    help="Rows for validation, if --data has none: a folder without splits, or a .npz file with x "
+    "and y. Without it they are drawn from the training rows.",
+)
+scale_option = click.option(
+    "--scale",
+    type=click.Choice(["0..1", "0..255", "-1..1"]),
+    help="Range of pixels that the network takes. [default: the one with which it answers best; "
+    "0..1 for an untrained one]",
+)
+metric_option = click.option(
+    "--metric",
+    type=click.Choice(["accuracy", "dice", "f1", "r2"]),
+    help="How networks and files are scored. [default: accuracy for classes, F1 for several "
+    "labels, Dice for masks, R2 for numbers]",
+)
+loss_option = click.option(
+    "--loss",
+    metavar="NAME",
+    help="A loss of Keras, by name. [default: the one that fits the labels and outputs]",
+)
 positive = click.IntRange(min=1)
 
 
@@ -122,7 +146,7 @@ def file_name(path: str | Path) -> str:
     return PureWindowsPath(text).name or text
 
 
-def load(source: str, image_size):
+def load(source: str, image_size, validation: str | None = None, channels: int = 3):
     from fr_bench import data
 
     path = Path(source)
@@ -133,7 +157,18 @@ def load(source: str, image_size):
             f"{_option_of(source)} must be one of {', '.join(data.NAMES)}, a .npz file or a folder "
             f"of images. Received: {source}{missing}"
         )
-    return data.load(source, image_size)
+    return data.load(source, image_size, validation, channels)
+
+
+def load_for(network, source: str, image_size, validation: str | None = None):
+    """Loads data with pictures as a network takes them, where it fixes their size and colours."""
+    shapes = [tuple(one.shape[1:]) for one in network.inputs]
+    channels = 3
+    if len(shapes) == 1 and len(shapes[0]) == 3:
+        height, width, colours = shapes[0]
+        channels = colours if colours in (1, 3) else 3
+        image_size = image_size or (None if None in (height, width) else (height, width))
+    return load(source, image_size, validation, channels)
 
 
 def _option_of(value: str) -> str:

@@ -10,11 +10,12 @@ from keras import layers as kl
 from rich.progress import Progress
 from test_data import arrays
 
+import fr_archive
 import fr_keras
 from fr_bench import data, training
 from fr_bench.candidates import USUAL
 from fr_bench.compare import compare
-from fr_bench.forms import Output
+from fr_bench.forms import ARCHIVES, Output
 from fr_bench.training import Regime
 from fr_keras_cli import main
 
@@ -127,25 +128,65 @@ def compared(npz, tmp_path_factory):
     return out, json.loads(done.stdout)
 
 
+def check_score(form, outputs, test):
+    score = form["score"]
+    assert score["value"] == np.mean(outputs.argmax(-1) == test.y)
+    assert score["low"] <= score["value"] <= score["high"]
+    assert score["n"] == len(test)
+
+
 def test_every_row_says_what_its_file_is(compared, small):
     out, results = compared
     assert results == json.loads((out / "results.json").read_text())
     names = [one["title"] for one in results["trainings"]]
     others = ("FR", "pruning", "narrow")
     assert names == ["plain", *(f"{name} {keep}" for name in others for keep in (0.05, 900))]
-    modes = ("float32", "dynamic", "int8")
-    assert [form["form"] for form in results["forms"]] == [f"{n} {m}" for n in names for m in modes]
+    modes = {name: ["float32", "dynamic", "int8"] for name in names}
+    for name in names:
+        modes[name] += ARCHIVES if name.startswith("FR") else ()
+    assert [form["form"] for form in results["forms"]] == [
+        f"{name} {mode}" for name in names for mode in modes[name]
+    ]
     for form in results["forms"]:
         content = (out / form["file"]).read_bytes()
-        assert form["bytes"] == len(content)
-        assert form["gzip_bytes"] == len(gzip.compress(content, mtime=0))
-        outputs = fr_keras.tflite.run(content, small.test.inputs())
-        assert form["accuracy"] == np.mean(outputs.argmax(-1) == small.test.y)
+        if form["mode"] in ARCHIVES:
+            assert form["download_bytes"] == len(content)
+            continue
+        assert form["device_bytes"] == len(content)
+        assert form["download_bytes"] == len(gzip.compress(content, mtime=0))
+        check_score(form, fr_keras.tflite.run(content, small.test.inputs()), small.test)
     kept = {form["form"]: form["kept"] for form in results["forms"]}
     assert kept["FR 900 int8"] == 900
     assert kept["pruning 900 int8"] == 900
-    gzipped = {form["form"]: form["gzip_bytes"] for form in results["forms"]}
+    gzipped = {form["form"]: form["download_bytes"] for form in results["forms"]}
     assert gzipped["pruning 900 int8"] < 0.1 * gzipped["plain int8"]
+
+
+def test_archives_are_rows_of_fr_networks(compared, small):
+    out, results = compared
+    rows = {form["form"]: form for form in results["forms"] if form["mode"] in ARCHIVES}
+    assert len(rows) == 4
+    for name in ("FR 0.05", "FR 900"):
+        alone, whole = (rows[f"{name} {mode}"] for mode in ARCHIVES)
+        model = fr_keras.load_archive(out / alone["file"])
+        check_score(alone, training.answers(model, small.test), small.test)
+        assert alone["device_bytes"] is None
+        content = fr_archive.expand(fr_archive.decode((out / whole["file"]).read_bytes()))
+        check_score(whole, fr_keras.tflite.run(content, small.test.inputs()), small.test)
+        assert whole["device_bytes"] == len(content)
+        assert fr_keras.tflite.inspect(content).metadata["labels"] == list("0123")
+        assert alone["download_bytes"] < whole["download_bytes"] < whole["device_bytes"]
+
+
+def test_the_networks_are_saved(compared, small):
+    out, results = compared
+    assert len([*out.glob("*.keras")]) == len(results["trainings"])
+    scores = {form["form"]: form["score"]["value"] for form in results["forms"]}
+    for one in results["trainings"]:
+        model = keras.models.load_model(out / f"{one['title'].lower().replace(' ', '_')}.keras")
+        right = training.answers(model, small.test).argmax(-1) == small.test.y
+        assert np.mean(right) == pytest.approx(scores[f"{one['title']} float32"], abs=0.05)  # ties
+    assert fr_keras.summary(keras.models.load_model(out / "fr_900.keras")).kept == 900
 
 
 def test_the_page_has_the_tables_and_the_plot(compared, small):
@@ -153,6 +194,7 @@ def test_the_page_has_the_tables_and_the_plot(compared, small):
     page = (out / "compare.html").read_text()
     assert page.count("data:image/png;base64,") == 1
     assert all(form["form"] in page for form in results["forms"])
+    assert page.count(results["conclusion"][0]) == 2  # above and below
     rows = len(small.train)
     for one in results["trainings"]:
         assert one["rows"] == rows  # of one epoch
@@ -167,6 +209,7 @@ def test_a_model_of_the_users_is_compared(npz, tmp_path):
     done = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     assert "FR 0.01 int8" in done.stdout
+    assert "The smallest download whose accuracy is not clearly below" in done.stdout
     assert "pruning" not in done.stdout
 
 
@@ -178,7 +221,6 @@ def call(small, tmp_path, model=None, **options):
 
 
 def test_bad_arguments_are_refused_before_the_training(small, tmp_path):
-    logits = keras.Sequential([keras.Input((20, 20, 1)), kl.Flatten(), kl.Dense(4)])
     other = keras.Sequential([keras.Input((8, 8, 1)), kl.Flatten(), kl.Dense(4)])
     for options, message in (
         ({"methods": ("magic",)}, "`methods` must hold one or more different names"),
@@ -186,8 +228,10 @@ def test_bad_arguments_are_refused_before_the_training(small, tmp_path):
         ({"methods": ("FR", "FR")}, "`methods` must hold one or more different names"),
         ({"keeps": ()}, "`keeps` must hold one or more different budgets"),
         ({"keeps": (0.1, 0.1)}, "`keeps` must hold one or more different budgets"),
-        ({"model": logits}, "`model` must end in a softmax"),
-        ({"model": other}, r"`model` must take images of shape \(20, 20, 1\)"),
+        ({"model": other}, r"inputs that `model` takes, of shape \(8, 8, 1\)"),
+        ({"model": fr_keras.regularize(other)}, "`model` must be a plain network"),
+        ({"metric": "dice"}, "`metric` must be one of"),
+        ({"scale": "0..2"}, "`scale` must be one of"),
     ):
         with pytest.raises(ValueError, match=message):
             call(small, tmp_path, **options)
