@@ -126,7 +126,12 @@ def train(
     bar = EpochProgress(progress or Progress(disable=True), "FR", regime.epochs, log.begun)
     # Keras' backup comes behind the truncation, whose state it restores.
     callbacks = [RowOrder(batches), truncation(regime), restoring, log, bar, *callbacks]
-    fit(twin, found.data, regime, tuple(callbacks), batches=batches)
+    try:
+        fit(twin, found.data, regime, tuple(callbacks), batches=batches)
+    except BaseException:
+        if not log.begun:
+            backup.remove()  # there is nothing to go on with
+        raise
     with replacing(out, overwrite) as path:
         twin.save(path)
     beside = recipe_path(out)
@@ -181,7 +186,19 @@ def prepared(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, Regime]:
             "`keep` must be at most what a layer has, for coefficients are only cut: "
             f"'{above[0]}' has {named[above[0]].kept:,}. Received: {counts[above[0]]:,}"
         )
-    return twin, recipe.regime(keep)
+    _check_loss(recipe.loss)
+    regime = recipe.regime(keep)
+    truncation(regime)  # refuses a schedule that there is not
+    return twin, regime
+
+
+def _check_loss(name: str | None) -> None:
+    try:
+        keras.losses.get(name)
+    except ValueError as error:
+        raise ValueError(
+            f"`loss` must be the name of a loss of Keras. Received: {name!r}"
+        ) from error
 
 
 def _batches(data: Dataset, found: Preflight, recipe: Recipe) -> keras.utils.PyDataset:

@@ -92,10 +92,10 @@ def network(data: Dataset, seed: int, name: str = "lenet5", side: int | None = N
             f"{labels}. Received: {name!r}"
         )
     activation, outputs = "softmax", len(data.labels)
-    if y.ndim == 2 and data.labels:
+    if not data.labels:  # numbers
+        activation, outputs = None, y.shape[-1] if y.ndim in (2, 4) else 1
+    elif y.ndim == 2 and np.any(y.sum(1) != 1):
         activation = "sigmoid"  # several labels a row
-    elif not data.labels:
-        activation, outputs = None, y.shape[1] if y.ndim == 2 else 1
     shape = x.shape[1:] if side is None else (side, side, x.shape[-1])
     keras.utils.set_random_seed(seed)
     return NETWORKS[name](shape, outputs, classifier_activation=activation)

@@ -8,11 +8,13 @@ import pytest
 from click.testing import CliRunner
 from keras import layers as kl
 from rich.progress import Progress
+from solved_tasks import dataset, pictures
 from test_data import arrays
 
 import fr_archive
 import fr_keras
 from fr_bench import data, training
+from fr_bench._words import conclusion
 from fr_bench.candidates import USUAL
 from fr_bench.compare import compare
 from fr_bench.forms import ARCHIVES, Output
@@ -121,7 +123,23 @@ def test_pruning_takes_every_model(small):
 def compared(npz, tmp_path_factory):
     """A comparison by the command line: its folder and what it printed."""
     out = tmp_path_factory.mktemp("compared") / "out"
-    arguments = ["compare", "--data", npz, "--keep", "0.05", "--keep", "900", "--epochs", "1"]
+    keras.utils.set_random_seed(0)
+    stack = [keras.Input((20, 20, 1)), kl.Conv2D(8, 3, strides=2, activation="relu"), kl.Flatten()]
+    stack += [kl.Dense(60, activation="relu"), kl.Dense(4, activation="softmax")]
+    keras.Sequential(stack).save(out.parent / "small.keras")
+    arguments = [
+        "compare",
+        "--model",
+        out.parent / "small.keras",
+        "--data",
+        npz,
+        "--keep",
+        "0.05",
+        "--keep",
+        "900",
+        "--epochs",
+        "1",
+    ]
     arguments += ["--out", out, "--json"]
     done = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
@@ -159,7 +177,7 @@ def test_every_row_says_what_its_file_is(compared, small):
     assert kept["FR 900 int8"] == 900
     assert kept["pruning 900 int8"] == 900
     gzipped = {form["form"]: form["download_bytes"] for form in results["forms"]}
-    assert gzipped["pruning 900 int8"] < 0.1 * gzipped["plain int8"]
+    assert gzipped["pruning 900 int8"] < 0.3 * gzipped["plain int8"]
 
 
 def test_archives_are_rows_of_fr_networks(compared, small):
@@ -253,3 +271,130 @@ def test_a_missing_extra_is_named_before_the_work(small, tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r"pip install 'fr-keras\[report\]'"):
         call(small, tmp_path, methods=tuple(USUAL))
     assert list(tmp_path.iterdir()) == []
+
+
+# Other tasks
+
+
+def drawing(last: keras.layers.Layer) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12, 12, 1))
+    x = kl.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    return keras.Model(inputs, last(x))
+
+
+BARS, _ = pictures(60)
+TASKS = {
+    "masks": (kl.Conv2D(2, 1), (BARS[..., 0] > 100).astype("uint8"), "dice"),
+    "several labels": (
+        lambda x: kl.Dense(3, "sigmoid")(kl.GlobalMaxPooling2D()(x)),
+        (BARS.mean((1, 2, 3)) > 60)[:, None] * np.array([[1, 0, 1]]),
+        "f1",
+    ),
+    "numbers": (
+        lambda x: kl.Dense(1)(kl.GlobalMaxPooling2D()(x)), BARS.mean((1, 2, 3)) / 255, "r2"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["masks", *(pytest.param(one, marks=pytest.mark.slow) for one in TASKS if one[0] != "m")],
+)
+def test_every_task_is_compared(tmp_path, task):
+    last, y, metric = TASKS[task]
+    found = dataset(BARS, y, ())
+    options = {"methods": ("FR",), "modes": ("int8",), "keeps": (0.5,), "scale": "0..255"}
+    results = call(found, tmp_path, drawing(last), regime=QUICK, **options)
+    assert results["metric"] == metric
+    assert results["scaling"] == "pixels in 0..255"
+    assert [form["mode"] for form in results["forms"]] == ["int8", *ARCHIVES]
+    for form in results["forms"]:
+        assert form["score"]["low"] <= form["score"]["high"]
+        assert form["score"]["n"] == 15
+    assert f"with {metric} " in results["conclusion"][0]
+    stored = fr_keras.tflite.inspect(tmp_path / "out" / results["forms"][0]["file"]).metadata
+    assert stored["normalization"] == {"scale": 1.0, "offset": 0.0}
+    assert f"val_{metric}" in results["trainings"][0]["history"]
+
+
+@keras.saving.register_keras_serializable("test_compare")
+class Halved(kl.Dense):
+    """A layer that archives do not know."""
+
+
+def test_what_no_archive_can_hold_is_said(tmp_path):
+    model = drawing(lambda x: Halved(4, activation="softmax")(kl.Flatten()(x)))
+    found = dataset(*pictures(60))
+    options = {"methods": ("FR",), "modes": ("int8",), "keeps": (0.5,), "regime": QUICK}
+    results = call(found, tmp_path, model, **options)
+    assert [form["mode"] for form in results["forms"]] == ["int8"]
+    assert [one.partition(":")[0] for one in results["left_out"]] == [
+        f"FR 0.5 {mode}" for mode in ARCHIVES
+    ]
+    assert "FR 0.5 archive+int8: " in (tmp_path / "out" / "compare.html").read_text()
+
+
+# The conclusion
+
+
+def row(method, size, value, device=True):
+    score = {"value": value, "low": value - 0.01, "high": value + 0.01, "n": 9}
+    device_bytes = 2 * size if device else None
+    form = {"form": f"{method} {size}", "method": method, "download_bytes": size}
+    return {**form, "device_bytes": device_bytes, "score": score}
+
+
+CONCLUSIONS = {
+    "a method": (
+        [
+            row("plain", 900, 0.95),
+            row("FR", 90, 0.945),
+            row("FR", 50, 0.9),
+            row("narrow", 200, 0.96),
+        ],
+        "The smallest download whose dice is not clearly below that of plain 900 is FR 90, "
+        "90 bytes with dice 0.9450: 10.0 times smaller as a download and 0.50 points below on the test "
+        "rows. Of narrow networks it takes narrow 200, 200 bytes with dice 0.9600.",
+    ),
+    "narrow": (
+        [row("plain", 900, 0.95), row("FR", 90, 0.945), row("narrow", 80, 0.96)],
+        "1.00 points above on the test rows. It is a plain network with fewer channels: no method "
+        "beat it.",
+    ),
+    "no narrow one": (
+        [row("plain", 900, 0.95), row("FR", 90, 0.945), row("narrow", 80, 0.9)],
+        "No narrow network reaches it; the best is narrow 80, 80 bytes with dice 0.9000.",
+    ),
+    "plain": (
+        [
+            row("plain", 900, 0.95),
+            row("plain", 300, 0.949),
+            row("FR", 90, 0.9),
+            row("FR", 80, 0.93),
+        ],
+        "is plain 300, 300 bytes with dice 0.9490: 3.0 times smaller as a download and 0.10 points "
+        "below on the test rows. No method paid here; FR 80 is nearest, 3.8 times smaller as a "
+        "download and 1.90 points below on the test rows.",
+    ),
+    "plain is smallest": (
+        [row("plain", 80, 0.95), row("FR", 90, 0.9)],
+        "is plain 80, 80 bytes with dice 0.9500. No method gave a smaller file.",
+    ),
+    "no file of a device": (
+        [row("plain", 900, 0.95), row("FR", 90, 0.95), row("FR", 20, 0.95, device=False)],
+        "is FR 90, 90 bytes with dice 0.9500: 10.0 times smaller as a download and 0.00 points "
+        "above on the test rows.",
+    ),
+    "no plain one": (
+        [row("FR", 90, 0.95), row("pruning", 80, 0.945)],
+        "not clearly below that of FR 90 is pruning 80, 80 bytes with dice 0.9450",
+    ),
+    "one": ([row("FR", 90, 0.95)], "There is one file, and nothing to compare it with: FR 90, 90"),
+}
+
+
+@pytest.mark.parametrize("case", CONCLUSIONS)
+def test_the_conclusion(case):
+    rows, words = CONCLUSIONS[case]
+    assert words in conclusion(rows, "dice")
