@@ -12,7 +12,7 @@ from fr_bench._architecture import check_same
 from fr_bench._backup import Backup, RowOrder
 from fr_bench._crops import Crops, tiled
 from fr_bench.data import Dataset
-from fr_bench.preflight import Preflight, preflight
+from fr_bench.preflight import RANGES, Preflight, preflight
 from fr_bench.recipes import Recipe
 from fr_bench.tasks import Scored
 from fr_bench.training import EpochProgress, Regime, answers, fit, truncation
@@ -77,6 +77,9 @@ def train(
 ) -> Training:
     """Trains the FR twin of a network, and saves it with the recipe that was used.
 
+    The recipe that is saved also has what was found out: the range of pixels, and how many
+    coefficients are kept in how many epochs.
+
     After each epoch the state is kept in a folder beside the output, which is removed at the end.
     A training that was stopped goes on from there; the random state of dropout does not.
 
@@ -135,7 +138,7 @@ def train(
     with replacing(out, overwrite) as path:
         twin.save(path)
     beside = recipe_path(out)
-    recipes.write(recipe, beside, overwrite)
+    recipes.write(_used(recipe, regime, found), beside, overwrite)
     backup.remove()
     return Training(twin, found, *_scores(twin, found), log.history, out, beside)
 
@@ -190,6 +193,17 @@ def prepared(model: keras.Model, recipe: Recipe) -> tuple[keras.Model, Regime]:
     regime = recipe.regime(keep)
     truncation(regime)  # refuses a schedule that there is not
     return twin, regime
+
+
+def _used(recipe: Recipe, regime: Regime, found: Preflight) -> Recipe:
+    """The recipe with what was left to be found out."""
+    ranges = {(factor / 255, offset): name for name, (factor, offset) in RANGES.items()}
+    return dataclasses.replace(
+        recipe,
+        keep=regime.keep,
+        truncation_epochs=regime.truncation_epochs,
+        scale=ranges.get(found.data.pixels),
+    )
 
 
 def _check_loss(name: str | None) -> None:

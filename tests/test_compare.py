@@ -354,8 +354,8 @@ CONCLUSIONS = {
             row("narrow", 200, 0.96),
         ],
         "The smallest download whose dice is not clearly below that of plain 900 is FR 90, "
-        "90 bytes with dice 0.9450: 10.0 times smaller as a download and 0.50 points below on the test "
-        "rows. Of narrow networks it takes narrow 200, 200 bytes with dice 0.9600.",
+        "90 bytes with dice 0.9450: 10.0 times smaller as a download and 0.50 points below on the "
+        "test rows. Of narrow networks it takes narrow 200, 200 bytes with dice 0.9600.",
     ),
     "narrow": (
         [row("plain", 900, 0.95), row("FR", 90, 0.945), row("narrow", 80, 0.96)],

@@ -341,6 +341,7 @@ def test_a_run_can_be_repeated_from_what_it_wrote(tmp_path, npz, monkeypatch):
     assert call("train", "m.keras", "--data", npz, *words, "--out", "a.keras").exit_code == 0
     written = recipes.read(recipe_path(tmp_path / "a.keras"))
     assert (written.model, written.keep, written.batch_size) == ("m.keras", 0.5, 16)
+    assert (written.scale, written.truncation_epochs) == ("0..1", 1)  # as they were found
     chosen = []
     stub = lambda model, data, out, recipe, **options: chosen.append(recipe)  # noqa: E731
     with monkeypatch.context() as patch:
