@@ -69,9 +69,13 @@ class Subject:
             "file": self.file,
             "bytes": self.bytes,
             "sha256": self.sha256,
-            "download_bytes": self.download_bytes,
-            "device_bytes": len(self.content),
+            **self.sizes,
         }
+
+    @property
+    def sizes(self) -> dict:
+        """The fields for the bytes in a download and on the device."""
+        return {"download_bytes": self.download_bytes, "device_bytes": len(self.content)}
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
