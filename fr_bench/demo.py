@@ -18,7 +18,7 @@ from fr_keras.callbacks import band_energy
 from fr_keras.layers import TWINS
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize
-from fr_keras.models.walk import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers, rebuild
 from fr_keras.tflite import MODES
 
 _BANDS = 12
@@ -91,7 +91,10 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def _band_energy(model: keras.Model) -> list[float]:
     """The share of the energy of all kernels in each band, low to high; for a plain model, that of
     its FR twin."""
-    layers = frequency_layers(model) or frequency_layers(regularize(model))
+    # A copy without an optimizer, so that `regularize` does not ask for another order of channels.
+    layers = frequency_layers(model) or frequency_layers(
+        regularize(rebuild(model, lambda layer: None))
+    )
     energy = sum(
         band_energy(layer.kept_coefficients(), _BANDS, layer.spectrum_shape) for layer in layers
     )

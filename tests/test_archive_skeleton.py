@@ -80,6 +80,14 @@ def biased():
     return kept(keras.Model(inputs, layers.Dense(5, name="logits")(x), name="biased"))
 
 
+def odd():
+    """Small kernels whose bytes fill no whole words."""
+    inputs = keras.Input((12, 12, 1))
+    x = layers.Conv2D(8, 3, name="conv")(inputs)
+    x = layers.Dense(6, name="logits")(layers.Flatten(name="flatten")(x))
+    return regularize(keras.Model(inputs, x, name="odd"), start={"conv": 40, "logits": 100})
+
+
 def mixed():
     """A plain convolution and a depthwise one beside those in the DCT domain."""
     inputs = x = keras.Input((16, 16, 3))
@@ -106,9 +114,10 @@ def saved(model, path, **skeleton):
         pytest.param(unet, marks=pytest.mark.slow),
         encoder_decoder,
         biased,
+        odd,
         mixed,
     ],
-    ids=["lenet5", "lenet5-bn", "unet", "encoder-decoder", "biased", "mixed"],
+    ids=["lenet5", "lenet5-bn", "unet", "encoder-decoder", "biased", "odd", "mixed"],
 )
 def test_the_file_that_convert_writes_is_the_file_that_the_archive_makes(make, tmp_path):
     model = make()

@@ -286,8 +286,8 @@ def test_candidates_are_listed(fresh):
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
     assert (
-        "--method must be one of plain, FR, pruning, narrow, channels, good. Received: absent"
-        in refused.stderr
+        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, good. Received: "
+        "absent" in refused.stderr
     )
 
 

@@ -61,7 +61,7 @@ def test_train_saves_what_it_reports(trained):
     assert report["summary"]["kept"] == report["history"]["kept"][-1]
     test = report["test"]
     assert 0 <= test["low"] <= test["value"] <= test["high"] <= 1
-    assert (test["n"], report["metric"]) == (60, "accuracy")
+    assert (test["n"], report["metric"]) == (8, "accuracy")
 
 
 def test_train_shares_by_bandwidth_unless_told_otherwise(npz, trained, tmp_path):

@@ -50,6 +50,25 @@ def test_weights_lie_at_multiples_of_16(content):
     assert offsets(without_sharing(content)) != {0}
 
 
+def test_zeros_follow_a_vector_of_bytes_up_to_a_whole_word():
+    """Skeletons of archives rely on it: the words of a kernel hold nothing else."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        model = schema.ModelT()
+        model.version, model.metadata = 3, []
+        sizes = rng.integers(1, 40, 6)
+        model.buffers = [schema.BufferT() for _ in sizes]
+        for buffer, size in zip(model.buffers, sizes, strict=True):
+            buffer.data = rng.integers(1, 255, size).astype(np.uint8)
+        model.description = "x" * int(rng.integers(0, 9))
+        file = flatbuffer.write(model)
+        found = schema.Model.GetRootAs(file, 0)
+        start = np.frombuffer(file, np.uint8).ctypes.data
+        for number, size in enumerate(sizes):
+            end = found.Buffers(number).DataAsNumpy().ctypes.data - start + int(size)
+            assert file[end : end + -end % 4] == bytes(-end % 4)
+
+
 def test_names_are_those_of_the_layers(content):
     model = flatbuffer.read(content)
     graph = model.subgraphs[0]

@@ -1,6 +1,8 @@
 """From a trained network to its best file: many methods and budgets, one verdict."""
 
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -106,34 +108,42 @@ def compress(
     """
     candidates = _checked(methods, keeps, max_drop, budget, minutes)
     console = Console(stderr=True, quiet=not verbose)
-    begin = time.monotonic()
+    deadline = time.monotonic() + minutes * 60
     found = preflight(model, data, scale=scale, loss=loss, metric=metric)
     check_trained(found, model)
-    console.print(f"The network: {found}", highlight=False, soft_wrap=True)
-    plan = {
-        "network": fingerprint(model), "data": data.name, "rows": len(data.train),
-        "task": str(found.task), "metric": found.task.metric_name,
-        "normalization": list(found.data.normalization), "keeps": sorted(keeps),
-        "methods": sorted(methods), "max_drop": max_drop, "budget": budget, "minutes": minutes,
-        "learning_rate": learning_rate, "seed": seed,
-    }  # fmt: skip
-    folder = RunFolder(Path(out), plan, overwrite)
-    cells = _plan.cells(methods, keeps)
-    pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, _BATCH))
-    epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))
-    again = f"; the trials in '{out}' are taken over" if folder.resumed else ""
-    times = f"{len(cells)} trials of {epochs} epochs, in about {minutes:g} minutes{again}"
-    console.print(times, highlight=False, soft_wrap=True)
     with Progress(console=console, transient=True) as progress:
+        say = functools.partial(progress.console.print, highlight=False, soft_wrap=True)
+        say(f"The network: {found}")
+        arguments = {
+            "methods": sorted(methods), "keeps": sorted(keeps), "max_drop": max_drop,
+            "budget": budget, "minutes": minutes, "learning_rate": learning_rate, "seed": seed,
+        }  # fmt: skip
+        plan = {**_about(model, found), **arguments}
+        folder = RunFolder(Path(out), plan, overwrite)
+        cells = _plan.cells(methods, keeps)
+        pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, _BATCH))
+        epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))
+        again = f"; the trials in '{out}' are taken over" if folder.resumed else ""
+        say(f"{len(cells)} trials of {epochs} epochs, in about {minutes:g} minutes{again}")
         rounds = Rounds(
-            model, found.data, candidates, _regime(epochs, learning_rate, seed),
-            _goal(found, max_drop, budget), max_drop, found.chance, folder,
-            begin + minutes * 60, progress,
-            lambda line: progress.console.print(line, highlight=False, soft_wrap=True),
+            model, found.data, candidates, _regime(found.data, epochs, learning_rate, seed, say),
+            _goal(found, max_drop, budget), max_drop, found.chance, folder, deadline, progress, say,
         )  # fmt: skip
         whole = rounds.whole()
         trials, left_out = rounds.run(cells)
-    return finish(rounds, found, whole, trials, left_out, Path(out), command, plan)
+        return finish(rounds, found, whole, trials, left_out, Path(out), command, plan)
+
+
+def _about(model: keras.Model, found: Preflight) -> dict:
+    """What the trials depend on, beside the arguments."""
+    return {
+        "network": fingerprint(model),
+        "data": found.data.name,
+        "rows": len(found.data.train),
+        "task": str(found.task),
+        "metric": found.task.metric_name,
+        "normalization": list(found.data.normalization),
+    }
 
 
 def _checked(methods, keeps, max_drop: float, budget: int | None, minutes: float) -> dict:
@@ -160,8 +170,14 @@ def _goal(found: Preflight, max_drop: float, budget: int | None) -> Goal:
     return Goal(None if budget else found.score.value - max_drop, budget)
 
 
-def _regime(epochs: int, learning_rate: float, seed: int) -> Regime:
+def _regime(
+    data: Dataset, epochs: int, learning_rate: float, seed: int, say: Callable[[str], None]
+) -> Regime:
+    share = _DISTILLATION
+    if data.train.sample_weight is not None:
+        share = 0.0
+        say("The rows have weights, which keras.distillation leaves out: no answers of a teacher")
     return Regime(
         epochs=epochs, truncation_epochs=max(1, round(epochs * _TRUNCATION)), batch_size=_BATCH,
-        learning_rate=learning_rate, seed=seed, distillation=_DISTILLATION, best=True,
+        learning_rate=learning_rate, seed=seed, distillation=share, best=True,
     )  # fmt: skip

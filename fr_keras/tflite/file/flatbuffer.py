@@ -7,6 +7,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 # The schema demands it for buffers, but the generated Python code does not do it.
 _ALIGNMENT = 16
+_WORD = 4
 _OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 #: Number of a type of tensors -> its name in the schema.
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -43,6 +44,9 @@ class _SharingBuilder(flatbuffers.Builder):
         key = x.dtype.str, x.tobytes()
         if key not in self._written:
             if x.dtype == np.uint8:
+                # Zeros up to a whole word follow, as skeletons of archives need it; without the
+                # first line a table of shorts may.
+                self.Prep(_WORD, 0)
                 self.Prep(_ALIGNMENT, x.size)
             self._written[key] = super().CreateNumpyVector(x)
         return self._written[key]
