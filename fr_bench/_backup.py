@@ -30,10 +30,11 @@ class Backup:
     def __init__(self, out: Path, recipe: Recipe, resume: bool, overwrite: bool):
         self.folder = out.with_suffix(".backup")
         self._recipe = recipe
-        self.resumed = resume and self.folder.exists()
+        is_there = (self.folder / _HISTORY).exists()  # from the first epoch on
+        self.resumed = resume and is_there
         if self.resumed:
             self._check_recipe()
-        elif self.folder.exists() and not overwrite:
+        elif is_there and not overwrite:
             raise FileExistsError(
                 "`out` has a training beside it that was stopped: go on with it (`resume=True`, on "
                 "the command line `--resume`), or begin again (`overwrite=True`, `--force`). "
@@ -60,8 +61,11 @@ class Backup:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
             write(self._recipe, self.folder / _RECIPE)
-        # It stays until the output is written.
-        restoring = keras.callbacks.BackupAndRestore(self.folder / _EPOCHS, delete_checkpoint=False)
+        # It stays until the output is written, and holds the last epoch but one, too: the last may
+        # be half written.
+        restoring = keras.callbacks.BackupAndRestore(
+            self.folder / _EPOCHS, double_checkpoint=True, delete_checkpoint=False
+        )
         return restoring, EpochLog(self.folder / _HISTORY)
 
     def remove(self) -> None:

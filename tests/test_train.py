@@ -248,6 +248,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path, stop):
     other = dataclasses.replace(recipe, keep=0.3, seed=1)
     with pytest.raises(FileExistsError, match="another keep, seed than in"):
         train(small(), data, out, other, resume=True)
+    weights = backup / "epochs" / "latest.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:500])  # killed while it was written
     lines = []
     found = train(small(), data, out, recipe, resume=True, say=lines.append)
     assert lines[1] == "The training goes on."
@@ -288,6 +290,7 @@ def test_what_is_trained_but_not_written_is_written(tmp_path, monkeypatch):
 def test_a_command_says_that_a_training_was_stopped(tmp_path, npz):
     small().save(tmp_path / "m.keras")
     (tmp_path / "o.backup").mkdir()
+    (tmp_path / "o.backup" / "history.json").write_text("[]")
     words = ("train", tmp_path / "m.keras", "--data", npz, "--epochs", 1, "--keep", 0.5)
     done = call(*words, "--out", tmp_path / "o.keras")
     assert done.exit_code == 2
