@@ -31,7 +31,7 @@ def conclusion(forms: list[dict], metric: str) -> str:
     """
     rows = [form for form in forms if form["device_bytes"] is not None]
     plain = [form for form in rows if form["method"] == "plain"]
-    best = max(plain or rows, key=_score)
+    best = max(plain or rows, key=lambda form: (_score(form), -_size(form)))
     held = [form for form in rows if form["score"]["high"] >= _score(best)]
     chosen = min(held, key=_size)
     if len(rows) == 1:

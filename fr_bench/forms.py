@@ -21,7 +21,7 @@ from fr_keras.models.walk import frequency_layers
 from fr_keras.tflite import Runner, convert
 
 # The most rows for calibration, of which `convert` picks some.
-CALIBRATION_ROWS = 2048
+_CALIBRATION_ROWS = 2048
 #: The modes of archives: alone, and with a skeleton, from which a device makes its int8 file.
 ARCHIVE, SKELETON = ARCHIVES = "archive", "archive+int8"
 
@@ -171,7 +171,7 @@ def _write_tflite(
         model,
         output.folder / form.file,
         quantize=form.mode,
-        calibration=data.train.sample(CALIBRATION_ROWS),
+        calibration=data.train.sample(_CALIBRATION_ROWS),
         **about(data),
         command=output.command,
         overwrite=output.overwrite,
@@ -196,7 +196,7 @@ def _write_archive(
     Raises:
         ValueError: If the archive cannot hold the model.
     """
-    path, calibration = output.folder / form.file, data.train.sample(CALIBRATION_ROWS)
+    path, calibration = output.folder / form.file, data.train.sample(_CALIBRATION_ROWS)
     skeleton = {**about(data), "command": output.command} if form.mode == SKELETON else None
     with quiet():
         save_archive(

@@ -67,8 +67,10 @@ def check_regime(network, regime) -> None:
     """Reports wrong arguments as wrong usage, before the training."""
     from fr_keras import regularize
     from fr_keras.models import budget
-    from fr_keras.models.walk import named_kernels
+    from fr_keras.models.walk import frequency_layers, named_kernels
 
+    if frequency_layers(network):
+        return  # `compare` refuses it
     twins = named_kernels(regularize(network))
     try:
         budget.targets(twins, regime.keep, regime.floors, regime.sharing)

@@ -321,6 +321,16 @@ def test_a_named_recipe_is_one_of_the_options_of_the_command(name, tmp_path):
     assert name in call("train", "--help").output
 
 
+def test_any_recipe_comes_back_from_its_file(tmp_path):
+    keep = {"left/fc": 3, "a.b": 0.5, 'q"uo\\te\x7f\n': 7}
+    recipe = Recipe(model="C:\\größe\\m.keras", keep=keep, learning_rate=1e-05, warmup=0)
+    recipes.write(recipe, tmp_path / "r.toml")
+    assert recipes.read(tmp_path / "r.toml") == recipe
+    recipe = dataclasses.replace(recipe, keep=0.01, image_size=[16, 20], floors="frereg")
+    recipes.write(recipe, tmp_path / "r.toml", overwrite=True)
+    assert recipes.read(tmp_path / "r.toml") == recipe
+
+
 def test_lenet5_776_is_what_the_results_are_of():
     recipe = recipes.named("lenet5-776")
     twin, regime = prepared(zoo.lenet5(batch_norm=True), recipe)

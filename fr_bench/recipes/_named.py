@@ -27,4 +27,4 @@ def named(name: str) -> Recipe:
     """
     if name not in NAMES:
         raise ValueError(f"`recipe` must be one of {', '.join(NAMES)}. Received: {name!r}")
-    return parsed((_FOLDER / f"{name}.toml").read_text(), f"the recipe '{name}'")
+    return parsed((_FOLDER / f"{name}.toml").read_text("utf-8"), f"the recipe '{name}'")

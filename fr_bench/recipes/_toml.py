@@ -19,7 +19,7 @@ def read(path: str | Path) -> Recipe:
         FileNotFoundError: If there is no such file.
     """
     try:
-        text = Path(path).read_text()
+        text = Path(path).read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"'{path}' must be a text file in UTF-8. Received: {error}") from error
     return parsed(text, f"'{path}'")
