@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_candidates import compared
 
+from fr_bench.forms import ARCHIVES
 from fr_keras_cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +82,8 @@ def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
     results = compared(tmp_path, "plain", "cut", keeps=(5, 9))
     assert [one["title"] for one in results["trainings"]] == ["plain", "cut 5", "cut 9"]
     assert [one["kept"] for one in results["trainings"]] == [16, 5, 9]
-    assert [form["mode"] for form in results["forms"][-2:]] == ["float32", "int8"]
+    modes = [form["mode"] for form in results["forms"][-4:]]
+    assert modes == ["float32", "int8", *ARCHIVES]
 
 
 def test_the_code_for_researchers_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
