@@ -81,7 +81,8 @@ image_size_option = click.option(
     type=click.IntRange(min=16),
     nargs=2,
     metavar="HEIGHT WIDTH",
-    help="Resize the images of an image folder, in pixels. [default: as they are]",
+    help="Resize the images of an image folder, in pixels. [default: the size that the network "
+    "takes, if it is fixed, or as they are]",
 )
 validation_option = click.option(
     "--validation",

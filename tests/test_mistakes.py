@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from mistakes_page import MISTAKES, PAGE, Mistake, made, make_files, page, said
+from mistake_cases import MISTAKES, Mistake
+from mistake_files import make_files
+from mistakes_page import PAGE, made, page, said
 
 from fr_bench.compression import _folder
 from fr_keras import regularize
