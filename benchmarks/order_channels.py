@@ -21,6 +21,7 @@ from environment import environment
 from fr_keras import TailTruncation, order_channels, regularize
 from fr_keras.models.walk import named_kernels
 
+NETWORKS = ("vgg", "resnet20", "unet")
 KEEPS = (0.5, 0.2, 0.1, 0.05)
 STARTS = ("random", "trained", "ordered")
 EPOCHS, TRUNCATION, STEPS = 3, 2, 100
@@ -73,7 +74,7 @@ def main() -> None:
     given = trained.arguments(__doc__.splitlines()[0]).parse_args()
     path = given.out / "order_channels.json"
     result = json.loads(path.read_text()) if path.exists() else {"bases": [], "rows": []}
-    tasks = [trained.Task(name, given.data, given.membranes) for name in trained.EPOCHS]
+    tasks = [trained.Task(name, given.data, given.membranes) for name in NETWORKS]
     for task in tasks:
         for seed in trained.SEEDS:
             if not _has(result["bases"], network=task.name, seed=seed):

@@ -17,13 +17,13 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from fr_bench.data import Dataset
+from fr_bench.data import Dataset, Split
 from fr_keras import zoo
 
 ROWS, BATCH = 20_000, 128
 SEEDS = (0, 1, 2)
-EPOCHS = {"vgg": 10, "resnet20": 15, "unet": 10}
-LEARNING_RATE = {"vgg": 2e-3, "resnet20": 4e-3, "unet": 2e-3}
+EPOCHS = {"vgg": 10, "resnet20": 15, "unet": 10, "mobile": 15}
+LEARNING_RATE = {"vgg": 2e-3, "resnet20": 4e-3, "unet": 2e-3, "mobile": 4e-3}
 UNET_STEPS = 100
 
 
@@ -44,11 +44,32 @@ def vgg(widths=(32, 32, 64, 64, 128, 128), classes: int = 10) -> keras.Model:
     return keras.Model(inputs, layers.Dense(classes, "softmax", name="classifier")(x), name="vgg")
 
 
+def mobile(classes: int = 10) -> keras.Model:
+    """Depthwise and pointwise convolutions in turn, as in MobileNet, for pixels of 0 to 255."""
+    inputs = keras.Input((32, 32, 3), name="image")
+    x = layers.Rescaling(1 / 255, name="rescaling")(inputs)
+    x = _normalized(layers.Conv2D(32, 3, padding="same", use_bias=False, name="stem")(x))
+    for number, (width, stride) in enumerate([(64, 1), (128, 2), (128, 1), (256, 2), (256, 1)]):
+        depthwise = layers.DepthwiseConv2D(
+            3, stride, padding="same", use_bias=False, name=f"depthwise{number}"
+        )
+        x = _normalized(depthwise(x))
+        x = _normalized(layers.Conv2D(width, 1, use_bias=False, name=f"pointwise{number}")(x))
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(
+        inputs, layers.Dense(classes, "softmax", name="classifier")(x), name="mobile"
+    )
+
+
+def _normalized(x):
+    return layers.ReLU(6)(layers.BatchNormalization(momentum=0.9)(x))
+
+
 def untrained(name: str, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     if name == "unet":
         return zoo.unet((membrane_unet.SIDE, membrane_unet.SIDE, 1), filters=16)
-    return vgg() if name == "vgg" else zoo.resnet20()
+    return {"vgg": vgg, "resnet20": zoo.resnet20, "mobile": mobile}[name]()
 
 
 class Task:
@@ -64,6 +85,8 @@ class Task:
             self._path, self.steps = membranes, UNET_STEPS
             return
         self._cifar: Dataset = cifar.load(data, ROWS)
+        if name == "mobile":  # it scales its pictures itself
+            self._cifar = self._cifar.scaled(1.0, 0.0)
         self.steps = ROWS // BATCH
 
     def batches(self) -> tf.data.Dataset:
@@ -85,6 +108,13 @@ class Task:
             return membrane_unet.tiles(self._path, split)
         part = getattr(self._cifar, split)
         return part.inputs(), part.y
+
+    def dataset(self) -> Dataset:
+        """The rows as a data set of `fr_bench`."""
+        if self.name != "unet":
+            return self._cifar
+        splits = (Split(*self.rows(name)) for name in ("train", "validation", "test"))
+        return Dataset("membranes", *splits, labels=("inside", "membrane"))
 
     def score(self, predict, split: str) -> float:
         """Accuracy, or the Dice of the membranes."""

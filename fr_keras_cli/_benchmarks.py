@@ -15,9 +15,12 @@ from fr_keras_cli._options import (
     load,
     positive,
     progress_bars,
+    row_numbers,
 )
 
 _TARGETS = ("host", "arm64", "gpu", "android")
+# Rows without --data, and the most numbers that the rows of --data may have.
+_RANDOM_ROWS, _NUMBERS = 16, 1 << 26
 _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 
 
@@ -48,9 +51,8 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 @click.option(
     "--rows",
     type=positive,
-    default=16,
-    show_default=True,
-    help="Number of rows to compare; --app compares its own.",
+    help="Number of rows to compare, evenly spaced; --app compares its own. [default: all test "
+    "rows of --data on the host, and at most 64 on other targets; 16 random rows without --data]",
 )
 @click.option(
     "--delegate",
@@ -123,12 +125,18 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         check_target(out, overwrite=force)
         _check_usage(files, targets, data, options["tool"], options["app"])
         delegates, threads = (options[name] or None for name in ("delegates", "threads"))
-        settings = run.Settings(delegates, threads, options["runs"], options["warmup"])
+        settings = run.Settings(
+            delegates,
+            threads,
+            options["runs"],
+            options["warmup"],
+            slow_rows=None if rows else run.SLOW_ROWS,
+        )
         phone = run.Phone(options["tool"], options["app"], options["adb"], options["serial"])
         for target in targets:
             run.check(target, settings, phone)
         x, y = _test_rows(data, image_size, rows)
-        subjects = library.subjects(files, x, y, rows)
+        subjects = library.subjects(files, x, y, rows or _RANDOM_ROWS)
         results = []
         measured = _measured(targets, subjects, settings, phone)
         # Closing cleans up the phone, even after Ctrl-C.
@@ -178,11 +186,25 @@ def _measured(targets, subjects, settings, phone):
             yield from results
 
 
-def _test_rows(data: str | None, image_size, rows: int) -> tuple:
+def _test_rows(data: str | None, image_size, rows: int | None) -> tuple:
+    """Test rows and their classes: as many as asked for, or else all that memory should hold."""
     if data is None:
         return None, None
+    import numpy as np
+
     test = load(data, image_size).test
-    return test.inputs(slice(rows)), test.y[:rows]
+    most = rows or max(1, _NUMBERS // row_numbers(test))
+    if most >= len(test):
+        return test.inputs(), test.y
+    if rows is None:
+        click.echo(
+            f"{most:,} of the {len(test):,} test rows are compared, evenly spaced: more would take "
+            "more than 256 MiB of memory. With --rows you choose the number.",
+            err=True,
+        )
+    # Folders are sorted by class, so the first rows would be of one class.
+    chosen = np.linspace(0, len(test) - 1, most).astype(int)
+    return test.inputs(chosen), test.y[chosen]
 
 
 def _print_tables(results: list) -> None:
@@ -194,7 +216,7 @@ def _print_tables(results: list) -> None:
 
     for file in dict.fromkeys(one.file for one in results):
         rows = [one for one in results if one.file == file]
-        title = f"{escape(file)}, {rows[0].bytes:,} bytes"
+        title = f"{escape(file)}, {_sizes(rows[0])}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE)
         table.add_column("target, delegate")
         for name in ("threads", "median us", "p95 us", "peak kB", "ops", "differs", "arg-max"):
@@ -203,10 +225,34 @@ def _print_tables(results: list) -> None:
             cells = _cells(one) if one.status == "done" else (one.status,)
             table.add_row(_place(one), str(one.threads or ""), *cells)
         Console().print(table)
+        for text, places in _scores(rows).items():
+            click.echo(f"{text} ({'; '.join(places)})")
         for one in rows:
             for text in (one.message, *one.notes):
                 if text:
                     click.echo(f"{_place(one)}: {text}")
+
+
+def _sizes(result) -> str:
+    """A file's bytes where it runs, and in a download."""
+    if result.device_bytes is None:
+        return f"{result.bytes:,} bytes"
+    return (
+        f"{result.device_bytes:,} bytes on the device, {result.download_bytes:,} bytes to download"
+    )
+
+
+def _scores(results: list) -> dict[str, list[str]]:
+    """Scores with their intervals and numbers of rows, and where each was measured."""
+    found: dict[str, list[str]] = {}
+    for one in results:
+        if one.metric is not None:
+            name, value, rows = one.metric.name, one.metric.value, one.metric.rows
+            low, high = one.metric.interval
+            text = f"{name} {value:.2%}, 95 % interval {low:.2%} to {high:.2%}, n = {rows:,} rows"
+            places = found.setdefault(text, [])
+            places += [place for place in [_place(one)] if place not in places]
+    return found
 
 
 def _place(result) -> str:

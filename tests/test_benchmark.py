@@ -13,6 +13,7 @@ import fr_keras
 from fr_bench import benchmark
 from fr_bench.benchmark import host, process, run
 from fr_bench.benchmark.profile import profile
+from fr_bench.intervals import wilson
 from fr_keras import tflite
 from fr_keras.tflite.file import flatbuffer
 
@@ -51,7 +52,9 @@ def test_a_file_on_the_host(files):
     assert (result.file, result.bytes) == ("float32.tflite", len(subject.content))
     assert (result.target, result.delegate, result.status) == ("host", "xnnpack", "done")
     assert result.ops == benchmark.Ops(total=4, delegated=4, partitions=1, refused={})
-    assert result.metric == benchmark.Metric("accuracy", 1.0, 12)
+    assert result.metric == benchmark.Metric("accuracy", 1.0, 12, wilson(1.0, 12))
+    assert result.device_bytes == len(subject.content)
+    assert 0 < result.download_bytes < result.device_bytes
     agreement = result.agreement["scores"]
     assert (agreement.rows, agreement.argmax, agreement.steps) == (12, 1.0, None)
     assert agreement.relative < 1e-5
@@ -151,6 +154,8 @@ def test_archives_are_expanded(tmp_path):
     loaded = fr_keras.load_archive(tmp_path / "m.fr")
     assert subject.content == tflite.convert(loaded, quantize="int8", calibration=ROWS).content
     assert result.bytes == (tmp_path / "m.fr").stat().st_size < len(subject.content)
+    assert result.device_bytes == len(subject.content)
+    assert result.download_bytes <= result.bytes
 
 
 def test_bad_input_is_refused(files, tmp_path):

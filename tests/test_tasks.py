@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from fr_bench.tasks import Kind, find_task, wilson
+from fr_bench.intervals import wilson
+from fr_bench.tasks import Kind, find_task
 
 RNG = np.random.default_rng(0)
 ROWS = 40

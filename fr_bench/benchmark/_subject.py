@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gzip
 import hashlib
 import os
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import fr_archive
 from fr_archive.container import load as load_archive_bytes
 from fr_bench.benchmark import process
 from fr_bench.benchmark.result import REFERENCE, Deviation, Metric, deviation
+from fr_bench.intervals import wilson
 from fr_keras.tflite.runner import Ends
 from fr_keras.tflite.signature import by_input
 
@@ -31,6 +33,7 @@ class Subject:
         inputs: Rows for each input, in the file's own types.
         y: The classes of the rows, or of their pixels; `None` without labels.
         notes: What a reader of the results must know.
+        download_bytes: The size of the file in a download, gzipped if that is smaller.
     """
 
     file: str
@@ -39,6 +42,7 @@ class Subject:
     inputs: tuple[np.ndarray, ...]
     y: np.ndarray | None
     notes: tuple[str, ...] = ()
+    download_bytes: int | None = None
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -61,7 +65,17 @@ class Subject:
     @property
     def facts(self) -> dict:
         """The fields that describe the file in every result."""
-        return {"file": self.file, "bytes": self.bytes, "sha256": self.sha256}
+        return {
+            "file": self.file,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            **self.sizes,
+        }
+
+    @property
+    def sizes(self) -> dict:
+        """The fields for the bytes in a download and on the device."""
+        return {"download_bytes": self.download_bytes, "device_bytes": len(self.content)}
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -97,7 +111,21 @@ class Subject:
         if self.y is None or self._unscored(outputs):
             return None
         right = float(np.mean(outputs[0].argmax(-1) == self.y))
-        return Metric("accuracy", right, len(self.y))
+        return Metric("accuracy", right, len(self.y), wilson(right, len(self.y)))
+
+    def on_fewer(self, rows: int) -> "Subject":
+        """The same file with at most so many rows, evenly spaced, and a note if these are fewer."""
+        count = len(self.inputs[0])
+        if rows >= count:
+            return self
+        chosen = np.linspace(0, count - 1, rows).astype(int)
+        note = f"compared on {rows} of the {count:,} rows, because this target is slow"
+        return dataclasses.replace(
+            self,
+            inputs=tuple(part[chosen] for part in self.inputs),
+            y=None if self.y is None else self.y[chosen],
+            notes=(*self.notes, note),
+        )
 
     def _apart(self, outputs: list[np.ndarray | None]) -> dict[str, str]:
         """The outputs that are not compared, and the reasons."""
@@ -189,7 +217,9 @@ def subject(
         raise ValueError(
             f"`y` must have one class for each row of `x`. Received: {len(y)} for {len(inputs[0])}"
         )
-    return Subject(path.name, path.stat().st_size, content, inputs, y, notes)
+    whole = path.read_bytes()
+    download = min(len(whole), len(gzip.compress(whole, mtime=0)))
+    return Subject(path.name, len(whole), content, inputs, y, notes, download)
 
 
 def _flatbuffer(path: Path) -> bytes:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 WORKER = Path(__file__).with_name("_worker.py")
-#: Seconds that a worker may take.
-LIMIT = 600
+#: Seconds that a worker may take, and seconds more for each row.
+LIMIT, LIMIT_PER_ROW = 600, 1
 
 
 class WorkerError(RuntimeError):
@@ -72,7 +72,7 @@ def work(
     singles: Iterable[Single] | None = None,
     command: Sequence[str] = (sys.executable,),
     environment: Mapping[str, str] | None = None,
-    limit: float = LIMIT,
+    limit: float | None = None,
 ) -> Answer:
     """Runs a flatbuffer on rows.
 
@@ -88,7 +88,8 @@ def work(
             values that it gets in the file from the first row.
         command: A Python with numpy and LiteRT, possibly in an emulator.
         environment: Environment variables to set in addition to those of this process.
-        limit: The time limit in seconds, after which the worker is stopped.
+        limit: The time limit in seconds, after which the worker is stopped; `None` for 10 minutes
+            and a second for each row.
 
     Raises:
         WorkerError: If the worker crashed, failed or took too long.
@@ -100,6 +101,8 @@ def work(
         "runs": runs,
         "warmup": warmup,
     }
+    if limit is None:
+        limit = LIMIT + LIMIT_PER_ROW * len(inputs[0])
     with tempfile.TemporaryDirectory(prefix="fr_keras-") as name:
         folder = Path(name)
         if singles is not None:

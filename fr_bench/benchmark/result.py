@@ -108,11 +108,19 @@ def deviation(found: np.ndarray, expected: np.ndarray, step: float | None) -> De
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """The score of a file on labelled rows, such as `accuracy`."""
+    """The score of a file on labelled rows, such as `accuracy`.
+
+    Attributes:
+        name: Its name.
+        value: The score.
+        rows: The number of rows.
+        interval: The ends of its 95 % confidence interval; absent in files of older versions.
+    """
 
     name: str
     value: float
     rows: int
+    interval: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +152,9 @@ class Result:
         file: The name of the file, without folders.
         bytes: The size of the file, or of the archive that it comes from.
         sha256: The SHA-256 of the flatbuffer that ran.
+        download_bytes: The size of the file in a download, gzipped if that is smaller; absent in
+            files of older versions.
+        device_bytes: The size of the flatbuffer that ran; absent in files of older versions.
         target: One of `TARGETS`.
         device: The device: `name`, `abi`, `os`, ...; without serial numbers.
         tool: The program that ran the file, with its version.
@@ -181,6 +192,8 @@ class Result:
     agreement: dict[str, Deviation] | None = None
     metric: Metric | None = None
     state: State | None = None
+    download_bytes: int | None = None
+    device_bytes: int | None = None
 
     def __post_init__(self):
         for name, known in (("target", TARGETS), ("delegate", DELEGATES), ("status", STATUSES)):

@@ -10,6 +10,8 @@ from fr_bench.benchmark._subject import Subject, Unfit
 from fr_bench.benchmark.android import app
 from fr_bench.benchmark.result import Result
 
+#: The most rows that are compared on a slow target unless the user says how many.
+SLOW_ROWS = 64
 _TARGETS = {"host": host, "arm64": arm64, "gpu": gpu, "android": android}
 
 
@@ -23,12 +25,15 @@ class Settings:
             the host also for as many as there are cores.
         runs: The number of timed inferences.
         warmup: The number of inferences before them.
+        slow_rows: The most rows on a target where a row may take seconds: under emulation, on a
+            phone, and on the GPU, which may be a software driver; `None` for all.
     """
 
     delegates: tuple[str, ...] | None = None
     threads: tuple[int, ...] | None = None
     runs: int = 50
     warmup: int = 5
+    slow_rows: int | None = SLOW_ROWS
 
     def __post_init__(self):
         for name, least in (("runs", 1), ("warmup", 0)):
@@ -104,6 +109,8 @@ def on(
     for unfit in (one for one in subjects if isinstance(one, Unfit)):
         yield _failed(target, unfit, delegates[0])
     fit = [one for one in subjects if isinstance(one, Subject)]
+    if target != "host" and settings.slow_rows is not None:
+        fit = [one.on_fewer(settings.slow_rows) for one in fit]
     if subjects and not fit:
         return
     if target == "android":

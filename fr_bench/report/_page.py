@@ -6,6 +6,7 @@ import numpy as np
 
 from fr_bench.benchmark.result import Result
 from fr_bench.report import measured
+from fr_bench.report._comparing import interval
 
 _BYTES_TITLE = "Accuracy and bytes"
 _BYTES_TEXT = (
@@ -155,6 +156,7 @@ def benchmark_page(results: Sequence[Result]) -> str:
     return _page(
         "benchmark.html",
         m=measured,
+        interval=interval,
         results=results,
         files=files,
         plots=[plot for plot in plots if plot[2] is not None],

@@ -4,7 +4,8 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
-from fr_bench.benchmark.result import STATUSES, Deviation, Result, Times
+from fr_bench.benchmark.result import STATUSES, Deviation, Metric, Result, Times
+from fr_bench.report._comparing import common_threads, on_most_rows
 
 #: Shown where nothing was measured.
 ABSENT = "-"
@@ -33,7 +34,7 @@ class File:
         name: Its name, with the start of its hash if several files have this name.
         bytes: Its size.
         results: All of its results.
-        fastest: Device -> the fastest result there; devices that gave no time are left out.
+        fastest: Device -> the fastest result there, with the threads that files are compared at.
     """
 
     number: int
@@ -43,13 +44,19 @@ class File:
     fastest: dict[str, Fastest]
 
     @property
-    def metrics(self) -> dict[str, tuple[float, float]]:
-        """Name of a metric -> the smallest and the largest measured value."""
-        values: dict[str, list[float]] = {}
-        for one in self.results:
-            if one.metric is not None:
-                values.setdefault(one.metric.name, []).append(one.metric.value)
-        return {name: (min(found), max(found)) for name, found in values.items()}
+    def device_bytes(self) -> int | None:
+        """The bytes on the device; older result files do not tell them."""
+        return next((one.device_bytes for one in self.results if one.device_bytes), None)
+
+    @property
+    def download_bytes(self) -> int | None:
+        """The bytes in a download; older result files do not tell them."""
+        return next((one.download_bytes for one in self.results if one.download_bytes), None)
+
+    @property
+    def metrics(self) -> dict[str, list[Metric]]:
+        """Name of a metric -> those on the most rows, with different values, the lowest first."""
+        return on_most_rows(one.metric for one in self.results if one.metric is not None)
 
     @property
     def worst(self) -> Deviation | None:
@@ -58,9 +65,9 @@ class File:
 
     @property
     def accuracy(self) -> float | None:
-        """The metric of the first result that has one."""
-        found = (one.metric.value for one in self.results if one.metric is not None)
-        return next(filter(math.isfinite, found), None)
+        """The lowest value of the first of `metrics`."""
+        values = (one.value for found in self.metrics.values() for one in found)
+        return next(filter(math.isfinite, values), None)
 
 
 def by_file(results: Iterable[Result]) -> list[File]:
@@ -69,13 +76,17 @@ def by_file(results: Iterable[Result]) -> list[File]:
     for one in results:
         groups.setdefault((one.file, one.sha256), []).append(one)
     names = [name for name, _ in groups]
+    threads = common_threads(
+        {(device_label(one), one.threads) for one in group if _is_timed(one)}
+        for group in groups.values()
+    )
     return [
         File(
             number=number,
             name=name if names.count(name) == 1 else f"{name} ({sha256[:8]})",
             bytes=group[0].bytes,
             results=group,
-            fastest=_fastest(group),
+            fastest=_fastest(group, threads),
         )
         for number, ((name, sha256), group) in enumerate(groups.items(), 1)
     ]
@@ -255,9 +266,11 @@ def counted(ops: dict[str, int] | None) -> str:
 
 
 def score(result: Result, name: str) -> str:
-    """The metric with this name."""
+    """The metric with this name, and its rows."""
     metric = result.metric
-    return percent(metric.value, 2) if metric and metric.name == name else ABSENT
+    if metric is None or metric.name != name:
+        return ABSENT
+    return f"{percent(metric.value, 2)} of {metric.rows:,}"
 
 
 def pair(values: tuple | None) -> str:
@@ -270,12 +283,17 @@ def _gap(agreement: Deviation) -> float:
     return math.inf if math.isnan(agreement.relative) else agreement.relative
 
 
-def _fastest(results: list[Result]) -> dict[str, Fastest]:
+def _is_timed(result: Result) -> bool:
+    return 0 < (typical(result.times) or 0) < math.inf
+
+
+def _fastest(results: list[Result], threads: dict[str, int | None]) -> dict[str, Fastest]:
     found: dict[str, Fastest] = {}
     for one in results:
-        us = typical(one.times)
-        held = found.get(device_label(one))
-        if us is not None and 0 < us < math.inf and (held is None or us < held.us):
+        if not _is_timed(one) or one.threads != threads[device_label(one)]:
+            continue
+        us, held = typical(one.times), found.get(device_label(one))
+        if held is None or us < held.us:
             idle = one.delegate != "none" and one.ops is not None and not one.ops.delegated
             ran = f"{kernels(one)} (took no op)" if idle else kernels(one)
             found[device_label(one)] = Fastest(us, ran, one.threads)

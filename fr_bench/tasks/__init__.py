@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fr_bench.tasks._heads import METRICS, Head, Kind, find_head
-from fr_bench.tasks._scores import Scored, mean_score, scored, scored_by, wilson
+from fr_bench.tasks._scores import Scored, mean_score, scored, scored_by
 
-__all__ = ["METRIC_NAMES", "Head", "Kind", "Scored", "Task", "find_task", "wilson"]
+__all__ = ["METRIC_NAMES", "Head", "Kind", "Scored", "Task", "find_task"]
 
 #: The names that `metric` takes.
 METRIC_NAMES = tuple(dict.fromkeys(name for names in METRICS.values() for name in names))

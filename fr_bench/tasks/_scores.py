@@ -6,14 +6,14 @@ matrix product.
 
 import abc
 import dataclasses
-import math
 from collections.abc import Callable
 
 import numpy as np
 
+from fr_bench.intervals import wilson
+
 _RESAMPLES, _SEED = 1_000, 0
 _CONFIDENCE = (2.5, 97.5)
-_NORMAL = 1.959964  # of a standard normal variable, 95 % are nearer to 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,14 +164,6 @@ def _is_of_rows(score: Score, sums: np.ndarray) -> bool:
 
 def _mean(scores: list[Score], totals: list[np.ndarray]) -> float:
     return float(np.mean([score.value(total) for score, total in zip(scores, totals, strict=True)]))
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `n` rows (Wilson 1927, JASA 22, 209-212)."""
-    square = _NORMAL**2 / n
-    middle = (share + square / 2) / (1 + square)
-    half = _NORMAL * math.sqrt(share * (1 - share) / n + square / (4 * n)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def scored_by(

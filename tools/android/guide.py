@@ -1,5 +1,7 @@
 """Compiles the Kotlin code of `docs/android.md`, and tests what runs without Android.
 
+It also compiles the example that `fr-keras compress` writes.
+
     python tools/android/guide.py
 
 Run it after `jvm.py`, whose classes it uses. The code with `Interpreter` is compiled against
@@ -47,6 +49,9 @@ def compile_guide(found: dict[str, list[Path]]) -> list[Path]:
     jvm.kotlinc(found, STUBS, stubs, found["library"], [])
     tflite = unpacked(found["tflite"], BUILD / "libraries")
     jvm.kotlinc(found, SOURCES / "main" / "kotlin", main, [stubs, *tflite, *libraries], [])
+    example = BUILD / "example"
+    app.python("guide_example.py", str(example))
+    jvm.kotlinc(found, example, BUILD / "example_classes", tflite, [])
     tests = [main, *libraries, *found["tests"]]
     jvm.kotlinc(found, SOURCES / "test" / "kotlin", BUILD / "test", tests, [])
     return [main, *libraries]
