@@ -163,6 +163,11 @@ def load(source: str, image_size, validation: str | None = None, channels: int =
 def load_for(network, source: str, image_size, validation: str | None = None):
     """Loads data with pictures as a network takes them, where it fixes their size and colours."""
     shapes = [tuple(one.shape[1:]) for one in network.inputs]
+    return load_as(shapes, source, image_size, validation)
+
+
+def load_as(shapes: list[tuple], source: str, image_size, validation: str | None = None):
+    """Loads data with pictures of the shape of one input, where it is fixed."""
     channels = 3
     if len(shapes) == 1 and len(shapes[0]) == 3:
         height, width, colours = shapes[0]

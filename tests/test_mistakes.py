@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from mistake_cases import MISTAKES, Mistake
 from mistake_files import make_files
 from mistakes_page import PAGE, made, page, said
 
 from fr_bench.compression import _folder
 from fr_keras import regularize
+from fr_keras_cli._benchmarks import _taken
 
 pytestmark = [
     pytest.mark.filterwarnings("always:The (calibration|training) rows of 'few' have"),
@@ -168,3 +170,25 @@ def test_what_keras_does_not_know_is_named(tmp_path, kind, suffix):
     assert f"own{suffix} needs '{name}', which Keras does not know here. Register" in done.output
     assert 'fr_keras_cli.main()" inspect ...' in done.output
     assert len(done.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "taken"),
+    [((12, 12, 3), (12, 12, 3)), ((None, None, 1), (None, None, 1)), ((5,), (5,))],
+)
+def test_the_shape_that_a_file_takes_is_known(tmp_path, shape, taken):
+    inputs = keras.Input(shape)
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, 2 * inputs))
+    (tmp_path / "m.tflite").write_bytes(converter.convert())
+    (tmp_path / "damaged.tflite").write_bytes(b"none")
+    assert _taken([tmp_path / "x.fr", tmp_path / "m.tflite"]) == [taken]
+    assert _taken([tmp_path / "damaged.tflite"]) == _taken([]) == []
+
+
+def test_a_benchmark_reads_pictures_as_the_file_takes_them(folder):
+    done = tried(folder, "convert model.keras real.tflite --force")
+    assert done.exit_code == 0, done.output
+    words = "benchmark real.tflite --data colours --threads 1 --runs 1 --warmup 0"
+    done = tried(folder, f"{words} --rows 4 --delegate none --force")
+    assert done.exit_code == 0, done.output
+    assert "160 of 160 images are stored in colour and read in grey" in done.output
