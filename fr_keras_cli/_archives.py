@@ -8,11 +8,13 @@ import click
 from fr_keras_cli._options import (
     CALIBRATION_ROWS,
     calibration_rows,
+    check_classes,
+    class_names,
     failure,
     force_option,
     image_size_option,
     json_option,
-    load,
+    load_for,
     load_model,
     positive,
     row_numbers,
@@ -106,22 +108,25 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
 
         check_target(output, overwrite=force)
         source = calibration or data
-        rows = source and load(source, image_size)
+        network = load_model(model)
+        rows = source and load_for(network, source, image_size)
         most = _SEARCH_ROWS if searches else CALIBRATION_ROWS
         calibration = rows and calibration_rows(rows.train, most)
-        network, chosen, report = load_model(model), {"calibration": calibration}, {}
+        chosen, report = {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
-            dataset = rows if source == data else load(data, image_size)
+            dataset = rows if source == data else load_for(network, data, image_size)
             network, chosen, report = _search(network, dataset, calibration, options)
         if skeleton:
             chosen["skeleton"] = {
-                "labels": rows.labels,
+                "labels": class_names(network, rows),
                 "normalization": rows.normalization,
                 "calibration": calibration,
             }
         with telling("pack") as say:
             packing = save_archive(network, output, **chosen, overwrite=force, progress=say)
+        if rows:
+            check_classes(network, rows, most)
         if as_json:
             click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
             return

@@ -13,10 +13,11 @@ from fr_keras_cli._options import (
     force_option,
     image_size_option,
     json_option,
-    load,
+    load_for,
     load_model,
     out_option,
     positive,
+    validation_option,
 )
 from fr_keras_cli._training import seed_option
 
@@ -33,6 +34,7 @@ _RANGES = ("0..1", "0..255", "-1..1")
     metavar="NAME|FILE.npz|FOLDER",
     help="Data of the kind that the network was trained on; a data set as for `train --data`.",
 )
+@validation_option
 @image_size_option
 @click.option(
     "--max-drop",
@@ -97,7 +99,9 @@ _RANGES = ("0..1", "0..255", "-1..1")
 @out_option("compressed", "the chosen files, report.html, MODEL_CARD.md and all trials")
 @force_option
 @json_option
-def compress(model, data, image_size, methods, keeps, out, force, as_json, **options) -> None:
+def compress(
+    model, data, validation, image_size, methods, keeps, out, force, as_json, **options
+) -> None:
     """Find the smallest file of a trained network.
 
     MODEL is a Keras file. The network is tried as an int8 file, with frequency regularization, with
@@ -111,10 +115,15 @@ def compress(model, data, image_size, methods, keeps, out, force, as_json, **opt
         from fr_bench.compression import KEEPS, METHODS
         from fr_bench.compression import compress as run
 
+        if model.resolve() == (out / "model.keras").resolve():
+            raise click.UsageError(
+                "--out must be another folder than that of MODEL, which would be replaced. "
+                f"Received: {out}"
+            )
         network = load_model(model)
         found = run(
             network,
-            load(data, image_size or _size_of(network)),
+            load_for(network, data, image_size, validation),
             out,
             methods=methods or METHODS,
             keeps=keeps or KEEPS,
@@ -130,11 +139,3 @@ def compress(model, data, image_size, methods, keeps, out, force, as_json, **opt
         for sentence in found.verdict:
             click.echo(sentence)
         click.echo(f"Files: {out}. Report: {out / 'report.html'}")
-
-
-def _size_of(network) -> tuple[int, int] | None:
-    """The height and width of the pictures that a network takes, if they are fixed."""
-    shapes = [tuple(one.shape[1:]) for one in network.inputs]
-    if len(shapes) == 1 and len(shapes[0]) == 3 and None not in shapes[0][:2]:
-        return shapes[0][:2]
-    return None
