@@ -96,6 +96,14 @@ _RANGES = ("0..1", "0..255", "-1..1")
     help="Adam's learning rate at the beginning of each training, which falls to 0.",
 )
 @seed_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the trials run: one after the other here, or at once on the Ray cluster that "
+    "RAY_ADDRESS names, by default on this machine.",
+)
 @out_option("compressed", "the chosen files, report.html, MODEL_CARD.md and all trials")
 @force_option
 @json_option
