@@ -91,7 +91,7 @@ def preflight(
     >>> str(found.task), found.data.normalization[1]
     ('classification, 10 classes (integers), probabilities', 0.0)
     """
-    _check_inputs(model, data)
+    check_inputs(model, data)
     scalings = _scalings(data, scale)
     probe = spaced(len(data.validation), _PROBED)
     tried, tasks = {}, {}
@@ -216,7 +216,12 @@ def _order(y: np.ndarray, decided: np.ndarray, classes: int) -> list[int] | None
     return order.tolist() if len({*order}) == classes and right > 0.5 else None
 
 
-def _check_inputs(model: keras.Model, data: Dataset) -> None:
+def check_inputs(model: keras.Model, data: Dataset) -> None:
+    """Refuses data of another shape than a network takes.
+
+    Raises:
+        ValueError: If they have one.
+    """
     x = data.train.x if isinstance(data.train.x, tuple) else (data.train.x,)
     taken = [tuple(one.shape[1:]) for one in model.inputs]
     given = [one.shape[1:] for one in x]

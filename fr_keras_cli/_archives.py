@@ -109,13 +109,13 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         check_target(output, overwrite=force)
         source = calibration or data
         network = load_model(model)
-        rows = source and load_for(network, source, image_size)
+        rows = source and _loaded(network, source, image_size)
         most = _SEARCH_ROWS if searches else CALIBRATION_ROWS
         calibration = rows and calibration_rows(rows.train, most)
         chosen, report = {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
-            dataset = rows if source == data else load_for(network, data, image_size)
+            dataset = rows if source == data else _loaded(network, data, image_size)
             network, chosen, report = _search(network, dataset, calibration, options)
         if skeleton:
             chosen["skeleton"] = {
@@ -134,6 +134,15 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         if report:
             text = "validation accuracy {reference_accuracy:.2%} before, {accuracy:.2%} after"
             click.echo(text.format(**report["search"]))
+
+
+def _loaded(network, source: str, image_size):
+    """Loads data that the model takes."""
+    from fr_bench.preflight import check_inputs
+
+    found = load_for(network, source, image_size)
+    check_inputs(network, found)
+    return found
 
 
 def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:

@@ -101,6 +101,15 @@ def test_a_size_for_what_is_no_folder_is_refused(folder, command, source):
     )
 
 
+@pytest.mark.parametrize("options", ["--calibration shapes", "--data shapes --max-bytes 9000"])
+def test_pack_refuses_data_of_another_shape_with_the_way_out(folder, options):
+    regularize(keras.models.load_model(folder / "model.keras")).save(folder / "fr.keras")
+    done = tried(folder, f"pack fr.keras other.fr {options}")
+    assert done.exit_code == 1
+    assert "`data` must have inputs that `model` takes, of shape (12, 12, 1)" in done.output
+    assert "change arrays with `keras.ops.image.resize`" in done.output
+
+
 def test_a_skeleton_of_data_without_a_class_gets_no_class_names(folder):
     regularize(keras.models.load_model(folder / "model.keras")).save(folder / "fr.keras")
     done = tried(folder, "pack fr.keras few.fr --calibration few.npz --skeleton --force")
