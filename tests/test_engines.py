@@ -113,8 +113,9 @@ def files(folder: Path) -> set[str]:
 def fake_ray(**options) -> types.ModuleType:
     """A module like Ray that runs the newest task first whose arguments are there."""
     ray, done, waiting = types.ModuleType("ray"), {}, {}
-    errors = "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RaySystemError"
-    ray.exceptions = types.SimpleNamespace(**{one: type(one, (Exception,), {}) for one in errors})
+    names = "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RaySystemError"
+    errors = {one: type(one, (Exception,), {}) for one in (*names, "RayTaskError")}
+    ray.exceptions = types.SimpleNamespace(**errors)
     ray.calls, ray.stored, ray.cancelled = [], [], []
 
     class Ref:
@@ -210,18 +211,24 @@ def test_when_the_time_is_over_one_trial_runs(rounds, folder, engine):
 
 def test_a_worker_that_dies_again_and_again_leaves_out_its_trial(rounds, folder):
     ray = fake_ray()
-    get = ray.get
+    get, crashed = ray.get, ray.exceptions.WorkerCrashedError
+    given = type("", (ray.exceptions.RayTaskError, crashed), {})  # to the task that awaits it
 
     def dying(ref):
         found = get(ref)
-        if isinstance(found, Trial) and found.name == "two 0.2":
-            raise ray.exceptions.WorkerCrashedError("it was killed")
+        if found.name == "two 0.2":
+            raise crashed("it was killed\nby something")
+        if found.name == "two 0.1":
+            raise given("ray::task")
         return found
 
     ray.get = dying
-    trials, left_out = rounds.run(CELLS, OnRay(ray, folder))
-    assert "two 0.2, round 1: failed: its worker died 4 times: it was killed" in left_out
-    assert "two 0.1" in {one.name for one in trials}
+    trials, left_out = rounds.run([one for one in CELLS if one.method == "two"], OnRay(ray, folder))
+    assert left_out == [
+        "two 0.2, round 1: failed: its worker died each time: it was killed",
+        "two 0.1, round 1: not trained: the worker of a larger budget died",
+    ]
+    assert [one.name for one in trials] == ["two 0.5"]
 
 
 def test_an_error_stops_the_other_trials(rounds, folder):

@@ -122,8 +122,10 @@ class OnRay:
         try:
             return self._ray.get(done)
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
-            # Of this trial or of one that it waited for; the others may work.
-            return f"failed: its worker died {_RETRIES + 1} times: {error}"
+            # The others may work.
+            if isinstance(error, errors.RayTaskError):  # it was given with what the trial awaits
+                return "not trained: the worker of a larger budget died"
+            return f"failed: its worker died each time: {str(error).strip().splitlines()[0]}"
         except errors.RaySystemError as error:  # what it was sent does not arrive
             raise ImportError(
                 "modules of candidates, layers, losses and metrics must be installed on all "
