@@ -2,8 +2,9 @@
 
     python benchmarks/lenet5_mnist.py --data mnist.npz
 
-The shares of the layers and the weights of the axes were chosen on the validation split; see
-docs/lenet5-mnist.md. The test split is looked at once per seed, at the end.
+The settings are those of the recipe `lenet5-776` of `fr-keras train`. The shares of the layers and
+the weights of the axes were chosen on the validation split; see docs/lenet5-mnist.md. The test
+split is looked at once per seed, at the end.
 """
 
 import argparse
@@ -14,19 +15,13 @@ import keras
 import numpy as np
 from environment import environment
 
-from fr_bench import data
+from fr_bench import data, recipes
 from fr_keras import TailTruncation, regularize, summary, tflite, zoo
 
 SEEDS = (0, 1, 2)
-KEEP = {"conv1": 60, "conv2": 310, "hidden": 317, "classifier": 89}
-AXIS_WEIGHTS = {
-    "conv1": (2, 2, 1, 2),
-    "conv2": (2, 2, 1, 1),
-    "hidden": (3.5, 3.5, 1, 0.7),
-    "classifier": (1, 0.2),
-}
-BATCH_SIZE = 200
-LEARNING_RATE = 0.006
+RECIPE = recipes.named("lenet5-776")
+KEEP, AXIS_WEIGHTS = RECIPE.keep, RECIPE.axis_weights
+BATCH_SIZE, LEARNING_RATE = RECIPE.batch_size, RECIPE.learning_rate
 
 
 def train(mnist: data.Dataset, seed: int, epochs: int) -> tuple[keras.Model, dict]:

@@ -24,6 +24,7 @@ from fr_bench import data
 from fr_bench.candidates import USUAL, Trained
 from fr_bench.compare import MODES
 from fr_bench.forms import Form, Output, write_forms
+from fr_bench.preflight import preflight
 from fr_bench.training import Regime, network
 from fr_keras import summary
 
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     mnist = data.load(arguments.data)
+    mnist = preflight(network(mnist, SEED), mnist, scale="0..1").data
     regime = Regime(
         epochs=arguments.epochs,
         truncation_epochs=round(0.3 * arguments.epochs),

@@ -2,22 +2,24 @@
 
 import dataclasses
 import json
-import math
 
 import keras
-import numpy as np
 from rich.progress import Progress
 
 import fr_bench.report as report
+from fr_archive.files import replacing
+from fr_bench._words import about_drawn, conclusion
 from fr_bench.candidates import USUAL, Candidate, Need, Trained, all_candidates
 from fr_bench.data import Dataset
-from fr_bench.forms import Form, Output, write_forms
+from fr_bench.forms import ARCHIVES, Form, Output, write_archives, write_forms
+from fr_bench.preflight import Preflight, preflight
+from fr_bench.tasks import Metric
 from fr_bench.training import Regime
 from fr_keras import tflite
+from fr_keras.models.walk import frequency_layers
 
 #: The default quantization modes of a comparison.
 MODES = ("float32", "dynamic", "int8")
-_PROBED, _BATCH = 8, 128
 _TRAINING = ("kept", "seconds", "rows", "history")
 
 
@@ -30,23 +32,34 @@ def compare(
     keeps: tuple[int | float, ...] = (0.01,),
     modes: tuple[str, ...] = MODES,
     regime: Regime = Regime(),  # noqa: B008 - frozen
+    *,
+    scale: str | None = None,
+    loss: object = None,
+    metric: Metric | None = None,
 ) -> dict:
     """Trains a network with each candidate at each budget, and scores the files.
 
     Every training starts from the current weights of `model`, with the same epochs, batches and
-    learning rates. Accuracies are those of the files, run with LiteRT on the test split. The
-    results also say what each training took: seconds, and training rows seen.
+    learning rates. Scores are those of the files, run with LiteRT on the test split. An FR network
+    also becomes two archives: one that Keras reads, and one with a skeleton, from which a device
+    makes the int8 file. The results also say what each training took: seconds, and training rows
+    seen.
 
     Args:
-        model: A built plain classifier that ends in a softmax.
+        model: A built plain Keras model. It is not changed.
         data: The data set to train and score on.
-        output: The folder for the files, `results.json` and `compare.html`.
+        output: The folder for the files, the trained networks as `.keras` files, `results.json` and
+            `compare.html`.
         progress: Shows the progress of trainings and conversions.
         methods: Names from `fr_bench.candidates.all_candidates()`.
         keeps: Budgets: how many kernel weights or coefficients to keep, as counts or fractions.
         modes: Quantization modes, as `fr_keras.tflite.convert` takes them; each candidate skips
             those that make no sense for it.
         regime: The training regime; its `keep` is replaced by each of `keeps`.
+        scale: The range of pixels that the network takes: see `fr_bench.preflight.preflight`.
+        loss: A loss as Keras takes it, in place of the one that fits the labels.
+        metric: The name of a score, or a function of labels and outputs: see
+            `fr_bench.tasks.find_task`.
 
     Returns:
         The contents of `results.json`.
@@ -71,9 +84,18 @@ def compare(
     ...     given = (network, digits, output, progress, ("FR",), (0.05,), ("int8",), regime)
     ...     results = compare(*given)
     >>> [form["form"] for form in results["forms"]], results["trainings"][0]["rows"]
-    (['FR 0.05 int8'], 1293)
+    (['FR 0.05 int8', 'FR 0.05 archive', 'FR 0.05 archive+int8'], 1293)
     """
-    candidates = _checked(model, data, methods, keeps, modes)
+    candidates = _checked(methods, keeps, modes)
+    if frequency_layers(model):
+        raise ValueError(
+            "`model` must be a plain network, which each method makes smaller: give the network "
+            f"before `regularize`, or `fr_keras.bake(model)`. Received: the FR model '{model.name}'"
+        )
+    found = preflight(model, data, scale=scale, loss=loss, metric=metric)
+    needy = [name for name, one in candidates.items() if Need.TRAINED in one.needs]
+    if needy:
+        _check_trained(found, needy)
     budgets = [
         (name, keep)
         for name, one in candidates.items()
@@ -85,26 +107,65 @@ def compare(
         for mode in modes
         if mode in candidates[name].modes
     ]
-    output.prepare(*(form.file for form in forms), "results.json", "compare.html")
+    _prepare(output, budgets, forms)
     trained = {}
     for name, keep in budgets:
-        title = Form(name, "", keep).trained
+        form = Form(name, "", keep)
         one = regime if keep is None else dataclasses.replace(regime, keep=keep)
-        trained[title] = _train(candidates[name], model, data, one, progress, title)
-    rows, _ = write_forms(trained, forms, data, output, progress)
-    results = {
+        made = _train(candidates[name], model, found.data, one, progress, form.trained)
+        trained[form.trained] = made
+        with replacing(output.folder / form.model, output.overwrite) as path:
+            made.model.save(path)
+    rows, _ = write_forms(trained, forms, found.data, output, progress)
+    archives = [Form(name, mode, keep) for name, keep in budgets for mode in ARCHIVES]
+    packed, left_out = write_archives(trained, archives, found.data, output, progress)
+    titles = [Form(name, "", keep).trained for name, keep in budgets]
+    rows = sorted(
+        [*rows, *packed],
+        key=lambda row: titles.index(Form(row["method"], "", row["keep"]).trained),
+    )
+    results = _results(model, found, rows, trained, left_out)
+    results["regime"] = {**dataclasses.asdict(regime), "keep": list(keeps)}
+    output.write("results.json", json.dumps(results, indent=1))
+    output.write("compare.html", report.compare_page(results))
+    return results
+
+
+def _prepare(output: Output, budgets: list[tuple], forms: list[Form]) -> None:
+    """Checks all files; which networks become archives is only known when they are made."""
+    models = [Form(name, "", keep).model for name, keep in budgets]
+    archives = [Form(name, mode, keep).file for name, keep in budgets for mode in ARCHIVES]
+    tflites = [form.file for form in forms]
+    output.prepare(*tflites, *models, *archives, "results.json", "compare.html")
+
+
+def _results(
+    model: keras.Model,
+    found: Preflight,
+    rows: list[dict],
+    trained: dict[str, Trained],
+    left_out: list[str],
+) -> dict:
+    metric = found.task.metric_name
+    words = [conclusion(rows, metric)]
+    words += [about_drawn(found.data.drawn)] if found.data.drawn and not found.is_at_chance else []
+    return {
         "model": model.name,
-        "data": data.name,
-        "regime": {**dataclasses.asdict(regime), "keep": list(keeps)},
+        "data": found.data.name,
+        "task": str(found.task),
+        "metric": metric,
+        "scaling": found.scaling,
+        "before": dataclasses.asdict(found.score),
+        "chance": found.chance,
+        "drawn": list(found.data.drawn),
+        "conclusion": words,
+        "left_out": left_out,
         "trainings": [
             {"title": title, **{key: getattr(one, key) for key in _TRAINING}}
             for title, one in trained.items()
         ],
         "forms": rows,
     }
-    output.write("results.json", json.dumps(results, indent=1))
-    output.write("compare.html", report.compare_page(results))
-    return results
 
 
 def _train(
@@ -132,7 +193,7 @@ def _train(
     return trained
 
 
-def _checked(model: keras.Model, data: Dataset, methods, keeps, modes) -> dict[str, Candidate]:
+def _checked(methods, keeps, modes) -> dict[str, Candidate]:
     """Checks the arguments before the work begins, and returns the chosen candidates."""
     report.check_installed()
     known = all_candidates()
@@ -148,10 +209,6 @@ def _checked(model: keras.Model, data: Dataset, methods, keeps, modes) -> dict[s
                 f"`modes` must have at least one that makes sense for '{name}', out of "
                 f"{tuple(one.modes)}. Received: {modes}"
             )
-    _check_model(model, data)
-    needy = [name for name, one in candidates.items() if Need.TRAINED in one.needs]
-    if needy:
-        _check_trained(model, data, needy)
     return candidates
 
 
@@ -163,29 +220,11 @@ def _check_choice(argument: str, chosen: tuple[str, ...], choices: tuple[str, ..
         )
 
 
-def _check_model(model: keras.Model, data: Dataset) -> None:
-    shapes = data.train.x.shape[1:], len(data.labels)
-    if data.train.y.ndim != 1 or (model.input_shape[1:], *model.output_shape[1:]) != shapes:
-        raise ValueError(
-            f"`model` must take images of shape {shapes[0]} and give {shapes[1]} classes to fit "
-            f"'{data.name}'. Received: {model.input_shape[1:]} to {model.output_shape[1:]}"
-        )
-    outputs = keras.ops.convert_to_numpy(model(data.train.inputs(slice(_PROBED)), training=False))
-    if outputs.min() < 0 or not np.allclose(outputs.sum(-1), 1, atol=1e-2):
-        raise ValueError(
-            "`model` must end in a softmax, because it is trained on probabilities. Received: "
-            f"outputs from {outputs.min():.3g} to {outputs.max():.3g}"
-        )
-
-
-def _check_trained(model: keras.Model, data: Dataset, names: list[str]) -> None:
-    """Refuses a network that is no better than always answering the most frequent class."""
-    y = data.validation.y
-    outputs = model.predict(data.validation.batches(_BATCH), verbose=0)
-    accuracy, chance = np.mean(outputs.argmax(-1) == y), np.bincount(y).max() / len(y)
-    if accuracy <= chance + 2 * math.sqrt(chance * (1 - chance) / len(y)):
+def _check_trained(found: Preflight, names: list[str]) -> None:
+    """Refuses a network that is no better than always answering the same."""
+    if found.is_at_chance:
         raise ValueError(
             f"`model` must be trained before {', '.join(names)} can use it: train it first. "
-            f"Received: a network that is right on {accuracy:.1%} of the validation rows, where "
-            f"always answering the most frequent class is right on {chance:.1%}"
+            f"Received: a network with {found.task.metric_name} {found.score} on the validation "
+            f"rows, where always the same answer has {found.chance:.4f}"
         )

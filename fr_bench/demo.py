@@ -12,12 +12,13 @@ from fr_archive.files import replacing
 from fr_bench.candidates import USUAL
 from fr_bench.data import Dataset
 from fr_bench.forms import Form, Output, write_forms
+from fr_bench.preflight import preflight, usual_scale
 from fr_bench.training import Regime, network
 from fr_keras.callbacks import band_energy
 from fr_keras.layers import TWINS
 from fr_keras.models.summaries import summary
 from fr_keras.models.twins import regularize
-from fr_keras.models.walk import all_layers, frequency_layers
+from fr_keras.models.walk import all_layers, frequency_layers, rebuild
 from fr_keras.tflite import MODES
 
 _BANDS = 12
@@ -49,6 +50,7 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
         candidate.check_installed()
     output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
     untrained = network(data, regime.seed)
+    data = preflight(untrained, data, scale=usual_scale(data)).data
     trained = {
         name: candidate.train(untrained, data, regime, progress, name)
         for name, candidate in USUAL.items()
@@ -59,6 +61,7 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
     forms, outputs = write_forms(trained, _FORMS, data, output, progress)
     results = {
         "data": data.name,
+        "metric": data.task.metric_name,
         "regime": dataclasses.asdict(regime),
         "network": summary(models["FR"]).to_dict(),
         "histories": {name: one.history for name, one in trained.items()},
@@ -88,7 +91,10 @@ def _kernel_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def _band_energy(model: keras.Model) -> list[float]:
     """The share of the energy of all kernels in each band, low to high; for a plain model, that of
     its FR twin."""
-    layers = frequency_layers(model) or frequency_layers(regularize(model))
+    # A copy without an optimizer, so that `regularize` does not ask for another order of channels.
+    layers = frequency_layers(model) or frequency_layers(
+        regularize(rebuild(model, lambda layer: None))
+    )
     energy = sum(
         band_energy(layer.kept_coefficients(), _BANDS, layer.spectrum_shape) for layer in layers
     )

@@ -109,6 +109,17 @@ def preflight(
     return found
 
 
+def usual_scale(data: Dataset) -> str | None:
+    """The range of pixels for a network that is not trained, so that its answers tell nothing.
+
+    Returns:
+        `"0..1"`, or `None` if the inputs are no pictures, or are prepared already.
+    """
+    x = data.train.x
+    is_picture = isinstance(x, np.ndarray) and x.ndim == 4
+    return "0..1" if is_picture and x[spaced(len(x), _PROBED)].min() >= 0 else None
+
+
 def check_trained(found: Preflight, model: keras.Model) -> None:
     """Refuses a network that answers hardly better than always the same, with the likely cause.
 

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 from rich.progress import Progress
 
+from fr_bench._teaching import taught
 from fr_bench.data import Arrays, Dataset, Rows, Split
 from fr_bench.tasks import Head, Kind, Task
-from fr_bench.teaching import taught
 from fr_keras.callbacks import TailTruncation
 from fr_keras.models.budget import Keep
 from fr_keras.tflite import signature
-from fr_keras.zoo import lenet5, resnet20
+from fr_keras.zoo import lenet5, resnet20, unet
 
 # Rows that a network answers at a time.
 _BATCH = 64
@@ -32,7 +32,9 @@ class Regime:
         floors: The fewest coefficients that a layer gets from a total.
         sharing: How a total is divided among the layers.
         batch_size: Training rows per step.
-        learning_rate: Adam's learning rate at the beginning, which falls to 0 along a cosine.
+        learning_rate: Adam's learning rate at its highest; it falls to 0 along a cosine.
+        warmup: The share of all steps, at the beginning, in which the learning rate rises from 0.
+        beta_2: Adam's decay of squared gradients.
         seed: The seed for the initial weights, shuffling and dropout.
         distillation: The share of a teacher's answers in the loss, from 0 to 1; only for candidates
             that start from a trained network.
@@ -48,19 +50,55 @@ class Regime:
     sharing: str = "bandwidth"
     batch_size: int = 32
     learning_rate: float = 5e-3
+    warmup: float = 0.0
+    beta_2: float = 0.999
     seed: int = 0
     distillation: float = 0.0
     best: bool = False
 
 
 #: The networks that have a name here.
-NETWORKS = {"lenet5": functools.partial(lenet5, batch_norm=True), "resnet20": resnet20}
+NETWORKS = {
+    "lenet5": functools.partial(lenet5, batch_norm=True),
+    "resnet20": resnet20,
+    "unet": unet,
+}
 
 
-def network(data: Dataset, seed: int, name: str = "lenet5") -> keras.Model:
-    """Returns an untrained network for the data; the same seed gives the same weights."""
+def network(data: Dataset, seed: int, name: str = "lenet5", side: int | None = None) -> keras.Model:
+    """Returns an untrained network for the data; the same seed gives the same weights.
+
+    Args:
+        data: The data set.
+        seed: The seed of the weights.
+        name: One of `NETWORKS`: `"unet"` for masks, another one for all else.
+        side: Height and width of the inputs; by default those of the pictures.
+
+    Raises:
+        ValueError: If the network has no outputs for such labels.
+    """
+    x, y = data.train.x, data.train.y
+    if not all(isinstance(part, np.ndarray) for part in (x, y)) or x.ndim != 4:
+        raise ValueError(
+            f"`data` must have one picture and one label a row for '{name}'. Received: "
+            f"'{data.name}'; give a network of your own"
+        )
+    of_masks = y.ndim > 2
+    if of_masks != (NETWORKS[name] is unet):
+        fitting = [one for one in NETWORKS if (NETWORKS[one] is unet) == of_masks]
+        labels = "a mask for each picture" if of_masks else "a class or numbers for each picture"
+        raise ValueError(
+            f"`model` must be {' or '.join(fitting)}, or a file, for '{data.name}', which has "
+            f"{labels}. Received: {name!r}"
+        )
+    activation, outputs = "softmax", len(data.labels)
+    if not data.labels:  # numbers
+        activation, outputs = None, y.shape[-1] if y.ndim in (2, 4) else 1
+    elif y.ndim == 2 and np.any(y.sum(1) != 1):
+        activation = "sigmoid"  # several labels a row
+    shape = x.shape[1:] if side is None else (side, side, x.shape[-1])
     keras.utils.set_random_seed(seed)
-    return NETWORKS[name](data.train.x.shape[1:], len(data.labels))
+    return NETWORKS[name](shape, outputs, classifier_activation=activation)
 
 
 def truncation(regime: Regime) -> TailTruncation:
@@ -95,6 +133,7 @@ def fit(
     regime: Regime,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
     teacher: keras.Model | None = None,
+    batches: keras.utils.PyDataset | None = None,
 ) -> Fitted:
     """Trains on the train split, and does not touch the test split.
 
@@ -106,19 +145,22 @@ def fit(
         callbacks: Called after each epoch, when the history has the score of the validation rows
             as `val_` and the name of the score.
         teacher: A trained network, whose answers take part in the loss if the regime says so.
+        batches: What it is trained on, in place of the batches of the train split.
     """
     task = data.task or classification(data)
     trained = model
     if teacher is not None and regime.distillation:
         trained = taught(model, teacher, task, regime.distillation)
-    steps = -(-len(data.train) // regime.batch_size) * regime.epochs
-    schedule = keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)
-    trained.compile(keras.optimizers.Adam(schedule), task.losses)
+    rows = len(data.train) if batches is None else len(batches) * regime.batch_size
+    if batches is None:
+        batches = data.train.batches(regime.batch_size, regime.seed)
+    rate = _rate(regime, len(batches) * regime.epochs)
+    trained.compile(keras.optimizers.Adam(rate, beta_2=regime.beta_2), task.losses)
     score = _ValidationScore(model, data.validation, task)
     best = (_best_epoch(score, regime),) if regime.best else ()
     start = time.perf_counter()
     history = trained.fit(
-        data.train.batches(regime.batch_size, regime.seed),
+        batches,
         epochs=regime.epochs,
         shuffle=False,
         callbacks=[score, *callbacks, *best],
@@ -126,7 +168,17 @@ def fit(
     ).history
     seconds = time.perf_counter() - start
     history = {name: [float(value) for value in values] for name, values in history.items()}
-    return Fitted(history, seconds, len(data.train) * len(history["loss"]))
+    return Fitted(history, seconds, rows * len(history.get("loss", ())))
+
+
+def _rate(regime: Regime, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Rises from 0 along a line, if the regime says so, and falls to 0 along a cosine."""
+    rising = round(steps * regime.warmup)
+    if not rising:
+        return keras.optimizers.schedules.CosineDecay(regime.learning_rate, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - rising, warmup_target=regime.learning_rate, warmup_steps=rising
+    )
 
 
 def classification(data: Dataset) -> Task:
@@ -172,11 +224,11 @@ def answers(model: keras.Model, split: Split, rows: Rows = slice(None)) -> Array
 class EpochProgress(keras.callbacks.Callback):
     """Advances a progress bar of `rich` by one each epoch."""
 
-    def __init__(self, progress: Progress, title: str, epochs: int):
+    def __init__(self, progress: Progress, title: str, epochs: int, done: int = 0):
         super().__init__()
         self._progress = progress
         self._title = title
-        self._task = progress.add_task(title, total=epochs)
+        self._task = progress.add_task(title, total=epochs, completed=done)
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}

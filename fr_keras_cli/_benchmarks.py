@@ -6,16 +6,15 @@ from pathlib import Path
 
 import click
 
+from fr_keras_cli._loading import load_as, row_numbers
 from fr_keras_cli._options import (
     Source,
     failure,
     force_option,
     image_size_option,
     json_option,
-    load_as,
     positive,
     progress_bars,
-    row_numbers,
 )
 
 _TARGETS = ("host", "arm64", "gpu", "android")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from fr_keras_cli._loading import load_for, load_model
 from fr_keras_cli._options import (
     Keep,
     Source,
@@ -13,16 +14,14 @@ from fr_keras_cli._options import (
     force_option,
     image_size_option,
     json_option,
-    load_for,
-    load_model,
+    loss_option,
+    metric_option,
     out_option,
     positive,
+    scale_option,
     validation_option,
 )
 from fr_keras_cli._training import seed_option
-
-_METRICS = ("accuracy", "dice", "f1", "r2")
-_RANGES = ("0..1", "0..255", "-1..1")
 
 
 @click.command()
@@ -72,22 +71,9 @@ _RANGES = ("0..1", "0..255", "-1..1")
     show_default=True,
     help="About how long to work.",
 )
-@click.option(
-    "--scale",
-    type=click.Choice(_RANGES),
-    help="Range of pixels that the network takes. [default: the one with which it answers best]",
-)
-@click.option(
-    "--metric",
-    type=click.Choice(_METRICS),
-    help="How files are scored. [default: accuracy for classes, F1 for several labels, Dice for "
-    "masks, R2 for numbers]",
-)
-@click.option(
-    "--loss",
-    metavar="NAME",
-    help="A loss of Keras, by name. [default: the one that fits the labels and outputs]",
-)
+@scale_option
+@metric_option
+@loss_option
 @click.option(
     "--learning-rate",
     type=click.FloatRange(0, min_open=True),

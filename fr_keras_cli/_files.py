@@ -5,19 +5,21 @@ from pathlib import Path
 
 import click
 
-from fr_keras_cli._options import (
+from fr_keras_cli._loading import (
     MODELS,
-    Source,
     calibration_rows,
     check_classes,
     class_names,
+    load_for,
+    load_model,
+)
+from fr_keras_cli._options import (
+    Source,
     command,
     failure,
     force_option,
     image_size_option,
     json_option,
-    load_for,
-    load_model,
 )
 
 model_argument = click.argument(

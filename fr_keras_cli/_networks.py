@@ -1,34 +1,36 @@
-"""The sub-commands that train: demo, train, compare."""
+"""The sub-commands that train several networks: demo, compare."""
 
 import dataclasses
 import json
-from pathlib import Path
 
 import click
 
+from fr_keras_cli._loading import load_classes
 from fr_keras_cli._options import (
-    Floors,
     Keep,
+    Source,
     command,
     data_option,
     failure,
     force_option,
     image_size_option,
     json_option,
-    load_classes,
+    loss_option,
+    metric_option,
     out_option,
-    positive,
     progress_bars,
+    scale_option,
+    validation_option,
 )
 from fr_keras_cli._training import (
+    NAMES,
     batch_size_option,
     check_regime,
     epochs_option,
     learning_rate_option,
-    model_option,
+    network_and_data,
     regime_of,
     seed_option,
-    trained_network,
 )
 
 _KEEP = "Coefficients or kernel weights to keep: a count such as 776, or a fraction such as 0.01."
@@ -69,117 +71,16 @@ def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
 
 
 @click.command()
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@model_option
+@click.option(
+    "--model",
+    type=Source(),
+    default="lenet5",
+    show_default=True,
+    metavar=NAMES,
+    help="Network to train, by name or from a file, whose training starts from its weights.",
+)
 @data_option
-@image_size_option
-@click.option("--keep", type=Keep(), default="0.01", show_default=True, help=_KEEP)
-@epochs_option
-@click.option(
-    "--truncation-epochs",
-    type=positive,
-    help="Epochs until only --keep is left; the other epochs train with that. "
-    "[default: 0.3 of --epochs]",
-)
-@click.option(
-    "--schedule",
-    type=click.Choice(["geometric", "linear", "cosine", "cubic", "step", "constant"]),
-    default="geometric",
-    show_default=True,
-    help="How the number of coefficients falls to --keep during the truncation epochs.",
-)
-@click.option(
-    "--floors",
-    type=Floors(),
-    default=1,
-    show_default=True,
-    help="The fewest coefficients that a layer keeps; `frereg` takes the numbers of that package: "
-    "128 for convolutions, 256 for dense and 32 for transposed convolutions.",
-)
-@click.option(
-    "--sharing",
-    type=click.Choice(["bandwidth", "proportional", "erdos_renyi"]),
-    default="bandwidth",
-    show_default=True,
-    help="How --keep is divided among the layers: up to one common frequency limit (bandwidth), "
-    "by size (proportional), or by the sum of the axis lengths (erdos_renyi).",
-)
-@batch_size_option
-@learning_rate_option
-@seed_option
-@force_option
-@json_option
-def train(
-    output,
-    model,
-    data,
-    image_size,
-    keep,
-    epochs,
-    truncation_epochs,
-    schedule,
-    floors,
-    sharing,
-    batch_size,
-    learning_rate,
-    seed,
-    force,
-    as_json,
-) -> None:
-    """Train a network with frequency regularization.
-
-    The network becomes an FR model, which stores its kernels as DCT coefficients, and training
-    cuts all but --keep of them. The model is saved as OUTPUT, a .keras file for `convert` and
-    `pack`.
-    """
-    if output.suffix != ".keras":
-        raise click.BadParameter("must end in .keras", param_hint="OUTPUT")
-    with failure():
-        from rich.console import Console
-
-        from fr_archive.files import check_target, replacing
-        from fr_bench import training
-        from fr_keras import regularize, summary
-
-        regime = regime_of(
-            epochs,
-            truncation_epochs,
-            keep=keep,
-            schedule=schedule,
-            floors=floors,
-            sharing=sharing,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
-        check_target(output, overwrite=force)
-        dataset = load_classes(data, image_size)
-        plain = trained_network(model, dataset, regime.seed)
-        check_regime(plain, regime)
-        twin = regularize(plain)
-        with progress_bars() as progress:
-            bar = training.EpochProgress(progress, "FR", regime.epochs)
-            callbacks = (training.truncation(regime), bar)
-            history = training.fit(twin, dataset, regime, callbacks).history
-        with replacing(output, overwrite=force) as path:
-            twin.save(path)
-        accuracy = twin.evaluate(dataset.test.batches(batch_size), verbose=0, return_dict=True)
-        result = {
-            "model": str(output),
-            "test_accuracy": accuracy["accuracy"],
-            "summary": summary(twin).to_dict(),
-            "history": history,
-        }
-        if as_json:
-            click.echo(json.dumps(result))
-        else:
-            Console().print(summary(twin))
-            click.echo(f"Test accuracy {result['test_accuracy']:.2%}. Saved {output}")
-
-
-@click.command()
-@model_option
-@data_option
+@validation_option
 @image_size_option
 @click.option(
     "--method",
@@ -209,14 +110,18 @@ def train(
 @epochs_option
 @batch_size_option
 @learning_rate_option
+@scale_option
+@metric_option
+@loss_option
 @seed_option
-@out_option("compare_output", "files, results.json and compare.html")
+@out_option("compare_output", "files, networks, results.json and compare.html")
 @click.option("--list", "lists", is_flag=True, help="List the methods and exit.")
 @force_option
 @json_option
 def compare(
     model,
     data,
+    validation,
     image_size,
     methods,
     keeps,
@@ -224,6 +129,9 @@ def compare(
     epochs,
     batch_size,
     learning_rate,
+    scale,
+    metric,
+    loss,
     seed,
     out,
     lists,
@@ -233,7 +141,8 @@ def compare(
     """Train one network by several methods and compare the files.
 
     All methods start from the same weights, and those that train get the same number of epochs.
-    The table and the report show the bytes and the test accuracy of each .tflite file.
+    The table and the report show the bytes and the test score of each .tflite file and of the
+    archives of FR networks, and end with a conclusion.
     """
     with failure():
         from rich.console import Console
@@ -252,21 +161,30 @@ def compare(
             raise click.UsageError(
                 f"--method must be one of {', '.join(known)}. Received: {unknown[0]}"
             )
-        dataset = load_classes(data, image_size)
         regime = regime_of(epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
-        network = trained_network(model, dataset, regime.seed)
+        found = network_and_data("--model", model, data, image_size, validation, seed)
+        network, dataset, usual = found
         for keep in keeps:
             check_regime(network, dataclasses.replace(regime, keep=keep))
         output = Output(out, command(), force)
         with progress_bars() as progress:
             chosen = (methods or tuple(USUAL), keeps, modes or MODES)
-            results = run(network, dataset, output, progress, *chosen, regime)
+            results = run(
+                *(network, dataset, output, progress, *chosen, regime),
+                scale=scale or usual,
+                loss=loss,
+                metric=metric,
+            )
         if as_json:
             click.echo(json.dumps(results))
-        else:
-            Console().print(table(f"{network.name} on {dataset.name}", results["forms"]))
-            Console().print(costs(results["trainings"]))
-            click.echo(f"Report: {out / 'compare.html'}")
+            return
+        rows = results["forms"][0]["score"]["n"]
+        title = f"{network.name} on {dataset.name}: {results['metric']} on {rows:,} test rows"
+        Console().print(table(title, results["forms"]))
+        Console().print(costs(results["trainings"]))
+        for line in (*results["left_out"], *results["conclusion"]):
+            click.echo(line)
+        click.echo(f"Report: {out / 'compare.html'}")
 
 
 def _list_candidates(known: dict, as_json: bool) -> None:

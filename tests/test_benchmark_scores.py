@@ -12,9 +12,9 @@ from test_benchmark_report import Page, result, timed
 from test_cli import call
 
 from fr_bench import benchmark, data
+from fr_bench._intervals import wilson
 from fr_bench.benchmark import run
 from fr_bench.benchmark.result import Metric
-from fr_bench.intervals import wilson
 from fr_bench.report import benchmark_page, compare_page, measured
 from fr_keras_cli import _benchmarks
 

@@ -137,10 +137,12 @@ def test_a_candidate_without_description_is_refused():
 
 def test_a_trained_network_is_asked_for(tmp_path):
     register_candidate("own", variant(needs=(Need.TRAINED,)))
-    with pytest.raises(ValueError, match=r"`model` must be trained before own can use it: .*25.0%"):
+    with pytest.raises(
+        ValueError, match=r"`model` must be trained before own can use it: .*0.2500"
+    ):
         compared(tmp_path, "plain", "own", gain=0)
     assert list(tmp_path.iterdir()) == []
-    assert compared(tmp_path, "own", gain=10)["forms"][0]["accuracy"] == 1
+    assert compared(tmp_path, "own", gain=10)["forms"][0]["score"]["value"] == 1
 
 
 def test_what_a_candidate_does_wrong_is_said_with_its_name(tmp_path):
@@ -284,8 +286,8 @@ def test_candidates_are_listed(fresh):
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
     assert (
-        "--method must be one of plain, FR, pruning, narrow, channels, good. Received: absent"
-        in refused.stderr
+        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, good. Received: "
+        "absent" in refused.stderr
     )
 
 

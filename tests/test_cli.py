@@ -35,7 +35,7 @@ def npz(tmp_path_factory):
 def trained(npz, tmp_path_factory):
     """A model that `train` wrote, and what it printed."""
     path = tmp_path_factory.mktemp("model") / "fr.keras"
-    done = call("train", path, "--data", npz, *QUICK, "--json")
+    done = call("train", "lenet5", "--out", path, "--data", npz, *QUICK, "--json")
     assert done.exit_code == 0, done.output
     return path, json.loads(done.stdout)
 
@@ -59,13 +59,15 @@ def test_train_saves_what_it_reports(trained):
     model = keras.models.load_model(path)
     assert fr_keras.summary(model).to_dict() == report["summary"]
     assert report["summary"]["kept"] == report["history"]["kept"][-1]
-    assert 0 <= report["test_accuracy"] <= 1
+    test = report["test"]
+    assert 0 <= test["low"] <= test["value"] <= test["high"] <= 1
+    assert (test["n"], report["metric"]) == (8, "accuracy")
 
 
 def test_train_shares_by_bandwidth_unless_told_otherwise(npz, trained, tmp_path):
-    done = call(
-        "train", tmp_path / "m.keras", "--data", npz, *QUICK, "--sharing", "proportional", "--json"
-    )
+    out = tmp_path / "m.keras"
+    words = ("train", "lenet5", "--out", out, "--data", npz, *QUICK, "--json")
+    done = call(*words, "--sharing", "proportional")
     assert done.exit_code == 0, done.output
     least = [
         min(row["kept"] for row in found["summary"]["layers"] if row["kept"])
@@ -244,21 +246,24 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train"], "OUTPUT"),
-        (["train", "m.h5"], ".keras"),
-        (["train", "m.keras", "--keep", "0"], "at least 1"),
-        (["train", "m.keras", "--keep", "1.5"], "at most 1.0"),
-        (["train", "m.keras", "--keep", "many"], "fraction"),
-        (["train", "m.keras", "--keep", "999999999"], "from 1 to"),
-        (["train", "m.keras", "--keep", "3"], "floors"),
-        (["train", "m.keras", "--seed", "-1"], "seed"),
-        (["train", "m.keras", "--epochs", "0"], "epochs"),
-        (["train", "m.keras", "--epochs", "2", "--truncation-epochs", "3"], "truncation-epochs"),
-        (["train", "m.keras", "--schedule", "up"], "schedule"),
-        (["train", "m.keras", "--floors", "0"], "floors"),
-        (["train", "m.keras", "--data", "mnits"], "digits"),
-        (["train", "m.keras", "--data", "shapes"], "one class for each image"),
-        (["train", "m.keras", "--model", "vgg"], "--model must be one of"),
+        (["train", "lenet5"], "--out"),
+        (["train", "lenet5", "--out", "m.h5"], ".keras"),
+        (["train", "lenet5", "--out", "m.keras", "--keep", "0"], "at least 1"),
+        (["train", "lenet5", "--out", "m.keras", "--keep", "1.5"], "at most 1.0"),
+        (["train", "lenet5", "--out", "m.keras", "--keep", "many"], "fraction"),
+        (["train", "lenet5", "--out", "m.keras", "--keep", "999999999"], "from 1 to"),
+        (["train", "lenet5", "--out", "m.keras", "--keep", "3"], "floors"),
+        (["train", "lenet5", "--out", "m.keras", "--seed", "-1"], "seed"),
+        (["train", "lenet5", "--out", "m.keras", "--epochs", "0"], "epochs"),
+        (
+            ["train", "lenet5", "--out", "m.keras", "--epochs", "2", "--truncation-epochs", "3"],
+            "truncation-epochs",
+        ),
+        (["train", "lenet5", "--out", "m.keras", "--schedule", "up"], "schedule"),
+        (["train", "lenet5", "--out", "m.keras", "--floors", "0"], "floors"),
+        (["train", "lenet5", "--out", "m.keras", "--data", "mnits"], "digits"),
+        (["train", "vgg", "--out", "m.keras"], "MODEL must be one of"),
+        (["train", "--out", "m.keras"], "give MODEL"),
         (["compare", "--method", "magic"], "--method must be one of"),
         (["compare", "--keep", "3"], "floors"),
         (["compare", "--model", "none.keras"], ".hdf5 file that exists"),
@@ -267,8 +272,8 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
         (["convert", "{model}", "{model}"], "--force"),
         (["convert", "{model}", "nowhere/m.tflite"], "folder that exists"),
-        (["train", "nowhere/m.keras"], "folder that exists"),
-        (["train", "m.keras", "--data", "none.npz"], "none.npz"),
+        (["train", "lenet5", "--out", "nowhere/m.keras"], "folder that exists"),
+        (["train", "lenet5", "--out", "m.keras", "--data", "none.npz"], "none.npz"),
         (["inspect", "none.tflite"], "does not exist"),
         (["demo", "--epochs", "-1"], "epochs"),
     ],
@@ -301,7 +306,7 @@ def test_failures_are_exit_code_1_and_leave_nothing(trained, npz, tmp_path):
         ["inspect", tmp_path / "m.keras"],
         ["convert", tmp_path / "m.keras", out],
         ["convert", trained[0], out, "--quantize", "int8", "--calibration", tmp_path / "d.npz"],
-        ["train", tmp_path / "t.keras", "--data", tmp_path / "d.npz"],
+        ["train", "lenet5", "--out", tmp_path / "t.keras", "--data", tmp_path / "d.npz"],
     ):
         done = call(*arguments)
         assert done.exit_code == 1, done.output
@@ -316,10 +321,10 @@ def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, t
     file, model = tmp_path / "m.tflite", tmp_path / "m.keras"
     commands = [
         ["convert", str(trained[0]), str(file), "--force"],
-        ["train", str(model), "--data", str(npz), *QUICK, "--force"],
+        ["train", str(trained[0]), "--out", str(model), "--data", str(npz), *QUICK, "--force"],
     ]
-    for out in (file, model):
-        out.write_bytes(b"mine")
+    file.write_bytes(b"mine")
+    model.write_bytes(trained[0].read_bytes())
     code = (
         "from fr_keras_cli import main\n"
         f"for arguments in {commands}:\n"
@@ -341,7 +346,7 @@ def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, npz, t
     assert "Traceback" not in done.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         "m.tflite": b"mine",
-        "m.keras": b"mine",
+        "m.keras": trained[0].read_bytes(),
     }
 
 
@@ -360,8 +365,9 @@ def test_demo(npz, tmp_path):
     x, y = arrays(rows=60)["x_test"][..., None] / 255, arrays(rows=60)["y_test"]
     for name, form in forms.items():
         path = out / (name.lower().replace(" ", "_") + ".tflite")
-        assert path.stat().st_size == form["bytes"]
-        assert np.mean(fr_keras.tflite.run(path, x).argmax(-1) == y) == form["accuracy"]
+        assert path.stat().st_size == form["device_bytes"]
+        right = np.mean(fr_keras.tflite.run(path, x).argmax(-1) == y)
+        assert (form["score"]["value"], form["score"]["n"]) == (right, len(y))
     assert forms["FR int8"]["kept"] == results["network"]["kept"]
     assert forms["plain int8"]["kept"] == results["network"]["kernel_weights"]
     assert np.sum(results["confusion"]) == len(y)

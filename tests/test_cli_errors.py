@@ -227,7 +227,7 @@ def test_a_layer_with_a_path_for_a_name_is_no_path():
         (("convert", "m.keras", "o.tflite", "--quantize", "int8"), "--calibration"),
         (("sensitivity", "m.keras"), "--calibration"),
         (("pack", "m.keras", "o.fr"), "--calibration"),
-        (("train", "o.keras"), "--data"),
+        (("train", "lenet5", "--out", "o.keras"), "--data"),
         (("benchmark", "m.tflite"), "--data"),
     ],
 )
@@ -245,10 +245,10 @@ def test_missing_data_are_named_with_their_option(files, monkeypatch, words, opt
 @pytest.mark.parametrize(
     ("shape", "classes", "message"),
     [
-        ((20, 20, 3), 4, "images (20, 20, 1) of 'd' for inputs [(20, 20, 3)]"),
-        ((28, 28, 1), 4, "images (20, 20, 1) of 'd' for inputs [(28, 28, 1)]"),
-        ((400,), 4, "images (20, 20, 1) of 'd' for inputs [(400,)]"),
-        ((20, 20, 1), 3, "outputs [(3,)]"),
+        ((20, 20, 3), 4, "with inputs of shape (20, 20, 1)"),
+        ((28, 28, 1), 4, "inputs that `model` takes, of shape (28, 28, 1)"),
+        ((400,), 4, "with inputs of shape (20, 20, 1)"),
+        ((20, 20, 1), 3, "because `model` has 3 outputs"),
     ],
 )
 @pytest.mark.parametrize("command", ["train", "compare"])
@@ -257,16 +257,17 @@ def test_data_that_do_not_fit_a_model_are_named_with_it(
 ):
     monkeypatch.chdir(tmp_path)
     network(shape, classes).save("m.keras")
-    words = [command, *(["o.keras"] if command == "train" else []), "--model", "m.keras"]
+    words = {"train": ["train", "m.keras", "--out", "o.keras"]}
+    words = words.get(command, [command, "--model", "m.keras"])
     done = call(*words, "--data", files / "d.npz", *QUICK)
-    assert done.exit_code == 2, done.output
+    assert done.exit_code == 1, done.output
     assert message in done.stderr
     assert [one.name for one in tmp_path.iterdir()] == ["m.keras"]
 
 
 def test_an_h5_file_is_trained_on(files, tmp_path):
     done = call(
-        *("train", tmp_path / "o.keras", "--model", files / "m.h5", "--data", files / "d.npz"),
+        *("train", files / "m.h5", "--out", tmp_path / "o.keras", "--data", files / "d.npz"),
         *QUICK,
     )
     assert done.exit_code == 0, done.output

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_cli import call
 
 from fr_bench import data, training
 from fr_bench.data import Dataset, Split, from_batches
@@ -297,11 +296,34 @@ def test_spooling_takes_the_memory_of_a_batch():
     assert peak < 8 * 2**20
 
 
-def test_train_takes_classes_only(tmp_path):
-    for form in ("numbers", "several labels", "masks"):
-        y = FORMS[form][0]
-        arrays = {"x_train": X, "y_train": y, "x_test": X, "y_test": y}
-        np.savez(tmp_path / "a.npz", **arrays)
-        done = call("train", tmp_path / "m.keras", "--data", tmp_path / "a.npz")
-        assert done.exit_code == 2
-        assert "--data must have one class for each image" in done.stderr
+OUTPUTS = {
+    "classes": (3, "softmax"),
+    "one-hot": (4, "softmax"),
+    "several labels": (3, "sigmoid"),
+    "numbers": (1, "linear"),
+    "whole numbers": (1, "linear"),
+    "rows of numbers": (2, "linear"),
+}
+
+
+@pytest.mark.parametrize("form", OUTPUTS)
+def test_a_network_of_the_zoo_has_the_outputs_that_labels_need(form):
+    y, labels = FORMS[form]
+    split = Split(X, y)
+    found = Dataset("a", split, split, split, labels)
+    for name in ("lenet5", "resnet20"):
+        model = training.network(found, 0, name, side=24)
+        outputs = model.output_shape[1], model.layers[-1].activation.__name__
+        assert outputs == OUTPUTS[form]
+        assert model.input_shape == (None, 24, 24, 1)
+    with pytest.raises(ValueError, match="`model` must be lenet5 or resnet20, or a file, for 'a'"):
+        training.network(found, 0, "unet")
+
+
+def test_masks_need_the_u_net():
+    y, labels = FORMS["masks"]
+    split = Split(X, y)
+    found = Dataset("a", split, split, split, labels)
+    assert training.network(found, 0, "unet", side=16).output_shape == (None, 16, 16, 2)
+    with pytest.raises(ValueError, match=r"`model` must be unet, or a file, .* a mask for each"):
+        training.network(found, 0)

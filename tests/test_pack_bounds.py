@@ -15,7 +15,7 @@ import fr_keras
 from fr_bench import data
 from fr_keras import archive, regularize
 from fr_keras_cli import _archives, main
-from fr_keras_cli._options import calibration_rows
+from fr_keras_cli._loading import calibration_rows
 
 SHAPE = (12, 12, 1)
 

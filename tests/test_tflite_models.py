@@ -57,7 +57,9 @@ def test_publishing_copies_and_lists(tmp_path):
     (models / "README.md").write_text("What it is.\n\n")
     content = (MODELS / ENTRIES[0]["file"]).read_bytes()
     (folder / "a.tflite").write_bytes(content)
-    row = {**ENTRIES[0], "file": "a.tflite"}
+    first = ENTRIES[0]
+    row = {"file": "a.tflite", "kept": first["kept"], "score": {"value": first["accuracy"]}}
+    row |= {"device_bytes": first["bytes"], "download_bytes": first["gzip_bytes"]}
     (folder / "results.json").write_text(json.dumps({"data": "mine", "forms": [row]}))
     for _ in range(2):  # publishing again replaces
         (entry,) = publish_models.publish(folder, ["a.tflite"], models)

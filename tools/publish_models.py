@@ -45,9 +45,9 @@ def _entry(name: str, content: bytes, form: dict, data: str) -> dict:
         "sha256": hashlib.sha256(content).hexdigest(),
         "data": data,
         "kept": form["kept"],
-        "bytes": form["bytes"],
-        "gzip_bytes": form["gzip_bytes"],
-        "accuracy": form["accuracy"],
+        "bytes": form["device_bytes"],
+        "gzip_bytes": form["download_bytes"],
+        "accuracy": form["score"]["value"],
         "command": tflite.inspect(content).metadata["command"],
     }
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 import gzip
-import warnings
 from pathlib import Path
 
 import keras
 
 import fr_archive
 from fr_archive.files import replacing, write_bytes
+from fr_bench._scoring import about, quiet, score_of
 from fr_bench.data import Dataset, Split
 from fr_bench.tasks import Scored
 from fr_keras import save_archive, tflite
@@ -40,20 +40,6 @@ class Files:
     note: str = ""
 
 
-def answers_of(content: bytes, split: Split, threads: int = 2):
-    """The outputs of a .tflite file, floats; a tuple if it has several."""
-    inputs = split.inputs()
-    found = tflite.Runner(content, threads).run(
-        list(inputs) if isinstance(inputs, tuple) else inputs
-    )
-    return tuple(found.values()) if isinstance(found, dict) else found
-
-
-def score_of(content: bytes, data: Dataset, split: Split) -> Scored:
-    """The score of a .tflite file on a split."""
-    return data.task.score(split.y, answers_of(content, split), split.sample_weight)
-
-
 def write_files(
     model: keras.Model,
     data: Dataset,
@@ -73,10 +59,7 @@ def write_files(
             score is lower by less than a fifth of this; if `None`, only the coarse one.
         mode: The quantization of the .tflite file, as for `fr_keras.tflite.convert`.
     """
-    with warnings.catch_warnings():
-        # What they warn of, outputs that differ, is in the score.
-        warnings.simplefilter("ignore", tflite.ConversionWarning)
-        warnings.filterwarnings("ignore", "calibration changed")
+    with quiet():
         return _written(model, data, rows, folder, goal_drop, mode)
 
 
@@ -93,7 +76,7 @@ def _written(model, data: Dataset, rows: Split, folder: Path, goal_drop, mode: s
 
 
 def _plain(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
-    content = tflite.convert(model, quantize=mode, calibration=_calibration(data), **_about(data))
+    content = tflite.convert(model, quantize=mode, calibration=_calibration(data), **about(data))
     write_bytes(folder / TFLITE, content.content, overwrite=True)
     small = len(gzip.compress(content.content, mtime=0))
     score = score_of(content.content, data, rows)
@@ -115,7 +98,7 @@ def _packed(model, data: Dataset, rows: Split, folder: Path, goal_drop: float | 
 def _archive(model, data: Dataset, rows: Split, folder: Path, precision) -> tuple:
     """The archive of a precision, with the .tflite file that it expands to, scored."""
     path = folder / f"partial.{ARCHIVE}"
-    skeleton = {**_about(data), "calibration": _calibration(data)}
+    skeleton = {**about(data), "calibration": _calibration(data)}
     save_archive(
         model, path, *precision, calibration=skeleton["calibration"], skeleton=skeleton,
         overwrite=True,
@@ -129,10 +112,3 @@ def _archive(model, data: Dataset, rows: Split, folder: Path, precision) -> tupl
 
 def _calibration(data: Dataset):
     return data.train.sample(CALIBRATION_ROWS)
-
-
-def _about(data: Dataset) -> dict:
-    """What a file tells an app: the classes, and the way from pixels to inputs."""
-    head = data.task.heads[0]
-    one = len(data.task.heads) == 1 and head.classes == len(data.labels)
-    return {"labels": data.labels if one else None, "normalization": data.pixels}

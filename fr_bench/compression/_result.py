@@ -11,7 +11,9 @@ from rich.table import Table
 
 from fr_archive.files import replacing, write_bytes
 from fr_bench import report
-from fr_bench.compression._files import ARCHIVE, MODEL, TFLITE, score_of
+from fr_bench._scoring import score_of
+from fr_bench._words import about_drawn
+from fr_bench.compression._files import ARCHIVE, MODEL, TFLITE
 from fr_bench.compression._plan import STEPS, best_narrow, front
 from fr_bench.compression._rounds import OVER, Rounds
 from fr_bench.compression._trial import Trial
@@ -85,7 +87,7 @@ def finish(
     if any(OVER in one for one in left_out):
         words.append("The time was over before all trials had run: more --minutes may find more.")
     if found.data.drawn:
-        words.append(_drawn(found.data.drawn))
+        words.append(about_drawn(found.data.drawn))
     results = {
         "network": rounds.model.name,
         "command": command,
@@ -116,14 +118,6 @@ def _shown(trials: list[Trial], chosen: Trial) -> list[Trial]:
         for one in trials
         if one.method == "plain" or one.rung == len(STEPS) - 1 or any(one is k for k in kept)
     ]
-
-
-def _drawn(splits: tuple[str, ...]) -> str:
-    return (
-        f"The {' and '.join(splits)} rows were drawn at random from the training rows. If the "
-        "network was trained on these, its own score is too good, and the others look worse than "
-        "they are: give --validation rows that it has not seen."
-    )
 
 
 def _rows(rounds: Rounds, shown: list[Trial], trials: list[Trial]) -> list[Row]:

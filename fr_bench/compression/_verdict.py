@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from fr_bench._words import against
 from fr_bench.compression._plan import Goal
 from fr_bench.compression._trial import Trial
 from fr_bench.tasks import Scored
@@ -95,11 +96,10 @@ def _beside_whole(chosen: Row, whole: Row) -> str:
 
 
 def _against(row: Row, other: Row) -> str:
-    ratio = other.trial.download_bytes / row.trial.download_bytes
-    size = f"{ratio:.1f} times smaller" if ratio >= 1 else f"{1 / ratio:.1f} times larger"
-    drop = other.test.value - row.test.value
-    points = f"{100 * abs(drop):.2f} points {'below' if drop > 0 else 'above'}"
-    return f"{size} as a download and {points} on the test rows"
+    return against(
+        *(row.trial.download_bytes, row.test.value),
+        *(other.trial.download_bytes, other.test.value),
+    )
 
 
 def _beside_narrow(chosen: Row, narrow: list[Row], goal: Goal) -> str:

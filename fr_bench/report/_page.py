@@ -8,10 +8,11 @@ from fr_bench.benchmark.result import Result
 from fr_bench.report import measured
 from fr_bench.report._comparing import interval
 
-_BYTES_TITLE = "Accuracy and bytes"
+_BYTES_TITLE = "Score and bytes"
 _BYTES_TEXT = (
-    "Each point is a file: on the left as it is, on the right gzipped, as in an app package or a "
-    "download. Files of FR models contain chains of small kernels, and cosines, where that is "
+    "Each point is a file with the 95 % interval of its score: on the left with its bytes on the "
+    "device, on the right with those of the download, which is the .tflite file gzipped, or an "
+    "archive. Files of FR models contain chains of small kernels, and cosines, where that is "
     "cheaper."
 )
 
@@ -68,7 +69,7 @@ def demo_page(results: dict, kernels: dict[str, np.ndarray], labels: tuple[str, 
                 "On the test split, run with LiteRT.",
                 plots.confusion(results["confusion"], labels),
             ),
-            (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"])),
+            (_BYTES_TITLE, _BYTES_TEXT, plots.score_and_bytes(results["forms"], results["metric"])),
         ],
     )
 
@@ -85,7 +86,7 @@ def compare_page(results: dict) -> str:
     check_installed()
     from fr_bench.report import plots
 
-    plot = (_BYTES_TITLE, _BYTES_TEXT, plots.accuracy_and_bytes(results["forms"]))
+    plot = (_BYTES_TITLE, _BYTES_TEXT, plots.score_and_bytes(results["forms"], results["metric"]))
     return _page("compare.html", results=results, plots=[plot])
 
 

@@ -75,24 +75,27 @@ def confusion(counts: list[list[int]], labels: tuple[str, ...]) -> str:
     return image(figure)
 
 
-def accuracy_and_bytes(forms: list[dict]) -> str:
-    """Test accuracy against bytes of the files, plain and gzipped; each method has one color."""
+def score_and_bytes(forms: list[dict], metric: str) -> str:
+    """Test score against bytes on the device and of the download; each method has one color."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     colors = assigned(COLORS, [form["method"] for form in forms])
     markers = assigned(MARKERS, [form["mode"] for form in forms])
-    for axes, size, name in zip(panels, ("bytes", "gzip_bytes"), ("kB", "kB gzipped"), strict=True):
+    sizes = ("device_bytes", "on the device"), ("download_bytes", "of the download")
+    for axes, (size, name) in zip(panels, sizes, strict=True):
         for method, mode in itertools.product(colors, markers):
             found = [f for f in forms if (f["method"], f["mode"]) == (method, mode)]
-            found.sort(key=lambda form: form[size])
-            x, y = [f[size] / 1000 for f in found], [100 * f["accuracy"] for f in found]
-            axes.plot(x, y, color=colors[method], marker=markers[mode], linewidth=0.8)
-        axes.set(xscale="log", xlabel=f"file size, {name}")
+            found = sorted((f for f in found if f[size] is not None), key=lambda form: form[size])
+            x = [form[size] / 1000 for form in found]
+            y, ends = _scores([form["score"] for form in found])
+            look = {"color": colors[method], "marker": markers[mode], "linewidth": 0.8}
+            axes.errorbar(x, y, ends, capsize=2, **look)
+        axes.set(xscale="log", xlabel=f"kB {name}")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:,g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("test accuracy, %")
+    panels[0].set_ylabel(f"test {metric}")
     handles = [Line2D([], [], color=color, label=name) for name, color in colors.items()]
     handles += [
         Line2D([], [], color="black", marker=marker, linestyle="", label=name)
@@ -110,13 +113,7 @@ def score_and_download(results: dict) -> str:
     for method, color in assigned(COLORS, [row["method"] for row in rows]).items():
         found = [row for row in rows if row["method"] == method]
         x = [row["download_bytes"] / 1000 for row in found]
-        tests = [row["test"] for row in found]
-        y = [one["value"] for one in tests]
-        # A bootstrap's interval may leave out the value itself.
-        ends = [
-            [max(0, one["value"] - one["low"]) for one in tests],
-            [max(0, one["high"] - one["value"]) for one in tests],
-        ]
+        y, ends = _scores([row["test"] for row in found])
         axes.errorbar(x, y, ends, fmt="o", color=color, label=method, capsize=2, linewidth=0.8)
     chosen = next(row for row in rows if row["name"] == results["chosen"])
     place = chosen["download_bytes"] / 1000, chosen["test"]["value"]
@@ -129,6 +126,14 @@ def score_and_download(results: dict) -> str:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     return image(figure)
+
+
+def _scores(found: list[dict]) -> tuple[list[float], list[list[float]]]:
+    """The values, and how far the ends of their intervals are."""
+    values = [one["value"] for one in found]
+    # A bootstrap's interval may leave out the value itself.
+    below = [max(0, one["value"] - one["low"]) for one in found]
+    return values, [below, [max(0, one["high"] - one["value"]) for one in found]]
 
 
 def assigned(choices: tuple[str, ...], names: list[str]) -> dict[str, str]:

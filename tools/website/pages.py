@@ -40,6 +40,8 @@ API = (
     "fr_archive",
     "fr_bench.data",
     "fr_bench.training",
+    "fr_bench.train",
+    "fr_bench.recipes",
     "fr_bench.candidates",
     "fr_bench.forms",
     "fr_bench.compare",
