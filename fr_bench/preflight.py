@@ -10,12 +10,14 @@ import keras
 import numpy as np
 
 from fr_bench.data import Dataset, spaced
+from fr_bench.missing import warn_of_missing
 from fr_bench.tasks import Kind, Metric, Scored, Task, find_task
 from fr_bench.training import answers
 
 #: Ranges of pixels that networks take, each with its scale and offset for pixels from 0 to 1.
 RANGES = {"0..1": (1.0, 0.0), "0..255": (255.0, 0.0), "-1..1": (2.0, -1.0)}
 _PROBED = 1_000
+_TWICE = 1 / 255  # a white pixel that was divided by 255 twice
 # A network that closes less than this share of the gap between chance and 1 knows nothing of use.
 _LEAST = 0.05
 
@@ -79,6 +81,8 @@ def preflight(
     Raises:
         ValueError: If the data do not fit the network, or an argument is invalid.
 
+    Warns of classes of the network of which there is no row to train on.
+
     Example:
 
     >>> from fr_bench import data, training
@@ -87,7 +91,7 @@ def preflight(
     >>> str(found.task), found.data.normalization[1]
     ('classification, 10 classes (integers), probabilities', 0.0)
     """
-    _check_inputs(model, data)
+    check_inputs(model, data)
     scalings = _scalings(data, scale)
     probe = spaced(len(data.validation), _PROBED)
     tried, tasks = {}, {}
@@ -98,6 +102,7 @@ def preflight(
         tried[name] = task.score(task.prepared(_rows(split.y, probe)), outputs).value
     best = max(tried, key=lambda name: np.nan_to_num(tried[name], nan=-np.inf))
     first = next(iter(scalings))
+    warn_of_missing(tasks[best], data, slice(None), "training rows")
     found = _found(model, data, tasks[best], scalings[best], best, tried)
     if found.is_at_chance and best != first:  # no range is better than another
         return _found(model, data, tasks[first], scalings[first], first, tried)
@@ -136,7 +141,7 @@ def _found(model, data, task: Task, scaling, name: str, tried: dict) -> Prefligh
         data = dataclasses.replace(data, pixels=(factor / 255, offset))
     split, outputs = data.validation, answers(model, data.validation)
     score = task.score(split.y, outputs, split.sample_weight)
-    return Preflight(data, score, task.chance(split.y, outputs), _words(name, tried), tried)
+    return Preflight(data, score, task.chance(split.y, outputs), _words(name, tried, data), tried)
 
 
 def _prepared(data: Dataset, task: Task) -> Dataset:
@@ -168,16 +173,29 @@ def _scalings(data: Dataset, scale: str | None) -> dict[str, tuple[float, float]
                 f"from {some.min():.3g} to {some.max():.3g}"
             )
         return {"as they are": (1.0, 0.0)}
-    full = 255.0 if some.dtype == np.uint8 or some.max() > 2 else 1.0
+    full = _full(some)
     chosen = RANGES if scale is None else {scale: RANGES[scale]}
     return {name: (factor / full, offset) for name, (factor, offset) in chosen.items()}
 
 
-def _words(name: str, tried: dict[str, float]) -> str:
-    if len(tried) < 2:
-        return f"inputs {name}" if name not in RANGES else f"pixels in {name}"
-    others = ", ".join(f"{value:.3f} in {one}" for one, value in tried.items() if one != name)
-    return f"pixels in {name} ({tried[name]:.3f}; {others})"
+def _full(pixels: np.ndarray) -> float:
+    """What a white pixel is in the data."""
+    if pixels.dtype == np.uint8 or pixels.max() > 2:
+        return 255.0
+    return _TWICE if 0 < pixels.max() <= 2 * _TWICE else 1.0
+
+
+def _words(name: str, tried: dict[str, float], data: Dataset) -> str:
+    if name not in RANGES:
+        return f"inputs {name}"
+    words = f"pixels in {name}"
+    if len(tried) > 1:
+        others = ", ".join(f"{value:.3f} in {one}" for one, value in tried.items() if one != name)
+        words += f" ({tried[name]:.3f}; {others})"
+    x = data.train.x
+    if _full(x[spaced(len(x), _PROBED)]) == _TWICE:
+        words += ", made of pixels that were divided by 255 twice"
+    return words
 
 
 def _cause(found: Preflight, model: keras.Model) -> str:
@@ -209,7 +227,12 @@ def _order(y: np.ndarray, decided: np.ndarray, classes: int) -> list[int] | None
     return order.tolist() if len({*order}) == classes and right > 0.5 else None
 
 
-def _check_inputs(model: keras.Model, data: Dataset) -> None:
+def check_inputs(model: keras.Model, data: Dataset) -> None:
+    """Refuses data of another shape than a network takes.
+
+    Raises:
+        ValueError: If they have one.
+    """
     x = data.train.x if isinstance(data.train.x, tuple) else (data.train.x,)
     taken = [tuple(one.shape[1:]) for one in model.inputs]
     given = [one.shape[1:] for one in x]
@@ -238,7 +261,13 @@ def _way_out(taken: list, given: list) -> str:
         advice.append(f"`image_size=({height}, {width})`")
     if channels not in (colors, None):
         advice.append(f"`channels={channels}`")
-    return f". A folder can be loaded with {' and '.join(advice)}" if advice else ""
+    if not advice:
+        return ""
+    return (
+        f". A folder can be loaded with {' and '.join(advice)}; change arrays with "
+        "`keras.ops.image.resize`, `keras.ops.image.rgb_to_grayscale` or, from grey to colour, "
+        "`np.repeat(x, 3, axis=-1)`"
+    )
 
 
 def _all_labels(data: Dataset):

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from rich.progress import Progress
 
+from fr_bench._teaching import taught
 from fr_bench.data import Arrays, Dataset, Rows, Split
 from fr_bench.tasks import Head, Kind, Task
-from fr_bench.teaching import taught
 from fr_keras.callbacks import TailTruncation
 from fr_keras.models.budget import Keep
 from fr_keras.tflite import signature

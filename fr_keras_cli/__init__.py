@@ -14,7 +14,7 @@ import warnings
 
 import click
 
-from fr_keras_cli._archives import pack, unpack
+from fr_keras_cli._archives import pack
 from fr_keras_cli._benchmarks import benchmark
 from fr_keras_cli._compress import compress
 from fr_keras_cli._doctor import doctor
@@ -23,6 +23,7 @@ from fr_keras_cli._files import convert, inspect, sensitivity
 from fr_keras_cli._networks import compare, demo
 from fr_keras_cli._reports import report
 from fr_keras_cli._train import train
+from fr_keras_cli._unpacking import unpack
 
 
 def run() -> None:

@@ -1,21 +1,25 @@
-"""The sub-commands on archives: pack, unpack."""
+"""The sub-command that makes archives: pack."""
 
 import json
 from pathlib import Path
 
 import click
 
-from fr_keras_cli._options import (
+from fr_keras_cli._loading import (
     CALIBRATION_ROWS,
     calibration_rows,
+    check_classes,
+    class_names,
+    load_for,
+    load_model,
+    row_numbers,
+)
+from fr_keras_cli._options import (
     failure,
     force_option,
     image_size_option,
     json_option,
-    load,
-    load_model,
     positive,
-    row_numbers,
     telling,
 )
 
@@ -106,22 +110,25 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
 
         check_target(output, overwrite=force)
         source = calibration or data
-        rows = source and load(source, image_size)
+        network = load_model(model)
+        rows = source and _loaded(network, source, image_size)
         most = _SEARCH_ROWS if searches else CALIBRATION_ROWS
         calibration = rows and calibration_rows(rows.train, most)
-        network, chosen, report = load_model(model), {"calibration": calibration}, {}
+        chosen, report = {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
-            dataset = rows if source == data else load(data, image_size)
+            dataset = rows if source == data else _loaded(network, data, image_size)
             network, chosen, report = _search(network, dataset, calibration, options)
         if skeleton:
             chosen["skeleton"] = {
-                "labels": rows.labels,
+                "labels": class_names(network, rows),
                 "normalization": rows.normalization,
                 "calibration": calibration,
             }
         with telling("pack") as say:
             packing = save_archive(network, output, **chosen, overwrite=force, progress=say)
+        if rows:
+            check_classes(network, rows, most)
         if as_json:
             click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
             return
@@ -129,6 +136,15 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         if report:
             text = "validation accuracy {reference_accuracy:.2%} before, {accuracy:.2%} after"
             click.echo(text.format(**report["search"]))
+
+
+def _loaded(network, source: str, image_size):
+    """Loads data that the model takes."""
+    from fr_bench.preflight import check_inputs
+
+    found = load_for(network, source, image_size)
+    check_inputs(network, found)
+    return found
 
 
 def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:
@@ -221,67 +237,3 @@ def _fine_tuning(train, epochs: int):
         model.fit(rows, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
 
     return fine_tune
-
-
-@click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--capacity",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Fraction of each kernel's coefficients to load into a .keras OUTPUT; a smaller one gives "
-    "a smaller, less accurate network. [default: all]",
-)
-@force_option
-@json_option
-def unpack(file, output, capacity, force, as_json) -> None:
-    """Unpack a .fr archive into a .keras model or a .tflite file.
-
-    FILE is the archive. An OUTPUT that ends in .keras becomes an FR model, and one that ends in
-    .tflite becomes the int8 file for the phone. Only an archive that was packed with --skeleton
-    can make a .tflite file, and always of the whole network.
-    """
-    if output.suffix not in (".keras", ".tflite"):
-        raise click.BadParameter("must end in .keras or .tflite", param_hint="OUTPUT")
-    if output.suffix == ".tflite":
-        if capacity is not None:
-            raise click.UsageError("--capacity needs an OUTPUT that ends in .keras")
-        with failure():
-            _unpack_tflite(file, output, force, as_json)
-        return
-    with failure():
-        from fr_archive.files import check_target, replacing
-        from fr_keras import load_archive, summary
-
-        check_target(output, overwrite=force)
-        model = load_archive(file, capacity)
-        with replacing(output, overwrite=force) as path:
-            model.save(path)
-        kept, size = summary(model).kept, output.stat().st_size
-        if as_json:
-            click.echo(json.dumps({"file": str(output), "bytes": size, "kept": kept}))
-        else:
-            click.echo(f"{output}: {size:,} bytes, {kept:,} coefficients kept")
-
-
-def _unpack_tflite(file: Path, output: Path, force: bool, as_json: bool) -> None:
-    """Unpacks without TensorFlow and Keras, which take seconds to import."""
-    import fr_archive
-
-    size = fr_archive.unpack(file, output, check=_check_flatbuffer, overwrite=force)
-    if as_json:
-        click.echo(json.dumps({"file": str(output), "bytes": size}))
-    else:
-        click.echo(f"{output}: {size:,} bytes")
-
-
-def _check_flatbuffer(content: bytes) -> None:
-    from ai_edge_litert.interpreter import Interpreter
-
-    import fr_archive
-
-    try:
-        Interpreter(model_content=content)
-    except ValueError as error:
-        message = f"The skeleton of this archive does not make a valid TFLite file: {error}"
-        raise fr_archive.ArchiveError(message) from None

@@ -6,16 +6,15 @@ from pathlib import Path
 
 import click
 
+from fr_keras_cli._loading import load_as, row_numbers
 from fr_keras_cli._options import (
     Source,
     failure,
     force_option,
     image_size_option,
     json_option,
-    load,
     positive,
     progress_bars,
-    row_numbers,
 )
 
 _TARGETS = ("host", "arm64", "gpu", "android")
@@ -135,7 +134,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         phone = run.Phone(options["tool"], options["app"], options["adb"], options["serial"])
         for target in targets:
             run.check(target, settings, phone)
-        x, y = _test_rows(data, image_size, rows)
+        x, y = _test_rows(files, data, image_size, rows)
         subjects = library.subjects(files, x, y, rows or _RANDOM_ROWS)
         results = []
         measured = _measured(targets, subjects, settings, phone)
@@ -186,13 +185,16 @@ def _measured(targets, subjects, settings, phone):
             yield from results
 
 
-def _test_rows(data: str | None, image_size, rows: int | None) -> tuple:
-    """Test rows and their classes: as many as asked for, or else all that memory should hold."""
+def _test_rows(files, data: str | None, image_size, rows: int | None) -> tuple:
+    """Test rows and their classes: as many as asked for, or else all that memory should hold.
+
+    Pictures get the size and colours that the first .tflite file takes.
+    """
     if data is None:
         return None, None
     import numpy as np
 
-    test = load(data, image_size).test
+    test = load_as(_taken(files), data, image_size).test
     most = rows or max(1, _NUMBERS // row_numbers(test))
     if most >= len(test):
         return test.inputs(), test.y
@@ -205,6 +207,19 @@ def _test_rows(data: str | None, image_size, rows: int | None) -> tuple:
     # Folders are sorted by class, so the first rows would be of one class.
     chosen = np.linspace(0, len(test) - 1, most).astype(int)
     return test.inputs(chosen), test.y[chosen]
+
+
+def _taken(files) -> list[tuple]:
+    """The shapes of the inputs of the first .tflite file; `None` is an open height or width."""
+    from fr_keras import tflite
+
+    first = next((one for one in files if one.suffix == ".tflite"), None)
+    try:
+        shapes = [] if first is None else [one.shape[1:] for one in tflite.inspect(first).inputs]
+    except ValueError:  # a damaged file, which the measurement refuses
+        return []
+    # In a .tflite file an open length has the number 1.
+    return [(*(n if n > 1 else None for n in one[:-1]), *one[-1:]) for one in shapes]
 
 
 def _print_tables(results: list) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from fr_keras_cli._loading import load_for, load_model
 from fr_keras_cli._options import (
     Keep,
     Source,
@@ -13,13 +14,12 @@ from fr_keras_cli._options import (
     force_option,
     image_size_option,
     json_option,
-    load_for,
-    load_model,
     loss_option,
     metric_option,
     out_option,
     positive,
     scale_option,
+    validation_option,
 )
 from fr_keras_cli._training import seed_option
 
@@ -33,6 +33,7 @@ from fr_keras_cli._training import seed_option
     metavar="NAME|FILE.npz|FOLDER",
     help="Data of the kind that the network was trained on; a data set as for `train --data`.",
 )
+@validation_option
 @image_size_option
 @click.option(
     "--max-drop",
@@ -81,10 +82,20 @@ from fr_keras_cli._training import seed_option
     help="Adam's learning rate at the beginning of each training, which falls to 0.",
 )
 @seed_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the trials run: one after the other here, or at once on the Ray cluster that "
+    "RAY_ADDRESS names, by default on this machine.",
+)
 @out_option("compressed", "the chosen files, report.html, MODEL_CARD.md and all trials")
 @force_option
 @json_option
-def compress(model, data, image_size, methods, keeps, out, force, as_json, **options) -> None:
+def compress(
+    model, data, validation, image_size, methods, keeps, out, force, as_json, **options
+) -> None:
     """Find the smallest file of a trained network.
 
     MODEL is a Keras file. The network is tried as an int8 file, with frequency regularization, with
@@ -98,10 +109,15 @@ def compress(model, data, image_size, methods, keeps, out, force, as_json, **opt
         from fr_bench.compression import KEEPS, METHODS
         from fr_bench.compression import compress as run
 
+        if model.resolve() == (out / "model.keras").resolve():
+            raise click.UsageError(
+                "--out must be another folder than that of MODEL, which would be replaced. "
+                f"Received: {out}"
+            )
         network = load_model(model)
         found = run(
             network,
-            load_for(network, data, image_size),
+            load_for(network, data, image_size, validation),
             out,
             methods=methods or METHODS,
             keeps=keeps or KEEPS,

@@ -1,22 +1,25 @@
 """The sub-commands on files: convert, sensitivity, inspect."""
 
 import json
-import warnings
 from pathlib import Path
 
 import click
 
-from fr_keras_cli._options import (
+from fr_keras_cli._loading import (
     MODELS,
-    Source,
     calibration_rows,
+    check_classes,
+    class_names,
+    load_for,
+    load_model,
+)
+from fr_keras_cli._options import (
+    Source,
     command,
     failure,
     force_option,
     image_size_option,
     json_option,
-    load,
-    load_model,
 )
 
 model_argument = click.argument(
@@ -71,6 +74,10 @@ def convert(
     MODEL is a .keras or .h5 file, and OUTPUT is the .tflite file. LiteRT runs the file, and the
     command prints how far its outputs are from those of the model.
     """
+    if output.suffix in MODELS:
+        raise click.BadParameter(
+            f"must be the .tflite file, and no model. Received: {output}", param_hint="OUTPUT"
+        )
     if quantize in ("int8", "int16x8") and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration")
     with failure():
@@ -78,8 +85,8 @@ def convert(
         from fr_keras import tflite
 
         check_target(output, overwrite=force)
-        dataset = None if calibration is None else load(calibration, image_size)
         network = load_model(model)
+        dataset = None if calibration is None else load_for(network, calibration, image_size)
         conversion = tflite.convert(
             network,
             output,
@@ -88,28 +95,17 @@ def convert(
             float_io=float_io,
             form=form,
             float_layers=float_layers,
-            labels=None if dataset is None else _labels(network, dataset),
+            labels=None if dataset is None else class_names(network, dataset),
             normalization=None if dataset is None else dataset.normalization,
             command=command(),
             overwrite=force,
         )
+        if dataset is not None:
+            check_classes(network, dataset)
         if as_json:
             click.echo(json.dumps({"file": str(output), **conversion.to_dict()}))
         else:
             click.echo(f"{output}: {conversion}")
-
-
-def _labels(network, dataset) -> tuple[str, ...] | None:
-    """The class names of the data set, if the model has one output with as many classes."""
-    if len(network.outputs) == 1 and network.outputs[0].shape[-1] == len(dataset.labels):
-        return dataset.labels
-    outputs = [tuple(one.shape[1:]) for one in network.outputs]
-    warnings.warn(
-        f"The file gets no class names: '{dataset.name}' has {len(dataset.labels)} classes, but "
-        f"the outputs of the model have the shapes {outputs}.",
-        stacklevel=2,
-    )
-    return None
 
 
 @click.command()
@@ -137,8 +133,11 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
 
         from fr_keras import tflite
 
-        rows = calibration_rows(load(calibration, image_size).train)
-        found = tflite.sensitivity(load_model(model), rows, form=form, verbose=0 if as_json else 1)
+        network = load_model(model)
+        dataset = load_for(network, calibration, image_size)
+        rows = calibration_rows(dataset.train)
+        found = tflite.sensitivity(network, rows, form=form, verbose=0 if as_json else 1)
+        check_classes(network, dataset)
         if as_json:
             click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))
             return

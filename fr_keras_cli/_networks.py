@@ -5,6 +5,7 @@ import json
 
 import click
 
+from fr_keras_cli._loading import load_classes
 from fr_keras_cli._options import (
     Keep,
     Source,
@@ -14,7 +15,6 @@ from fr_keras_cli._options import (
     force_option,
     image_size_option,
     json_option,
-    load_classes,
     loss_option,
     metric_option,
     out_option,

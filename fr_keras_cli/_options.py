@@ -1,7 +1,6 @@
-"""Options, data sets and models that the sub-commands share."""
+"""Options that the sub-commands share, and how they show what they do."""
 
 import contextlib
-import math
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
@@ -13,12 +12,6 @@ from fr_keras_cli._errors import failure
 
 __all__ = ["failure"]  # the sub-commands import it from here
 
-#: Suffixes of the files from which Keras loads a model.
-MODELS = (".keras", ".h5", ".hdf5")
-#: The most rows of a data set that are used for calibration, and the most numbers in them: they
-#: stay in memory, as 64 MiB.
-CALIBRATION_ROWS = 2048
-_CALIBRATION_NUMBERS = 1 << 24
 _KEEP_RULE = "must be a whole number of at least 1, or a fraction above 0 and at most 1.0"
 
 
@@ -74,7 +67,8 @@ image_size_option = click.option(
     type=click.IntRange(min=16),
     nargs=2,
     metavar="HEIGHT WIDTH",
-    help="Resize the images of an image folder, in pixels. [default: as they are]",
+    help="Resize the images of an image folder, in pixels. [default: the size that the network "
+    "takes, if it is fixed, or as they are]",
 )
 validation_option = click.option(
     "--validation",
@@ -144,72 +138,6 @@ def file_name(path: str | Path) -> str:
     if Path(text).expanduser().resolve() == Path.home():
         return "~"  # the last part would be the user's name
     return PureWindowsPath(text).name or text
-
-
-def load(source: str, image_size, validation: str | None = None, channels: int = 3):
-    from fr_bench import data
-
-    path = Path(source)
-    is_file = path.suffix == ".npz" and path.is_file()
-    if source not in data.NAMES and not is_file and not path.is_dir():
-        missing = "" if path.exists() else ", and there is no such file or folder"
-        raise click.UsageError(
-            f"{_option_of(source)} must be one of {', '.join(data.NAMES)}, a .npz file or a folder "
-            f"of images. Received: {source}{missing}"
-        )
-    return data.load(source, image_size, validation, channels)
-
-
-def load_for(network, source: str, image_size, validation: str | None = None):
-    """Loads data with pictures as a network takes them, where it fixes their size and colours."""
-    shapes = [tuple(one.shape[1:]) for one in network.inputs]
-    channels = 3
-    if len(shapes) == 1 and len(shapes[0]) == 3:
-        height, width, colours = shapes[0]
-        channels = colours if colours in (1, 3) else 3
-        image_size = image_size or (None if None in (height, width) else (height, width))
-    return load(source, image_size, validation, channels)
-
-
-def _option_of(value: str) -> str:
-    """The option that has this value."""
-    context = click.get_current_context()
-    given = (one for one in context.command.params if context.params.get(one.name) == value)
-    return next((one.opts[0] for one in given), "data")
-
-
-def load_classes(source: str, image_size):
-    dataset = load(source, image_size)
-    if dataset.train.y.ndim != 1 or not dataset.labels:
-        raise click.UsageError(
-            f"{_option_of(source)} must have one class for each image. Received: {source}"
-        )
-    return dataset
-
-
-def calibration_rows(split, most: int = CALIBRATION_ROWS):
-    """Evenly spaced inputs of a split, fewer where a row is large."""
-    return split.sample(max(1, min(most, _CALIBRATION_NUMBERS // row_numbers(split))))
-
-
-def row_numbers(split) -> int:
-    """How many numbers the inputs of a row have."""
-    import keras
-
-    return max(1, sum(math.prod(part.shape[1:]) for part in keras.tree.flatten(split.x)))
-
-
-def load_model(path: Path):
-    """Loads a model that Keras saved, with the classes of fr_keras registered."""
-    import keras
-
-    import fr_keras  # noqa: F401
-
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many types on a damaged file
-        kinds = ", ".join(MODELS)
-        raise ValueError(f"{path} cannot be loaded as a Keras model ({kinds}): {error}") from error
 
 
 def progress_bars():

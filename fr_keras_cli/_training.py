@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from fr_keras_cli._options import MODELS, load, load_for, load_model, positive
+from fr_keras_cli._loading import MODELS, load, load_for, load_model
+from fr_keras_cli._options import positive
 
 NAMES = "lenet5|resnet20|unet|FILE.keras|FILE.h5"
 epochs_option = click.option(

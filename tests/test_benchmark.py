@@ -11,9 +11,9 @@ from keras import layers
 
 import fr_keras
 from fr_bench import benchmark
+from fr_bench._intervals import wilson
 from fr_bench.benchmark import host, process, run
 from fr_bench.benchmark.profile import profile
-from fr_bench.intervals import wilson
 from fr_keras import tflite
 from fr_keras.tflite.file import flatbuffer
 

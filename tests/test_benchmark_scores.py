@@ -12,9 +12,9 @@ from test_benchmark_report import Page, result, timed
 from test_cli import call
 
 from fr_bench import benchmark, data
+from fr_bench._intervals import wilson
 from fr_bench.benchmark import run
 from fr_bench.benchmark.result import Metric
-from fr_bench.intervals import wilson
 from fr_bench.report import benchmark_page, compare_page, measured
 from fr_keras_cli import _benchmarks
 
@@ -51,11 +51,11 @@ def test_fewer_rows_come_from_everywhere(rows, monkeypatch):
     x = np.broadcast_to(np.arange(count, dtype=np.float32)[:, None, None, None], (count, 8, 8, 1))
     split = data.Split(x, np.arange(count))
     dataset = data.Dataset("sorted", split, split, split, ("a", "b"))
-    monkeypatch.setattr(_benchmarks, "load", lambda *_: dataset)
+    monkeypatch.setattr(_benchmarks, "load_as", lambda *_: dataset)
     monkeypatch.setattr(_benchmarks, "_NUMBERS", 64 * 100)
     said = []
     monkeypatch.setattr(_benchmarks.click, "echo", lambda text, err: said.append(text))
-    inputs, y = _benchmarks._test_rows("sorted", None, rows)
+    inputs, y = _benchmarks._test_rows((), "sorted", None, rows)
     assert len(inputs) == len(y) == (rows or 100)
     assert (y[0], y[-1]) == (0, count - 1)
     np.testing.assert_array_equal(inputs[:, 0, 0, 0], y)

@@ -173,7 +173,7 @@ def test_a_trial_without_its_end_is_run_again(network, copy, tmp_path):
 
 def test_a_run_with_other_arguments_is_not_mixed_in(network, copy, tmp_path):
     run(network, dataset(X, Y), tmp_path)
-    with pytest.raises(FileExistsError, match=r"with another max_drop: .*`overwrite`"):
+    with pytest.raises(FileExistsError, match=r"with another max_drop: .*`overwrite=True`"):
         run(network, dataset(X, Y), tmp_path, max_drop=0.3)
     copy.calls[:] = []
     run(network, dataset(X, Y), tmp_path, max_drop=0.3, overwrite=True)

@@ -250,3 +250,89 @@ def test_reading_leaves_the_random_state(tmp_path):
     found = np.random.random()  # noqa: NPY002
     np.random.seed(7)  # noqa: NPY002
     assert found == np.random.random()  # noqa: NPY002
+
+
+# What reading changes is told
+
+
+def test_images_that_stay_as_they_are_need_no_word(tmp_path):
+    classes(tmp_path / "a")
+    masks(tmp_path / "b", rows=6)
+    assert data.load(str(tmp_path / "a")).changes == ()
+    assert data.load(str(tmp_path / "a"), (20, 24)).changes == ()
+    assert data.load(str(tmp_path / "b"), channels=1).changes == ()
+
+
+def test_other_sizes_are_told_of_every_split(tmp_path):
+    classes(tmp_path / "d" / "train", size=(10, 12))
+    classes(tmp_path / "d" / "test", size=(20, 24))
+    classes(tmp_path / "v", rows=3, size=(30, 20))
+    found = data.load(str(tmp_path / "d"), (20, 24), validation=str(tmp_path / "v"))
+    assert found.changes == (
+        "18 of 30 images are resized from 10x12, 30x20 to 20x24 (height x width).",
+    )
+    classes(tmp_path / "d" / "test", names=("cat",), rows=1, size=(40, 40))
+    (told,) = data.load(str(tmp_path / "d"), (16, 16)).changes
+    assert told.startswith("24 of 24 images are resized from 10x12, 20x24 and 1 other sizes to")
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels", "told"),
+    [
+        ("L", 3, "6 of 12 images are stored in grey and read in colour."),
+        ("1", 3, "6 of 12 images are stored in grey and read in colour."),
+        ("LA", 3, "6 of 12 images are stored in grey and read in colour."),
+        ("P", 1, "12 of 12 images are stored in colour and read in grey."),
+        ("RGBA", 1, "12 of 12 images are stored in colour and read in grey."),
+        ("L", 1, "6 of 12 images are stored in colour and read in grey."),
+        ("P", 3, None),
+        ("RGBA", 3, None),
+    ],
+)
+def test_other_colours_are_told(tmp_path, mode, channels, told):
+    """The images of one class, beside those of another in colour."""
+    classes(tmp_path)
+    for file in (tmp_path / "cat").iterdir():
+        with Image.open(file) as image:
+            changed = image.convert(mode)
+        changed.save(file)
+    assert data.load(str(tmp_path), channels=channels).changes == (() if told is None else (told,))
+
+
+def test_the_images_of_masks_are_told_and_the_masks_are_not(tmp_path):
+    found = data.load(str(masks(tmp_path)), (10, 12))
+    assert found.changes == (
+        "6 of 6 images are resized from 20x24 to 10x12 (height x width).",
+        "6 of 6 images are stored in grey and read in colour.",
+    )
+
+
+def test_without_pillow_a_new_size_is_told_all_the_same(tmp_path, monkeypatch):
+    classes(tmp_path)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert data.load(str(tmp_path), (10, 12)).changes == (
+        "Images of another size than 10x12 are resized to it.",
+    )
+
+
+def test_one_hot_labels_are_told(tmp_path):
+    x, y = np.zeros((8, 6, 6), np.uint8), np.arange(8) % 4
+    told = {}
+    for name, labels in (("one-hot", np.eye(4)[y]), ("integers", y)):
+        arrays = {"x_train": x, "y_train": labels, "x_test": x, "y_test": labels}
+        np.savez(tmp_path / "d.npz", **arrays)
+        told[name] = data.load(str(tmp_path / "d.npz")).changes
+    assert told == {
+        "one-hot": ("One-hot labels are read as the numbers of their classes.",),
+        "integers": (),
+    }
+
+
+@pytest.mark.parametrize("make", [classes, masks])
+@pytest.mark.parametrize("rows", [3, 40])  # the disk is found to be full at the end, or before
+def test_a_full_disk_is_told_with_the_way_out(tmp_path, monkeypatch, make, rows):
+    make(tmp_path, rows=rows)
+    full = lambda: open("/dev/full", "w+b")  # noqa: E731, SIM115
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    with pytest.raises(OSError, match=r"folder for temporary files, .* is full after .*TMPDIR"):
+        data.load(str(tmp_path))

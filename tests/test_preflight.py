@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from solved_tasks import CLASSES, classifier, dataset, pictures
 
+from fr_bench.missing import check_calibration
 from fr_bench.preflight import check_trained, preflight
+from fr_bench.tasks._heads import find_head
 
 # How bright a picture is tells its class, so that no network can do without the right range.
 _, Y = pictures(400)
@@ -135,3 +137,68 @@ def test_weights_of_rows_count(networks):
 def _first(data):
     split = data.validation
     return dataclasses.replace(split, x=split.x[:10], y=split.y[:10])
+
+
+# Classes without rows
+
+
+@pytest.mark.parametrize(
+    ("labels", "gone", "told"),
+    [
+        (tuple("abcd"), [1], "have 3 of the 4 classes of the network: none of b."),
+        (tuple("abcd"), [0, 3], "have 2 of the 4 classes of the network: none of a, d."),
+        (tuple("012"), [3], "have 3 of the 4 classes of the network: none of 3."),
+        # Numbers of folders without one for each output tell nothing: the names that are there do.
+        (("ant", "bee", "cow"), [3], "have 3 of the 4 classes of the network: only ant, bee, cow."),
+    ],
+)
+def test_classes_without_rows_to_train_on_are_named(networks, labels, gone, told):
+    whole = dataset(X, Y, labels)
+    rows = ~np.isin(whole.train.y, gone)
+    train = dataclasses.replace(whole.train, x=whole.train.x[rows], y=whole.train.y[rows])
+    with pytest.warns(UserWarning, match=f"The training rows of 'bars' {told}") as found:
+        preflight(networks["0..1"], dataclasses.replace(whole, train=train))
+    assert len(found) == 1
+
+
+def test_of_the_rows_for_calibration_only_these_count(networks):
+    data = dataset(X, Y)
+    rows = np.flatnonzero(data.train.y != 2)
+    check_calibration(networks["0..1"], data, np.arange(200))
+    with pytest.warns(UserWarning, match=r"The calibration rows of 'bars' have .*: none of c\."):
+        check_calibration(networks["0..1"], data, rows)
+    # Labels that are none of the network's say nothing.
+    check_calibration(networks["0..1"], dataset(X, Y + 10), rows)
+
+
+BAR, ONE = np.ones((4, 2, 2), int), np.array([[0, 1, 0], [0, 1, 1]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("y", "outputs", "missing"),
+    [
+        (np.array([0, 2, 2]), np.zeros((1, 3)), [1]),
+        (np.eye(3)[[0, 2, 2]], np.zeros((1, 3)), [1]),
+        (np.array([1, 1]), np.zeros((1, 1)), [0]),
+        (np.array([1, 0]), np.zeros((1, 1)), []),
+        (ONE, np.zeros((1, 3)), [0]),
+        (BAR, np.zeros((1, 2, 2, 3)), [0, 2]),
+        (255 * BAR, np.zeros((1, 2, 2, 2)), [0]),
+        (BAR, np.zeros((1, 2, 2, 1)), [0]),
+        (np.array([0.5, 1.5]), np.zeros((1, 1)), []),
+    ],
+    ids=range(9),
+)
+def test_each_kind_of_labels_knows_what_is_missing(y, outputs, missing):
+    head = find_head(y, outputs)
+    assert head.missing(head.prepared(y)) == missing
+
+
+def test_pixels_that_were_divided_twice_are_named_and_made_right(networks):
+    twice = preflight(networks["0..1"], dataset(X.astype("float32") / 255**2, Y, scale=1.0))
+    assert twice.scaling.startswith("pixels in 0..1 ")
+    assert twice.scaling.endswith(", made of pixels that were divided by 255 twice")
+    np.testing.assert_allclose(twice.data.train.inputs(slice(3)), X[:3] / 255, atol=1e-5)
+    once = preflight(networks["0..1"], dataset(X.astype("float32") / 255, Y, scale=1.0))
+    assert "twice" not in once.scaling
+    assert twice.data.pixels == once.data.pixels

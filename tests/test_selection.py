@@ -165,7 +165,7 @@ def test_a_group_keeps_its_floor(floor, least, scope):
     kept = select(model, SCORES, budget, "weights", scope, floor)
     assert tuple(map(len, kept.values())) == least
     with pytest.raises(
-        ValueError, match=rf"at least {budget} of 450, .* a budget of {budget - 1}$"
+        ValueError, match=rf"at least {budget} of 450, .* a budget of {budget - 1}\. Keep more$"
     ):
         select(model, SCORES, budget - 1, "weights", scope, floor)
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from fr_bench.intervals import wilson
+from fr_bench._intervals import wilson
 from fr_bench.tasks import Kind, find_task
 
 RNG = np.random.default_rng(0)

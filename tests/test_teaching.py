@@ -8,8 +8,8 @@ import pytest
 from solved_tasks import CLASSES, classifier, dataset, pictures
 
 from fr_bench import training
+from fr_bench._teaching import AnswersOfTeacher, taught
 from fr_bench.tasks import Head, Kind, find_task
-from fr_bench.teaching import AnswersOfTeacher, taught
 from fr_bench.training import Regime
 from fr_keras import regularize, summary
 

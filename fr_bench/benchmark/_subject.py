@@ -12,9 +12,9 @@ import numpy as np
 
 import fr_archive
 from fr_archive.container import load as load_archive_bytes
+from fr_bench._intervals import wilson
 from fr_bench.benchmark import process
 from fr_bench.benchmark.result import REFERENCE, Deviation, Metric, deviation
-from fr_bench.intervals import wilson
 from fr_keras.tflite.runner import Ends
 from fr_keras.tflite.signature import by_input
 

@@ -12,6 +12,7 @@ from rich.progress import Progress
 import fr_bench.report as report
 from fr_bench.candidates import all_candidates
 from fr_bench.compression import _plan
+from fr_bench.compression._engines import check_engine, started
 from fr_bench.compression._folder import RunFolder, fingerprint
 from fr_bench.compression._plan import Goal
 from fr_bench.compression._result import Compression, finish
@@ -46,6 +47,7 @@ def compress(
     metric: Metric | None = None,
     learning_rate: float = _LEARNING_RATE,
     seed: int = 0,
+    engine: str = "local",
     command: str = "fr_bench.compress",
     overwrite: bool = False,
     verbose: bool = True,
@@ -77,6 +79,10 @@ def compress(
             `fr_bench.tasks.find_task`.
         learning_rate: Adam's learning rate at the beginning of each training, which falls to 0.
         seed: The seed of the trainings.
+        engine: `"local"` runs one trial after the other in this process; `"ray"` runs several at
+            once on a Ray cluster, which finds `out` under the same path on each machine, and has
+            this package and what the methods need. The trials are the same, and either goes on
+            with a run of the other.
         command: What is stored in the files as the command that made them.
         overwrite: Whether to replace the files of an earlier run with other arguments.
         verbose: Whether to tell on stderr what is done.
@@ -88,7 +94,7 @@ def compress(
         ValueError: If an argument is out of range, the data do not fit the network, or the network
             answers hardly better than always the same.
         FileExistsError: If `out` holds a run with other arguments, and `overwrite` is not given.
-        ImportError: If the extra `report`, or that of a method, is not installed.
+        ImportError: If the extra `report`, or that of a method or of the engine, is not installed.
 
     Example:
 
@@ -107,8 +113,9 @@ def compress(
     True
     """
     candidates = _checked(methods, keeps, max_drop, budget, minutes)
+    check_engine(engine)
     console = Console(stderr=True, quiet=not verbose)
-    deadline = time.monotonic() + minutes * 60
+    deadline = time.time() + minutes * 60
     found = preflight(model, data, scale=scale, loss=loss, metric=metric)
     check_trained(found, model)
     with Progress(console=console, transient=True) as progress:
@@ -119,7 +126,7 @@ def compress(
             "budget": budget, "minutes": minutes, "learning_rate": learning_rate, "seed": seed,
         }  # fmt: skip
         plan = {**_about(model, found), **arguments}
-        folder = RunFolder(Path(out), plan, overwrite)
+        folder = RunFolder(Path(out).absolute(), plan, overwrite)
         cells = _plan.cells(methods, keeps)
         pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, _BATCH))
         epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))
@@ -130,7 +137,8 @@ def compress(
             _goal(found, max_drop, budget), max_drop, found.chance, folder, deadline, progress, say,
         )  # fmt: skip
         whole = rounds.whole()
-        trials, left_out = rounds.run(cells)
+        with started(engine, folder.path) as running:
+            trials, left_out = rounds.run(cells, running)
         return finish(rounds, found, whole, trials, left_out, Path(out), command, plan)
 
 

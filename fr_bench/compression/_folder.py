@@ -8,10 +8,13 @@ import keras
 import numpy as np
 
 from fr_archive.files import write_bytes
+from fr_bench.compression._files import ARCHIVE, MODEL, TFLITE
 from fr_bench.compression._trial import Trial
 
 _PLAN = "plan.json"
 _TRIAL = "trial.json"
+#: What a run writes at its end, beside the trials.
+WRITTEN = (MODEL, TFLITE, ARCHIVE, "result.json", "report.html", "MODEL_CARD.md", "Model.kt")
 
 
 class RunFolder:
@@ -23,21 +26,30 @@ class RunFolder:
         overwrite: Whether trials of another plan may be replaced.
 
     Raises:
-        FileExistsError: If the folder holds trials of another plan.
+        FileExistsError: If the folder holds trials of another plan, or files with the names of
+            those that a run writes and that are of no run.
     """
 
     def __init__(self, path: Path, plan: dict, overwrite: bool = False):
         self.path = path
         self._trials = path / "trials"
-        self._trials.mkdir(parents=True, exist_ok=True)
         stored = self._trials / _PLAN
         before = json.loads(stored.read_text()) if stored.exists() else None
         changed = [] if before is None else [k for k in plan if plan[k] != before.get(k)]
         if changed and not overwrite:
             raise FileExistsError(
                 f"`out` holds the trials of another run, with another {', '.join(changed)}: choose "
-                f"another folder, or replace them with `overwrite`. Received: {path}"
+                "another folder, or replace them (`overwrite=True`, on the command line "
+                f"`--force`). Received: {path}"
             )
+        others = [name for name in WRITTEN if (path / name).exists()]
+        if before is None and others and not overwrite:
+            raise FileExistsError(
+                f"`out` holds {', '.join(others)}, which no earlier run wrote: choose another "
+                "folder, or replace them (`overwrite=True`, on the command line `--force`). "
+                f"Received: {path}"
+            )
+        self._trials.mkdir(parents=True, exist_ok=True)
         self.resumed = before is not None and not changed
         if not self.resumed:
             for one in self._trials.rglob(_TRIAL):

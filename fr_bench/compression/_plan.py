@@ -78,6 +78,14 @@ def hopeless(cell: Cell, done: list[Trial], goal: Goal, chance: float) -> str | 
     return f"not trained: {worst.name} had only {worst.score.value:.4f} already"
 
 
+def awaited(cell: Cell, cells: list[Cell], rung: int) -> list[Cell]:
+    """The trials of a round whose outcome decides whether a trial is run: see `hopeless`.
+
+    All others of its round can run at the same time.
+    """
+    return [] if rung else [o for o in cells if o.method == cell.method and o.keep > cell.keep]
+
+
 def survivors(trials: list[Trial], goal: Goal) -> list[Trial]:
     """The trials of a round that train on in the next one, at most half of them.
 

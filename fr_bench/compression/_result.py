@@ -82,6 +82,8 @@ def finish(
     reference = found.task.score(test.y, answers(rounds.model, test), test.sample_weight)
     row = next(row for row in rows if row.trial is chosen)
     words = verdict(rows, row, rounds.goal, reference)
+    if not trials:
+        words += left_out
     if any(OVER in one for one in left_out):
         words.append("The time was over before all trials had run: more --minutes may find more.")
     if found.data.drawn:

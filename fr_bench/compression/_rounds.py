@@ -3,7 +3,7 @@
 import dataclasses
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 from rich.progress import Progress
@@ -24,6 +24,11 @@ from fr_keras.models.walk import all_layers
 OVER = "not trained: the time was over"
 _FEW = 1_000  # validation rows that score a trial before the last round
 
+#: What became of a trial: itself, or why there is none.
+Outcome = Trial | str
+#: Runs the trials of a round that are not known yet, and yields each outcome; see `_engines`.
+Engine = Callable[["Rounds", list[Cell], int, dict[Cell, Outcome]], Iterator[tuple[Cell, Outcome]]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Rounds:
@@ -38,7 +43,7 @@ class Rounds:
         drop: How much the score may drop, for the precision of archives.
         chance: The score of the best answer that is always the same.
         folder: Where trials are kept.
-        deadline: When no new trial begins, in seconds of `time.monotonic`.
+        deadline: When no new trial begins, in seconds of `time.time`, which machines share.
         progress: Shows a bar for the running training.
         say: Tells the user a line.
     """
@@ -60,8 +65,8 @@ class Rounds:
         kept = summary(regularize(self.model)).kept
         return [self._done(name, -1) or self._whole(name, name.split()[-1], kept) for name in WHOLE]
 
-    def run(self, cells: list[Cell]) -> tuple[list[Trial], list[str]]:
-        """Runs the rounds.
+    def run(self, cells: list[Cell], engine: Engine) -> tuple[list[Trial], list[str]]:
+        """Runs the rounds on an engine.
 
         Returns:
             The trial of each cell in the last round that it took part in, and sentences about what
@@ -69,7 +74,7 @@ class Rounds:
         """
         latest, left_out = {}, []
         for rung in range(len(STEPS)):
-            trials, missing = self._round(cells, rung)
+            trials, missing = self._round(cells, rung, engine)
             latest |= {one.name: one for one in trials}
             left_out += missing
             if rung == len(STEPS) - 1 or not trials:
@@ -79,28 +84,48 @@ class Rounds:
             self.say(f"Round {rung + 2} of {len(STEPS)}: {', '.join(one.name for one in going)}")
         return list(latest.values()), left_out
 
-    def _round(self, cells: list[Cell], rung: int) -> tuple[list[Trial], list[str]]:
-        trials, left_out = [], []
-        for number, cell in enumerate(cells):
-            found = self._done(cell.name, rung)
-            why = None if found else self._why_not(cell, trials, rung)
-            if why is not None:
-                left_out.append(f"{cell.name}, round {rung + 1}: {why}")
-                self.say(left_out[-1])
-                continue
-            try:
-                trials.append(found or self._trial(cell, rung, f"{number + 1} of {len(cells)}"))
-            except (ValueError, RuntimeError) as error:  # the others may work
-                left_out.append(f"{cell.name}, round {rung + 1}: failed: {error}")
-                self.say(left_out[-1])
-        return trials, left_out
+    def _round(self, cells: list[Cell], rung: int, engine: Engine) -> tuple[list[Trial], list[str]]:
+        known = {cell: self._done(cell.name, rung) for cell in cells}
+        outcomes = {cell: found for cell, found in known.items() if found}
+        bar = self.progress.add_task(f"round {rung + 1}", total=len(cells), completed=len(outcomes))
+        for cell, outcome in engine(self, cells, rung, dict(outcomes)):
+            outcomes[cell] = outcome
+            if isinstance(outcome, Trial):
+                self._tell(outcome, f"{len(outcomes)} of {len(cells)}, ")
+            else:
+                self.say(_left_out(cell, rung, outcome))
+            self.progress.advance(bar)
+        self.progress.remove_task(bar)
+        # In the order of the plan, in whichever order they came.
+        trials = [outcomes[cell] for cell in cells if isinstance(outcomes[cell], Trial)]
+        missing = [(cell, outcomes[cell]) for cell in cells if isinstance(outcomes[cell], str)]
+        return trials, [_left_out(cell, rung, why) for cell, why in missing]
 
-    def _why_not(self, cell: Cell, trials: list[Trial], rung: int) -> str | None:
-        if time.monotonic() > self.deadline and (trials or rung):
+    def attempt(self, cell: Cell, rung: int, is_first: bool, before: list[Outcome]) -> Outcome:
+        """Runs a trial, unless the time is over or it is hopeless.
+
+        It does not call `say`, and may run in another process, or a second time where
+        that process died.
+
+        Args:
+            cell: What to train.
+            rung: The number of the round.
+            is_first: Whether it is the first of its round; one trial runs however late it is.
+            before: What became of the trials that `awaited` names.
+        """
+        found = self.folder.done(cell.name, rung)
+        if found is not None:  # the process died after the work
+            return found
+        if time.time() > self.deadline and (rung or not is_first):
             return OVER
-        return hopeless(cell, trials, self.goal, self.chance) if rung == 0 else None
+        larger = [one for one in before if isinstance(one, Trial)]
+        why = hopeless(cell, larger, self.goal, self.chance) if rung == 0 else None
+        try:
+            return why or self._trial(cell, rung)
+        except (ValueError, RuntimeError) as error:  # the others may work
+            return f"failed: {error}"
 
-    def _trial(self, cell: Cell, rung: int, place: str) -> Trial:
+    def _trial(self, cell: Cell, rung: int) -> Trial:
         keras.utils.clear_session()
         last = rung == len(STEPS) - 1
         title = f"{cell.name}, round {rung + 1}"
@@ -115,7 +140,6 @@ class Rounds:
             files.download_bytes, files.download, files.score, trained.seconds, files.note,
         )  # fmt: skip
         self.folder.keep(trial)
-        self._tell(trial, f"{place}, ")
         return trial
 
     def _calibrate(self, model: keras.Model, rows: Split) -> None:
@@ -165,3 +189,7 @@ class Rounds:
         """The trials that go on, with the best narrow network: the others must beat it."""
         narrow = best_narrow(trials)
         return going if narrow is None or narrow in going else [*going, narrow]
+
+
+def _left_out(cell: Cell, rung: int, why: str) -> str:
+    return f"{cell.name}, round {rung + 1}: {why}"

@@ -77,6 +77,8 @@ def _scores(chosen: Row, whole: Row, reference: Scored) -> str:
 
 def _no_better(rows: list[Row], whole: Row) -> str:
     """That plain int8 stays, and what a smaller file would cost."""
+    if all(row.trial.method == "plain" for row in rows):
+        return "No method gave a file, so nothing is known of compression."
     words = "No method gave a smaller file within the goal: compression did not pay."
     smaller = [
         row

@@ -1,8 +1,10 @@
 """Data sets as train, validation and test splits: by name, from files, or from what `fit` takes."""
 
+import dataclasses
 from pathlib import Path
 
 from fr_bench.data._batches import from_batches
+from fr_bench.data._changes import changes
 from fr_bench.data._folder import has_splits, read_folder, read_split
 from fr_bench.data._images import COLOURS
 from fr_bench.data._labels import checked
@@ -37,9 +39,10 @@ def load(
     was trained on these rows before must not be scored on them: give it `validation`, or splits of
     your own.
 
-    The rows stay as they are. Networks get pixels of type uint8 divided by 255, and floats as they
-    are. Images of folders are kept as uint8 in a temporary file that is mapped into memory, so they
-    may be more than fit there; `TMPDIR` chooses its folder.
+    The rows stay as they are, but for one-hot labels, and for images of folders that get another
+    size or colours: `Dataset.changes` tells it. Networks get pixels of type uint8 divided by 255,
+    and floats as they are. Images of folders are kept as uint8 in a temporary file that is mapped
+    into memory, so they may be more than fit there; `TMPDIR` chooses its folder.
 
     Args:
         source: One of
@@ -80,11 +83,14 @@ def load(
     path = Path(source)
     is_named = source in NAMES
     if not is_named and path.is_dir():
-        splits, labels = read_folder(path, image_size, channels)
+        splits, labels, files = read_folder(path, image_size, channels)
         if validation is not None:
             folder = _second(validation, splits, is_folder=True)
-            splits["validation"] = read_split(folder, splits["train"], labels, channels)
-        return complete(path.stem, splits, labels)
+            splits["validation"], more = read_split(folder, splits["train"], labels, channels)
+            files += more
+        size = splits["train"].x.shape[1:3]
+        found = complete(path.stem, splits, labels)
+        return dataclasses.replace(found, changes=changes(files, size, channels))
     if not is_named and path.suffix != ".npz":
         raise ValueError(
             f"`data` must be one of {NAMES}, a .npz file or a folder of images. "
@@ -94,7 +100,9 @@ def load(
     if validation is not None:
         pairs["validation"] = read_pair(_second(validation, pairs, is_folder=False))
     splits, labels = checked(source, pairs)
-    return complete(path.stem, splits, labels)
+    found = complete(path.stem, splits, labels)
+    one_hot = ("One-hot labels are read as the numbers of their classes.",)
+    return found if labels is None else dataclasses.replace(found, changes=one_hot)
 
 
 def _second(validation: str, splits: dict, is_folder: bool) -> Path:

@@ -8,11 +8,13 @@ from fr_bench.data._split import Split
 
 _SPLITS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
 
-Found = tuple[dict[str, Split], tuple[str, ...] | None]
+Labels = tuple[str, ...] | None
 
 
-def read_folder(path: Path, size: Size | None, channels: int) -> Found:
-    """Returns the splits of a folder, and the names of the classes; `None` for masks.
+def read_folder(
+    path: Path, size: Size | None, channels: int
+) -> tuple[dict[str, Split], Labels, list[Path]]:
+    """Returns the splits of a folder, the names of the classes or `None` for masks, and the images.
 
     If it holds folders `train` and `test`, and perhaps `val`, they are the splits. Otherwise its
     images are those of `train`.
@@ -23,17 +25,20 @@ def read_folder(path: Path, size: Size | None, channels: int) -> Found:
         ImportError: If the extra `images` is needed and not installed.
     """
     folders = _splits(path)
-    splits, labels = {}, None
+    splits, labels, files = {}, None, []
     for name, folder in sorted(folders.items(), key=lambda one: one[0] != "train"):
         if splits:
-            splits[name] = read_split(folder, splits["train"], labels, channels)
+            splits[name], more = read_split(folder, splits["train"], labels, channels)
         else:
-            splits[name], labels = _read(folder, size, channels)
-    return splits, labels
+            splits[name], labels, more = _read(folder, size, channels)
+        files += more
+    return splits, labels, files
 
 
-def read_split(folder: Path, like: Split, labels: tuple[str, ...] | None, channels: int) -> Split:
-    """Returns all images of a folder as one split, resized to those of another.
+def read_split(
+    folder: Path, like: Split, labels: Labels, channels: int
+) -> tuple[Split, list[Path]]:
+    """Returns all images of a folder as one split, resized to those of another, and their files.
 
     Raises:
         ValueError: As in `read_folder`, or if it has other classes.
@@ -48,7 +53,8 @@ def read_split(folder: Path, like: Split, labels: tuple[str, ...] | None, channe
             "`data` must have the same classes in each split, as 'train' and 'test'. Received: "
             f"{labels} to train on, and {_classes(folder)} in '{folder}'"
         )
-    return _read(folder, like.x.shape[1:3], channels)[0]
+    split, _, files = _read(folder, like.x.shape[1:3], channels)
+    return split, files
 
 
 def has_splits(path: Path) -> bool:
@@ -74,29 +80,32 @@ def _splits(path: Path) -> dict[str, Path]:
     return {"train": path}
 
 
-def _read(folder: Path, size: Size | None, channels: int) -> Found:
+def _read(folder: Path, size: Size | None, channels: int) -> tuple[Split, Labels, list[Path]]:
     if is_of_masks(folder):
-        x, y = read_masks(folder, size, channels)
-        return Split(x, y, scale=1 / 255), None
+        x, y, files = read_masks(folder, size, channels)
+        return Split(x, y, scale=1 / 255), None, files
     labels = _classes(folder)
     counts = {label: len(image_files(folder / label)) for label in labels}
     empty = [label for label, count in counts.items() if not count]
     if empty:
         raise ValueError(
             f"`data` must have images ({', '.join(SUFFIXES)}) in every class. Received: '{folder}' "
-            f"with none in {empty}"
+            f"with none in {empty}. Put images there, or remove the folder if the network does not "
+            "know this class"
         )
-    x, y, _ = read_images(folder, labels, size, channels)
-    return Split(x, y, scale=1 / 255), labels
+    x, y, files = read_images(folder, labels, size, channels)
+    return Split(x, y, scale=1 / 255), labels, files
 
 
 def _classes(path: Path) -> tuple[str, ...]:
     labels = tuple(one.name for one in _subfolders(path))
     if len(labels) < 2:
+        alone = sum(one.suffix.lower() in SUFFIXES for one in path.iterdir())
+        beside = f" and {alone:,} images beside them, of no class" if alone else ""
         raise ValueError(
             "`data` must be a folder with two or more folders of images, one for each class, or "
             "with the folders 'images' and 'masks'; or 'train' and 'test' with such folders. "
-            f"Received: '{path}' with {list(labels)}"
+            f"Received: '{path}' with the folders {list(labels)}{beside}"
         )
     return labels
 

@@ -158,5 +158,6 @@ def _damaged(file: Path, error: Exception) -> ValueError:
     reason = first.rpartition("ParallelMapV2: ")[2]
     return ValueError(
         f"`data` must hold intact images that Keras reads: '{file}' is damaged, or of a kind that "
-        f"Keras does not read; as .png it can read every kind. Received: {reason}"
+        "Keras does not read; as .png it can read every kind. Repair it, or take it out of the "
+        f"folder. Received: {reason}"
     )

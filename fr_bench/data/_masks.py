@@ -16,7 +16,9 @@ def is_of_masks(folder: Path) -> bool:
     return (folder / "images").is_dir() and (folder / "masks").is_dir()
 
 
-def read_masks(folder: Path, size: Size | None, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def read_masks(
+    folder: Path, size: Size | None, channels: int
+) -> tuple[np.ndarray, np.ndarray, list[Path]]:
     """Returns images and their masks, which have the same names but for the suffix.
 
     A mask is an image of one channel; its numbers, or the indices of its palette, are the classes.
@@ -29,7 +31,7 @@ def read_masks(folder: Path, size: Size | None, channels: int) -> tuple[np.ndarr
 
     Returns:
         Memory maps: images, uint8 `(rows, height, width, channels)`, and masks, uint8 `(rows,
-        height, width)`.
+        height, width)`; and the files of the images.
 
     Raises:
         ValueError: If an image has no mask or a mask no image, one is damaged, or sizes differ.
@@ -46,7 +48,7 @@ def read_masks(folder: Path, size: Size | None, channels: int) -> tuple[np.ndarr
                     f"'{mask}' of {size_of(mask)} for an image of {size_of(file)}"
                 )
             spool.write(_classes_in(mask, x.shape[1:3])[None])
-        return x, spool.rows()
+        return x, spool.rows(), files
 
 
 def _pairs(folder: Path) -> dict[str, Path]:

@@ -140,6 +140,7 @@ class Dataset:
             for it then.
         pixels: Scale and offset from pixels of 0 to 255 to what the network takes, whatever the
             range of `x`, once `fr_bench.preflight` has found them.
+        changes: What was changed when images and labels were read, in sentences.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Dataset:
     drawn: tuple[str, ...] = ()
     task: Task | None = None
     pixels: tuple[float, float] | None = None
+    changes: tuple[str, ...] = ()
 
     @property
     def normalization(self) -> tuple[float, float]:

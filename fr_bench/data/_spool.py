@@ -27,7 +27,8 @@ class Spool(contextlib.AbstractContextManager):
         self._count = 0
 
     def __exit__(self, *_) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # on a full disk, which `write` or `rows` has told
+            self._file.close()
 
     def write(self, rows: np.ndarray) -> None:
         """Appends rows, `(n, *row)`.

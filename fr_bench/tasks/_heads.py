@@ -76,6 +76,14 @@ class Head:
             return outputs.reshape(len(outputs), -1)
         return outputs.argmax(-1)
 
+    def missing(self, y: np.ndarray) -> list[int]:
+        """The classes of which prepared labels have no row; of several labels, those never set."""
+        if self.kind is Kind.NUMBERS:
+            return []
+        if self.kind is Kind.LABELS:
+            return np.flatnonzero(~np.any(y, axis=0)).tolist()
+        return sorted({*range(self.classes)} - {*np.unique(y).tolist()})
+
     def score(self, metric: str | None = None) -> Score:
         """The score of a name, by default the usual one.
 

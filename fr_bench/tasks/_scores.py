@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fr_bench.intervals import wilson
+from fr_bench._intervals import wilson
 
 _RESAMPLES, _SEED = 1_000, 0
 _CONFIDENCE = (2.5, 97.5)

@@ -101,7 +101,7 @@ class Cost:
                 f"`keep` must be at least {self(most):,} of {self(0):,}, which is left when every "
                 "group keeps only its floor of channels"
                 + (f"; what cannot be removed alone has {self._fixed:,}" if above else "")
-                + f". Received: a budget of {budget:,.10g}"
+                + f". Received: a budget of {budget:,.10g}. Keep more"
             )
         fits = bisect.bisect_left(range(most + 1), True, key=lambda one: self(one) <= budget)
         return self._line.kept(fits)

@@ -44,8 +44,7 @@ def split_rows(
     shapes = [tuple(entry.shape[1:]) for entry in model.inputs]
     types = [entry.dtype for entry in model.inputs]
     if calibration is None:
-        integers = [dtype for dtype in types if "float" not in dtype]
-        if mode.calibrated or integers:
+        if mode.calibrated or any("float" not in dtype for dtype in types):
             raise ValueError(
                 f"`calibration` must be given for quantize='{mode.name}' and inputs of type "
                 f"{types}: a few hundred typical input rows. Received: None"
