@@ -10,6 +10,9 @@ import keras
 from fr_archive.files import write_bytes
 from fr_bench.recipes import Recipe, read, write
 
+# The states of a training that are on the disk with its output, and the numbers that each has for
+# a weight: itself, and two of Adam.
+_COPIES, _NUMBERS = 3, 3
 _RECIPE, _HISTORY, _EPOCHS = "recipe.toml", "history.json", "epochs"
 
 
@@ -52,11 +55,18 @@ class Backup:
                 f"Received: another {', '.join(changed)} than in '{self.folder / _RECIPE}'"
             )
 
-    def begin(self) -> tuple[keras.callbacks.Callback, "EpochLog"]:
+    def begin(self, model: keras.Model) -> tuple[keras.callbacks.Callback, "EpochLog"]:
         """Makes the folder, and returns the callbacks that fill it.
 
         Keras restores weights, optimizer and epoch; the state of dropout is not among them.
+
+        Args:
+            model: The network that is trained.
+
+        Raises:
+            OSError: If the disk has no room for two states and the output.
         """
+        self._check_room(model)
         if not self.resumed:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
@@ -67,6 +77,17 @@ class Backup:
             self.folder / _EPOCHS, double_checkpoint=True, delete_checkpoint=False
         )
         return restoring, EpochLog(self.folder / _HISTORY)
+
+    def _check_room(self, model: keras.Model) -> None:
+        # HDF5 ends the process on a full disk, so this comes before the training.
+        needed = _COPIES * _NUMBERS * 4 * model.count_params()
+        free = shutil.disk_usage(self.folder.parent).free
+        if free < needed:
+            raise OSError(
+                f"`out` must lie on a disk with room for two states of the training and the "
+                f"output, {needed:,} bytes: make room in '{self.folder.parent}', or choose another "
+                f"folder. Received: {free:,} free bytes"
+            )
 
     def remove(self) -> None:
         """Removes the folder, once the output is written."""

@@ -100,6 +100,7 @@ def train(
     Raises:
         ValueError: If an argument is out of range, or the data do not fit the network.
         FileExistsError: If a file exists and must not be replaced, or a training was stopped.
+        OSError: If the disk is full.
         ImportError: If `tensorboard` is given without that extra.
 
     Example:
@@ -123,7 +124,7 @@ def train(
     say(f"The network: {found}")
     twin, regime = prepared(model, recipe)
     batches = _batches(data, found, recipe)
-    restoring, log = backup.begin()
+    restoring, log = backup.begin(twin)
     if resume:
         say("The training goes on." if backup.resumed else "No training was stopped: it begins.")
     bar = EpochProgress(progress or Progress(disable=True), "FR", regime.epochs, log.begun)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 import sys
 
 import keras
@@ -285,6 +286,20 @@ def test_what_is_trained_but_not_written_is_written(tmp_path, monkeypatch):
     found = train(small(), data, out, ONE, resume=True)
     assert out.exists()
     assert len(found.history["loss"]) == 1
+
+
+def test_a_disk_without_room_is_said_before_the_training(tmp_path, npz, monkeypatch):
+    small().save(tmp_path / "m.keras")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    size = 4 * small().count_params()
+    free = shutil.disk_usage(tmp_path)._replace(free=9 * size - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    words = ("train", tmp_path / "m.keras", "--data", npz, "--epochs", 1, "--keep", 0.5)
+    done = call(*words, "--out", tmp_path / "m.keras", "--force")
+    assert done.exit_code == 1
+    assert f"make room in '{tmp_path}'" in done.stderr
+    assert f"Received: {9 * size - 1:,} free bytes" in done.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_command_says_that_a_training_was_stopped(tmp_path, npz):
