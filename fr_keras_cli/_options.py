@@ -52,15 +52,18 @@ class Source(click.ParamType):
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 force_option = click.option("--force", is_flag=True, help="Replace existing files.")
+DATA_HELP = (
+    "Data set: digits, shapes, mnist, fashion_mnist, cifar10, cifar100; an .npz file with x_train, "
+    "y_train, x_test and y_test, and perhaps x_val and y_val; a folder that holds one folder of "
+    "images for each class, or images and masks; or train, test and perhaps val with such folders."
+)
 data_option = click.option(
     "--data",
     type=Source(),
     default="digits",
     show_default=True,
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data set: digits, mnist, fashion_mnist, cifar10, cifar100; an .npz file with x_train, "
-    "y_train, x_test and y_test, and perhaps x_val and y_val; a folder that holds one folder of "
-    "images for each class, or images and masks; or train, test and perhaps val with such folders.",
+    help=DATA_HELP,
 )
 image_size_option = click.option(
     "--image-size",

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from fr_keras_cli._options import (
+    DATA_HELP,
     Floors,
     Keep,
     Source,
@@ -40,10 +41,7 @@ from fr_keras_cli._training import NAMES, network_and_data
     "--data",
     type=Source(),
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data set: digits, shapes, mnist, fashion_mnist, cifar10, cifar100; an .npz file with "
-    "x_train, y_train, x_test and y_test, and perhaps x_val and y_val; a folder that holds one "
-    "folder of images for each class, or images and masks; or train, test and perhaps val with "
-    "such folders. [default: digits]",
+    help=f"{DATA_HELP} [default: digits]",
 )
 @validation_option
 @image_size_option

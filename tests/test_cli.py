@@ -270,7 +270,7 @@ def test_the_entry_point_keeps_stdout_for_results(trained):
         (["convert", "none.keras", "m.tflite"], "does not exist"),
         (["convert", "{model}", "m.tflite", "--quantize", "int4"], "int4"),
         (["convert", "{model}", "m.tflite", "--quantize", "int8"], "--calibration"),
-        (["convert", "{model}", "{model}"], "--force"),
+        (["convert", "{model}", "{model}"], "must be the .tflite file"),
         (["convert", "{model}", "nowhere/m.tflite"], "folder that exists"),
         (["train", "lenet5", "--out", "nowhere/m.keras"], "folder that exists"),
         (["train", "lenet5", "--out", "m.keras", "--data", "none.npz"], "none.npz"),
