@@ -1,6 +1,7 @@
 """Trains a network with frequency regularization by a recipe, and writes it to a file."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -73,7 +74,7 @@ def train(
     tensorboard: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-    say=lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Training:
     """Trains the FR twin of a network, and saves it with the recipe that was used.
 
