@@ -39,7 +39,7 @@ class _NoRounds:
     def whole(self) -> list:
         return []
 
-    def run(self, cells) -> tuple[list, list]:
+    def run(self, cells, engine) -> tuple[list, list]:
         return [], []
 
 

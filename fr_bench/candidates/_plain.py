@@ -5,7 +5,6 @@ import keras
 from fr_bench.candidates._candidate import Candidate, Trained
 from fr_bench.training import EpochProgress, fit
 from fr_keras.models.summaries import summary
-from fr_keras.models.twins import regularize
 
 
 class Plain(Candidate):
@@ -19,5 +18,5 @@ class Plain(Candidate):
         copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
         fitted = fit(copy, data, regime, (EpochProgress(progress, title, regime.epochs),), model)
-        kept = summary(regularize(model)).kept
+        kept = summary(model).to_dict()["kernel_weights"]
         return Trained(copy, kept, fitted.history, fitted.seconds, fitted.rows)

@@ -126,7 +126,7 @@ def compress(
             "budget": budget, "minutes": minutes, "learning_rate": learning_rate, "seed": seed,
         }  # fmt: skip
         plan = {**_about(model, found), **arguments}
-        folder = RunFolder(Path(out).absolute(), plan, overwrite)
+        folder = RunFolder(Path(out), plan, overwrite)
         cells = _plan.cells(methods, keeps)
         pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, _BATCH))
         epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))

@@ -31,8 +31,8 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, plan: dict, overwrite: bool = False):
-        self.path = path
-        self._trials = path / "trials"
+        self.path = path.absolute()  # a worker may be in another folder
+        self._trials = self.path / "trials"
         stored = self._trials / _PLAN
         before = json.loads(stored.read_text()) if stored.exists() else None
         changed = [] if before is None else [k for k in plan if plan[k] != before.get(k)]

@@ -17,7 +17,6 @@ from fr_bench.data import Dataset, Split
 from fr_bench.training import Regime, answers
 from fr_keras.interop import calibrate_batch_norm
 from fr_keras.models.summaries import summary
-from fr_keras.models.twins import regularize
 from fr_keras.models.walk import all_layers
 
 #: Why a trial did not run that had its turn too late.
@@ -62,7 +61,7 @@ class Rounds:
 
     def whole(self) -> list[Trial]:
         """The network itself, as a float32 and as an int8 file."""
-        kept = summary(regularize(self.model)).kept
+        kept = summary(self.model).to_dict()["kernel_weights"]
         return [self._done(name, -1) or self._whole(name, name.split()[-1], kept) for name in WHOLE]
 
     def run(self, cells: list[Cell], engine: Engine) -> tuple[list[Trial], list[str]]:
