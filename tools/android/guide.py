@@ -51,7 +51,7 @@ def compile_guide(found: dict[str, list[Path]]) -> list[Path]:
     jvm.kotlinc(found, SOURCES / "main" / "kotlin", main, [stubs, *tflite, *libraries], [])
     example = BUILD / "example"
     app.python("guide_example.py", str(example))
-    jvm.kotlinc(found, example, BUILD / "example_classes", tflite, [])
+    jvm.kotlinc(found, example, BUILD / "example_classes", [*tflite, *libraries], [])
     tests = [main, *libraries, *found["tests"]]
     jvm.kotlinc(found, SOURCES / "test" / "kotlin", BUILD / "test", tests, [])
     return [main, *libraries]
