@@ -11,7 +11,7 @@ from solved_tasks import CLASSES, classifier, dataset, features, pictures, solve
 
 import fr_bench
 from fr_bench.candidates import Candidate, Trained, _table, register_candidate
-from fr_bench.compression import _plan, compress
+from fr_bench.compression import _plan, _result, _rounds, compress
 from fr_bench.compression._folder import RunFolder, fingerprint
 from fr_bench.compression._plan import Goal, best_narrow, cells, epochs, front, hopeless, survivors
 from fr_bench.compression._trial import Cell, Trial
@@ -55,10 +55,12 @@ def network():
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_epoch():
-    """One epoch for each trial, whatever the machine is doing."""
+    """One epoch for each trial, whatever the machine is doing, and one round for most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_plan, "_MOST_EPOCHS", 1)
         patch.setattr(_plan, "_FEWEST_EPOCHS", 1)
+        for module in (_plan, _rounds, _result):
+            patch.setattr(module, "STEPS", (2,))
         yield
 
 
@@ -205,7 +207,9 @@ def test_a_folder_of_another_plan_is_emptied_only_when_asked(tmp_path):
     assert other.value("speed", lambda: 2.5) == 2.5
 
 
-def test_each_round_sees_more_rows(network, copy, tmp_path):
+def test_each_round_sees_more_rows(network, copy, tmp_path, monkeypatch):
+    for module in (_plan, _rounds, _result):
+        monkeypatch.setattr(module, "STEPS", (4, 2, 1))
     run(network, dataset(X, Y), tmp_path, keeps=(0.5, 0.2))
     rows = [rows for _, rows in copy.calls]
     assert rows == sorted(rows)
@@ -279,7 +283,13 @@ TASKS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("task", TASKS)
+# `test_tasks.py` has every form of labels.
+_OFTEN = ("logits", "labels", "masks", "numbers", "two inputs and outputs")
+
+
+@pytest.mark.parametrize(
+    "task", [one if one in _OFTEN else pytest.param(one, marks=pytest.mark.slow) for one in TASKS]
+)
 def test_any_task(copy, tmp_path, task):
     make, x, y, metric = TASKS[task]
     data = dataset(x, y, ("a", "b", "c", "d") if metric == "accuracy" else ())
