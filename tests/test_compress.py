@@ -11,7 +11,7 @@ from solved_tasks import CLASSES, classifier, dataset, features, pictures, solve
 
 import fr_bench
 from fr_bench.candidates import Candidate, Trained, _table, register_candidate
-from fr_bench.compression import _plan, _result, _rounds, compress
+from fr_bench.compression import _files, _plan, _result, _rounds, compress
 from fr_bench.compression._folder import RunFolder, fingerprint
 from fr_bench.compression._plan import Goal, best_narrow, cells, epochs, front, hopeless, survivors
 from fr_bench.compression._trial import Cell, Trial
@@ -443,6 +443,36 @@ def test_epochs_fit_the_time(monkeypatch):
     assert few > 3
     assert epochs(0.01, 1e-3, 2_000, 12) == 3
     assert epochs(1e5, 1e-3, 2_000, 12) == 40
+
+
+@pytest.mark.parametrize(
+    ("goal", "size", "made"),
+    [
+        (None, 100, 1),  # before the last round, the coarsest is enough
+        (Goal(0.90, None), 100, 1),  # nothing finer is made
+        (Goal(0.93, None), 200, 2),
+        (Goal(0.99, None), 300, 3),  # none holds it: the nearest
+        (Goal(None, 250), 200, 3),  # the best that fits
+        (Goal(None, 50), 100, 3),
+    ],
+    ids=range(6),
+)
+def test_the_precision_of_an_archive_is_that_which_the_goal_prefers(
+    monkeypatch, tmp_path, goal, size, made
+):
+    seen = []
+
+    def archive(model, data, rows, folder, precision):
+        seen.append(precision)
+        number = len(seen)
+        score = Scored((0.91, 0.94, 0.95)[number - 1], 0, 1, 10)
+        return _files.Files(1000, 100 * number, "fr", score), bytes([number]), b"tflite"
+
+    monkeypatch.setattr(_files, "_archive", archive)
+    files = _files._packed(None, None, None, tmp_path, goal)
+    assert (files.download_bytes, len(seen)) == (size, made)
+    assert seen == sorted(seen, reverse=True)  # from coarse to fine
+    assert (tmp_path / "model.fr").read_bytes() == bytes([size // 100])
 
 
 # The verdict, without any network

@@ -171,7 +171,7 @@ def rounds(network, tmp_path, monkeypatch):
     data = dataset(X, Y)
     data = dataclasses.replace(data, task=classification(data))
     return Rounds(
-        network, data, dict.fromkeys(METHODS, "candidate"), Regime(), Goal(0.8, None), 0.01, 0.25,
+        network, data, dict.fromkeys(METHODS, "candidate"), Regime(), Goal(0.8, None), 0.25,
         RunFolder(tmp_path, {}), time.time() + 1000, Progress(disable=True), lambda line: None,
     )  # fmt: skip
 

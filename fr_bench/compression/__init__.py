@@ -134,7 +134,7 @@ def compress(
         say(f"{len(cells)} trials of {epochs} epochs, in about {minutes:g} minutes{again}")
         rounds = Rounds(
             model, found.data, candidates, _regime(found.data, epochs, learning_rate, seed, say),
-            _goal(found, max_drop, budget), max_drop, found.chance, folder, deadline, progress, say,
+            _goal(found, max_drop, budget), found.chance, folder, deadline, progress, say,
         )  # fmt: skip
         whole = rounds.whole()
         with started(engine, folder.path) as running:

@@ -9,6 +9,7 @@ import keras
 import fr_archive
 from fr_archive.files import replacing, write_bytes
 from fr_bench._scoring import about, quiet, score_of
+from fr_bench.compression._plan import Goal
 from fr_bench.data import Dataset, Split
 from fr_bench.tasks import Scored
 from fr_keras import save_archive, tflite
@@ -16,8 +17,8 @@ from fr_keras.models.walk import frequency_layers
 
 #: Rows for calibration, as `fr-keras pack` takes them.
 CALIBRATION_ROWS = 512
-#: Rounding of an archive, relative: the default, which keeps the function, and a coarse one.
-FINE, COARSE = (0.0003, 0.0005), (0.005, 0.01)
+#: Rounding of an archive, relative, from a coarse one to the default, which keeps the function.
+PRECISIONS = ((0.005, 0.01), (0.0015, 0.0025), (0.0003, 0.0005))
 MODEL, TFLITE, ARCHIVE = "model.keras", "model.tflite", "model.fr"
 
 
@@ -45,7 +46,7 @@ def write_files(
     data: Dataset,
     rows: Split,
     folder: Path,
-    goal_drop: float | None,
+    goal: Goal | None,
     mode: str = "int8",
 ) -> Files:
     """Writes the files of a network, and scores the .tflite file on some rows.
@@ -55,20 +56,22 @@ def write_files(
         data: The data set with its task.
         rows: The rows to score on.
         folder: The folder to write to, which exists.
-        goal_drop: If given, archives of two precisions are made, and the coarse one is taken if its
-            score is lower by less than a fifth of this; if `None`, only the coarse one.
+        goal: If given, archives of several precisions are made, from coarse to fine, and the one
+            is taken that the goal prefers; if `None`, only the coarsest.
         mode: The quantization of the .tflite file, as for `fr_keras.tflite.convert`.
     """
     with quiet():
-        return _written(model, data, rows, folder, goal_drop, mode)
+        return _written(model, data, rows, folder, goal, mode)
 
 
-def _written(model, data: Dataset, rows: Split, folder: Path, goal_drop, mode: str) -> Files:
+def _written(
+    model, data: Dataset, rows: Split, folder: Path, goal: Goal | None, mode: str
+) -> Files:
     with replacing(folder / MODEL, overwrite=True) as path:
         model.save(path)
     if frequency_layers(model):
         try:
-            return _packed(model, data, rows, folder, goal_drop)
+            return _packed(model, data, rows, folder, goal)
         except ValueError as error:  # a layer that an archive cannot hold
             note = f"no archive: {error}"
             return dataclasses.replace(_plain(model, data, rows, folder, mode), note=note)
@@ -83,13 +86,15 @@ def _plain(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
     return Files(len(content.content), small, "tflite.gz", score)
 
 
-def _packed(model, data: Dataset, rows: Split, folder: Path, goal_drop: float | None) -> Files:
-    found = [_archive(model, data, rows, folder, COARSE)]
-    if goal_drop is not None:
-        found.append(_archive(model, data, rows, folder, FINE))
-        if found[0][0].score.value >= found[1][0].score.value - goal_drop / 5:
-            found.pop()
-    files, archive, content = found[-1]
+def _packed(model, data: Dataset, rows: Split, folder: Path, goal: Goal | None) -> Files:
+    found = {}
+    for precision in PRECISIONS if goal else PRECISIONS[:1]:
+        files, *contents = _archive(model, data, rows, folder, precision)
+        found[files] = contents
+        if goal and goal.least is not None and goal.holds(files):
+            break  # a finer one is larger
+    files = goal.best(list(found)) if goal else next(iter(found))
+    archive, content = found[files]
     write_bytes(folder / ARCHIVE, archive, overwrite=True)
     write_bytes(folder / TFLITE, content, overwrite=True)
     return files

@@ -39,7 +39,6 @@ class Rounds:
         candidates: The methods by name.
         regime: How they train; `keep` is replaced.
         goal: What the chosen file must hold.
-        drop: How much the score may drop, for the precision of archives.
         chance: The score of the best answer that is always the same.
         folder: Where trials are kept.
         deadline: When no new trial begins, in seconds of `time.time`, which machines share.
@@ -52,7 +51,6 @@ class Rounds:
     candidates: dict[str, Candidate]
     regime: Regime
     goal: Goal
-    drop: float
     chance: float
     folder: RunFolder
     deadline: float
@@ -133,7 +131,7 @@ class Rounds:
         trained = self.candidates[cell.method].train(self.model, thin, regime, self.progress, title)
         self._calibrate(trained.model, rows)
         folder = self.folder.of(cell.name, rung)
-        files = write_files(trained.model, self.data, rows, folder, self.drop if last else None)
+        files = write_files(trained.model, self.data, rows, folder, self.goal if last else None)
         trial = Trial(
             cell.name, cell.method, cell.keep, rung, trained.kept, files.device_bytes,
             files.download_bytes, files.download, files.score, trained.seconds, files.note,
