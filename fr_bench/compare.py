@@ -12,11 +12,10 @@ from fr_bench._words import about_drawn, conclusion
 from fr_bench.candidates import USUAL, Candidate, Need, Trained, all_candidates
 from fr_bench.data import Dataset
 from fr_bench.forms import ARCHIVES, Form, Output, write_archives, write_forms
-from fr_bench.preflight import Preflight, preflight
+from fr_bench.preflight import Preflight, check_plain, preflight
 from fr_bench.tasks import Metric
 from fr_bench.training import Regime
 from fr_keras import tflite
-from fr_keras.models.walk import frequency_layers
 
 #: The default quantization modes of a comparison.
 MODES = ("float32", "dynamic", "int8")
@@ -87,11 +86,7 @@ def compare(
     (['FR 0.05 int8', 'FR 0.05 archive', 'FR 0.05 archive+int8'], 1293)
     """
     candidates = _checked(methods, keeps, modes)
-    if frequency_layers(model):
-        raise ValueError(
-            "`model` must be a plain network, which each method makes smaller: give the network "
-            f"before `regularize`, or `fr_keras.bake(model)`. Received: the FR model '{model.name}'"
-        )
+    check_plain(model)
     found = preflight(model, data, scale=scale, loss=loss, metric=metric)
     needy = [name for name, one in candidates.items() if Need.TRAINED in one.needs]
     if needy:

@@ -5,7 +5,7 @@ import warnings
 import keras
 import numpy as np
 
-from fr_bench.data import Arrays, Dataset, Rows
+from fr_bench.data import Dataset, Rows, taken
 from fr_bench.tasks import Head, Task, find_task
 from fr_bench.training import answers
 
@@ -24,7 +24,7 @@ def check_calibration(model: keras.Model, data: Dataset, rows: np.ndarray) -> No
         rows: The numbers of the rows.
     """
     try:
-        task = find_task(_some(data.train.y, rows), answers(model, data.train, rows[:1]))
+        task = find_task(taken(data.train.y, rows), answers(model, data.train, rows[:1]))
     except ValueError:
         return
     warn_of_missing(task, data, rows, "calibration rows")
@@ -39,7 +39,7 @@ def warn_of_missing(task: Task, data: Dataset, rows: Rows, what: str) -> None:
         rows: Which training rows.
         what: What these rows are, for the message.
     """
-    y = task.prepared(_some(data.train.y, rows))
+    y = task.prepared(taken(data.train.y, rows))
     for head, labels in zip(task.heads, y if isinstance(y, tuple) else (y,), strict=True):
         missing = head.missing(labels)
         if missing:
@@ -66,7 +66,3 @@ def _names(head: Head, labels: tuple[str, ...], missing: list[int]) -> str:
 def _listed(names) -> str:
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     return f"{', '.join(names[:_LISTED])}{more}"
-
-
-def _some(y: Arrays, rows: Rows) -> Arrays:
-    return tuple(one[rows] for one in y) if isinstance(y, tuple) else y[rows]

@@ -9,10 +9,11 @@ import dataclasses
 import keras
 import numpy as np
 
-from fr_bench.data import Dataset, spaced
+from fr_bench.data import Dataset, spaced, taken
 from fr_bench.missing import warn_of_missing
 from fr_bench.tasks import Kind, Metric, Scored, Task, find_task
 from fr_bench.training import answers
+from fr_keras.models.walk import frequency_layers
 
 #: Ranges of pixels that networks take, each with its scale and offset for pixels from 0 to 1.
 RANGES = {"0..1": (1.0, 0.0), "0..255": (255.0, 0.0), "-1..1": (2.0, -1.0)}
@@ -99,7 +100,7 @@ def preflight(
         split = data.scaled(factor, offset).validation
         outputs = answers(model, split, probe)
         task = tasks[name] = find_task(_all_labels(data), outputs, loss, metric)
-        tried[name] = task.score(task.prepared(_rows(split.y, probe)), outputs).value
+        tried[name] = task.score(task.prepared(taken(split.y, probe)), outputs).value
     best = max(tried, key=lambda name: np.nan_to_num(tried[name], nan=-np.inf))
     first = next(iter(scalings))
     warn_of_missing(tasks[best], data, slice(None), "training rows")
@@ -118,6 +119,19 @@ def usual_scale(data: Dataset) -> str | None:
     x = data.train.x
     is_picture = isinstance(x, np.ndarray) and x.ndim == 4
     return "0..1" if is_picture and x[spaced(len(x), _PROBED)].min() >= 0 else None
+
+
+def check_plain(model: keras.Model) -> None:
+    """Refuses an FR model where methods shall make a plain network smaller.
+
+    Raises:
+        ValueError: If the model has FR layers.
+    """
+    if frequency_layers(model):
+        raise ValueError(
+            "`model` must be a plain network, which each method makes smaller: give the network "
+            f"before `regularize`, or `fr_keras.bake(model)`. Received: the FR model '{model.name}'"
+        )
 
 
 def check_trained(found: Preflight, model: keras.Model) -> None:
@@ -234,16 +248,16 @@ def check_inputs(model: keras.Model, data: Dataset) -> None:
         ValueError: If they have one.
     """
     x = data.train.x if isinstance(data.train.x, tuple) else (data.train.x,)
-    taken = [tuple(one.shape[1:]) for one in model.inputs]
+    wanted = [tuple(one.shape[1:]) for one in model.inputs]
     given = [one.shape[1:] for one in x]
-    fits = len(taken) == len(given) and all(
+    fits = len(wanted) == len(given) and all(
         len(a) == len(b) and all(n in (None, m) for n, m in zip(a, b, strict=True))
-        for a, b in zip(taken, given, strict=False)
+        for a, b in zip(wanted, given, strict=False)
     )
     if not fits:
         raise ValueError(
-            f"`data` must have inputs that `model` takes, of shape {_shapes(taken)}. Received: "
-            f"'{data.name}' with inputs of shape {_shapes(given)}{_way_out(taken, given)}"
+            f"`data` must have inputs that `model` takes, of shape {_shapes(wanted)}. Received: "
+            f"'{data.name}' with inputs of shape {_shapes(given)}{_way_out(wanted, given)}"
         )
 
 
@@ -251,11 +265,11 @@ def _shapes(shapes: list) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _way_out(taken: list, given: list) -> str:
+def _way_out(wanted: list, given: list) -> str:
     """What to do about pictures of another size or with other channels."""
-    if len(taken) != 1 or len(given) != 1 or len(taken[0]) != 3 or len(given[0]) != 3:
+    if len(wanted) != 1 or len(given) != 1 or len(wanted[0]) != 3 or len(given[0]) != 3:
         return ""
-    (height, width, channels), (rows, columns, colors) = taken[0], given[0]
+    (height, width, channels), (rows, columns, colors) = wanted[0], given[0]
     advice = []
     if (height, width) != (rows, columns) and None not in (height, width):
         advice.append(f"`image_size=({height}, {width})`")
@@ -281,7 +295,3 @@ def _all_labels(data: Dataset):
 def _joined(parts) -> np.ndarray:
     some = [one if one.ndim < 3 else one[spaced(len(one), _PROBED)] for one in parts]
     return np.concatenate(some)
-
-
-def _rows(y, chosen):
-    return tuple(one[chosen] for one in y) if isinstance(y, tuple) else y[chosen]

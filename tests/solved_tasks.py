@@ -13,6 +13,15 @@ from fr_bench.data import Dataset, Split
 SIDE, CLASSES = 12, 4
 
 
+def softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-z))
+
+
 def pictures(rows: int, channels: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Pictures, uint8, with a bright bar whose place tells the class, and the classes."""
     rng = np.random.default_rng(seed)

@@ -18,7 +18,7 @@ from fr_bench.compression._trial import Cell, Trial
 from fr_bench.compression._verdict import Row, verdict
 from fr_bench.data import Split
 from fr_bench.tasks import Scored
-from fr_keras import load_archive, summary, tflite
+from fr_keras import load_archive, regularize, summary, tflite
 from fr_keras_cli import main
 
 X, Y = pictures(320)
@@ -347,6 +347,13 @@ def test_a_network_that_is_not_trained_is_refused(copy, tmp_path):
     network = solved(X, np.random.default_rng(0).normal(size=(len(X), CLASSES)), "softmax")
     with pytest.raises(ValueError, match="must be trained"):
         run(network, dataset(X, Y), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_fr_model_is_refused(network, copy, tmp_path):
+    # Its "plain" file would be an archive of FR.
+    with pytest.raises(ValueError, match=r"must be a plain network.*`fr_keras\.bake\(model\)`"):
+        run(regularize(network), dataset(X, Y), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -3,21 +3,13 @@
 import keras
 import numpy as np
 import pytest
+from solved_tasks import sigmoid, softmax
 
 from fr_bench._intervals import wilson
 from fr_bench.tasks import Kind, find_task
 
 RNG = np.random.default_rng(0)
 ROWS = 40
-
-
-def softmax(logits):
-    e = np.exp(logits - logits.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def sigmoid(logits):
-    return 1 / (1 + np.exp(-logits))
 
 
 CLASSES = RNG.integers(0, 4, ROWS)
@@ -143,6 +135,15 @@ def test_the_interval_of_an_accuracy_is_wilsons():
     outputs = np.eye(4)[np.where(np.arange(100) < 70, y, (y + 1) % 4)]
     found = find_task(y, outputs).score(y, outputs)
     assert (found.low, found.high) == pytest.approx(wilson(0.7, 100))
+
+
+def test_masks_of_a_memory_map_are_not_copied(tmp_path):
+    masks = np.memmap(tmp_path / "masks", np.uint8, "w+", shape=MASKS.shape)
+    masks[:] = MASKS
+    outputs = softmax(three)
+    task = find_task(masks, outputs)
+    assert np.shares_memory(task.prepared(masks), masks)
+    assert task.score(task.prepared(masks), outputs) == task.score(MASKS, outputs)
 
 
 @pytest.mark.parametrize("case", FOUND)

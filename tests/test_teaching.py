@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-from solved_tasks import CLASSES, classifier, dataset, pictures
+from solved_tasks import CLASSES, classifier, dataset, pictures, sigmoid, softmax
 
 from fr_bench import training
 from fr_bench._teaching import AnswersOfTeacher, taught
@@ -16,15 +16,6 @@ from fr_keras import regularize, summary
 X, Y = pictures(160)
 RNG = np.random.default_rng(0)
 T = 3.0
-
-
-def softmax(z):
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def sigmoid(z):
-    return 1 / (1 + np.exp(-z))
 
 
 def divergence(teacher, student):

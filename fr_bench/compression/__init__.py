@@ -19,7 +19,7 @@ from fr_bench.compression._result import Compression, finish
 from fr_bench.compression._rounds import Rounds
 from fr_bench.compression._speed import seconds_per_row
 from fr_bench.data import Dataset
-from fr_bench.preflight import Preflight, check_trained, preflight
+from fr_bench.preflight import Preflight, check_plain, check_trained, preflight
 from fr_bench.tasks import Metric
 from fr_bench.training import Regime
 
@@ -62,7 +62,7 @@ def compress(
     arguments.
 
     Args:
-        model: A built Keras model that is trained for the data. It is not changed.
+        model: A built plain Keras model that is trained for the data. It is not changed.
         data: The data set; see `fr_bench.data.load`.
         out: The folder for the files: `model.keras`, `model.tflite`, for FR also `model.fr`,
             `result.json`, `report.html`, `MODEL_CARD.md` and `Model.kt`, an example for Android.
@@ -91,8 +91,8 @@ def compress(
         The chosen files, all trials, and the verdict in words.
 
     Raises:
-        ValueError: If an argument is out of range, the data do not fit the network, or the network
-            answers hardly better than always the same.
+        ValueError: If an argument is out of range, the model has FR layers, the data do not fit
+            it, or it answers hardly better than always the same.
         FileExistsError: If `out` holds a run with other arguments, and `overwrite` is not given.
         ImportError: If the extra `report`, or that of a method or of the engine, is not installed.
 
@@ -114,6 +114,7 @@ def compress(
     """
     candidates = _checked(methods, keeps, max_drop, budget, minutes)
     check_engine(engine)
+    check_plain(model)
     console = Console(stderr=True, quiet=not verbose)
     deadline = time.time() + minutes * 60
     found = preflight(model, data, scale=scale, loss=loss, metric=metric)

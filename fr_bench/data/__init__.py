@@ -10,7 +10,7 @@ from fr_bench.data._images import COLOURS
 from fr_bench.data._labels import checked
 from fr_bench.data._named import NAMES, read_named
 from fr_bench.data._npz import read_npz, read_pair
-from fr_bench.data._split import Arrays, Batches, Dataset, Rows, Split, spaced
+from fr_bench.data._split import Arrays, Batches, Dataset, Rows, Split, spaced, taken
 from fr_bench.data._splits import complete
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "from_batches",
     "load",
     "spaced",
+    "taken",
 ]
 
 

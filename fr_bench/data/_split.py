@@ -184,3 +184,8 @@ def parts(arrays: Arrays) -> tuple[np.ndarray, ...]:
 def each(arrays: Arrays, function: Callable[[np.ndarray], np.ndarray]) -> Arrays:
     """The function of the array, or of each array."""
     return tuple(map(function, arrays)) if isinstance(arrays, tuple) else function(arrays)
+
+
+def taken(arrays: Arrays, rows: Rows) -> Arrays:
+    """Some rows of the array, or of each array."""
+    return each(arrays, lambda part: part[rows])

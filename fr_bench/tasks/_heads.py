@@ -63,7 +63,9 @@ class Head:
             y = y.reshape(len(y))
         if self.kind in (Kind.MASKS, Kind.TWO_MASKS) and y.shape[-1] == 1 and y.ndim > 3:
             y = y[..., 0]
-        return y.astype(np.float32 if self.kind is Kind.LABELS else np.int64)
+        if self.kind is Kind.LABELS:
+            return y.astype(np.float32)
+        return y if y.dtype.kind in "iu" else y.astype(np.int64)  # masks may be larger than memory
 
     def decided(self, outputs: np.ndarray) -> np.ndarray:
         """What the outputs say, in the form of the prepared labels."""
