@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import marshal
 import os
 import shlex
 import subprocess
@@ -44,7 +45,7 @@ class Device:
 
     def set(self, devices: dict[str, str], *faults: dict) -> None:
         state = {"devices": devices, "faults": faults}
-        (self.folder / "state.json").write_text(json.dumps(state))
+        (self.folder / "state").write_bytes(marshal.dumps(state))
 
     def program(self, name: str, text: str) -> None:
         path = self.root / "system" / "bin" / name
