@@ -2,8 +2,8 @@
 
     python fake_adb.py FOLDER [-s SERIAL] devices | shell LINE | push FILE FILE | pull FILE FILE
 
-FOLDER holds `state`, which `marshal` reads: `devices`, a serial number -> its state, and `faults`, a
-list of dicts with `verb`, `call` (the number of that verb's call), and what happens then: `say` and
+FOLDER holds `state`, which `marshal` reads: `devices`, a serial number -> its state, and `faults`,
+dicts with `verb`, `call` (the number of that verb's call), and what happens then: `say` and
 `code`, and `gone`, for how many calls of `devices` the device is away afterwards (-1: for good), or
 `sleep`. A measurement calls this a hundred times, so it imports only what Python itself has loaded.
 """
