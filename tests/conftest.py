@@ -6,6 +6,9 @@ import hypothesis
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Each worker of pytest-xdist has a core; more threads only wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
 
@@ -14,6 +17,13 @@ hypothesis.settings.register_profile("fr_keras", deadline=None)
 hypothesis.settings.load_profile("fr_keras")
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    """What was imported stays: collections need not look at it, nor come at every 700 objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 @pytest.fixture(autouse=True)

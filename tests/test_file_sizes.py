@@ -1,5 +1,7 @@
 """No file of an FR model is larger than the dense form in the same mode without a word."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -57,6 +59,7 @@ def tiny(inputs):
     return layers.Conv2D(3, 1)(layers.Conv2D(6, 1)(inputs))
 
 
+@functools.cache
 def fr_model(network, share: float) -> keras.Model:
     """A network whose layers keep a share of their coefficients; the loudest channel hardly counts,
     so that int8 is in need of segments."""

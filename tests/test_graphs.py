@@ -105,13 +105,13 @@ def network(graph) -> keras.Model:
     return twin
 
 
-@pytest.fixture(params=GRAPHS, ids=lambda graph: graph.__name__)
+@pytest.fixture(scope="module", params=GRAPHS, ids=lambda graph: graph.__name__)
 def model(request):
     return network(request.param)
 
 
 def outputs(model, x) -> list[np.ndarray]:
-    return [np.asarray(one) for one in keras.tree.flatten(model.predict(x, verbose=0))]
+    return [np.asarray(one) for one in keras.tree.flatten(model(x))]
 
 
 @pytest.mark.parametrize("form", ["dense", "factored", "auto"])
