@@ -1,5 +1,6 @@
 """The code of the README and of the guides runs as it stands."""
 
+import dataclasses
 import re
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from test_candidates import compared
 
+from fr_bench import data
 from fr_bench.forms import ARCHIVES
 from fr_keras_cli import main
 
@@ -88,6 +90,9 @@ def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
 
 def test_the_code_for_researchers_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    digits = data.load("digits")
+    few = dataclasses.replace(digits, train=digits.train.thinned(4))
+    monkeypatch.setattr(data, "load", lambda name: few)
     names = {}
     for block in _blocks("docs/research.md", "python"):
         exec(block, names)
