@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -140,6 +141,17 @@ def test_the_texts_say_what_was_found(done):
 # Stopped and started again
 
 
+@pytest.fixture(scope="module")
+def ended(network, tmp_path_factory):
+    """The folder of a run of `copy` that ended."""
+    folder = tmp_path_factory.mktemp("ended")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_table, "_candidates", dict(_table._candidates))
+        register_candidate("copy", Copy())
+        run(network, dataset(X, Y), folder)
+    return folder
+
+
 def test_a_run_that_was_killed_goes_on(network, copy, tmp_path, monkeypatch):
     data = dataset(X, Y)
     train, keeps = copy.train, (0.5, 0.2)
@@ -165,19 +177,17 @@ def test_a_run_that_was_killed_goes_on(network, copy, tmp_path, monkeypatch):
     assert again.verdict == found.verdict
 
 
-def test_a_trial_without_its_end_is_run_again(network, copy, tmp_path):
-    run(network, dataset(X, Y), tmp_path, keeps=(0.5,))
+def test_a_trial_without_its_end_is_run_again(network, copy, ended, tmp_path):
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     (tmp_path / "trials" / "copy_0.5-0" / "trial.json").unlink()
-    copy.calls[:] = []
     run(network, dataset(X, Y), tmp_path, keeps=(0.5,))
     assert [keep for keep, _ in copy.calls] == [0.5]
 
 
-def test_a_run_with_other_arguments_is_not_mixed_in(network, copy, tmp_path):
-    run(network, dataset(X, Y), tmp_path)
+def test_a_run_with_other_arguments_is_not_mixed_in(network, copy, ended, tmp_path):
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     with pytest.raises(FileExistsError, match=r"with another max_drop: .*`overwrite=True`"):
         run(network, dataset(X, Y), tmp_path, max_drop=0.3)
-    copy.calls[:] = []
     run(network, dataset(X, Y), tmp_path, max_drop=0.3, overwrite=True)
     assert copy.calls
 
