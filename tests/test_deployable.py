@@ -96,9 +96,7 @@ def test_what_is_converted_is_float32(name, dtype):
     tensors = [*plain.inputs, *plain.outputs]
     assert {tensor.dtype for tensor in tensors} == {"float32"}
     rows = np.random.default_rng(0).normal(size=(5, *model.inputs[0].shape[1:])).astype("float32")
-    found, expected = (
-        np.asarray(one.predict(rows, verbose=0), "float64") for one in (plain, model)
-    )
+    found, expected = (np.asarray(one(rows), "float64") for one in (plain, model))
     step = {"float64": 1e-5, "float16": 2e-2}.get(dtype.removeprefix("mixed_"), 1e-1)
     assert np.abs(found - expected).max() < step * np.abs(expected).max()
     if dtype in ("float64", "mixed_bfloat16"):

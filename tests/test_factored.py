@@ -229,15 +229,15 @@ def chains_of(model):
 def test_a_baked_model_is_the_same_function(form):
     twin = truncated_twin(live(small_convnet(), images(64)), 0.05)
     x = images(32, seed=5)
-    expected = twin.predict(x, verbose=0)
+    expected = twin(x)
     baked = bake(twin, form=form)
-    assert relative_difference(expected, baked.predict(x, verbose=0)) < 1e-4
+    assert relative_difference(expected, baked(x)) < 1e-4
     assert [layer.name for layer in baked.layers] == [layer.name for layer in twin.layers]
     assert not frequency_layers(baked)
     assert baked.count_params() < 0.5 * bake(twin).count_params()
     stage = baked.get_layer("hidden").layers[0]
     stage.kernel.assign(stage.kernel * 0.5)
-    assert relative_difference(expected, baked.predict(x, verbose=0)) > 1e-3
+    assert relative_difference(expected, baked(x)) > 1e-3
 
 
 def test_names_tell_where_a_stage_came_from():
@@ -338,7 +338,7 @@ def test_batch_norm_folds_into_the_last_stage():
     dense = sum(isinstance(layer, kl.Conv2D) for layer in baked.layers)
     assert ops["TRANSPOSE_CONV"] == transposed == 4
     assert ops["CONV_2D"] + ops["TRANSPOSE_CONV"] == stages + dense
-    assert relative_difference(twin.predict(x, verbose=0), tflite.run(done.content, x)) < 1e-4
+    assert relative_difference(twin(x), tflite.run(done.content, x)) < 1e-4
     assert len(done.content) < 0.5 * len(tflite.convert(twin, form="dense").content)
 
 
@@ -410,11 +410,11 @@ def test_a_stored_corner_round_trips_and_trains_like_the_whole(tmp_path):
     assert np.abs(trained - values[tuple(slice(n) for n in corner)]).max() > 1e-3
     small.save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")
-    np.testing.assert_array_equal(small.predict(x, verbose=0), loaded.predict(x, verbose=0))
+    np.testing.assert_array_equal(small(x), loaded(x))
 
 
 def test_the_check_sees_another_chain():
     """A chain with one stage spoiled is another function."""
     model = bake(truncated_twin(small_convnet(), 0.05))
-    expected = model.predict(images(4), verbose=0)
-    assert relative_difference(expected, halved(model, "conv").predict(images(4), verbose=0)) > 1e-4
+    expected = model(images(4))
+    assert relative_difference(expected, halved(model, "conv")(images(4))) > 1e-4

@@ -122,7 +122,7 @@ def test_int8_has_less_noise(net, float_file):
 def test_convert_takes_them_where_they_help_and_only_there(net):
     done = tflite.convert(net, quantize="int8", calibration=images(40), form="factored")
     assert activations(done.content) > 0
-    expected = net.predict(images(8, seed=2), verbose=0)
+    expected = np.asarray(net(images(8, seed=2)))
     noise = _noise({"y": tflite.run(done.content, images(8, seed=2))}, {"y": expected})
     assert noise < 0.15
     # Whole kernels have no bottlenecks, and a calm network needs no segments.
@@ -139,7 +139,7 @@ def test_layers_in_float_stay_exact_beside_them(net):
     )
     assert activations(done.content) > 0
     assert "DEQUANTIZE" in ops(done.content)
-    expected = net.predict(images(8, seed=2), verbose=0)
+    expected = np.asarray(net(images(8, seed=2)))
     assert _noise({"y": tflite.run(done.content, images(8, seed=2))}, {"y": expected}) < 0.15
 
 

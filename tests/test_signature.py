@@ -101,12 +101,12 @@ def test_twins_quantization_and_archives_keep_the_structure(name, tmp_path):
     model = model_of(name, name)
     rows = rows_of(model)
     data = packed(model, rows)
-    expected = model.predict(data, verbose=0)
+    expected = model(data)
     twin = regularize(model)
     aware = quantization_aware(twin, data)
     for other in (twin, bake(twin), aware):
         keras.tree.assert_same_structure(other.input, model.input)
-        outputs = other.predict(data, verbose=0)
+        outputs = other(data)
         keras.tree.assert_same_structure(outputs, expected)
         if other is not aware:
             assert_close(keras.tree.flatten(outputs), keras.tree.flatten(expected))
