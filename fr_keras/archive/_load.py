@@ -107,7 +107,7 @@ def _maker(shapes: Unbuilt, counts: list[int]):
         corners = next(held)
         if isinstance(layer, FrequencyKernel):
             layer = type(layer).from_config({**layer.get_config(), "stored": corners[0]})
-            layer.starts_empty = True
+            layer.beginning = keras.initializers.Zeros()
         return layer
 
     return make
