@@ -42,6 +42,12 @@ def test_no_graph_of_a_conversion_holds_the_weights(network, trainable):
     assert function.graph.as_graph_def().ByteSize() < model.count_params()
 
 
+def test_weights_of_a_distribution_strategy_are_known():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = zoo.lenet5()
+    assert tflite.convert(model).agreement.holds
+
+
 def test_a_variable_that_is_no_weight_of_the_model_is_refused():
     counter = tf.Variable(2.0)
     inputs = keras.Input((4,))

@@ -130,7 +130,10 @@ def raw(
     """The file that TensorFlow's converter writes; it is in float32 if ranges are set later."""
     model = scopes.model
     held = tf.Module()
-    held.weights = [v.value for v in model.variables]
+    # A variable of a distribution strategy is a copy for each device.
+    held.weights = [
+        copy for v in model.variables for copy in getattr(v.value, "values", (v.value,))
+    ]
     changed: list[str] = []
 
     # Weights are read outside of all layers, and once: where a layer reads its own, the converter
