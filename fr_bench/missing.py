@@ -23,7 +23,7 @@ def warn_of_missing(data: Dataset, rows: Rows = slice(None), what: str = "traini
         missing = head.missing(labels)
         if missing:
             warnings.warn(
-                f"The {what} of '{data.name}' have {head.classes - len(missing)} of the "
+                f"The {what} of '{data.name}' show {head.classes - len(missing)} of the "
                 f"{head.classes} classes of the network: {_names(head, data.labels, missing)}. "
                 "A file is only as good as its data: give rows of every class.",
                 stacklevel=3,
@@ -39,7 +39,8 @@ def _names(head: Head, labels: tuple[str, ...], missing: list[int]) -> str:
     if len(labels) != head.classes and not numbered:
         return f"only {_listed(labels)}"
     names = labels if len(labels) == head.classes else range(head.classes)
-    return f"none of {_listed([str(names[one]) for one in missing])}"
+    word = "class" if len(missing) == 1 else "classes"
+    return f"none of {word} {_listed([repr(names[one]) for one in missing])}"
 
 
 def _listed(names) -> str:

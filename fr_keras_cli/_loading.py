@@ -166,8 +166,8 @@ def _unknown(path: Path, name: str) -> str:
     """What to do about a layer or function of the user's own."""
     command = click.get_current_context().info_name
     return (
-        f"{path} needs '{name}', which Keras does not know here. Register it with "
-        "`@keras.saving.register_keras_serializable()`, and import its module, MINE in this line, "
-        f'before the command runs: python -c "import MINE, fr_keras_cli; fr_keras_cli.main()" '
-        f"{command} ..."
+        f"{path} needs '{name}', which Keras does not know here. Put "
+        "`@keras.saving.register_keras_serializable()` on it, and start the command like this, "
+        'with the name of its module for MINE: python -c "import MINE, fr_keras_cli; '
+        f'fr_keras_cli.main()" {command} ...'
     )

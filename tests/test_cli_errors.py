@@ -274,7 +274,7 @@ def test_an_h5_file_is_trained_on(files, tmp_path):
 
 
 @pytest.mark.filterwarnings("default:The file gets no class names")
-@pytest.mark.filterwarnings("default:The calibration rows of 'd' have 4 of the 7 classes")
+@pytest.mark.filterwarnings("default:The calibration rows of 'd' show 4 of the 7 classes")
 def test_calibration_of_other_classes_names_none(files, tmp_path):
     network(classes=7).save(tmp_path / "m.keras")
     out = tmp_path / "o.tflite"

@@ -146,11 +146,15 @@ def _first(data):
 @pytest.mark.parametrize(
     ("labels", "gone", "told"),
     [
-        (tuple("abcd"), [1], "have 3 of the 4 classes of the network: none of b."),
-        (tuple("abcd"), [0, 3], "have 2 of the 4 classes of the network: none of a, d."),
-        (tuple("012"), [3], "have 3 of the 4 classes of the network: none of 3."),
+        (tuple("abcd"), [1], "show 3 of the 4 classes of the network: none of class 'b'."),
+        (
+            tuple("abcd"),
+            [0, 3],
+            "show 2 of the 4 classes of the network: none of classes 'a', 'd'.",
+        ),
+        (tuple("012"), [3], "show 3 of the 4 classes of the network: none of class 3."),
         # Numbers of folders without one for each output tell nothing: the names that are there do.
-        (("ant", "bee", "cow"), [3], "have 3 of the 4 classes of the network: only ant, bee, cow."),
+        (("ant", "bee", "cow"), [3], "show 3 of the 4 classes of the network: only ant, bee, cow."),
     ],
 )
 def test_classes_without_rows_to_train_on_are_named(networks, labels, gone, told):
@@ -166,7 +170,9 @@ def test_classes_without_rows_to_train_on_are_named(networks, labels, gone, told
 def test_of_the_rows_for_calibration_only_these_count(networks):
     data = preflight(networks["0..1"], dataset(X, Y)).data
     warn_of_missing(data, np.arange(200), "calibration rows")
-    with pytest.warns(UserWarning, match=r"The calibration rows of 'bars' have .*: none of c\."):
+    with pytest.warns(
+        UserWarning, match=r"The calibration rows of 'bars' show .*: none of class 'c'\."
+    ):
         warn_of_missing(data, np.flatnonzero(data.train.y != 2), "calibration rows")
 
 
