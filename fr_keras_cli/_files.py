@@ -14,6 +14,7 @@ from fr_keras_cli._loading import (
     load_model,
 )
 from fr_keras_cli._options import (
+    Memory,
     Source,
     command,
     failure,
@@ -64,10 +65,27 @@ form_option = click.option(
     metavar="NAME",
     help="A layer that an int8 file keeps in float32. May be given more than once.",
 )
+@click.option(
+    "--memory",
+    type=Memory(),
+    metavar="BYTES|auto",
+    help="Memory that the file may need while it runs, such as 90MB; auto lowers it where that "
+    "costs few bytes. `inspect` shows what is expected.",
+)
 @force_option
 @json_option
 def convert(
-    model, output, quantize, calibration, image_size, form, float_io, float_layers, force, as_json
+    model,
+    output,
+    quantize,
+    calibration,
+    image_size,
+    form,
+    float_io,
+    float_layers,
+    memory,
+    force,
+    as_json,
 ) -> None:
     """Convert a Keras MODEL to a .tflite file and check it.
 
@@ -99,6 +117,7 @@ def convert(
             normalization=None if dataset is None else dataset.normalization,
             command=command(),
             overwrite=force,
+            memory=memory,
         )
         if dataset is not None:
             check_classes(network, dataset)

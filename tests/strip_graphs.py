@@ -4,7 +4,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_keras.tflite.file import flatbuffer
-from fr_keras.tflite.file.rewriting import Rewriter
+from fr_keras.tflite.file._rewriting import Rewriter
 
 _TYPES = schema.TensorType
 

@@ -15,6 +15,7 @@ from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file import metadata
+from fr_keras.tflite.file.fitting import fitted
 from fr_keras.tflite.file.graph import Recipe, Recipes
 from fr_keras.tflite.int8.aware import exact
 from fr_keras.tflite.lowering import converted
@@ -74,6 +75,7 @@ def convert(
     normalization: tuple[float, float] | None = None,
     command: str | None = None,
     overwrite: bool = False,
+    memory: str | int | None = None,
 ) -> Conversion:
     """Converts a model to a .tflite file and compares the outputs of both.
 
@@ -108,6 +110,12 @@ def convert(
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
         command: The command that made the file, stored in it; `None` stores this call.
         overwrite: Whether to replace an existing file.
+        memory: The bytes that the file may need while it runs on a CPU, as `inspect` expects it, or
+            `"auto"` for less memory where it costs few bytes of the file: one for each 1,000, and
+            none for a file that needs less than 16 MB. Where only pointwise ops and pooling touch
+            wide tensors, these are made and used strip by strip, and convolutions of few channels
+            compute several pixels of a row at once. The outputs stay the same: in int8 to the bit,
+            in float32 as well unless sums get another order. `None` leaves the file as it is.
 
     Returns:
         A `Conversion` with the file's bytes and its agreement with `model`.
@@ -131,6 +139,7 @@ def convert(
     chooser(form)  # an unknown form is an error before the work
     check_convertible(model, mode)
     _check_float_layers(model, mode, float_layers)
+    _check_memory(memory)
     if path is not None:
         check_target(path, overwrite)
     _check_labels(model, labels)
@@ -149,6 +158,8 @@ def convert(
         return plain, metadata.attach(file, entry), recipes
 
     content, recipes = _not_larger_than_dense(model.name, mode, form, lowered)
+    if memory is not None:
+        content, recipes = fitted(content, memory, recipes)
     found = agreements(model, Runner(content), checking, rows_from, mode)
     for name, agreement in found.items():
         _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
@@ -236,6 +247,14 @@ def _check_float_layers(model: keras.Model, mode: Mode, names: Sequence[str]) ->
         raise ValueError(
             f"`float_layers` must be a list of layers of the model: {sorted(known)}. "
             f"Received: {names!r}"
+        )
+
+
+def _check_memory(memory: str | int | None) -> None:
+    count = isinstance(memory, int) and not isinstance(memory, bool) and memory > 0
+    if not (memory is None or memory == "auto" or count):
+        raise ValueError(
+            f"`memory` must be a number of bytes above 0, 'auto' or None. Received: {memory!r}"
         )
 
 
