@@ -111,7 +111,7 @@ def convert(
         command: The command that made the file, stored in it; `None` stores this call.
         overwrite: Whether to replace an existing file.
         memory: The bytes that the file may need while it runs on a CPU, as `inspect` expects it, or
-            `"auto"` for less memory where it costs few bytes of the file: one for each 1,000, and
+            `"auto"` for less memory where it costs few bytes of the file: one for each 500, and
             none for a file that needs less than 16 MB. Where only pointwise ops and pooling touch
             wide tensors, these are made and used strip by strip, and convolutions of few channels
             compute several pixels of a row at once. The outputs stay the same: in int8 to the bit,

@@ -4,16 +4,18 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
+from ai_edge_litert import schema_py_generated as schema
+
 from fr_keras.tflite.file import flatbuffer, memory
 from fr_keras.tflite.file._packed import pack
 from fr_keras.tflite.file._rewriting import Rewriter
 from fr_keras.tflite.file._strips import strip
 
-#: `"auto"` leaves files alone that need less, and spends a byte of the file for each 1,000 bytes.
+#: `"auto"` leaves files alone that need less, and spends a byte of the file for each 500 bytes.
 LEAST = 16_000_000
-_WORTH = 1000
+_WORTH = 500
 # What packing may cost: from nothing up to a byte for each 100 bytes of memory.
-_PACKING = (math.inf, 3000, 1000, 300, 100)
+_PACKING = (math.inf, 3000, 1500, 900, 500, 300, 100)
 # A region may take from twice the bytes of the largest tensor down to this many halvings of them.
 _HALVINGS = 7
 # About what an op and its tensors take in a file.
@@ -59,24 +61,28 @@ def fitted(
     if before.total <= (LEAST if goal == "auto" else goal):
         return content, dict(places)
     tries = [_Try(Rewriter(model), before.total, 0), *_tries(model)]
-    if goal == "auto":
-        chosen = min(tries, key=lambda one: one.needs + _WORTH * one.longer)
-    else:
-        within = [one for one in tries if one.needs <= goal]
-        if not within:
-            least = min(one.needs for one in tries)
-            raise ValueError(
-                f"`memory` must be at least {least:,} for this model, because its narrow tensors "
-                "stay whole. Give as many bytes, use a smaller image or quantize='int8', or "
-                f"memory='auto'. Received: {goal:,}"
-            )
-        chosen = min(within, key=lambda one: one.longer)
+    chosen = _chosen(tries, goal)
     if chosen is tries[0]:
         return content, dict(places)
     return flatbuffer.write(chosen.new.model), _moved(model, chosen.new, places)
 
 
-def _tries(model) -> list[_Try]:
+def _chosen(tries: list[_Try], goal: int | str) -> _Try:
+    """The shortest file within the goal."""
+    if goal == "auto":
+        return min(tries, key=lambda one: one.needs + _WORTH * one.longer)
+    within = [one for one in tries if one.needs <= goal]
+    if within:
+        return min(within, key=lambda one: one.longer)
+    least = min(one.needs for one in tries)
+    raise ValueError(
+        f"`memory` must be at least {least:,} for this model, because its narrow tensors stay "
+        "whole. Give as many bytes, use a smaller image or quantize='int8', or memory='auto'. "
+        f"Received: {goal:,}"
+    )
+
+
+def _tries(model: schema.ModelT) -> list[_Try]:
     """The graph packed and cut in several ways, first those that cost few bytes."""
     most, found, costs = 2 * max(memory.sizes(model), default=0), [], set()
     for worth in _PACKING:
@@ -94,7 +100,7 @@ def _tries(model) -> list[_Try]:
     return found
 
 
-def _moved(model, new: Rewriter, places: Mapping[int, object]) -> dict[int, object]:
+def _moved(model: schema.ModelT, new: Rewriter, places: Mapping[int, object]) -> dict[int, object]:
     """What belongs to ops, by the first op that now computes with the same kernel and bias."""
     first: dict[tuple, int] = {}
     for number, op in enumerate(new.graph.operators):
@@ -108,5 +114,5 @@ def _moved(model, new: Rewriter, places: Mapping[int, object]) -> dict[int, obje
     return found
 
 
-def _constants(op, graph: Rewriter) -> tuple:
+def _constants(op: schema.OperatorT, graph: Rewriter) -> tuple:
     return tuple(int(n) for n in op.inputs if n >= 0 and graph.data(n) is not None)
