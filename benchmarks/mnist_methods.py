@@ -37,6 +37,51 @@ def validation(trained: Trained) -> float:
     return trained.history["val_accuracy"][-1]
 
 
+def frequency(mnist: data.Dataset, epochs: int) -> Trained:
+    """FR, as in `lenet5_mnist.py`."""
+    start = time.perf_counter()
+    model, history = lenet5_mnist.train(mnist, SEED, epochs)
+    took = time.perf_counter() - start, len(mnist.train) * epochs
+    return Trained(model, summary(model).kept, history, *took)
+
+
+def others(mnist: data.Dataset, regime: Regime, progress: Progress) -> tuple[dict, dict]:
+    """Pruning at each budget and the plain network; and pruning at each learning rate."""
+
+    def fit(name: str, keep: float, rate: float) -> Trained:
+        one = dataclasses.replace(regime, keep=keep, learning_rate=rate)
+        title = f"{name} {keep} at {rate}"
+        return USUAL[name].train(network(mnist, SEED), mnist, one, progress, title)
+
+    middle = sorted(BUDGETS)[len(BUDGETS) // 2]
+    tried = {rate: fit("pruning", middle, rate) for rate in RATES}
+    rate = best(tried)
+    found = {
+        f"pruning {keep}": tried[rate] if keep == middle else fit("pruning", keep, rate)
+        for keep in BUDGETS
+    }
+    return {**found, "plain": fit("plain", 1.0, rate)}, tried
+
+
+def best(tried: dict[float, Trained]) -> float:
+    """The learning rate that validation data choose."""
+    return max(tried, key=lambda rate: validation(tried[rate]))
+
+
+def forms_of(kept: int) -> list[Form]:
+    """The files of each method."""
+    forms = [Form("FR", mode, kept) for mode in MODES]
+    forms += [Form("plain", mode) for mode in MODES]
+    return forms + [Form("pruning", mode, keep) for keep in BUDGETS for mode in MODES]
+
+
+def match(trained: dict[str, Trained], fr: Trained) -> str | None:
+    """The smallest budget of pruning that is as accurate as FR on validation data."""
+    enough = validation(fr)
+    reached = [keep for keep in BUDGETS if validation(trained[f"pruning {keep}"]) >= enough]
+    return f"pruning {min(reached)}" if reached else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="mnist.npz with keras.datasets' names")
@@ -52,46 +97,22 @@ def main() -> None:
         batch_size=lenet5_mnist.BATCH_SIZE,
         seed=SEED,
     )
-    start = time.perf_counter()
-    model, history = lenet5_mnist.train(mnist, SEED, arguments.epochs)
-    took = time.perf_counter() - start, len(mnist.train) * arguments.epochs
-    kept = summary(model).kept
-    trained = {f"FR {kept}": Trained(model, kept, history, *took)}
+    fr = frequency(mnist, arguments.epochs)
     with Progress() as progress:
-
-        def fit(name: str, keep: float, rate: float) -> Trained:
-            one = dataclasses.replace(regime, keep=keep, learning_rate=rate)
-            title = f"{name} {keep} at {rate}"
-            return USUAL[name].train(network(mnist, SEED), mnist, one, progress, title)
-
-        middle = sorted(BUDGETS)[len(BUDGETS) // 2]
-        tried = {rate: fit("pruning", middle, rate) for rate in RATES}
-        rate = max(tried, key=lambda rate: validation(tried[rate]))
-        for keep in BUDGETS:
-            trained[f"pruning {keep}"] = (
-                tried[rate] if keep == middle else fit("pruning", keep, rate)
-            )
-        trained["plain"] = fit("plain", 1.0, rate)
-        forms = [Form("FR", mode, kept) for mode in MODES]
-        forms += [Form("plain", mode) for mode in MODES]
-        forms += [Form("pruning", mode, keep) for keep in BUDGETS for mode in MODES]
+        trained, tried = others(mnist, regime, progress)
+        trained = {f"FR {fr.kept}": fr, **trained}
         command = shlex.join(["python", *(Path(one).name for one in sys.argv)])
         output = Output(arguments.files, command, overwrite=True)
         output.prepare()
-        rows, _ = write_forms(trained, forms, mnist, output, progress)
-    reached = [
-        k
-        for k in BUDGETS
-        if validation(trained[f"pruning {k}"]) >= validation(trained[f"FR {kept}"])
-    ]
+        rows, _ = write_forms(trained, forms_of(fr.kept), mnist, output, progress)
     result = {
         "benchmark": "mnist_methods",
         "environment": environment(),
         "regime": dataclasses.asdict(regime),
         "learning_rates": {str(rate): validation(one) for rate, one in tried.items()},
-        "learning_rate": rate,
+        "learning_rate": best(tried),
         "validation_accuracy": {title: validation(one) for title, one in trained.items()},
-        "match": f"pruning {min(reached)}" if reached else None,
+        "match": match(trained, fr),
         "data": mnist.name,
         "forms": rows,
     }

@@ -6,9 +6,9 @@ The network has 33 random coefficients per layer, and images have 640x960 pixels
 with LiteRT in processes of its own, and the files run in turn, so that a ratio compares runs from
 the same time. Memory is the peak resident set of the process minus that of one that only imports
 LiteRT. The coefficients are random, because accuracy is not the subject. `traffic_megabytes` counts
-the activations that the ops read and write. Rows with `memory` are files that `convert` made for
-less memory; they are compared with the same form without. `copy_seconds` is the time for copying as much in
-blocks of 16 MB, which a large cache may hold.
+the activations that the ops read and write. `copy_seconds` is the time for copying as much in
+blocks of 16 MB, which a large cache may hold. Rows with `memory` are files that `convert` made for
+less memory; they are compared with the same form without.
 """
 
 import argparse

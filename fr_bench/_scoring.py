@@ -6,17 +6,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from fr_bench.data import Arrays, Dataset, Split
+from fr_bench.data import Arrays, Dataset, Rows, Split
 from fr_bench.tasks import Scored
 from fr_keras import tflite
 
-_BATCH = 128
+THREADS = 2
 
 
-def answers_of(content: bytes, split: Split, threads: int = 2) -> Arrays:
+def file_answers(runner: tflite.Runner, split: Split, rows: Rows = slice(None)) -> Arrays:
     """The outputs of a .tflite file, floats; a tuple if it has several."""
-    runner = tflite.Runner(content, threads)
-    found = [_run(runner, inputs) for inputs, *_ in split.batches(_BATCH)]
+    found = [_run(runner, inputs) for inputs in split.pieces(rows)]
     if isinstance(found[0], tuple):
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
     return np.concatenate(found)
@@ -29,7 +28,8 @@ def _run(runner: tflite.Runner, inputs: Arrays) -> Arrays:
 
 def score_of(content: bytes, data: Dataset, split: Split) -> Scored:
     """The score of a .tflite file on a split."""
-    return data.task.score(split.y, answers_of(content, split), split.sample_weight)
+    answers = file_answers(tflite.Runner(content, THREADS), split)
+    return data.task.score(split.y, answers, split.sample_weight)
 
 
 def about(data: Dataset) -> dict:

@@ -12,6 +12,7 @@ from fr_bench._words import about_drawn, conclusion
 from fr_bench.candidates import USUAL, Candidate, Need, Trained, all_candidates
 from fr_bench.data import Dataset
 from fr_bench.forms import ARCHIVES, Form, Output, write_archives, write_forms
+from fr_bench.missing import warn_of_missing
 from fr_bench.preflight import Preflight, check_plain, preflight
 from fr_bench.tasks import Metric
 from fr_bench.training import Regime
@@ -88,6 +89,7 @@ def compare(
     candidates = _checked(methods, keeps, modes)
     check_plain(model)
     found = preflight(model, data, scale=scale, loss=loss, metric=metric)
+    warn_of_missing(found.data)
     needy = [name for name, one in candidates.items() if Need.TRAINED in one.needs]
     if needy:
         _check_trained(found, needy)

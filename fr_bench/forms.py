@@ -12,7 +12,7 @@ from rich.table import Table
 
 import fr_archive
 from fr_archive.files import check_target, write_bytes
-from fr_bench._scoring import about, answers_of, quiet
+from fr_bench._scoring import THREADS, about, file_answers, quiet
 from fr_bench.candidates import Trained
 from fr_bench.data import Arrays, Dataset
 from fr_bench.training import answers, classification
@@ -176,7 +176,7 @@ def _write_tflite(
         command=output.command,
         overwrite=output.overwrite,
     )
-    return answers_of(conversion.content, data.test), {
+    return file_answers(Runner(conversion.content, THREADS), data.test), {
         "device_bytes": len(conversion.content),
         "download_bytes": len(gzip.compress(conversion.content, mtime=0)),
         "latency_us": Runner(conversion.content).latency() * 1e6,
@@ -205,7 +205,7 @@ def _write_archive(
     archive, content = path.read_bytes(), None
     if skeleton is not None:
         content = fr_archive.expand(fr_archive.decode(archive))
-        found = answers_of(content, data.test)
+        found = file_answers(Runner(content, THREADS), data.test)
     else:
         found = answers(load_archive(path), data.test)
     return found, {

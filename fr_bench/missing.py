@@ -2,49 +2,28 @@
 
 import warnings
 
-import keras
-import numpy as np
-
 from fr_bench.data import Dataset, Rows, taken
-from fr_bench.tasks import Head, Task, find_task
-from fr_bench.training import answers
+from fr_bench.tasks import Head
 
 _LISTED = 5  # names in a message
 
 
-def check_calibration(model: keras.Model, data: Dataset, rows: np.ndarray) -> None:
-    """Warns of classes of a network of which some training rows, those for calibration, have none.
+def warn_of_missing(data: Dataset, rows: Rows = slice(None), what: str = "training rows") -> None:
+    """Warns of classes of a network of which some training rows have none.
 
-    An int8 file gets ranges that fit the rows that it has seen. Labels of another kind than the
-    network's tell nothing, and are no error.
-
-    Args:
-        model: A built Keras model.
-        data: The data set, whose pictures have the network's shape.
-        rows: The numbers of the rows.
-    """
-    try:
-        task = find_task(taken(data.train.y, rows), answers(model, data.train, rows[:1]))
-    except ValueError:
-        return
-    warn_of_missing(task, data, rows, "calibration rows")
-
-
-def warn_of_missing(task: Task, data: Dataset, rows: Rows, what: str) -> None:
-    """Warns of classes of which some training rows have none.
+    An int8 file, too, gets ranges that fit the rows that it has seen.
 
     Args:
-        task: What the network solves.
-        data: The data set, with labels as they came.
+        data: The data set, as `fr_bench.preflight` has prepared it.
         rows: Which training rows.
         what: What these rows are, for the message.
     """
-    y = task.prepared(taken(data.train.y, rows))
-    for head, labels in zip(task.heads, y if isinstance(y, tuple) else (y,), strict=True):
+    y = taken(data.train.y, rows)
+    for head, labels in zip(data.task.heads, y if isinstance(y, tuple) else (y,), strict=True):
         missing = head.missing(labels)
         if missing:
             warnings.warn(
-                f"The {what} of '{data.name}' have {head.classes - len(missing)} of the "
+                f"The {what} of '{data.name}' show {head.classes - len(missing)} of the "
                 f"{head.classes} classes of the network: {_names(head, data.labels, missing)}. "
                 "A file is only as good as its data: give rows of every class.",
                 stacklevel=3,
@@ -60,7 +39,8 @@ def _names(head: Head, labels: tuple[str, ...], missing: list[int]) -> str:
     if len(labels) != head.classes and not numbered:
         return f"only {_listed(labels)}"
     names = labels if len(labels) == head.classes else range(head.classes)
-    return f"none of {_listed([str(names[one]) for one in missing])}"
+    word = "class" if len(missing) == 1 else "classes"
+    return f"none of {word} {_listed([repr(names[one]) for one in missing])}"
 
 
 def _listed(names) -> str:

@@ -13,6 +13,7 @@ from fr_bench._architecture import check_same
 from fr_bench._backup import Backup, RowOrder
 from fr_bench._crops import Crops, tiled
 from fr_bench.data import Dataset
+from fr_bench.missing import warn_of_missing
 from fr_bench.preflight import RANGES, Preflight, preflight
 from fr_bench.recipes import Recipe
 from fr_bench.tasks import Scored
@@ -122,6 +123,7 @@ def train(
     callbacks = [] if tensorboard is None else [_tensorboard(tensorboard)]
     squares = data if recipe.crop is None else tiled(data, recipe.crop)
     found = preflight(model, squares, scale=recipe.scale, loss=recipe.loss, metric=recipe.metric)
+    warn_of_missing(found.data)
     say(f"The network: {found}")
     twin, regime = prepared(model, recipe)
     batches = _batches(data, found, recipe)

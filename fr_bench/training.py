@@ -214,11 +214,15 @@ def _best_epoch(score: _ValidationScore, regime: Regime) -> keras.callbacks.Call
 
 def answers(model: keras.Model, split: Split, rows: Rows = slice(None)) -> Arrays:
     """The outputs of a network, float32; a tuple if it has several."""
-    inputs = split.inputs(rows)
+    found = [_predicted(model, inputs) for inputs in split.pieces(rows)]
+    parts = tuple(np.concatenate(one) for one in zip(*found, strict=True))
+    return parts if len(parts) > 1 else parts[0]
+
+
+def _predicted(model: keras.Model, inputs: Arrays) -> list[np.ndarray]:
     inputs = signature.packed(model, inputs if isinstance(inputs, tuple) else (inputs,))
     found = keras.tree.flatten(model.predict(inputs, batch_size=_BATCH, verbose=0))
-    parts = tuple(np.asarray(one, np.float32) for one in found)
-    return parts if len(parts) > 1 else parts[0]
+    return [np.asarray(one, np.float32) for one in found]
 
 
 class EpochProgress(keras.callbacks.Callback):

@@ -10,9 +10,8 @@ from fr_keras_cli._loading import (
     calibration_rows,
     check_classes,
     class_names,
-    load_for,
+    load_checked,
     load_model,
-    row_numbers,
 )
 from fr_keras_cli._options import (
     failure,
@@ -20,6 +19,7 @@ from fr_keras_cli._options import (
     image_size_option,
     json_option,
     positive,
+    scale_option,
     telling,
 )
 
@@ -84,6 +84,7 @@ _MINUTES = 10
     f"[default: {_MINUTES}]",
 )
 @image_size_option
+@scale_option
 @click.option(
     "--skeleton",
     is_flag=True,
@@ -92,7 +93,7 @@ _MINUTES = 10
 )
 @force_option
 @json_option
-def pack(model, output, calibration, data, image_size, skeleton, force, as_json, **options) -> None:
+def pack(model, output, calibration, data, skeleton, force, as_json, **options) -> None:
     """Pack an FR model into a small .fr archive.
 
     MODEL is a .keras file with DCT coefficients, as `train` saves it, and OUTPUT is the archive.
@@ -101,7 +102,7 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
     if output.suffix != ".fr":
         raise click.BadParameter("must end in .fr", param_hint="OUTPUT")
     searches = _searches(data, options)
-    _check_skeleton(skeleton, calibration or data, options)
+    _check_rows(skeleton, calibration or data, options)
     with failure():
         from rich.console import Console
 
@@ -111,24 +112,25 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
         check_target(output, overwrite=force)
         source = calibration or data
         network = load_model(model)
-        rows = source and _loaded(network, source, image_size)
+        how = [options[name] for name in ("image_size", "scale")]
+        rows = source and load_checked(network, source, *how)
         most = _SEARCH_ROWS if searches else CALIBRATION_ROWS
         calibration = rows and calibration_rows(rows.train, most)
         chosen, report = {"calibration": calibration}, {}
         chosen |= {name: options[name] for name in ("step", "error") if options[name]}
         if searches:
-            dataset = rows if source == data else _loaded(network, data, image_size)
+            dataset = rows if source == data else load_checked(network, data, *how)
             network, chosen, report = _search(network, dataset, calibration, options)
         if skeleton:
             chosen["skeleton"] = {
                 "labels": class_names(network, rows),
-                "normalization": rows.normalization,
+                "normalization": rows.pixels,
                 "calibration": calibration,
             }
         with telling("pack") as say:
             packing = save_archive(network, output, **chosen, overwrite=force, progress=say)
         if rows:
-            check_classes(network, rows, most)
+            check_classes(rows, most)
         if as_json:
             click.echo(json.dumps({"file": str(output), **packing.to_dict(), **report}))
             return
@@ -138,18 +140,11 @@ def pack(model, output, calibration, data, image_size, skeleton, force, as_json,
             click.echo(text.format(**report["search"]))
 
 
-def _loaded(network, source: str, image_size):
-    """Loads data that the model takes."""
-    from fr_bench.preflight import check_inputs
-
-    found = load_for(network, source, image_size)
-    check_inputs(network, found)
-    return found
-
-
-def _check_skeleton(skeleton: bool, calibration: str | None, options: dict) -> None:
-    if skeleton and calibration is None:
+def _check_rows(skeleton: bool, source: str | None, options: dict) -> None:
+    if skeleton and source is None:
         raise click.UsageError("--skeleton needs --calibration")
+    if options["scale"] and source is None:
+        raise click.UsageError("--scale says how --calibration or --data are scaled: give one")
     if skeleton and options["max_bytes"]:
         raise click.UsageError(
             "--max-bytes does not count the skeleton: with --skeleton use --max-drop"
@@ -193,8 +188,8 @@ def _search(model, dataset, calibration, options: dict) -> tuple:
             max_bytes=options["max_bytes"],
             calibration=calibration,
             search_kept=options["search_kept"],
-            fine_tune=options["fine_tune"] and _fine_tuning(dataset.train, options["fine_tune"]),
-            batch_size=max(1, min(128, _SEARCH_NUMBERS // row_numbers(rows))),
+            fine_tune=options["fine_tune"] and _fine_tuning(dataset, options["fine_tune"]),
+            batch_size=max(1, min(128, _SEARCH_NUMBERS // rows.row_numbers)),
             progress=show,
             minutes=minutes,
         )
@@ -222,7 +217,7 @@ class _Inputs:
         return self._split.inputs(rows)
 
 
-def _fine_tuning(train, epochs: int):
+def _fine_tuning(dataset, epochs: int):
     """Returns the function that `archive.search` takes as `fine_tune`."""
     import keras
 
@@ -230,10 +225,10 @@ def _fine_tuning(train, epochs: int):
 
     def fine_tune(model: keras.Model, steps: dict[str, float]) -> None:
         rate = keras.optimizers.Adam(_FINE_TUNING_RATE)
-        model.compile(rate, "sparse_categorical_crossentropy")
+        model.compile(rate, dataset.task.losses)
         keras.utils.set_random_seed(0)
         callbacks = [ArchiveRounding(steps)]
-        rows = train.batches(_FINE_TUNING_BATCH, seed=0)
+        rows = dataset.train.batches(_FINE_TUNING_BATCH, seed=0)
         model.fit(rows, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
 
     return fine_tune

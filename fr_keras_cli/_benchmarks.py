@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
-from fr_keras_cli._loading import load_as, row_numbers
+from fr_keras_cli._benchmark_tables import place_of, print_tables
+from fr_keras_cli._loading import load_as
 from fr_keras_cli._options import (
     Source,
     failure,
     force_option,
     image_size_option,
     json_option,
+    metric_option,
     positive,
     progress_bars,
+    scale_option,
 )
 
 _TARGETS = ("host", "arm64", "gpu", "android")
@@ -47,6 +50,8 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     "[default: random rows, without accuracy]",
 )
 @image_size_option
+@scale_option
+@metric_option
 @click.option(
     "--rows",
     type=positive,
@@ -106,7 +111,9 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 )
 @force_option
 @json_option
-def benchmark(files, targets, data, image_size, rows, out, force, as_json, **options) -> None:
+def benchmark(
+    files, targets, data, image_size, scale, metric, rows, out, force, as_json, **options
+) -> None:
     """Measure how fast and how exact .tflite FILES are.
 
     FILES may also be .fr archives with a skeleton. The outputs are compared with those of LiteRT's
@@ -123,6 +130,8 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
 
         check_target(out, overwrite=force)
         _check_usage(files, targets, data, options["tool"], options["app"])
+        if data is None and (scale or metric):
+            raise click.UsageError("--scale and --metric are about --data: give it, too")
         delegates, threads = (options[name] or None for name in ("delegates", "threads"))
         settings = run.Settings(
             delegates,
@@ -134,8 +143,7 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
         phone = run.Phone(options["tool"], options["app"], options["adb"], options["serial"])
         for target in targets:
             run.check(target, settings, phone)
-        x, y = _test_rows(files, data, image_size, rows)
-        subjects = library.subjects(files, x, y, rows or _RANDOM_ROWS)
+        subjects = _subjects(files, data, image_size, rows, scale=scale, metric=metric)
         results = []
         measured = _measured(targets, subjects, settings, phone)
         # Closing cleans up the phone, even after Ctrl-C.
@@ -144,12 +152,12 @@ def benchmark(files, targets, data, image_size, rows, out, force, as_json, **opt
             for one in measured:
                 results.append(one)
                 library.save(results, out, overwrite=force or len(results) > 1)
-                text = f"{one.file} on {_place(one)}, {one.threads} threads"
+                text = f"{one.file} on {place_of(one)}, {one.threads} threads"
                 progress.update(task, description=escape(f"{text}: {one.status}"))
         if as_json:
             click.echo(json.dumps(library.document(results)))
         else:
-            _print_tables(results)
+            print_tables(results)
             click.echo(f"Results: {out}. To see them as a page: fr-keras report {out}")
     if any(one.status == "failed" for one in results):
         raise SystemExit(1)
@@ -185,28 +193,29 @@ def _measured(targets, subjects, settings, phone):
             yield from results
 
 
-def _test_rows(files, data: str | None, image_size, rows: int | None) -> tuple:
-    """Test rows and their classes: as many as asked for, or else all that memory should hold.
+def _subjects(files, data: str | None, image_size, rows: int | None, **options) -> list:
+    """The files with random rows, or with test rows of a data set."""
+    from fr_bench import benchmark as library
 
-    Pictures get the size and colours that the first .tflite file takes.
-    """
     if data is None:
-        return None, None
-    import numpy as np
+        return library.subjects(files, lambda one: library.subject(one, rows=rows or _RANDOM_ROWS))
+    # Pictures get the size and colours that the first .tflite file takes.
+    dataset = load_as(_taken(files), data, image_size)
+    return library.subjects(files, library.Labelled(dataset, _rows(dataset.test, rows), **options))
 
-    test = load_as(_taken(files), data, image_size).test
-    most = rows or max(1, _NUMBERS // row_numbers(test))
-    if most >= len(test):
-        return test.inputs(), test.y
-    if rows is None:
+
+def _rows(test, rows: int | None):
+    """The numbers of test rows: as many as asked for, or else all that memory should hold."""
+    from fr_bench.data import spaced
+
+    most = rows or max(1, _NUMBERS // test.row_numbers)
+    if rows is None and most < len(test):
         click.echo(
             f"{most:,} of the {len(test):,} test rows are compared, evenly spaced: more would take "
             "more than 256 MiB of memory. With --rows you choose the number.",
             err=True,
         )
-    # Folders are sorted by class, so the first rows would be of one class.
-    chosen = np.linspace(0, len(test) - 1, most).astype(int)
-    return test.inputs(chosen), test.y[chosen]
+    return spaced(len(test), most)
 
 
 def _taken(files) -> list[tuple]:
@@ -220,74 +229,3 @@ def _taken(files) -> list[tuple]:
         return []
     # In a .tflite file an open length has the number 1.
     return [(*(n if n > 1 else None for n in one[:-1]), *one[-1:]) for one in shapes]
-
-
-def _print_tables(results: list) -> None:
-    """Prints one table for each file, and the messages and notes of its results."""
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    for file in dict.fromkeys(one.file for one in results):
-        rows = [one for one in results if one.file == file]
-        title = f"{escape(file)}, {_sizes(rows[0])}"
-        table = Table(title=title, title_justify="left", box=box.SIMPLE)
-        table.add_column("target, delegate")
-        for name in ("threads", "median us", "p95 us", "peak kB", "ops", "differs", "arg-max"):
-            table.add_column(name, justify="right")
-        for one in rows:
-            cells = _cells(one) if one.status == "done" else (one.status,)
-            table.add_row(_place(one), str(one.threads or ""), *cells)
-        Console().print(table)
-        for text, places in _scores(rows).items():
-            click.echo(f"{text} ({'; '.join(places)})")
-        for one in rows:
-            for text in (one.message, *one.notes):
-                if text:
-                    click.echo(f"{_place(one)}: {text}")
-
-
-def _sizes(result) -> str:
-    """A file's bytes where it runs, and in a download."""
-    if result.device_bytes is None:
-        return f"{result.bytes:,} bytes"
-    return (
-        f"{result.device_bytes:,} bytes on the device, {result.download_bytes:,} bytes to download"
-    )
-
-
-def _scores(results: list) -> dict[str, list[str]]:
-    """Scores with their intervals and numbers of rows, and where each was measured."""
-    found: dict[str, list[str]] = {}
-    for one in results:
-        if one.metric is not None:
-            name, value, rows = one.metric.name, one.metric.value, one.metric.rows
-            low, high = one.metric.interval
-            text = f"{name} {value:.2%}, 95 % interval {low:.2%} to {high:.2%}, n = {rows:,} rows"
-            places = found.setdefault(text, [])
-            places += [place for place in [_place(one)] if place not in places]
-    return found
-
-
-def _place(result) -> str:
-    """Where and how it ran; the GPU target has one delegate and two precisions."""
-    delegate = None if result.delegate == result.target else result.delegate
-    return ", ".join(filter(None, (result.target, delegate, result.precision)))
-
-
-def _cells(result) -> tuple[str, ...]:
-    """The cells of a row; a cell is empty where nothing was measured."""
-    times, ops, agreement = result.times, result.ops, result.agreement
-    median, p95 = (times.median_us, times.p95_us) if times else (None, None)
-    worst = agreement and max(agreement.values(), key=lambda one: one.relative)
-    steps = f"{worst.steps:g} step(s)" if worst and worst.steps is not None else None
-    argmax = worst and worst.argmax
-    return (
-        "" if median is None else f"{median:,.0f}",
-        "" if p95 is None else f"{p95:,.0f}",
-        "" if result.peak_memory_bytes is None else f"{result.peak_memory_bytes / 1000:,.0f}",
-        "" if ops is None else f"{ops.delegated}/{ops.total}",
-        steps or (f"{worst.relative:.1e}" if worst else ""),
-        "" if argmax is None else f"{100 * argmax:.3g} %",
-    )

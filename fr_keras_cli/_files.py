@@ -10,7 +10,7 @@ from fr_keras_cli._loading import (
     calibration_rows,
     check_classes,
     class_names,
-    load_for,
+    load_checked,
     load_model,
 )
 from fr_keras_cli._options import (
@@ -21,6 +21,7 @@ from fr_keras_cli._options import (
     force_option,
     image_size_option,
     json_option,
+    scale_option,
 )
 
 model_argument = click.argument(
@@ -54,6 +55,7 @@ form_option = click.option(
     help="Representative data, needed for int8 and int16x8; a data set as for `train --data`.",
 )
 @image_size_option
+@scale_option
 @form_option
 @click.option(
     "--float-io", is_flag=True, help="Let an int8 or int16x8 file take and give float32 values."
@@ -74,19 +76,7 @@ form_option = click.option(
 )
 @force_option
 @json_option
-def convert(
-    model,
-    output,
-    quantize,
-    calibration,
-    image_size,
-    form,
-    float_io,
-    float_layers,
-    memory,
-    force,
-    as_json,
-) -> None:
+def convert(model, output, calibration, image_size, scale, force, as_json, **options) -> None:
     """Convert a Keras MODEL to a .tflite file and check it.
 
     MODEL is a .keras or .h5 file, and OUTPUT is the .tflite file. LiteRT runs the file, and the
@@ -96,31 +86,23 @@ def convert(
         raise click.BadParameter(
             f"must be the .tflite file, and no model. Received: {output}", param_hint="OUTPUT"
         )
-    if quantize in ("int8", "int16x8") and calibration is None:
-        raise click.UsageError(f"--quantize {quantize} needs --calibration")
+    if options["quantize"] in ("int8", "int16x8") and calibration is None:
+        raise click.UsageError(f"--quantize {options['quantize']} needs --calibration")
+    if scale is not None and calibration is None:
+        raise click.UsageError("--scale says how --calibration is scaled: give both")
     with failure():
         from fr_archive.files import check_target
         from fr_keras import tflite
 
         check_target(output, overwrite=force)
         network = load_model(model)
-        dataset = None if calibration is None else load_for(network, calibration, image_size)
-        conversion = tflite.convert(
-            network,
-            output,
-            quantize=quantize,
-            calibration=None if dataset is None else calibration_rows(dataset.train),
-            float_io=float_io,
-            form=form,
-            float_layers=float_layers,
-            labels=None if dataset is None else class_names(network, dataset),
-            normalization=None if dataset is None else dataset.normalization,
-            command=command(),
-            overwrite=force,
-            memory=memory,
-        )
-        if dataset is not None:
-            check_classes(network, dataset)
+        if calibration is not None:
+            dataset = load_checked(network, calibration, image_size, scale)
+            check_classes(dataset)
+            options["calibration"] = calibration_rows(dataset.train)
+            options["labels"] = class_names(network, dataset)
+            options["normalization"] = dataset.pixels
+        conversion = tflite.convert(network, output, **options, command=command(), overwrite=force)
         if as_json:
             click.echo(json.dumps({"file": str(output), **conversion.to_dict()}))
         else:
@@ -137,9 +119,10 @@ def convert(
     help="Representative data; a data set as for `train --data`.",
 )
 @image_size_option
+@scale_option
 @form_option
 @json_option
-def sensitivity(model, calibration, image_size, form, as_json) -> None:
+def sensitivity(model, calibration, image_size, scale, form, as_json) -> None:
     """Show which layers of a Keras MODEL lose most in int8.
 
     Each layer is measured in a file in which only this layer is int8. The worst layer comes first;
@@ -153,10 +136,10 @@ def sensitivity(model, calibration, image_size, form, as_json) -> None:
         from fr_keras import tflite
 
         network = load_model(model)
-        dataset = load_for(network, calibration, image_size)
+        dataset = load_checked(network, calibration, image_size, scale)
+        check_classes(dataset)
         rows = calibration_rows(dataset.train)
         found = tflite.sensitivity(network, rows, form=form, verbose=0 if as_json else 1)
-        check_classes(network, dataset)
         if as_json:
             click.echo(json.dumps({name: one.to_dict() for name, one in found.items()}))
             return

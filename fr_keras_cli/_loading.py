@@ -1,8 +1,9 @@
 """Loads the data sets and models that the sub-commands are given."""
 
-import math
+import contextlib
 import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ MODELS = (".keras", ".h5", ".hdf5")
 #: stay in memory, as 64 MiB.
 CALIBRATION_ROWS = 2048
 _CALIBRATION_NUMBERS = 1 << 24
+# The most validation rows that tell whether a network is trained, and its pixels are right.
+_SCORED = 1_000
 # Keras says only in words that it does not know a class or function: in files of both formats, and
 # as `package>name` if it was registered.
 _UNKNOWN = re.compile(
@@ -77,13 +80,47 @@ def load_classes(source: str, image_size):
     return dataset
 
 
+def load_checked(network, source: str, image_size, scale: str | None):
+    """Loads data for a trained network, with pixels in the range with which it answers best.
+
+    Says what was found. A range that is given is not questioned, so that it also serves networks
+    that are not trained. Labels that are not those of the network tell nothing.
+    """
+    from fr_bench.preflight import RANGES, check_trained, in_range, preflight, usual_scale
+    from fr_bench.tasks import UnfitLabels
+
+    data = load_for(network, source, image_size)
+    try:
+        found = preflight(network, data, scale=scale, most=_SCORED)
+    except UnfitLabels as error:
+        scale = scale or usual_scale(data)
+        words = f"pixels in {scale}" if scale else "inputs as they are"
+        click.echo(f"{file_name(source)}: {words}, which no score confirms. {error}", err=True)
+        return in_range(data, scale and RANGES[scale])
+    if scale is None:
+        with _naming_scale():
+            check_trained(found)
+    click.echo(f"{file_name(source)}: {found}", err=True)
+    return found.data
+
+
+@contextlib.contextmanager
+def _naming_scale() -> Iterator[None]:
+    """Adds the way out for a network that is not trained."""
+    try:
+        yield
+    except ValueError as error:
+        way_out = "For a network that is not trained, say to measure its speed, give --scale."
+        raise ValueError(f"{error} {way_out}") from error
+
+
 def calibration_rows(split, most: int = CALIBRATION_ROWS):
     """Evenly spaced inputs of a split, fewer where a row is large."""
     return split.sample(_calibration_count(split, most))
 
 
 def _calibration_count(split, most: int) -> int:
-    return max(1, min(most, _CALIBRATION_NUMBERS // row_numbers(split)))
+    return max(1, min(most, _CALIBRATION_NUMBERS // split.row_numbers))
 
 
 def class_names(network, dataset) -> tuple[str, ...] | None:
@@ -99,20 +136,14 @@ def class_names(network, dataset) -> tuple[str, ...] | None:
     return None
 
 
-def check_classes(network, dataset, most: int = CALIBRATION_ROWS) -> None:
+def check_classes(dataset, most: int = CALIBRATION_ROWS) -> None:
     """Warns of classes of which the rows for calibration have none."""
     from fr_bench.data import spaced
-    from fr_bench.missing import check_calibration
+    from fr_bench.missing import warn_of_missing
 
-    rows = spaced(len(dataset.train), _calibration_count(dataset.train, most))
-    check_calibration(network, dataset, rows)
-
-
-def row_numbers(split) -> int:
-    """How many numbers the inputs of a row have."""
-    import keras
-
-    return max(1, sum(math.prod(part.shape[1:]) for part in keras.tree.flatten(split.x)))
+    if dataset.task is not None:
+        rows = spaced(len(dataset.train), _calibration_count(dataset.train, most))
+        warn_of_missing(dataset, rows, "calibration rows")
 
 
 def load_model(path: Path):
@@ -135,8 +166,8 @@ def _unknown(path: Path, name: str) -> str:
     """What to do about a layer or function of the user's own."""
     command = click.get_current_context().info_name
     return (
-        f"{path} needs '{name}', which Keras does not know here. Register it with "
-        "`@keras.saving.register_keras_serializable()`, and import its module, MINE in this line, "
-        f'before the command runs: python -c "import MINE, fr_keras_cli; fr_keras_cli.main()" '
-        f"{command} ..."
+        f"{path} needs '{name}', which Keras does not know here. Put "
+        "`@keras.saving.register_keras_serializable()` on it, and start the command like this, "
+        'with the name of its module for MINE: python -c "import MINE, fr_keras_cli; '
+        f'fr_keras_cli.main()" {command} ...'
     )

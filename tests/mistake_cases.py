@@ -63,14 +63,14 @@ _CLASSES_TODO = "Put the images of each class into a folder of its own."
 
 MISTAKES = {
     "wrong path of the model": Mistake(
-        "The path of the network has a typing error.",
+        "The path of the network is misspelled.",
         "compress modle.keras --data bars.npz",
         2,
         "Invalid value for 'MODEL': File 'modle.keras' does not exist",
         "Correct the path.",
     ),
     "wrong path of the data": Mistake(
-        "The path of the data has a typing error.",
+        "The path of the data is misspelled.",
         "compress model.keras --data phtos",
         2,
         r"--data must be one of .* a \.npz file or a folder of images\. Received: phtos, and there "
@@ -103,9 +103,9 @@ MISTAKES = {
         "The pixels in the file were divided by 255 twice.",
         "compress model.keras --data twice.npz",
         0,
-        rf"{_FOUND}probabilities; pixels in 0\.\.1 .* "
+        rf"{_FOUND}probabilities; pixels in 0\.\.1 .*, "
         "made of pixels that were divided by 255 twice",
-        "Nothing, or make the file anew.",
+        "Nothing: they are multiplied back.",
     ),
     "pixels scaled twice": Mistake(
         "The network divides pixels by 255 itself, and so did the user.",
@@ -118,14 +118,16 @@ MISTAKES = {
         "The data for calibration lack a class.",
         "convert model.keras few.tflite --quantize int8 --calibration few.npz",
         0,
-        "Warning: The calibration rows of 'few' have 3 of the 4 classes of the network: none of 3",
-        "Give rows of every class.",
+        "Warning: The calibration rows of 'few' show 3 of the 4 classes of the network: none of "
+        "class 3",
+        "Give rows of every class; the file is written all the same.",
     ),
     "too few classes to train on": Mistake(
-        "The same data are given to `compress`.",
+        "The training data for `compress` lack a class.",
         "compress model.keras --data few.npz",
         0,
-        "Warning: The training rows of 'few' have 3 of the 4 classes of the network: none of 3",
+        "Warning: The training rows of 'few' show 3 of the 4 classes of the network: none of "
+        "class 3",
         "Give rows of every class.",
     ),
     "an .h5 file": Mistake(
@@ -153,14 +155,14 @@ MISTAKES = {
         "Choose another name, or add `--force`.",
     ),
     "unknown layer": Mistake(
-        "The network has a layer of the user's own.",
+        "The network has a custom layer.",
         "compress own.keras --data bars.npz",
         1,
-        r"own\.keras needs 'Doubled', which Keras does not know here\. Register it "
-        r"with `@keras\.saving\.register_keras_serializable\(\)`, and import its module, MINE in "
-        r'this line, before the command runs: python -c "import MINE, fr_keras_cli; '
+        r"own\.keras needs 'Doubled', which Keras does not know here\. Put "
+        r"`@keras\.saving\.register_keras_serializable\(\)` on it, and start the command like "
+        r'this, with the name of its module for MINE: python -c "import MINE, fr_keras_cli; '
         r'fr_keras_cli\.main\(\)" compress',
-        "Register the class, and start the command as the line says.",
+        "Do what the line says.",
     ),
     "unknown name of a layer": Mistake(
         "A layer is named that the network does not have.",
@@ -172,44 +174,44 @@ MISTAKES = {
         "Choose from the names in the line.",
     ),
     "keep too small": Mistake(
-        "No network can be made of so few numbers; or 100 % was meant, which is 1.0.",
+        "`--keep 1` keeps one weight, of which no network can be made; 100 % is `--keep 1.0`.",
         "compress model.keras --data bars.npz --method channels --keep 1",
         0,
         r"channels 1, round 1: failed: `keep` must be at least 162 of 1,800, .* Received: a budget "
         r"of 1\. Keep more",
-        "Give a larger `--keep`, or none.",
+        "Give a larger `--keep`, or none. The other trials go on, so the exit code is 0.",
         trains=True,
     ),
     "no labels": Mistake(
-        "The images lie in one folder, without folders for the classes.",
+        "The images lie in one folder, without a folder for each class.",
         "compress model.keras --data flat",
         1,
         _FLAT,
         _CLASSES_TODO,
     ),
     "no labels in calibration": Mistake(
-        "The same folder is given for calibration.",
+        "Images for calibration lie in one folder, without a folder for each class.",
         "convert model.keras flat.tflite --quantize int8 --calibration flat",
         1,
         _FLAT,
         f"{_CLASSES_TODO} In Python, `fr_keras.tflite.convert` takes images without labels.",
     ),
     "no labels in a benchmark": Mistake(
-        "The same folder is given to `benchmark`.",
+        "Images for `benchmark` lie in one folder, without a folder for each class.",
         "benchmark model.tflite --data flat",
         1,
         _FLAT,
         f"{_CLASSES_TODO} Without `--data` there is no score.",
     ),
     "grey pictures for a colour network": Mistake(
-        "The network takes colours, and the images are grey.",
+        "The network expects colour images, and these are grey.",
         "compress colour.keras --data photos",
         0,
         "photos: 160 of 160 images are stored in grey and read in colour",
         "Nothing, if the score is good.",
     ),
     "colour pictures for a grey network": Mistake(
-        "The network takes grey, and the images are in colour.",
+        "The network expects grey images, and these are in colour.",
         "convert model.keras grey.tflite --calibration colours",
         0,
         "colours: 160 of 160 images are stored in colour and read in grey",
@@ -220,7 +222,7 @@ MISTAKES = {
         "compress model.keras --data large",
         0,
         r"large: 160 of 160 images are resized from 24x36 to 12x12 \(height x width\)\.",
-        "Nothing, if the score is good; cut the images if they must not be stretched.",
+        "Nothing, if the score is good; crop the images if they must not be stretched.",
     ),
     "empty class": Mistake(
         "The folder of a class is empty.",

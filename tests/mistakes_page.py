@@ -21,9 +21,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "mistakes.md"
 _HEAD = """\
 # Mistakes of a newcomer
 
-What happens if something is not as a command expects it. `make test` makes each of these mistakes,
-and fails if this table does not hold what the command says. Dots stand for what is left out here,
-such as scores.
+This page shows what fr-keras does with wrong or unusual input. `make test` makes each of these
+mistakes, and fails if the command says something else. `...` stands for what is left out here, such
+as scores.
 
 | mistake | command | what fr-keras says | exit code | what to do |
 |---|---|---|--:|---|

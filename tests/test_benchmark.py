@@ -166,7 +166,7 @@ def test_bad_input_is_refused(files, tmp_path):
         benchmark.subject(tmp_path / "none.tflite")
     with pytest.raises(ValueError, match="`x` must have the shape"):
         benchmark.subject(files / "int8.tflite", x=ROWS[:, :4])
-    with pytest.raises(ValueError, match="`y` must have one class for each row"):
+    with pytest.raises(ValueError, match="`y` must have labels for each row"):
         benchmark.subject(files / "int8.tflite", x=ROWS, y=np.zeros(3))
 
 

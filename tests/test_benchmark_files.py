@@ -1,5 +1,6 @@
 """Every kind of file that TensorFlow's converter writes is measured, or costs its own row only."""
 
+import functools
 import warnings
 
 import keras
@@ -229,7 +230,8 @@ def test_bytes_are_not_called_a_file():
 
 def test_data_that_fits_one_file_only(file):
     x, y = np.zeros((2, 6, 6, 2)), np.zeros(2)
-    found = benchmark.subjects([file("flatten"), file("transposed")], x, y)
+    make = functools.partial(benchmark.subject, x=x, y=y)
+    found = benchmark.subjects([file("flatten"), file("transposed")], make)
     assert [type(one) for one in found] == [benchmark.Subject, benchmark.Unfit]
     settings = run.Settings(("xnnpack",), (1,), runs=1, warmup=0)
     results = list(run.on("host", found, settings))
@@ -246,7 +248,7 @@ def test_labels_that_do_not_fit_are_told(file):
     subject = benchmark.subject(file("flatten"), np.zeros((2, 6, 6, 2)), np.zeros((2, 3)))
     result = host.measure(subject, "xnnpack", 1, 1, 0)
     assert (result.status, result.metric) == ("done", None)
-    assert "no accuracy: labels of shape (2, 3) do not fit" in result.notes[0]
+    assert "no score: `data` must have labels that fit the outputs" in result.notes[0]
 
 
 def breaking(monkeypatch, breaks):

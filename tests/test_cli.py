@@ -24,6 +24,11 @@ def call(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+def calibration(path):
+    """One epoch on noise teaches nothing, so the range of pixels is given."""
+    return ("--calibration", path, "--scale", "0..1")
+
+
 @pytest.fixture(scope="module")
 def npz(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "small.npz"
@@ -80,7 +85,7 @@ def test_train_shares_by_bandwidth_unless_told_otherwise(npz, trained, tmp_path)
 @pytest.mark.parametrize("mode", ["float32", "int8"])
 def test_convert_and_inspect(trained, npz, tmp_path, mode):
     out = tmp_path / "m.tflite"
-    done = call("convert", trained[0], out, "--quantize", mode, "--calibration", npz, "--json")
+    done = call("convert", trained[0], out, "--quantize", mode, *calibration(npz), "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["bytes"] == out.stat().st_size
@@ -107,7 +112,7 @@ def test_convert_takes_the_form(trained, tmp_path):
 @pytest.mark.filterwarnings("ignore:calibration changed")
 def test_pack_inspect_and_unpack(trained, npz, tmp_path):
     out, back = tmp_path / "m.fr", tmp_path / "back.keras"
-    done = call("pack", trained[0], out, "--calibration", npz, "--json")
+    done = call("pack", trained[0], out, *calibration(npz), "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert found["bytes"] == out.stat().st_size < 0.01 * trained[0].stat().st_size
@@ -145,11 +150,11 @@ def test_pack_and_unpack_refuse_what_they_cannot_do(trained, tmp_path):
 
 def test_pack_searches_within_a_budget(trained, npz, tmp_path):
     out = tmp_path / "m.fr"
-    done = call("pack", trained[0], out, "--data", npz, "--max-bytes", 30)
+    done = call("pack", trained[0], out, "--data", npz, "--max-bytes", 30, "--scale", "0..1")
     assert done.exit_code == 1
     least = re.search(r"at least (\d+), the size of the smallest archive", done.stderr)[1]
     assert not out.exists()
-    goal = ("--max-bytes", least, "--fine-tune", 1)
+    goal = ("--scale", "0..1", "--max-bytes", least, "--fine-tune", 1)
     done = call("pack", trained[0], out, "--data", npz, *goal, "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
@@ -182,14 +187,14 @@ def test_pack_refuses_options_that_do_not_go_together(trained, tmp_path, options
 
 
 def test_sensitivity(trained, npz, tmp_path):
-    done = call("sensitivity", trained[0], "--calibration", npz, "--json")
+    done = call("sensitivity", trained[0], *calibration(npz), "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert {*found} >= {"conv1", "classifier"}
     parts = [one["mean"] / one["range"] for one in found.values()]
     assert parts == sorted(parts, reverse=True)
-    assert "conv1" in call("sensitivity", trained[0], "--calibration", npz).output
-    options = ("--quantize", "int8", "--calibration", npz, "--float-layer", "conv1")
+    assert "conv1" in call("sensitivity", trained[0], *calibration(npz)).output
+    options = ("--quantize", "int8", *calibration(npz), "--float-layer", "conv1")
     out = tmp_path / "mixed.tflite"
     assert call("convert", trained[0], out, *options).exit_code == 0
     assert "QUANTIZE" in call("inspect", out).output

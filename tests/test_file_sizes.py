@@ -1,5 +1,7 @@
 """No file of an FR model is larger than the dense form in the same mode without a word."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -172,3 +174,18 @@ def test_a_chain_that_is_smaller_by_far_is_not_measured_against_the_dense_form(m
     model = regularize(wide, start=0.01)
     tflite.convert(model, form="factored")
     assert len(forms) == 1
+
+
+def test_an_aware_model_of_larger_chains_says_so_before_it_is_trained():
+    model = fr_model(tiny, 0.6)
+    with pytest.warns(UserWarning, match=r"bytes more than with form='dense'") as caught:
+        aware = tflite.quantization_aware(model, X, form="factored")
+    (words,) = (str(one.message) for one in caught if "form='dense'" in str(one.message))
+    told = int(re.search(r"about ([\d,]+) bytes", words)[1].replace(",", ""))
+    factored, dense = (
+        len(tflite.convert(one, quantize="int8", calibration=X, form="dense").content)
+        for one in (aware, model)
+    )
+    assert factored > dense
+    assert told == pytest.approx(factored - dense, rel=0.3)
+    tflite.quantization_aware(model, X)  # takes chains only where they are smaller

@@ -13,7 +13,7 @@ from fr_keras import regularize
 from fr_keras_cli._benchmarks import _taken
 
 pytestmark = [
-    pytest.mark.filterwarnings("always:The (calibration|training) rows of 'few' have"),
+    pytest.mark.filterwarnings("always:The (calibration|training) rows of 'few' show"),
     pytest.mark.filterwarnings("always:The file gets no class names"),
 ]
 
@@ -115,7 +115,7 @@ def test_a_skeleton_of_data_without_a_class_gets_no_class_names(folder):
     done = tried(folder, "pack fr.keras few.fr --calibration few.npz --skeleton --force")
     assert done.exit_code == 0, done.output
     assert "The file gets no class names: 'few' has 3 classes" in done.output
-    assert "The calibration rows of 'few' have 3 of the 4 classes" in done.output
+    assert "The calibration rows of 'few' show 3 of the 4 classes" in done.output
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_what_keras_does_not_know_is_named(tmp_path, kind, suffix):
     keras.saving.get_custom_objects().pop("mine>Thirded", None)
     done = tried(tmp_path, f"inspect own{suffix}")
     assert done.exit_code == 1
-    assert f"own{suffix} needs '{name}', which Keras does not know here. Register" in done.output
+    assert f"own{suffix} needs '{name}', which Keras does not know here. Put" in done.output
     assert 'fr_keras_cli.main()" inspect ...' in done.output
     assert len(done.output.splitlines()) == 1
 

@@ -172,7 +172,7 @@ def test_batches_of_a_search_fit_the_size_of_a_picture(files, monkeypatch, tmp_p
     for side, size in ((224, 6), (28, 128), (2000, 1)):
         one = pictures(100, side)
         dataset = data.Dataset("pictures", one, one, one, ("a", "b", "c", "d", "e"))
-        monkeypatch.setattr(_archives, "_loaded", lambda *_, dataset=dataset: dataset)
+        monkeypatch.setattr(_archives, "load_checked", lambda *_, dataset=dataset: dataset)
         pack(files[0], tmp_path / "m.fr", "--data", "digits", "--max-drop", 0.1)
         assert given["batch_size"] == size
 
@@ -188,18 +188,18 @@ from keras import layers
 
 from fr_bench import data
 from fr_keras import regularize
-from fr_keras_cli import _archives, main
+from fr_keras_cli import _loading, main
 
 x = np.broadcast_to(np.arange(10_000, dtype=np.uint8)[:, None, None, None], (10_000, 224, 224, 3))
 split = data.Split(x, np.arange(10_000) % 5, scale=1 / 255)
 dataset = data.Dataset("pictures", split, split, split, tuple("abcde"))
-_archives.load_for = lambda *_: dataset
+_loading.load_for = lambda *_: dataset
 inputs = keras.Input((224, 224, 3))
 hidden = layers.BatchNormalization()(layers.Conv2D(16, 3, strides=4)(inputs))
 outputs = layers.Dense(5)(layers.GlobalAveragePooling2D()(hidden))
 model, archive, *options = sys.argv[1:]
 regularize(keras.Model(inputs, outputs)).save(model)
-main(["pack", model, archive, *options], standalone_mode=False)
+main(["pack", model, archive, "--scale", "0..1", *options], standalone_mode=False)
 status = Path("/proc/self/status").read_text()
 print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024)
 """

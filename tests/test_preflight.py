@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from solved_tasks import CLASSES, classifier, dataset, pictures
 
-from fr_bench.missing import check_calibration
-from fr_bench.preflight import check_trained, preflight
+from fr_bench.missing import warn_of_missing
+from fr_bench.preflight import check_trained, preflight, preflight_file
 from fr_bench.tasks._heads import find_head
+from fr_keras import tflite
 
 # How bright a picture is tells its class, so that no network can do without the right range.
 _, Y = pictures(400)
@@ -60,24 +61,24 @@ def test_a_network_at_chance_is_refused(networks):
     untrained = classifier(X, np.random.default_rng(0).integers(0, CLASSES, len(X)))
     found = preflight(untrained, dataset(X, np.roll(Y, 200)))
     with pytest.raises(ValueError, match=r"must be trained.*same answer has.*Pixels in 0\.\.1, 0"):
-        check_trained(found, untrained)
-    check_trained(preflight(networks["0..1"], dataset(X, Y)), networks["0..1"])
+        check_trained(found)
+    check_trained(preflight(networks["0..1"], dataset(X, Y)))
 
 
 def test_classes_in_another_order_are_the_cause(networks):
     found = preflight(networks["0..1"], dataset(X, (Y + 1) % CLASSES))
     with pytest.raises(ValueError, match=r"another order.*first outputs mean b, c, d, a\."):
-        check_trained(found, networks["0..1"])
+        check_trained(found)
 
 
 def test_a_range_that_is_given_is_not_questioned_but_named_as_the_cause(networks):
     network = networks["0..1"]
     right = preflight(network, dataset(X, Y), scale="0..1")
     assert list(right.tried) == ["0..1"]
-    check_trained(right, network)
+    check_trained(right)
     wrong = preflight(network, dataset(X, Y), scale="0..255")
     with pytest.raises(ValueError, match=r"Without `scale`, ranges of pixels other than 0\.\.255"):
-        check_trained(wrong, network)
+        check_trained(wrong)
 
 
 @pytest.mark.parametrize(
@@ -145,30 +146,34 @@ def _first(data):
 @pytest.mark.parametrize(
     ("labels", "gone", "told"),
     [
-        (tuple("abcd"), [1], "have 3 of the 4 classes of the network: none of b."),
-        (tuple("abcd"), [0, 3], "have 2 of the 4 classes of the network: none of a, d."),
-        (tuple("012"), [3], "have 3 of the 4 classes of the network: none of 3."),
+        (tuple("abcd"), [1], "show 3 of the 4 classes of the network: none of class 'b'."),
+        (
+            tuple("abcd"),
+            [0, 3],
+            "show 2 of the 4 classes of the network: none of classes 'a', 'd'.",
+        ),
+        (tuple("012"), [3], "show 3 of the 4 classes of the network: none of class 3."),
         # Numbers of folders without one for each output tell nothing: the names that are there do.
-        (("ant", "bee", "cow"), [3], "have 3 of the 4 classes of the network: only ant, bee, cow."),
+        (("ant", "bee", "cow"), [3], "show 3 of the 4 classes of the network: only ant, bee, cow."),
     ],
 )
 def test_classes_without_rows_to_train_on_are_named(networks, labels, gone, told):
     whole = dataset(X, Y, labels)
     rows = ~np.isin(whole.train.y, gone)
     train = dataclasses.replace(whole.train, x=whole.train.x[rows], y=whole.train.y[rows])
+    data = preflight(networks["0..1"], dataclasses.replace(whole, train=train)).data
     with pytest.warns(UserWarning, match=f"The training rows of 'bars' {told}") as found:
-        preflight(networks["0..1"], dataclasses.replace(whole, train=train))
+        warn_of_missing(data)
     assert len(found) == 1
 
 
 def test_of_the_rows_for_calibration_only_these_count(networks):
-    data = dataset(X, Y)
-    rows = np.flatnonzero(data.train.y != 2)
-    check_calibration(networks["0..1"], data, np.arange(200))
-    with pytest.warns(UserWarning, match=r"The calibration rows of 'bars' have .*: none of c\."):
-        check_calibration(networks["0..1"], data, rows)
-    # Labels that are none of the network's say nothing.
-    check_calibration(networks["0..1"], dataset(X, Y + 10), rows)
+    data = preflight(networks["0..1"], dataset(X, Y)).data
+    warn_of_missing(data, np.arange(200), "calibration rows")
+    with pytest.warns(
+        UserWarning, match=r"The calibration rows of 'bars' show .*: none of class 'c'\."
+    ):
+        warn_of_missing(data, np.flatnonzero(data.train.y != 2), "calibration rows")
 
 
 BAR, ONE = np.ones((4, 2, 2), int), np.array([[0, 1, 0], [0, 1, 1]] * 2)
@@ -202,3 +207,54 @@ def test_pixels_that_were_divided_twice_are_named_and_made_right(networks):
     once = preflight(networks["0..1"], dataset(X.astype("float32") / 255, Y, scale=1.0))
     assert "twice" not in once.scaling
     assert twice.data.pixels == once.data.pixels
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def files(networks):
+    return {name: tflite.convert(one).content for name, one in networks.items()}
+
+
+@pytest.mark.parametrize("came", RAW)
+@pytest.mark.parametrize("taken", ["0..255", "0..1", "-1..1"])
+def test_the_range_of_a_file_is_found_however_pixels_come(networks, files, came, taken):
+    data = dataset(RAW[came], Y, scale=1.0)
+    found = preflight_file(files[taken], data)
+    expected = preflight(networks[taken], data)
+    assert found.score == expected.score
+    assert found.data.pixels == expected.data.pixels
+    assert str(found.task) == str(expected.task)
+
+
+def test_the_range_that_a_file_holds_is_tried_too():
+    odd = (3 / 255, -1.0)
+    inside = keras.Sequential(
+        [keras.Input(X.shape[1:]), keras.layers.Rescaling(1 / 3, 1 / 3), classifier(X, Y)]
+    )
+    content = tflite.convert(inside, normalization=odd).content
+    for raw in RAW.values():
+        found = preflight_file(content, dataset(raw, Y))
+        assert found.scaling.startswith("pixels in -1..2 ")
+        np.testing.assert_allclose(found.data.pixels, odd)
+        assert found.score.value > 0.9
+    # One that is wrong, as older versions of `convert` wrote it for floats, does no harm.
+    wrong = tflite.convert(classifier(X, Y), normalization=(1.0, 0.0)).content
+    assert preflight_file(wrong, dataset(RAW["float of 0 to 1"], Y)).score.value > 0.9
+
+
+def test_a_file_is_tried_on_at_most_a_thousand_rows(files):
+    rows = np.arange(1200) % len(X)
+    split = dataset(X[rows], Y[rows]).train
+    data = dataclasses.replace(dataset(X, Y), validation=dataclasses.replace(
+        split, x=np.repeat(split.x, 2, 0), y=np.repeat(split.y, 2)
+    ))  # fmt: skip
+    found = preflight_file(files["0..1"], data, scale="0..1")
+    assert found.score.n == 600  # every second row
+    assert list(found.tried) == ["0..1"]
+
+
+def test_a_file_gets_data_of_its_shape(files):
+    with pytest.raises(ValueError, match=r"of shape \(12, 12, 1\).*`channels=1`"):
+        preflight_file(files["0..1"], dataset(np.zeros((40, 12, 12, 3), "uint8"), Y[:40]))

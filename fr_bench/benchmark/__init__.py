@@ -1,5 +1,6 @@
 """Measures files where they run: on this machine, on ARM64 kernels, on GPUs and on phones."""
 
+from fr_bench.benchmark._labelled import Labelled
 from fr_bench.benchmark._subject import Subject, Unfit, subject, subjects
 from fr_bench.benchmark.result import (
     Deviation,
@@ -16,6 +17,7 @@ from fr_bench.benchmark.result import (
 
 __all__ = [
     "Deviation",
+    "Labelled",
     "Metric",
     "OpTime",
     "Ops",

@@ -5,16 +5,17 @@ import functools
 import gzip
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 import fr_archive
 from fr_archive.container import load as load_archive_bytes
-from fr_bench._intervals import wilson
 from fr_bench.benchmark import process
 from fr_bench.benchmark.result import REFERENCE, Deviation, Metric, deviation
+from fr_bench.data import Arrays, taken
+from fr_bench.tasks import Task, UnfitLabels, find_task
 from fr_keras.tflite.runner import Ends
 from fr_keras.tflite.signature import by_input
 
@@ -31,7 +32,8 @@ class Subject:
         bytes: The size of the file, or of the archive that it comes from.
         content: The flatbuffer.
         inputs: Rows for each input, in the file's own types.
-        y: The classes of the rows, or of their pixels; `None` without labels.
+        y: The labels of the rows, as they came; `None` without labels.
+        task: What the file solves, if it is known; else it is found in labels and outputs.
         notes: What a reader of the results must know.
         download_bytes: The size of the file in a download, gzipped if that is smaller.
     """
@@ -40,7 +42,8 @@ class Subject:
     bytes: int
     content: bytes
     inputs: tuple[np.ndarray, ...]
-    y: np.ndarray | None
+    y: Arrays | None
+    task: Task | None = None
     notes: tuple[str, ...] = ()
     download_bytes: int | None = None
 
@@ -89,10 +92,10 @@ class Subject:
         """Returns the fields of a result for outputs in the file's own types, with further
         `notes`."""
         without = [f"output '{k}' is not compared: {v}" for k, v in self._apart(outputs).items()]
-        unscored = self._unscored(outputs)
+        score, unscored = self.score(outputs)
         return {
             "agreement": self.agreement(outputs) or None,
-            "metric": self.metric(outputs),
+            "metric": score,
             "notes": (*self.notes, *notes, *without, *filter(None, [unscored])),
         }
 
@@ -106,12 +109,23 @@ class Subject:
                 found[name] = deviation(*real, step)
         return found
 
-    def metric(self, outputs: list[np.ndarray | None]) -> Metric | None:
-        """Returns the accuracy of the first output; `None` if no labels fit it."""
-        if self.y is None or self._unscored(outputs):
-            return None
-        right = float(np.mean(outputs[0].argmax(-1) == self.y))
-        return Metric("accuracy", right, len(self.y), wilson(right, len(self.y)))
+    def score(self, outputs: list[np.ndarray | None]) -> tuple[Metric | None, str | None]:
+        """Returns the score of outputs, or the reason why there is none although there are labels.
+
+        What a file solves is found in its labels and outputs, unless it is known.
+        """
+        if self.y is None:
+            return None, None
+        if any(one is None for one in outputs):
+            return None, "no score: the shape of an output changes from row to row"
+        real = tuple(self.ends.real(outputs).values())
+        answers = real if isinstance(self.y, tuple) or len(real) > 1 else real[0]
+        try:
+            task = self.task or find_task(self.y, answers)
+        except UnfitLabels as error:
+            return None, f"no score: {error}"
+        found = task.score(task.prepared(self.y), answers)
+        return Metric(task.metric_name, found.value, found.n, (found.low, found.high)), None
 
     def on_fewer(self, rows: int) -> "Subject":
         """The same file with at most so many rows, evenly spaced, and a note if these are fewer."""
@@ -123,7 +137,7 @@ class Subject:
         return dataclasses.replace(
             self,
             inputs=tuple(part[chosen] for part in self.inputs),
-            y=None if self.y is None else self.y[chosen],
+            y=None if self.y is None else taken(self.y, chosen),
             notes=(*self.notes, note),
         )
 
@@ -134,15 +148,6 @@ class Subject:
             return dict.fromkeys(names, f"on the CPU reference {self.reference}")
         whys = map(_incomparable, outputs, self.reference)
         return {name: why for name, why in zip(names, whys, strict=True) if why}
-
-    def _unscored(self, outputs: list[np.ndarray | None]) -> str | None:
-        """The reason why there is no accuracy although there are labels."""
-        first = outputs[0]
-        if self.y is None or (first is not None and first.shape[:-1] == self.y.shape):
-            return None
-        shape = "whose shape changes" if first is None else f"of shape {first.shape}"
-        labels = f"labels of shape {self.y.shape}"
-        return f"no accuracy: {labels} do not fit the first output, {shape}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,18 +167,24 @@ class Unfit:
     message: str
 
 
-def subjects(paths: Sequence[Path], x=None, y=None, rows: int = 16) -> list[Subject | Unfit]:
+def subjects(
+    paths: Sequence[Path], make: Callable[[Path], Subject] | None = None
+) -> list[Subject | Unfit]:
     """Does the same as `subject` for several files; an unfit file does not stop the others.
+
+    Args:
+        paths: The files.
+        make: Makes the subject of a file, by default with random inputs.
 
     Raises:
         FileNotFoundError: If a file does not exist.
     """
-    return [_subject_or_why(path, x, y, rows) for path in paths]
+    return [_subject_or_why(path, make or subject) for path in paths]
 
 
-def _subject_or_why(path: Path, x, y, rows: int) -> Subject | Unfit:
+def _subject_or_why(path: Path, make: Callable[[Path], Subject]) -> Subject | Unfit:
     try:
-        return subject(path, x, y, rows)
+        return make(path)
     except ValueError as error:
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
@@ -181,7 +192,12 @@ def _subject_or_why(path: Path, x, y, rows: int) -> Subject | Unfit:
 
 
 def subject(
-    path: str | os.PathLike, x=None, y: np.ndarray | None = None, rows: int = 16
+    path: str | os.PathLike,
+    x=None,
+    y: Arrays | None = None,
+    rows: int = 16,
+    task: Task | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Subject:
     """Reads a file and prepares it for measurement.
 
@@ -189,8 +205,11 @@ def subject(
         path: A `.tflite` file, or a `.fr` archive that was packed with a skeleton.
         x: Real inputs `(rows, *shape)`, as `tflite.run` takes them; `None` for random inputs from
             0 to 1, in which open axes have length 1.
-        y: The class of each row of `x`, or of each of its pixels.
+        y: Labels of the rows of `x`, as they came; a tuple for several outputs.
         rows: The number of random rows if `x` is `None`.
+        task: What the file solves, found by `fr_bench.tasks.find_task`; by default it is found in
+            the labels and outputs of the rows.
+        notes: What a reader of the results must know.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -198,31 +217,33 @@ def subject(
             does not fit.
     """
     path = Path(path)
-    content = _flatbuffer(path)
+    content = flatbuffer_of(path)
     try:
         ends = Ends(content)
     except ValueError as error:
         raise ValueError(f"'{path}' cannot be measured: {error}") from error
-    notes = ()
     if x is None:
         random = np.random.default_rng(0)
         x = {name: random.random((rows, *shape)) for name, shape in ends.inputs.items()}
-        notes = tuple(
+        notes += tuple(
             f"input '{name}' has open axes, {shape}, which have length 1 here. Give rows of data "
             "to measure other lengths"
             for name, shape in ends.open_inputs.items()
         )
     inputs = tuple(ends.own(by_input(x, list(ends.inputs), "x")))
-    if y is not None and len(y) != len(inputs[0]):
+    counts = [len(part) for part in (y if isinstance(y, tuple) else (y,)) if part is not None]
+    if any(count != len(inputs[0]) for count in counts):
         raise ValueError(
-            f"`y` must have one class for each row of `x`. Received: {len(y)} for {len(inputs[0])}"
+            "`y` must have labels for each row of `x`. "
+            f"Received: {counts[0]} for {len(inputs[0])} rows"
         )
     whole = path.read_bytes()
     download = min(len(whole), len(gzip.compress(whole, mtime=0)))
-    return Subject(path.name, len(whole), content, inputs, y, notes, download)
+    return Subject(path.name, len(whole), content, inputs, y, task, notes, download)
 
 
-def _flatbuffer(path: Path) -> bytes:
+def flatbuffer_of(path: Path) -> bytes:
+    """The .tflite file of a path, or that which an archive expands to."""
     if path.suffix != ".fr":
         return path.read_bytes()
     archive = fr_archive.decode(load_archive_bytes(path))

@@ -19,6 +19,7 @@ from fr_bench.compression._result import Compression, finish
 from fr_bench.compression._rounds import Rounds
 from fr_bench.compression._speed import seconds_per_row
 from fr_bench.data import Dataset
+from fr_bench.missing import warn_of_missing
 from fr_bench.preflight import Preflight, check_plain, check_trained, preflight
 from fr_bench.tasks import Metric
 from fr_bench.training import Regime
@@ -118,7 +119,8 @@ def compress(
     console = Console(stderr=True, quiet=not verbose)
     deadline = time.time() + minutes * 60
     found = preflight(model, data, scale=scale, loss=loss, metric=metric)
-    check_trained(found, model)
+    check_trained(found)
+    warn_of_missing(found.data)
     with Progress(console=console, transient=True) as progress:
         say = functools.partial(progress.console.print, highlight=False, soft_wrap=True)
         say(f"The network: {found}")

@@ -1,6 +1,7 @@
 """The rows of a data set: a split, its batches, and the three splits together."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 
 import keras
@@ -10,6 +11,8 @@ from fr_bench.tasks import Task
 
 Rows = slice | np.ndarray
 Arrays = np.ndarray | tuple[np.ndarray, ...]
+# The most numbers of a piece, which has a multiple of so many rows where these are fewer.
+_PIECE, _BATCH = 1 << 22, 128
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,6 +69,19 @@ class Split:
         """
         return self.inputs(spaced(len(self), limit))
 
+    @property
+    def row_numbers(self) -> int:
+        """How many numbers the inputs of a row have."""
+        return max(1, sum(math.prod(part.shape[1:]) for part in parts(self.x)))
+
+    def pieces(self, rows: Rows = slice(None)) -> Iterator[Arrays]:
+        """Yields what a network takes, as `inputs` does, but at most 16 MiB at a time."""
+        numbers = np.arange(len(self))[rows]
+        size = max(1, _PIECE // self.row_numbers)
+        size -= size % _BATCH if size > _BATCH else 0
+        for start in range(0, len(numbers), size):
+            yield self.inputs(numbers[start : start + size])
+
     def thinned(self, step: int) -> "Split":
         """Returns every `step`-th row; nothing is copied."""
         weight = self.sample_weight
@@ -89,10 +105,12 @@ class Split:
         return Batches(self, batch_size, seed)
 
     def _scaled(self, part: np.ndarray) -> np.ndarray:
-        part = np.asarray(part, np.float32)
-        if self.scale != 1:
-            part = part * np.float32(self.scale)
-        return part + np.float32(self.offset) if self.offset else part
+        if self.scale == 1 and not self.offset:
+            return np.asarray(part, np.float32)
+        part = np.array(part, np.float32)
+        part *= self.scale
+        part += self.offset
+        return part
 
 
 class Batches(keras.utils.PyDataset):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fr_bench.tasks._heads import METRICS, Head, Kind, find_head
+from fr_bench.tasks._heads import METRICS, Head, Kind, UnfitLabels, find_head
 from fr_bench.tasks._scores import Scored, mean_score, scored, scored_by
 
-__all__ = ["METRIC_NAMES", "Head", "Kind", "Scored", "Task", "find_task"]
+__all__ = ["METRIC_NAMES", "Head", "Kind", "Scored", "Task", "UnfitLabels", "find_task"]
 
 #: The names that `metric` takes.
 METRIC_NAMES = tuple(dict.fromkeys(name for names in METRICS.values() for name in names))
@@ -111,7 +111,8 @@ def find_task(
             arrays of many rows, that returns a number; the higher, the better.
 
     Raises:
-        ValueError: If the labels do not fit the outputs, or the metric does not fit them.
+        UnfitLabels: A `ValueError`, if the labels do not fit the outputs.
+        ValueError: If the metric does not fit them.
 
     Example:
 
@@ -123,7 +124,7 @@ def find_task(
     """
     labels, answers = _tuple(y), _tuple(outputs)
     if len(labels) != len(answers):
-        raise ValueError(
+        raise UnfitLabels(
             "`data` must have labels for each output of `model`. Received: labels for "
             f"{len(labels)}, and {len(answers)} outputs"
         )

@@ -11,6 +11,10 @@ from fr_bench.tasks._scores import Accuracy, Explained, LabelOverlap, Overlap, S
 _ROUNDING = 1e-2
 
 
+class UnfitLabels(ValueError):
+    """Labels that no output of the network can mean."""
+
+
 class Kind(enum.StrEnum):
     """What an output says of a row."""
 
@@ -151,7 +155,7 @@ def find_head(y: np.ndarray, outputs: np.ndarray, place: str = "") -> Head:
         place: Which output this is, for messages.
 
     Raises:
-        ValueError: If the labels fit no kind of output, or hold more classes than the outputs.
+        UnfitLabels: If the labels fit no kind of output, or hold more classes than the outputs.
     """
     row, out = y.shape[1:], outputs.shape[1:]
     flat = row[:-1] if row[-1:] == (1,) else row
@@ -168,7 +172,7 @@ def find_head(y: np.ndarray, outputs: np.ndarray, place: str = "") -> Head:
         return Head(kind, form, 2, not _are_probabilities(outputs))
     if flat == out or row == out or (flat, out) == ((), (1,)):
         return Head(Kind.NUMBERS, "numbers", int(np.prod(out, dtype=int)), False)
-    raise ValueError(
+    raise UnfitLabels(
         f"`data` must have labels that fit{place} the outputs of `model`: a class, a one-hot row, "
         "0 and 1 for each label, a mask of the outputs' height and width, or numbers of the "
         f"outputs' shape. Received: labels of shape {row} and type {y.dtype}, outputs of shape "
@@ -191,7 +195,7 @@ def _integers(y: np.ndarray, outputs: np.ndarray, place: str) -> Head:
     if kind is Kind.MASKS and classes == 2 and {*np.unique(y)} <= {0, 255}:
         form = "0 and 255"
     elif y.min() < 0 or y.max() >= classes:
-        raise ValueError(
+        raise UnfitLabels(
             f"`data` must have labels from 0 to {classes - 1}, because `model` has {classes} "
             f"outputs{place}. Received: labels from {y.min()} to {y.max()}"
         )

@@ -270,7 +270,7 @@ def _quantized(x: np.ndarray, details: dict) -> np.ndarray:
     dtype = np.dtype(details["dtype"])
     scale, zero_point = details["quantization"]
     if x.dtype == dtype or not scale:
-        return x.astype(dtype)
+        return x.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     return np.clip(np.round(x / scale) + zero_point, limits.min, limits.max).astype(dtype)
 

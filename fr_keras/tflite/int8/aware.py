@@ -1,6 +1,7 @@
 """Quantization-aware fine-tuning: a model that rounds as its int8 file will."""
 
 import itertools
+import warnings
 from collections.abc import Iterator
 
 import keras
@@ -12,6 +13,7 @@ from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
 from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.deployable import deployable
+from fr_keras.tflite.int8.budgets import saved_by_chains
 from fr_keras.tflite.int8.ranges import Samples, clipped_range
 from fr_keras.tflite.int8.rounded import PLAIN, ROUNDED, FakeQuantize, RoundedKernel
 from fr_keras.tflite.modes import INT8
@@ -52,6 +54,8 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     Raises:
         ValueError: If an argument breaks these rules.
 
+    Warns if chains make the file larger than whole kernels would, which only `"factored"` does.
+
     Example:
 
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="logits")])
@@ -64,6 +68,7 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     check_graph(model)
     rows = split_rows(calibration, model, INT8)[0]
     plain = deployable(model, choose)
+    _warn_if_larger(model.name, form, saved_by_chains(plain))
     copy, twins = rebuild_with_twins(plain.model, _rounded)
     # The cosines in the outer stages of chains are not trained.
     for identity, origin in plain.origins.items():
@@ -78,6 +83,17 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
         aware = keras.models.clone_model(copy, clone_function=_same, call_function=rounding)
     _set_ranges(aware, rows)
     return aware
+
+
+def _warn_if_larger(name: str, form: str, saved: int) -> None:
+    """`convert` cannot tell of an aware model, which has no other form any more."""
+    if saved < 0:
+        warnings.warn(
+            f"The int8 file of '{name}' with form='{form}' will have about {-saved:,} bytes more "
+            "than with form='dense'. Use form='auto', which takes chains only where they are "
+            "smaller, or train with fewer coefficients.",
+            stacklevel=3,
+        )
 
 
 def exact(model: keras.Model) -> tuple[keras.Model, dict[int, tuple[float, float]]]:
