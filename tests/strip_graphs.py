@@ -39,7 +39,7 @@ class Files:
         tensor.buffer, tensor.type = 0, _TYPES.INT8 if self.int8 else _TYPES.FLOAT32
         if self.int8:
             tensor.quantization = (
-                self._scales(self.rng.uniform(0.02, 0.05, 1), self.rng.integers(-40, 40, 1))
+                self.scales(self.rng.uniform(0.02, 0.05, 1), self.rng.integers(-40, 40, 1))
                 if like is None
                 else self.new.graph.tensors[like].quantization
             )
@@ -107,7 +107,7 @@ class Files:
     def sigmoid(self, x: int) -> int:
         output = self.activation(self.new.shape(x)[1:])
         if self.int8:  # LiteRT accepts no other
-            parameters = self._scales(np.array([1 / 256]), np.array([-128]))
+            parameters = self.scales(np.array([1 / 256]), np.array([-128]))
             self.new.graph.tensors[output].quantization = parameters
         op = self.new.op("LOGISTIC", [x], output, schema.AbsOptionsT())
         op.builtinOptions, op.builtinOptionsType = None, 0
@@ -129,7 +129,7 @@ class Files:
         if not self.int8:
             return self._constant(self.rng.normal(size=shape).astype(np.float32))
         scales = self.rng.uniform(0.005, 0.02, filters if axis == 0 else channels)
-        quantization = self._scales(scales, np.zeros(outputs, np.int64))
+        quantization = self.scales(scales, np.zeros(outputs, np.int64))
         quantization.quantizedDimension = axis
         return self._constant(self.rng.integers(-127, 128, shape).astype(np.int8), quantization)
 
@@ -137,7 +137,7 @@ class Files:
         if not self.int8:
             return self._constant(self.rng.normal(size=filters).astype(np.float32))
         before, weights = (self.new.graph.tensors[n].quantization.scale for n in (x, kernel))
-        quantization = self._scales(before[0] * weights, np.zeros(filters, np.int64))
+        quantization = self.scales(before[0] * weights, np.zeros(filters, np.int64))
         return self._constant(self.rng.integers(-999, 999, filters).astype(np.int32), quantization)
 
     def _constant(self, values: np.ndarray, quantization=None) -> int:
@@ -151,7 +151,7 @@ class Files:
         return len(self.new.graph.tensors) - 1
 
     @staticmethod
-    def _scales(scales: np.ndarray, zero_points: np.ndarray) -> schema.QuantizationParametersT:
+    def scales(scales: np.ndarray, zero_points: np.ndarray) -> schema.QuantizationParametersT:
         made = schema.QuantizationParametersT()
         made.scale, made.zeroPoint = scales.astype(np.float32), zero_points.astype(np.int64)
         made.details, made.detailsType, made.quantizedDimension = None, 0, 0

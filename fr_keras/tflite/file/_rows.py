@@ -77,7 +77,9 @@ def _pointwise(new: Rewriter, op: schema.OperatorT):
 
 
 def _convolution(new: Rewriter, op: schema.OperatorT):
-    pointwise = new.shape(op.inputs[1])[1] == 1
+    source, kernel = (new.graph.tensors[n] for n in op.inputs[:2])
+    # An int8 kernel gives float activations a scale from all of their values.
+    pointwise = new.shape(op.inputs[1])[1] == 1 and kernel.type == source.type
     return Fraction(op.builtinOptions.strideH) if pointwise else None, (0,)
 
 
