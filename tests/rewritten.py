@@ -27,9 +27,9 @@ def inputs_of(made: Files) -> list[np.ndarray]:
     return [made.rng.normal(size=shape).astype(np.float32) for shape in shapes]
 
 
-def stripped(content: bytes, most: int) -> Rewriter:
+def stripped(content: bytes, most: int, halos: bool = False) -> Rewriter:
     new = Rewriter(flatbuffer.read(content))
-    strip(new, most)
+    strip(new, most, halos)
     return new
 
 

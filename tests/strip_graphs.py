@@ -104,6 +104,13 @@ class Files:
         self.operators.append(op)
         return int(op.outputs[0])
 
+    def padded(self, x: int, pads: np.ndarray) -> int:
+        """Zeros above, below, to the left and to the right."""
+        above, below, left, right = map(int, pads)
+        op = self.new.pad(x, [(0, 0), (above, below), (left, right), (0, 0)])
+        self.operators.append(op)
+        return int(op.outputs[0])
+
     def sigmoid(self, x: int) -> int:
         output = self.activation(self.new.shape(x)[1:])
         if self.int8:  # LiteRT accepts no other

@@ -33,16 +33,19 @@ def added(made: Files, rng, seen: list[int], x: int) -> int | None:
     filters = int(rng.choice([2, 4, 16, 24, 32]))
     like = [n for n in seen if made.new.shape(n) == made.new.shape(x)]
     act = str(rng.choice(["NONE", "RELU", "RELU6"]))
-    match rng.integers(12):
+    match rng.integers(13):
         case 0 | 1 | 2:
             return made.conv(x, filters, act=act)
         case 3:
             size = int(rng.integers(1, 4)), int(rng.integers(1, 6))
             return made.conv(x, int(rng.integers(2, 5)), size=size, act=act)
         case 4:
-            return made.conv(x, filters, strides=int(rng.integers(1, 4)))
+            return made.conv(
+                x, filters, size=int(rng.integers(1, 4)), strides=int(rng.integers(1, 4))
+            )
         case 5:
-            return made.depthwise(x, size=int(rng.choice([1, 3])))
+            stride = int(rng.integers(1, 3))
+            return made.depthwise(x, size=int(rng.choice([1, 3])), stride=stride)
         case 6 | 7 if min(height, width) > 3:
             kind = str(rng.choice(["MAX_POOL_2D", "AVERAGE_POOL_2D"]))
             padding = str(rng.choice(["VALID", "SAME"]))
@@ -55,6 +58,8 @@ def added(made: Files, rng, seen: list[int], x: int) -> int | None:
             return made.to_space(x)
         case 11:
             return made.sigmoid(x)
+        case 12:
+            return made.padded(x, rng.integers(0, 3, 4))
     return None
 
 
@@ -68,8 +73,8 @@ def test_random_graphs(seeds, int8):
     for seed in seeds:
         content, rows = drawn(seed, int8)
         varied += np.ptp(ran(content, rows).read()[0].astype(float)) > 0
-        for part in (2, 5, 1000):
-            new = stripped(content, max(1, largest(content) // part))
+        for part, halos in ((2, False), (5, False), (1000, False), (3, True), (20, True)):
+            new = stripped(content, max(1, largest(content) // part), halos)
             cut += "SLICE" in ops(new)
             assert_same(content, flatbuffer.write(new.model), rows)
         both = packed(content)

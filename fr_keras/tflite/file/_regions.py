@@ -33,14 +33,18 @@ class Parts:
     Args:
         new: The graph.
         least: Ops are put together if a tensor of more bytes than this goes from one to another.
+        halos: Whether strips may need rows of each other, which are then computed twice.
 
     Attributes:
         order: For each part the places of its ops, and its region if it has more than one op.
     """
 
-    def __init__(self, new: Rewriter, least: int):
+    def __init__(self, new: Rewriter, least: int, halos: bool):
         self._new, self._ops = new, new.graph.operators
-        self._cuts = {n: rows_of(new, op) for n, op in enumerate(self._ops)}
+        cuts = {n: rows_of(new, op) for n, op in enumerate(self._ops)}
+        self._cuts = {
+            n: one if one and (halos or not one.overlaps) else None for n, one in cuts.items()
+        }
         self._maker = {int(n): place for place, op in enumerate(self._ops) for n in op.outputs}
         self._group = list(range(len(self._ops)))
         self._members = {place: [place] for place in self._group}

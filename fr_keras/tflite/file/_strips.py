@@ -1,12 +1,11 @@
 """Runs the regions of a graph strip by strip, so that no wide tensor is ever whole."""
 
-import copy
 import itertools
 
-import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from fr_keras.tflite.file import memory
+from fr_keras.tflite.file._one_strip import OneStrip
 from fr_keras.tflite.file._regions import Parts, Region
 from fr_keras.tflite.file._rewriting import Rewriter
 
@@ -16,7 +15,7 @@ _MOST_JOINED = 4
 MOST_STRIPS = 32
 
 
-def strip(new: Rewriter, most: int) -> None:
+def strip(new: Rewriter, most: int, halos: bool = False) -> None:
     """Cuts the regions of a graph into strips.
 
     Every strip of a tensor has the quantization of the whole tensor, and every number of the output
@@ -26,6 +25,8 @@ def strip(new: Rewriter, most: int) -> None:
         new: The graph.
         most: The bytes that the tensors inside of a region may take at once. Regions that need no
             more stay whole.
+        halos: Whether strips may overlap where ops read rows beside their own. These rows are then
+            computed twice.
     """
     operators = new.graph.operators
     read = {int(n) for n in new.graph.outputs}
@@ -34,7 +35,7 @@ def strip(new: Rewriter, most: int) -> None:
         for number in op.inputs:
             readers.setdefault(int(number), set()).add(place)
     sizes, found = memory.sizes(new.model), []
-    for places, region in Parts(new, most // 8).order:
+    for places, region in Parts(new, most // (2 if halos else 8), halos).order:
         ops = [operators[place] for place in places]
         if region is not None:
             kept = {
@@ -44,7 +45,7 @@ def strip(new: Rewriter, most: int) -> None:
             }
             inner = {one.output for one in region.ops.values()} - kept
             strips = min(-(-_alive(ops, sizes, inner) // most), region.units, MOST_STRIPS)
-            ops = ops if strips < 2 else _stripped(new, region, kept, strips)
+            ops = (_stripped(new, region, kept, strips) if strips > 1 else None) or ops
         found += ops
     new.graph.operators = found
 
@@ -57,45 +58,29 @@ def _alive(ops: list[schema.OperatorT], sizes: list[int], inner: set[int]) -> in
     )
 
 
-def _stripped(new: Rewriter, region: Region, kept: set[int], strips: int) -> list[schema.OperatorT]:
-    """The ops of a region, once for each strip, between those that cut and join its ends."""
-    made = {one.output for one in region.ops.values()}
-    whole = dict.fromkeys(n for one in region.ops.values() for n in one.cut if n not in made)
+def _stripped(
+    new: Rewriter, region: Region, kept: set[int], strips: int
+) -> list[schema.OperatorT] | None:
+    """The ops of a region, once for each strip, and those that join its ends; `None` if it cannot
+    be cut into as many strips."""
+    marks = [region.units * n // strips for n in range(strips)]
     joined: dict[int, list[int]] = {number: [] for number in kept}
     ops: list[schema.OperatorT] = []
-    marks = [region.units * n // strips for n in range(strips)]
-    for number, start in enumerate(marks):
-        stop = marks[number + 1] if number + 1 < strips else None
-        parts: dict[int, int] = {}
-
-        def rows(tensor: int, start=start, stop=stop) -> tuple[int, int]:
-            begin = start * region.scales[tensor]
-            end = new.shape(tensor)[1] if stop is None else stop * region.scales[tensor]
-            return begin, end - begin
-
-        for tensor in whole:
-            (begin, count), (_, _, *rest) = rows(tensor), new.shape(tensor)
-            ops.append(new.slice(tensor, [0, begin, 0, 0], [1, count, *rest]))
-            parts[tensor] = int(ops[-1].outputs[0])
-        for one in region.ops.values():
-            _, _, *rest = new.shape(one.output)
-            parts[one.output] = new.activation(one.output, [1, rows(one.output)[1], *rest])
-            ops.append(_on(one.op, parts))
+    for start, stop in itertools.pairwise([*marks, None]):
+        rows = {}
         for tensor in kept:
-            joined[tensor].append(parts[tensor])
+            scale = region.scales[tensor]
+            end = new.shape(tensor)[1] if stop is None else stop * scale
+            rows[tensor] = start * scale, end
+        one = OneStrip(new, region, rows)
+        if one.parts is None:
+            return None
+        ops += one.ops
+        for tensor, part in one.parts.items():
+            joined[tensor].append(part)
     for tensor, numbers in joined.items():
         ops += _joining(new, tensor, numbers)
     return ops
-
-
-def _on(op: schema.OperatorT, parts: dict[int, int]) -> schema.OperatorT:
-    """An op on strips of its inputs and outputs."""
-    made = copy.copy(op)
-    made.inputs, made.outputs = (
-        np.array([parts.get(int(n), int(n)) for n in numbers], np.int32)
-        for numbers in (op.inputs, op.outputs)
-    )
-    return made
 
 
 def _joining(new: Rewriter, tensor: int, numbers: list[int]) -> list[schema.OperatorT]:

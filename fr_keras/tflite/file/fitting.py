@@ -22,67 +22,90 @@ _HALVINGS = 7
 _BYTES_OF_AN_OP = 80
 
 
+# Ops that only move numbers.
+_MOVING = ("SLICE", "CONCATENATION", "RESHAPE", "PAD")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A file that keeps to a goal.
+
+    Attributes:
+        content: The file.
+        places: What was given by the number of an op, by the ops as they are now numbered, without
+            ops whose constants have changed.
+        twice: The part of the activations that is computed twice, at the ends of strips.
+    """
+
+    content: bytes
+    places: dict[int, object]
+    twice: float = 0.0
+
+
 @dataclasses.dataclass(frozen=True)
 class _Try:
-    """A graph that was rewritten, the bytes that it is expected to need, and about how many bytes
-    it is longer."""
+    """A graph that was rewritten, the bytes that it is expected to need, about how many bytes it is
+    longer, and the bytes of the activations that it computes."""
 
     new: Rewriter
     needs: int
     longer: int
+    computed: int
 
 
-def fitted(
-    content: bytes, goal: int | str, places: Mapping[int, object]
-) -> tuple[bytes, dict[int, object]]:
+def fitted(content: bytes, goal: int | str, places: Mapping[int, object]) -> Fitted:
     """Returns a file that is expected to need less memory, and has the same outputs.
+
+    A file that keeps to the goal already stays as it is.
 
     Args:
         content: The file.
         goal: The memory in bytes that it may need, or `"auto"`.
         places: Anything by the number of an op.
 
-    Returns:
-        The file and `places` by the ops as they are now numbered, without ops whose constants have
-        changed. Both are as they were if the file keeps to the goal already.
-
     Raises:
         ValueError: If the goal cannot be reached, or the memory of the file is not known.
     """
-    model = flatbuffer.read(content)
+    model, same = flatbuffer.read(content), Fitted(content, dict(places))
     before = memory.expected(model)
     if before is None:
         if goal == "auto":
-            return content, dict(places)
+            return same
         raise ValueError(
             "`memory` must be 'auto' or None for a model with loops or open shapes, because its "
             f"memory depends on values. Received: {goal}"
         )
     if before.total <= (LEAST if goal == "auto" else goal):
-        return content, dict(places)
-    tries = [_Try(Rewriter(model), before.total, 0), *_tries(model)]
-    chosen = _chosen(tries, goal)
-    if chosen is tries[0]:
-        return content, dict(places)
-    return flatbuffer.write(chosen.new.model), _moved(model, chosen.new, places)
+        return same
+    whole = _try(Rewriter(model), 0)
+    chosen = _chosen([whole, *_tries(model, halos=False)], goal)
+    if chosen is whole:
+        return same
+    moved = _moved(model, chosen.new, places)
+    twice = chosen.computed / whole.computed - 1
+    return Fitted(flatbuffer.write(chosen.new.model), moved, twice)
 
 
 def _chosen(tries: list[_Try], goal: int | str) -> _Try:
-    """The shortest file within the goal."""
+    """The shortest file within the goal; if rows must be computed twice, that with the fewest."""
     if goal == "auto":
         return min(tries, key=lambda one: one.needs + _WORTH * one.longer)
     within = [one for one in tries if one.needs <= goal]
     if within:
         return min(within, key=lambda one: one.longer)
+    tries += _tries(tries[0].new.model, halos=True)
+    within = [one for one in tries if one.needs <= goal]
+    if within:
+        return min(within, key=lambda one: (one.computed, one.longer))
     least = min(one.needs for one in tries)
     raise ValueError(
-        f"`memory` must be at least {least:,} for this model, because its narrow tensors stay "
-        "whole. Give as many bytes, use a smaller image or quantize='int8', or memory='auto'. "
+        f"`memory` must be at least {least:,} for this model, because the tensors between its strips "
+        "stay whole. Give as many bytes, use a smaller image or quantize='int8', or memory='auto'. "
         f"Received: {goal:,}"
     )
 
 
-def _tries(model: schema.ModelT) -> list[_Try]:
+def _tries(model: schema.ModelT, halos: bool) -> list[_Try]:
     """The graph packed and cut in several ways, first those that cost few bytes."""
     most, found, costs = 2 * max(memory.sizes(model), default=0), [], set()
     for worth in _PACKING:
@@ -93,11 +116,17 @@ def _tries(model: schema.ModelT) -> list[_Try]:
         costs.add(longer)
         for halving in range(_HALVINGS + 1):
             new = Rewriter(packed.model)
-            strip(new, max(1, most >> halving))
+            strip(new, max(1, most >> halving), halos)
             more = len(new.graph.operators) - len(packed.graph.operators)
-            needs = memory.expected(new.model).total
-            found.append(_Try(new, needs, longer + _BYTES_OF_AN_OP * more))
+            found.append(_try(new, longer + _BYTES_OF_AN_OP * more))
     return found
+
+
+def _try(new: Rewriter, longer: int) -> _Try:
+    sizes = memory.sizes(new.model)
+    computing = [op for op in new.graph.operators if new.name(op) not in _MOVING]
+    computed = sum(sizes[n] for op in computing for n in op.outputs)
+    return _Try(new, memory.expected(new.model).total, longer, computed)
 
 
 def _moved(model: schema.ModelT, new: Rewriter, places: Mapping[int, object]) -> dict[int, object]:
