@@ -130,13 +130,19 @@ def peak_megabytes() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
 
-def measure(paths: dict, rounds: int) -> list[dict]:
+def measured(paths: dict, runs: dict, rounds: int) -> dict[object, list[dict]]:
+    """What the workers of each file say, a round after another."""
     found = {key: [] for key in paths}
     for _ in range(rounds):
         for key, path in paths.items():
-            command = [sys.executable, __file__, "--worker", str(path), str(FILES[key])]
+            command = [sys.executable, __file__, "--worker", str(path), str(runs[key])]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[key].append(json.loads(done.stdout.splitlines()[-1]))
+    return found
+
+
+def measure(paths: dict, rounds: int) -> list[dict]:
+    found = measured(paths, FILES, rounds)
     return [row(key, paths, found) for key in paths]
 
 

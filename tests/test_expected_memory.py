@@ -1,5 +1,7 @@
 """The memory that a file is expected to need."""
 
+import copy
+
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -39,6 +41,19 @@ def test_its_parts(int8, width):
     assert seen.weights == 2 * constants
     assert seen.total == seen.activations + seen.windows + seen.weights
     assert seen.to_dict()["total"] == seen.total
+
+
+def test_each_op_has_its_own_weights():
+    """XNNPACK arranges a kernel once for each op that reads it."""
+    made = Files()
+    x = made.input(8, 8, 32)
+    y = made.conv(x, 32)
+    once = expected(flatbuffer.read(made.content(y))).weights
+    made.operators.append(made.operators[0])
+    made.operators[1] = copy.copy(made.operators[1])
+    made.operators[1].outputs = [made.activation((8, 8, 32))]
+    twice = expected(flatbuffer.read(made.content(y, made.operators[1].outputs[0]))).weights
+    assert twice == 1.5 * once
 
 
 def test_windows_of_each_op():

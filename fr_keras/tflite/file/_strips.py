@@ -35,7 +35,7 @@ def strip(new: Rewriter, most: int, halos: bool = False) -> None:
         for number in op.inputs:
             readers.setdefault(int(number), set()).add(place)
     sizes, found = memory.sizes(new.model), []
-    for places, region in Parts(new, most // (2 if halos else 8), halos).order:
+    for places, region in Parts(new, most * 3 // 8 if halos else most // 8, halos).order:
         ops = [operators[place] for place in places]
         if region is not None:
             kept = {

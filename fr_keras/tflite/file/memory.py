@@ -40,7 +40,7 @@ class Memory:
             only from the op that makes it to the last op that reads it.
         windows: Bytes of the tables with which convolutions and pooling find the inputs of each
             output position. XNNPACK keeps them all.
-        weights: Bytes of the constants: once in the file and once as XNNPACK arranges them.
+        weights: Bytes of the constants: in the file, and as XNNPACK arranges them for each op.
     """
 
     activations: int
@@ -71,11 +71,13 @@ def expected(model: schema.ModelT) -> Memory | None:
     if len(model.subgraphs) != 1 or not is_static(model.subgraphs[0]):
         return None
     graph = model.subgraphs[0]
-    constants = {t.buffer: size_of(t) for t in graph.tensors if is_constant(model, t)}
+    constants = {n: size_of(t) for n, t in enumerate(graph.tensors) if is_constant(model, t)}
+    stored = {graph.tensors[n].buffer: size for n, size in constants.items()}
+    arranged = sum(constants.get(n, 0) for op in graph.operators for n in op.inputs)
     return Memory(
         activations=arena(graph.operators, sizes(model), graph.inputs, graph.outputs),
         windows=sum(window_bytes(model, op) for op in graph.operators),
-        weights=2 * sum(constants.values()),
+        weights=sum(stored.values()) + arranged,
     )
 
 
