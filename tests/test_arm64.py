@@ -104,7 +104,7 @@ def test_files_for_less_memory_give_the_same_bits(delegate, int8):
     assert {"SLICE", "RESHAPE"} <= {*ops(new)}
     one, two = (
         arm64.run(file, rows, delegate).outputs[0]
-        for file in (content, flatbuffer.write(new.model))
+        for file in (content, flatbuffer.write(new.finished()))
     )
     # float32: the order of sums.
     np.testing.assert_allclose(two, one, atol=0 if int8 else 1e-6 * np.abs(one).max())
@@ -112,6 +112,6 @@ def test_files_for_less_memory_give_the_same_bits(delegate, int8):
 
 def test_strips_give_the_same_bits_by_xnnpack():
     content, rows = unet_file(False)
-    cut = flatbuffer.write(stripped(content, largest(content) // 5).model)
+    cut = flatbuffer.write(stripped(content, largest(content) // 5).finished())
     one, two = (arm64.run(file, rows, "xnnpack").outputs[0] for file in (content, cut))
     np.testing.assert_array_equal(two, one)

@@ -100,3 +100,14 @@ def test_rows_are_computed_twice_only_if_the_goal_needs_it(int8):
     assert fit.twice < fitted(content, least, {}).twice
     assert_same(content, fit.content, rows)
     assert ran(fit.content, rows).ops()["partitions"] == 1
+
+
+def test_what_nothing_needs_any_more_is_not_in_the_file():
+    """The kernels before packing, and the whole tensors inside of regions."""
+    content, _ = unet(False, 96, 64)
+    whole = memory.expected(flatbuffer.read(content)).total
+    model = flatbuffer.read(fitted(content, int(0.5 * whole), {}).content)
+    (graph,) = model.subgraphs
+    used = {int(n) for op in graph.operators for n in (*op.inputs, *op.outputs)}
+    assert used | {*graph.inputs, *graph.outputs} == {*range(len(graph.tensors))}
+    assert {one.buffer for one in graph.tensors} == {*range(len(model.buffers))}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from rewritten import KINDS, assert_same, inputs_of, ops, packed, ran, unet
 from strip_graphs import Files
 
@@ -20,8 +21,8 @@ def test_packed_cores(size, width, int8):
     new = packed(content)
     # Of a width without divisors from 2 to 4 each pixel stays by itself.
     assert ("RESHAPE" in ops(new)) == (width not in (7, 1))
-    assert_same(content, flatbuffer.write(new.model), rows, close=True)
-    assert ran(flatbuffer.write(new.model), rows).ops()["partitions"] == 1
+    assert_same(content, flatbuffer.write(new.finished()), rows, close=True)
+    assert ran(flatbuffer.write(new.finished()), rows).ops()["partitions"] == 1
 
 
 @KINDS
@@ -47,3 +48,33 @@ def test_packing_saves_window_tables_where_they_are_worth_it():
     assert windows[0] == memory.expected(flatbuffer.read(content)).windows
     assert windows == sorted(windows, reverse=True)
     assert windows[-1] < 0.5 * windows[0]
+
+
+def test_kernels_in_float16():
+    """An op widens them; packed kernels are in float16, too."""
+    made = Files()
+    y = made.conv(made.conv(made.input(6, 12, 3), 4, size=3), 2, size=3)
+    convolutions = made.operators
+    made.operators = []
+    for op in convolutions:
+        for position in (1, 2):
+            number = int(op.inputs[position])
+            values = made.new.data(number).view(np.float32).reshape(made.new.shape(number))
+            half = made.new.constant(values.astype(np.float16), number, None)
+            made.new.graph.tensors[half].type = schema.TensorType.FLOAT16
+            wide = made.activation(values.shape)
+            made.new.graph.tensors[wide].shape = np.array(values.shape, np.int32)
+            options = schema.DequantizeOptionsT()
+            made.operators.append(made.new.op("DEQUANTIZE", [half], wide, options))
+            op.inputs[position] = wide
+        made.operators.append(op)
+    content, rows = made.content(y), inputs_of(made)
+    new = packed(content)
+    file = flatbuffer.write(new.finished())
+    assert "RESHAPE" in ops(new)
+    assert_same(content, file, rows, close=True)
+    assert ran(file, rows).ops()["partitions"] == 1
+    kernels = [
+        one for one in new.finished().subgraphs[0].tensors if len(one.shape) == 4 and one.buffer
+    ]
+    assert {one.type for one in kernels} == {schema.TensorType.FLOAT16}

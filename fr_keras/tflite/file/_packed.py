@@ -1,6 +1,7 @@
 """Convolutions of few channels over several pixels at once, with the same numbers."""
 
 import copy
+from collections.abc import Callable
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -8,8 +9,13 @@ from ai_edge_litert import schema_py_generated as schema
 from fr_keras.tflite.file._rewriting import Rewriter
 from fr_keras.tflite.file.memory import window_bytes
 
-_TYPES = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.INT8: np.int8}
-_INT32 = schema.TensorType.INT32
+_TENSORS = schema.TensorType
+_TYPES = {
+    _TENSORS.FLOAT32: np.float32,
+    _TENSORS.FLOAT16: np.float16,
+    _TENSORS.INT8: np.int8,
+    _TENSORS.INT32: np.int32,
+}
 # With more channels, the zeros cost more time than whole registers save.
 _MOST_CHANNELS = 4
 _PIXELS = (2, 3, 4)
@@ -32,19 +38,62 @@ def pack(new: Rewriter, worth: float) -> int:
     Returns:
         About how many bytes longer the file is.
     """
-    found, longer = [], 0
+    found, longer, constants = [], 0, _Constants(new)
     for op in new.graph.operators:
-        pixels, bytes_ = _choice(new, op, worth)
-        found += [op] if pixels == 1 else _packed(new, op, pixels)
+        pixels, bytes_ = _choice(constants, op, worth)
+        found += [op] if pixels == 1 else _packed(constants, op, pixels)
         longer += bytes_
     new.graph.operators = found
     return longer
 
 
-def _choice(new: Rewriter, op: schema.OperatorT, worth: float) -> tuple[int, int]:
+class _Constants:
+    """The constants of a graph, also those in float16 that an op widens."""
+
+    def __init__(self, new: Rewriter):
+        self.new = new
+        self._widening = {
+            int(op.outputs[0]): op
+            for op in new.graph.operators
+            if new.name(op) == "DEQUANTIZE" and new.data(op.inputs[0]) is not None
+        }
+
+    def stored(self, number: int) -> int:
+        """The tensor that holds the numbers of a constant."""
+        op = self._widening.get(int(number))
+        return int(number if op is None else op.inputs[0])
+
+    def known(self, number: int) -> bool:
+        """Whether a tensor is a constant in a type that can be changed."""
+        stored = self.stored(number)
+        return self.new.data(stored) is not None and self.new.graph.tensors[stored].type in _TYPES
+
+    def bytes_of_one(self, number: int) -> int:
+        """The bytes of one of its numbers in the file."""
+        return np.dtype(_TYPES[self.new.graph.tensors[self.stored(number)].type]).itemsize
+
+    def changed(
+        self, number: int, pixels: int, change: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[int, list[schema.OperatorT]]:
+        """A constant with other numbers for as many pixels, and the op that widens it, if any."""
+        stored = self.stored(number)
+        tensor = self.new.graph.tensors[stored]
+        data = np.asarray(self.new.data(stored), np.uint8).view(_TYPES[tensor.type])
+        values = change(data.reshape(self.new.shape(stored)))
+        made = self.new.constant(values, stored, _repeated(tensor.quantization, pixels))
+        if stored == number:
+            return made, []
+        op = copy.copy(self._widening[int(number)])
+        output = self.new.activation(int(number), values.shape)
+        op.inputs, op.outputs = np.array([made], np.int32), np.array([output], np.int32)
+        return output, [op]
+
+
+def _choice(constants: _Constants, op: schema.OperatorT, worth: float) -> tuple[int, int]:
     """How many pixels are packed, and the bytes that it costs; 1 and 0 if it is not worth it."""
-    if not _fits(new, op):
+    if not _fits(constants, op):
         return 1, 0
+    new = constants.new
     width, kernel = new.shape(op.inputs[0])[2], new.graph.tensors[op.inputs[1]]
     filters, high, wide, channels = new.shape(op.inputs[1])
     windows, choices = window_bytes(new.model, op), [(0.0, 1, 0)]
@@ -52,7 +101,7 @@ def _choice(new: Rewriter, op: schema.OperatorT, worth: float) -> tuple[int, int
         if width % pixels == 0 and windows:
             taps = sum(_blocks(wide, pixels)) + 1
             more = pixels * pixels * taps - wide
-            weights = np.dtype(_TYPES[kernel.type]).itemsize * filters * high * channels * more
+            weights = constants.bytes_of_one(op.inputs[1]) * filters * high * channels * more
             longer = weights + 4 * filters * (pixels - 1) + 3 * _BYTES_OF_AN_OP
             if _by_channel(kernel.quantization):
                 longer += 2 * (4 + 8) * filters * (pixels - 1)
@@ -62,8 +111,9 @@ def _choice(new: Rewriter, op: schema.OperatorT, worth: float) -> tuple[int, int
     return pixels, longer
 
 
-def _fits(new: Rewriter, op: schema.OperatorT) -> bool:
+def _fits(constants: _Constants, op: schema.OperatorT) -> bool:
     """Whether it is a convolution of few channels that moves pixel by pixel, with constants."""
+    new = constants.new
     if new.name(op) != "CONV_2D" or len(op.inputs) != 3 or op.inputs[2] < 0:
         return False
     options = op.builtinOptions
@@ -71,13 +121,12 @@ def _fits(new: Rewriter, op: schema.OperatorT) -> bool:
     if steps != (1, 1, 1, 1) or options.padding != schema.Padding.SAME:
         return False
     source, kernel, bias, result = (new.graph.tensors[n] for n in (*op.inputs, op.outputs[0]))
-    constant = all(new.data(n) is not None for n in op.inputs[1:])
-    if not constant or {source.type, result.type} != {kernel.type} or kernel.type not in _TYPES:
-        return False
-    in_int8 = kernel.type == schema.TensorType.INT8
+    types = (source.type, kernel.type, bias.type, result.type)
+    in_int8 = types == (_TENSORS.INT8, _TENSORS.INT8, _TENSORS.INT32, _TENSORS.INT8)
     filters, _, _, channels = new.shape(op.inputs[1])
     return (
-        bias.type == (_INT32 if in_int8 else kernel.type)
+        (in_int8 or {*types} == {_TENSORS.FLOAT32})
+        and all(constants.known(n) for n in op.inputs[1:])
         and len(new.shape(op.inputs[0])) == 4
         and channels == new.shape(op.inputs[0])[3]  # not grouped
         and max(filters, channels) <= _MOST_CHANNELS
@@ -91,40 +140,34 @@ def _blocks(wide: int, pixels: int) -> tuple[int, int]:
     return -(-left // pixels), -(-(wide - 1 - left) // pixels)
 
 
-def _packed(new: Rewriter, op: schema.OperatorT, pixels: int) -> list[schema.OperatorT]:
-    source, result = int(op.inputs[0]), int(op.outputs[0])
+def _packed(constants: _Constants, op: schema.OperatorT, pixels: int) -> list[schema.OperatorT]:
+    new, source, result = constants.new, int(op.inputs[0]), int(op.outputs[0])
     _, height, width, channels = new.shape(source)
     filters = new.shape(result)[3]
     packing = new.reshape(source, [1, height, width // pixels, pixels * channels])
     output = new.activation(result, [1, height, width // pixels, pixels * filters])
+    kernel, widening = constants.changed(
+        op.inputs[1], pixels, lambda values: _kernel(values, pixels)
+    )
+    bias, more = constants.changed(op.inputs[2], pixels, lambda values: np.tile(values, pixels))
     convolution = copy.copy(op)
-    constants = [_kernel(new, op.inputs[1], pixels), _bias(new, op.inputs[2], pixels)]
-    convolution.inputs = np.array([packing.outputs[0], *constants], np.int32)
+    convolution.inputs = np.array([packing.outputs[0], kernel, bias], np.int32)
     convolution.outputs = np.array([output], np.int32)
     unpacking = new.reshape(output, new.shape(result))
     unpacking.outputs = np.array([result], np.int32)
-    return [packing, convolution, unpacking]
+    return [*widening, *more, packing, convolution, unpacking]
 
 
-def _kernel(new: Rewriter, number: int, pixels: int) -> int:
+def _kernel(values: np.ndarray, pixels: int) -> np.ndarray:
     """A kernel whose output `pixel * filters + filter` is that of the filter at a pixel."""
-    tensor = new.graph.tensors[number]
-    filters, high, wide, channels = shape = new.shape(number)
-    kernel = np.asarray(new.data(number), np.uint8).view(_TYPES[tensor.type]).reshape(shape)
+    filters, high, wide, channels = values.shape
     left, right = _blocks(wide, pixels)
     taps = left + 1 + right
-    packed = np.zeros((pixels, filters, high, taps * pixels, channels), kernel.dtype)
+    packed = np.zeros((pixels, filters, high, taps * pixels, channels), values.dtype)
     for pixel in range(pixels):
         begin = left * pixels + pixel - (wide - 1) // 2
-        packed[pixel, :, :, begin : begin + wide] = kernel
-    packed = packed.reshape(pixels * filters, high, taps, pixels * channels)
-    return new.constant(packed, number, _repeated(tensor.quantization, pixels))
-
-
-def _bias(new: Rewriter, number: int, pixels: int) -> int:
-    tensor = new.graph.tensors[number]
-    values = np.tile(np.asarray(new.data(number), np.uint8).view(np.int32), pixels)
-    return new.constant(values, number, _repeated(tensor.quantization, pixels))
+        packed[pixel, :, :, begin : begin + wide] = values
+    return packed.reshape(pixels * filters, high, taps, pixels * channels)
 
 
 def _by_channel(quantization: schema.QuantizationParametersT | None) -> bool:

@@ -110,6 +110,30 @@ class Rewriter:
         options.axis, options.fusedActivationFunction = axis, 0
         return self.op("CONCATENATION", numbers, output, options, self._version(output))
 
+    def finished(self) -> schema.ModelT:
+        """The new file, without the tensors and buffers that nothing needs any more."""
+        model, graph = copy.copy(self.model), copy.copy(self.graph)
+        used = {int(n) for op in graph.operators for n in (*op.inputs, *op.outputs) if n >= 0}
+        kept = sorted(used | {int(n) for n in (*graph.inputs, *graph.outputs)})
+        place = {-1: -1, **{number: new for new, number in enumerate(kept)}}
+        rows = [copy.copy(row) for row in model.metadata or []]
+        graph.tensors = [copy.copy(graph.tensors[number]) for number in kept]
+        buffers = sorted({0, *(one.buffer for one in (*graph.tensors, *rows))})
+        for one in (*graph.tensors, *rows):
+            one.buffer = buffers.index(one.buffer)
+        model.buffers, model.metadata = [model.buffers[n] for n in buffers], rows
+        graph.operators = [copy.copy(op) for op in graph.operators]
+        for part in (graph, *graph.operators):
+            part.inputs, part.outputs = (
+                np.array([place[int(n)] for n in numbers], np.int32)
+                for numbers in (part.inputs, part.outputs)
+            )
+        model.signatureDefs = [copy.copy(one) for one in model.signatureDefs or []]
+        for one in model.signatureDefs:
+            one.inputs, one.outputs = (_mapped(ends, place) for ends in (one.inputs, one.outputs))
+        model.subgraphs = [graph]
+        return model
+
     def _version(self, number: int) -> int:
         """The version of an op that moves numbers: the second one knows int8."""
         return 2 if self.graph.tensors[number].type == schema.TensorType.INT8 else 1
@@ -133,3 +157,11 @@ class Rewriter:
         code.deprecatedBuiltinCode = min(kind, 127)
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
+
+
+def _mapped(ends: Sequence[schema.TensorMapT], place: dict[int, int]) -> list[schema.TensorMapT]:
+    """The names of a signature for tensors in new places."""
+    made = [copy.copy(end) for end in ends or []]
+    for end in made:
+        end.tensorIndex = place[int(end.tensorIndex)]
+    return made

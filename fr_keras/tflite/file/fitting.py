@@ -83,7 +83,7 @@ def fitted(content: bytes, goal: int | str, places: Mapping[int, object]) -> Fit
         return same
     moved = _moved(model, chosen.new, places)
     twice = chosen.computed / whole.computed - 1
-    return Fitted(flatbuffer.write(chosen.new.model), moved, twice)
+    return Fitted(flatbuffer.write(chosen.new.finished()), moved, twice)
 
 
 def _chosen(tries: list[_Try], goal: int | str) -> _Try:
@@ -126,7 +126,7 @@ def _try(new: Rewriter, longer: int) -> _Try:
     sizes = memory.sizes(new.model)
     computing = [op for op in new.graph.operators if new.name(op) not in _MOVING]
     computed = sum(sizes[n] for op in computing for n in op.outputs)
-    return _Try(new, memory.expected(new.model).total, longer, computed)
+    return _Try(new, memory.expected(new.finished()).total, longer, computed)
 
 
 def _moved(model: schema.ModelT, new: Rewriter, places: Mapping[int, object]) -> dict[int, object]:
