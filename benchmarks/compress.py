@@ -6,7 +6,12 @@ The networks are those of `trained.py`: one like MobileNet, ResNet-20 and a U-Ne
 of `fr-keras compress`, with more methods than it takes by default: FR from random weights, from the
 trained ones, from the ordered ones, and from these without a teacher. All methods run with the
 first seed; those that are on the front of the first run, and narrow, with the other two. A run that
-was stopped goes on.
+was stopped goes on. How long a training may be depends on the speed of the machine, so nothing else
+should run.
+
+    python benchmarks/compress.py ... --table
+
+prints the JSON as the tables of docs/results.md.
 """
 
 import dataclasses
@@ -21,7 +26,7 @@ from fr_bench import compress
 from fr_bench.candidates import Candidate, Trained, all_candidates, register_candidate
 
 NETWORKS = ("mobile", "resnet20", "unet")
-MINUTES, MAX_DROP = 40, 0.01
+MINUTES, MAX_DROP = 24, 0.01
 KEEPS = (0.5, 0.2, 0.1, 0.05)
 ORDERED = "FR-ordered"
 
@@ -48,6 +53,8 @@ class Untaught(Candidate):
 
 
 METHODS = (ORDERED, "FR", "FR-random", "FR-untaught", "channels", "narrow")
+#: Shares of the download of the plain int8 file at which the methods are compared.
+SHARES = (0.5, 0.25, 0.125)
 
 
 def methods_of(rows: list[dict]) -> tuple[str, ...]:
@@ -69,15 +76,59 @@ def run(given, network: str, seed: int, methods: tuple[str, ...]) -> dict:
         seed=seed,
         command="benchmarks/compress.py",
     )
-    return {"network": network, "seed": seed, **found.results}
+    return {**found.results, "network": network, "seed": seed}
+
+
+def table(runs: list[dict]) -> str:
+    """The chosen files, and the best of each method at equal bytes, in Markdown."""
+    lines = [
+        "| network, seed | its score | plain int8 | its score | chosen | download | its score |",
+        "|---|--:|--:|--:|---|--:|--:|",
+    ]
+    for one in runs:
+        rows = {row["name"]: row for row in one["rows"]}
+        plain, chosen = rows["plain int8"], rows[one["chosen"]]
+        lines.append(
+            f"| {one['network']}, {one['seed']} | {one['test']['value']:.4f} | "
+            f"{plain['download_bytes']:,} | {plain['test']['value']:.4f} | {one['chosen']} | "
+            f"{chosen['download_bytes']:,} | {chosen['test']['value']:.4f} |"
+        )
+    lines += [
+        "",
+        f"| network, seed | at most | {' | '.join(METHODS)} |",
+        "|---|" + "--:|" * (1 + len(METHODS)),
+    ]
+    for one in runs:
+        whole = next(trial for trial in one["trials"] if trial["name"] == "plain int8")
+        for share in SHARES:
+            most = int(share * whole["download_bytes"])
+            cells = (best_within(one["trials"], method, most) for method in METHODS)
+            lines.append(
+                f"| {one['network']}, {one['seed']} | {most:,} bytes | {' | '.join(cells)} |"
+            )
+    return "\n".join(lines)
+
+
+def best_within(trials: list[dict], method: str, most: int) -> str:
+    """The best validation score of a method's files of at most so many bytes, by its last round."""
+    fits = [t for t in trials if t["method"] == method and t["download_bytes"] <= most]
+    if not fits:
+        return "-"
+    last = max(trial["rung"] for trial in fits)
+    return f"{max(trial['score']['value'] for trial in fits if trial['rung'] == last):.4f}"
 
 
 def main() -> None:
-    given = trained.arguments(__doc__.splitlines()[0]).parse_args()
+    parser = trained.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--table", action="store_true", help="print the tables of the JSON")
+    given = parser.parse_args()
     register_candidate("FR-random", Random())
     register_candidate("FR-untaught", Untaught())
     path = Path(given.out) / "compress.json"
     runs = json.loads(path.read_text())["runs"] if path.exists() else []
+    if given.table:
+        print(table(runs))
+        return
     for network in NETWORKS:
         for seed in trained.SEEDS:
             if any((one["network"], one["seed"]) == (network, seed) for one in runs):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fr_archive
+from fr_archive.archive import decode_with_sizes
 from fr_archive.container import load
 
 
@@ -78,7 +79,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 def _contents(data: bytes) -> dict:
     """What an archive contains, and where its bytes are."""
-    archive, sizes = fr_archive.decode(data), fr_archive.sizes(data)
+    archive, sizes = decode_with_sizes(data)
     network = archive.architecture
     by_reference = isinstance(network, fr_archive.Reference)
     return {

@@ -5,6 +5,7 @@ They use no cosine of a mathematics library, because its last bit differs betwee
 fused multiply-add. Each entry is computed independently, so that no error builds up along a row.
 """
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,13 +68,25 @@ def rebuild(vector: Quantized, length: int) -> np.ndarray:
 
 
 def _rows(length: int, rows: int) -> Iterator[np.ndarray]:
+    if rows:
+        yield np.full(length, np.sqrt(1.0 / length))
+    wave, odd = _wave(length), 2 * np.arange(length) + 1
+    places = np.zeros_like(odd)
+    for _ in range(1, rows):
+        places += odd
+        np.subtract(places, len(wave), out=places, where=places >= len(wave))
+        yield wave[places]
+
+
+@functools.lru_cache(maxsize=32)
+def _wave(length: int) -> np.ndarray:
+    """`sqrt(2 / length) * cos(pi * k / (2 * length))` for `k` from 0 to `4 * length - 1`."""
     table = quarter(length)
-    # cos(pi * k / (2 * length)) for k from 0 to 2 * length: mirrored at `length`, and negative.
+    # Mirrored at `length`, where it changes its sign, and at `2 * length`, where it does not.
     half = np.concatenate([table, -table[-2::-1]])
-    odd = 2 * np.arange(length) + 1
-    for u in range(rows):
-        places = odd * u % (4 * length)
-        yield np.sqrt((2.0 if u else 1.0) / length) * half[np.minimum(places, 4 * length - places)]
+    wave = np.sqrt(2.0 / length) * np.concatenate([half, half[-2:0:-1]])
+    wave.setflags(write=False)
+    return wave
 
 
 def _check(length: int, rows: int) -> None:

@@ -7,8 +7,6 @@ have adaptive probabilities). Every magnitude has one such code, and none is abo
 The functions run with an `Encoder`, which is given the value, or a `Decoder`, which ignores it.
 """
 
-import collections
-
 from fr_archive.rangecoder import HALF, Chance, Decoder, Encoder
 
 _MOST_DIGITS = 30
@@ -42,15 +40,21 @@ class Digits:
     """The digits of `m + 1` after its leading 1; the first ones have probabilities that adapt."""
 
     def __init__(self):
-        self._chances = collections.defaultdict(lambda: Chance(_DIGIT, _PRIOR_WEIGHT))
+        # By the exponent, then by the leading 1 and the digits before.
+        self._chances = [
+            [Chance(_DIGIT, _PRIOR_WEIGHT) for _ in range(1 << _MODELLED_DIGITS)]
+            for _ in range(_MOST_DIGITS + 1)
+        ]
 
     def code(self, coder: Encoder | Decoder, exponent: int, magnitude: int) -> int:
         """Returns the magnitude, whose exponent is known."""
         value = 1
+        magnitude += 1
+        modelled = exponent - _MODELLED_DIGITS
         for place in range(exponent - 1, -1, -1):
-            bit = (magnitude + 1) >> place & 1
-            if exponent - place <= _MODELLED_DIGITS:
-                chance = self._chances[exponent, value]
+            bit = magnitude >> place & 1
+            if place >= modelled:
+                chance = self._chances[exponent][value]
                 bit = coder.bit(chance.one, bit)
                 chance.learn(bit)
             else:
@@ -97,28 +101,35 @@ class Numbers:
 class Scale:
     """The mean magnitude of the last few coefficients of one tensor, in 1/256."""
 
-    __slots__ = ("_mean", "count", "length")
+    __slots__ = ("_mean", "_tenth", "_third", "count")
 
     def __init__(self, length: int):
-        self.length = length
         self.count = 0
         self._mean = 0
+        # The places at which a tenth and a third of the tensor are reached.
+        self._tenth, self._third = -(-length // 10), -(-length // 3)
 
     def scale(self) -> int:
         """Returns the class of the mean: below 1/4, 1/2, 1, 2, 4, 8, 16, or above."""
-        return min(7, (self._mean >> 6).bit_length()) if self.count else _UNKNOWN_SCALE
+        if not self.count:
+            return _UNKNOWN_SCALE
+        scale = (self._mean >> 6).bit_length()
+        return scale if scale < 7 else 7
 
     def zone(self) -> int:
         """Returns the class of the position: first two, first tenth, first third, or the rest."""
-        if self.count < 2:
+        count = self.count
+        if count < 2:
             return 0
-        if 10 * self.count < self.length:
+        if count < self._tenth:
             return 1
-        return 2 if 3 * self.count < self.length else 3
+        return 2 if count < self._third else 3
 
     def add(self, magnitude: int) -> None:
-        self._mean += ((magnitude << 8) - self._mean) // (min(self.count, 8) + 1)
-        self.count += 1
+        """Takes the next magnitude into the mean."""
+        count = self.count
+        self._mean += ((magnitude << 8) - self._mean) // (count + 1 if count < 8 else 9)
+        self.count = count + 1
 
 
 class Coefficients:
@@ -130,14 +141,20 @@ class Coefficients:
     """
 
     def __init__(self):
-        self._by_scale = [[Chance(one, _PRIOR_WEIGHT) for one in row] for row in _PRIORS]
-        self._by_zone = [[Chance(one) for one in _PRIORS[_UNKNOWN_SCALE]] for _ in range(4)]
+        by_scale = [[Chance(one, _PRIOR_WEIGHT) for one in row] for row in _PRIORS]
+        by_zone = [[Chance(one) for one in _PRIORS[_UNKNOWN_SCALE]] for _ in range(4)]
+        self._pairs = [
+            [list(zip(scale, zone, strict=True)) for zone in by_zone] for scale in by_scale
+        ]
         self._digits = Digits()
         self._first_negative = Chance()
 
     def code(self, coder: Encoder | Decoder, tensor: Scale, value: int = 0) -> int:
         """Codes the next coefficient of `tensor`."""
-        magnitude = self._magnitude(coder, tensor, abs(value))
+        magnitude = abs(value)
+        pairs = self._pairs[tensor.scale()][tensor.zone()]
+        exponent = coder.steps(pairs, (magnitude + 1).bit_length() - 1)
+        magnitude = self._digits.code(coder, exponent, magnitude) if exponent else 0
         negative = 0
         if magnitude and tensor.count:
             negative = coder.bit(HALF, int(value < 0))
@@ -147,16 +164,3 @@ class Coefficients:
             self._first_negative.learn(negative)
         tensor.add(magnitude)
         return -magnitude if negative else magnitude
-
-    def _magnitude(self, coder: Encoder | Decoder, tensor: Scale, magnitude: int) -> int:
-        wanted = (magnitude + 1).bit_length() - 1
-        exponent = 0
-        rows = zip(self._by_scale[tensor.scale()], self._by_zone[tensor.zone()], strict=True)
-        for scale, zone in rows:
-            bit = coder.bit((scale.one + zone.one) >> 1, int(wanted > exponent))
-            scale.learn(bit)
-            zone.learn(bit)
-            if not bit:
-                break
-            exponent += 1
-        return self._digits.code(coder, exponent, magnitude)

@@ -36,7 +36,7 @@ class Read:
     Attributes:
         series: The series, each as far as it was read.
         table_bits: The information in the table of counts and steps, in bits.
-        bits: The information in each series, in bits.
+        bits: The information in each series, in bits; empty unless it was asked for.
     """
 
     series: tuple[Quantized, ...]
@@ -104,7 +104,13 @@ def write(series: Sequence[Quantized], order: Order) -> bytes:
     return payload
 
 
-def read(decoder: Decoder, size: int, order: Order, capacity: Fraction | None = None) -> Read:
+def read(
+    decoder: Decoder,
+    size: int,
+    order: Order,
+    capacity: Fraction | None = None,
+    measured: bool = False,
+) -> Read:
     """Returns the series of a section.
 
     Args:
@@ -113,6 +119,7 @@ def read(decoder: Decoder, size: int, order: Order, capacity: Fraction | None = 
         order: The order in which it was written.
         capacity: Reads the first `ceil(capacity * n)` of the `n` numbers of each series, and
             nothing after the last of these; `None` reads all. The end is checked if it is reached.
+        measured: Whether to measure the information in each series, which takes time.
 
     Raises:
         ArchiveError: If `write` cannot have made the section, or it is cut within its table.
@@ -126,7 +133,7 @@ def read(decoder: Decoder, size: int, order: Order, capacity: Fraction | None = 
     if capacity is not None:
         wanted = [math.ceil(capacity * count) for count in counts]
         owners = owners[: _end_of_wanted(owners, counts, wanted)]
-    values, bits = _values(decoder, counts, owners.tolist())
+    values, bits = _values(decoder, counts, owners.tolist(), measured)
     if len(owners) == sum(counts) and not decoder.cut:
         decoder.finish()
     series = (
@@ -192,12 +199,12 @@ def _end_of_wanted(owners: np.ndarray, counts: Sequence[int], wanted: Sequence[i
 
 
 def _values(
-    decoder: Decoder, counts: Sequence[int], owners: Sequence[int]
+    decoder: Decoder, counts: Sequence[int], owners: Sequence[int], measured: bool
 ) -> tuple[list[list[int]], list[float]]:
     """The numbers of each series, as far as the bytes decide them, and the information in them."""
     states = [Scale(count) for count in counts]
     values = [[] for _ in counts]
-    bits = [0.0] * len(counts)
+    bits = [0.0] * len(counts) if measured else []
     coefficients = Coefficients()
     spent = decoder.spent()
     for owner in owners:
@@ -205,6 +212,7 @@ def _values(
             values[owner].append(coefficients.code(decoder, states[owner]))
         except Undecided:
             break
-        before, spent = spent, decoder.spent()
-        bits[owner] += spent - before
+        if measured:
+            before, spent = spent, decoder.spent()
+            bits[owner] += spent - before
     return values, bits

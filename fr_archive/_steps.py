@@ -98,18 +98,20 @@ def quantize(reals: Iterable[float], step: int) -> Quantized:
     reals = np.asarray(reals, np.float64)
     if not np.isfinite(reals).all():
         raise ArchiveError(f"`reals` must be finite. Received: {reals[~np.isfinite(reals)][0]}")
-    return Quantized(tuple(int(q) for q in np.rint(reals / value(step))), step)
+    return Quantized(tuple(map(int, np.rint(reals / value(step)).tolist())), step)
 
 
 def _whole(name: str, numbers: Iterable[int], least: int, most: int) -> tuple[int, ...]:
     try:
-        whole = tuple(operator.index(number) for number in numbers)
+        if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "iu":
+            numbers = numbers.tolist()  # one by one they are slow
+        whole = tuple(map(operator.index, numbers))
     except TypeError:
         raise ArchiveError(f"`{name}` must be whole numbers. Received: {numbers!r:.100}") from None
-    for number in whole:
-        if not least <= number <= most:
-            raise ArchiveError(
-                f"`{name}` must lie between {least} and {most}: choose a larger step or leave the "
-                f"number out. Received: {number}"
-            )
+    if whole and not least <= min(whole) <= max(whole) <= most:
+        number = next(one for one in whole if not least <= one <= most)
+        raise ArchiveError(
+            f"`{name}` must lie between {least} and {most}: choose a larger step or leave the "
+            f"number out. Received: {number}"
+        )
     return whole

@@ -96,7 +96,8 @@ def decode(data: bytes, capacity: Fraction | float | None = None) -> Archive:
     Raises:
         ArchiveError: If `data` is not an archive, is damaged, or is not as `encode` writes it.
     """
-    return _File(data).archive(None if capacity is None else _fraction(capacity))
+    file = _File(data)
+    return file.archive(file.tensors(None if capacity is None else _fraction(capacity)))
 
 
 def decode_prefix(data: bytes) -> Archive:
@@ -108,7 +109,19 @@ def decode_prefix(data: bytes) -> Archive:
     Raises:
         ArchiveError: If `data` does not reach the first coefficient, or is not an archive.
     """
-    return _File(data, cut=True).archive()
+    file = _File(data, cut=True)
+    return file.archive(file.tensors())
+
+
+def decode_with_sizes(data: bytes) -> tuple[Archive, Sizes]:
+    """Returns what `decode` and `sizes` return, and reads the file only once.
+
+    Raises:
+        ArchiveError: As in `decode`.
+    """
+    file = _File(data)
+    tensors, vectors = file.tensors(measured=True), file.vectors(measured=True)
+    return file.archive(tensors, vectors), file.sizes(tensors, vectors)
 
 
 def expand(archive: Archive) -> bytes:
@@ -142,7 +155,8 @@ def sizes(data: bytes) -> Sizes:
     Raises:
         ArchiveError: If `data` is not an archive.
     """
-    return _File(data).sizes()
+    file = _File(data)
+    return file.sizes(file.tensors(measured=True), file.vectors(measured=True))
 
 
 def _fraction(capacity: Fraction | float) -> Fraction:
@@ -162,16 +176,15 @@ class _File:
         self._data = bytes(data)
         self._sections = container.read(self._data, cut)
 
-    def archive(self, capacity: Fraction | None = None) -> Archive:
+    def archive(self, tensors: _series.Read, vectors: _series.Read | None = None) -> Archive:
         return Archive(
             architecture=architectures.read(self._decoder(self._sections[Kind.ARCHITECTURE])),
-            tensors=self._tensors(capacity).series,
-            vectors=self._vectors().series,
+            tensors=tensors.series,
+            vectors=(vectors or self.vectors()).series,
             skeleton=self._skeleton(),
         )
 
-    def sizes(self) -> Sizes:
-        tensors, vectors = self._tensors(), self._vectors()
+    def sizes(self, tensors: _series.Read, vectors: _series.Read) -> Sizes:
         return Sizes(
             total=len(self._data),
             header=container.HEADER_BYTES,
@@ -184,15 +197,19 @@ class _File:
             tables=(tensors.table_bits, vectors.table_bits),
         )
 
-    def _tensors(self, capacity: Fraction | None = None) -> _series.Read:
+    def tensors(self, capacity: Fraction | None = None, measured: bool = False) -> _series.Read:
         section = self._sections[Kind.COEFFICIENTS]
-        return _series.read(self._decoder(section), section.size, _series.interleaved, capacity)
+        return _series.read(
+            self._decoder(section), section.size, _series.interleaved, capacity, measured
+        )
 
-    def _vectors(self) -> _series.Read:
+    def vectors(self, measured: bool = False) -> _series.Read:
         section = self._sections.get(Kind.VECTORS)
         if section is None:
             return _series.Read((), 0.0, ())
-        found = _series.read(self._decoder(section), section.size, _series.one_by_one)
+        found = _series.read(
+            self._decoder(section), section.size, _series.one_by_one, measured=measured
+        )
         if not found.series:
             raise ArchiveError("A section of vectors must hold at least one", section.start)
         return found

@@ -20,6 +20,8 @@ import tensorflow as tf
 _LONGEST_CONTRACTION = 512
 # A cosine matrix never exceeds this many numbers (16 MB), however long its axis.
 _LARGEST_MATRIX = 4_194_304
+# The FFT runs on so many numbers at once (16 MB).
+_LARGEST_PIECE = 4_194_304
 
 
 @functools.lru_cache(maxsize=256)
@@ -79,8 +81,8 @@ def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = 
         if contracts(n, frequencies):
             x = _contract(x, cosine_matrix(n, frequencies), axis)
         else:
-            x = _on_last_axis(functools.partial(tf.signal.dct, norm="ortho"), x, axis)
-            x = tf.gather(x, tf.range(frequencies), axis=axis) if frequencies < n else x
+            held, x = [x], None
+            x = _in_pieces(functools.partial(_fast_dct, frequencies=frequencies), held, axis)
     return x
 
 
@@ -112,8 +114,8 @@ def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = 
         if contracts(n, frequencies):
             x = _contract(x, cosine_matrix(n, frequencies).T, axis)
         else:
-            x = tf.pad(x, [[0, n - frequencies if a == axis else 0] for a in range(x.shape.rank)])
-            x = _on_last_axis(functools.partial(tf.signal.idct, norm="ortho"), x, axis)
+            held, x = [x], None
+            x = _in_pieces(functools.partial(_fast_idct, n=n), held, axis)
     return x
 
 
@@ -161,6 +163,35 @@ def _product(x: tf.Tensor, matrix: tf.Tensor, axis: int) -> tf.Tensor:
     else:
         product = tf.matmul(matrix, tf.reshape(x, (before, shape[axis], after)))
     return tf.reshape(product, [*shape[:axis], matrix.shape[0], *shape[axis + 1 :]])
+
+
+def _fast_dct(x: tf.Tensor, frequencies: int) -> tf.Tensor:
+    return tf.signal.dct(x, norm="ortho")[..., :frequencies]
+
+
+def _fast_idct(x: tf.Tensor, n: int) -> tf.Tensor:
+    longer = [[0, 0]] * (x.shape.rank - 1) + [[0, n - x.shape[-1]]]
+    return tf.signal.idct(tf.pad(x, longer), norm="ortho")
+
+
+def _in_pieces(transform, held: list[tf.Tensor], axis: int) -> tf.Tensor:
+    """Transforms one axis of a tensor, a large one piece by piece: it takes eight times its memory.
+
+    `held` has the tensor and is emptied, so that the tensor is gone before the result is made.
+    """
+    x = held.pop()
+    shape = x.shape.as_list()
+    others = [a for a in range(len(shape)) if a != axis]
+    if not tf.executing_eagerly() or not others or math.prod(shape) <= _LARGEST_PIECE:
+        return _on_last_axis(transform, x, axis)
+    cut = max(others, key=shape.__getitem__)
+    length = max(1, shape[cut] * _LARGEST_PIECE // math.prod(shape))
+    whole, rest = divmod(shape[cut], length)
+    pieces = tf.split(x, [length] * whole + ([rest] if rest else []), cut)
+    del x
+    for place, _ in enumerate(pieces):
+        pieces[place] = _on_last_axis(transform, pieces[place], axis)
+    return tf.concat(pieces, cut)
 
 
 def _on_last_axis(transform, x: tf.Tensor, axis: int) -> tf.Tensor:

@@ -4,12 +4,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from archive_cases import archives, series
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fr_archive
 from fr_archive import Archive, ArchiveError, Quantized, Reference
 from fr_archive._series import MOST_SERIES, interleaved
+from fr_archive.archive import decode_with_sizes
 
 
 def lenet5(seed: int = 0) -> Archive:
@@ -179,3 +180,10 @@ def test_reals_are_rounded_once():
     exact = [Fraction(q) * Fraction(35734, 32768) / 8 for q in numbers]
     assert found.tolist() == [float(np.float32(float(x))) for x in exact]
     assert all(Fraction(float(x)) == x for x in exact)  # float64 held them exactly
+
+
+@settings(max_examples=10)
+@given(archives)
+def test_one_reading_gives_contents_and_sizes(archive):
+    data = fr_archive.encode(archive)
+    assert decode_with_sizes(data) == (fr_archive.decode(data), fr_archive.sizes(data))

@@ -154,3 +154,48 @@ def test_a_match_outside_is_refused(length, distance):
 def test_random_bytes_hardly_grow():
     data = random.Random(0).randbytes(2000)
     assert len(lz.compress(data)) < 2150
+
+
+@given(st.lists(st.integers(0, 4), max_size=100), st.integers(1, 4))
+def test_steps_say_what_bits_of_mean_probability_say(numbers, most):
+    """`steps` is laid out for speed; `bit` and `learn` are its specification."""
+
+    def pairs():
+        return [(Chance(9000 * n, n), Chance(60000, 63)) for n in range(1, most + 1)]
+
+    numbers = [min(one, most) for one in numbers]
+    fast, slow, ours, theirs = Encoder(), Encoder(), pairs(), pairs()
+    for number in numbers:
+        assert fast.steps(ours, number) == number
+        for place, (first, second) in enumerate(theirs):
+            bit = slow.bit(first.one + second.one >> 1, int(number > place))
+            first.learn(bit)
+            second.learn(bit)
+            if not bit:
+                break
+    data = fast.finish()
+    assert data == slow.finish()
+    state = [(one.one, one.seen) for pair in ours for one in pair]
+    assert state == [(one.one, one.seen) for pair in theirs for one in pair]
+    decoder, again = Decoder(data, 0, len(data)), pairs()
+    assert [decoder.steps(again) for _ in numbers] == numbers
+    assert state == [(one.one, one.seen) for pair in again for one in pair]
+    decoder.finish()
+
+
+def test_steps_stop_where_a_cut_stream_does_not_decide():
+    encoder, pairs = Encoder(), [(Chance(), Chance()) for _ in range(3)]
+    for number in [3, 0, 1, 2] * 40:
+        encoder.steps(pairs, number)
+    data = encoder.finish()
+    decoder, pairs = Decoder(data, 0, 5, cut=True), [(Chance(), Chance()) for _ in range(3)]
+    found = []
+
+    def read_on():
+        while True:
+            found.append(decoder.steps(pairs))
+
+    with pytest.raises(Undecided):
+        read_on()
+    assert 0 < len(found) < 160
+    assert found == ([3, 0, 1, 2] * 40)[: len(found)]

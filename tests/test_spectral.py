@@ -225,3 +225,20 @@ def test_the_split_is_exact(value):
     assert (high + low).numpy().tolist() == [value]
     assert np.array_equal(tf32(high.numpy()), high.numpy())
     assert abs(low.numpy()[0]) <= abs(np.float32(value)) * 2.0**-10 + 2.0**-136
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 530), (530, 7), (2, 520, 6), (530,)])
+@pytest.mark.parametrize("piece", [1, 1000, 3000])
+def test_pieces_of_a_large_tensor_are_transformed_alike(monkeypatch, shape, piece):
+    x = random(shape)
+    long = int(np.argmax(shape))
+    corner = [n - 5 if axis == long else n for axis, n in enumerate(shape)]
+    whole = spectral.dct_nd(x, corner=corner)
+    back = spectral.idct_nd(whole, shape=shape)
+    with mock.patch.object(spectral, "_LARGEST_PIECE", piece):
+        calls = mock.Mock(wraps=spectral._on_last_axis)
+        monkeypatch.setattr(spectral, "_on_last_axis", calls)
+        monkeypatch.setattr(spectral, "contracts", lambda n, frequencies: n < 500)
+        assert np.array_equal(spectral.dct_nd(x, corner=corner), whole)
+        assert np.array_equal(spectral.idct_nd(whole, shape=shape), back)
+        assert len(shape) == 1 or calls.call_count > 2 or piece * 3 > x.size

@@ -191,3 +191,51 @@ def test_a_loaded_layer_has_the_boundary_of_what_it_keeps(tmp_path):
     assert layer.truncation["boundary"] < boundary
     again = keras.models.load_model(tmp_path / "model.keras").layers[0]
     assert again.truncation == {**layer.truncation, "boundary": boundary}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class NotCalled(keras.initializers.Initializer):
+    """An initializer whose values only the plain model needs."""
+
+    calls = 0
+
+    def __call__(self, shape, dtype=None):
+        NotCalled.calls += 1
+        return keras.random.normal(shape, dtype=dtype, seed=NotCalled.calls)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("start", [None, 20])
+def test_regularize_makes_no_random_kernels_first(start):
+    model = keras.Sequential([keras.Input((6, 6, 3))])
+    model.add(keras.layers.Conv2D(4, 3, kernel_initializer=NotCalled(), dtype="mixed_float16"))
+    model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(5, kernel_initializer=NotCalled()))
+    before = NotCalled.calls
+    twin = regularize(model, start=start)
+    assert NotCalled.calls == before
+    for plain, layer in zip(model.layers, twin.layers, strict=True):
+        if layer.weights:
+            other = type(layer).from_config(layer.get_config())
+            other.build(layer.input.shape)
+            other.load_plain(plain)
+            other.truncate(layer.kept)
+            assert np.array_equal(as_numpy(other.coefficients), as_numpy(layer.coefficients))
+            assert layer.beginning is None  # it would keep the plain model in memory
+
+
+class LoadsItself(layers.FRDense):
+    """A twin that takes over a kernel in its own way."""
+
+    def load_plain(self, plain):
+        super().load_plain(plain)
+        self.set_kernel(2 * as_numpy(plain.kernel))
+
+
+def test_a_twin_with_a_way_of_its_own_to_load_keeps_it(monkeypatch):
+    monkeypatch.setitem(layers.TWINS, keras.layers.Dense, LoadsItself)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
+    twin = regularize(model).layers[0]
+    assert np.allclose(as_numpy(twin.kernel), 2 * as_numpy(model.layers[0].kernel), atol=1e-6)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 import fr_archive
+from fr_archive.archive import decode_with_sizes
 from fr_archive.container import load
 from fr_keras.archive import _validate
 from fr_keras.archive._building import build, make_layer, settings
@@ -60,10 +61,9 @@ def inspect(path: str | os.PathLike) -> Packing:
         ValueError: As in `load_archive`.
         OSError: If the file cannot be read.
     """
-    data = load(path)
-    archive = fr_archive.decode(data)
+    archive, sizes = decode_with_sizes(load(path))
     model = loaded(archive)
-    return packing(data, archive, model, weights(model))
+    return packing(sizes, archive, model, weights(model))
 
 
 def loaded(archive: fr_archive.Archive) -> keras.Model:
@@ -107,7 +107,7 @@ def _maker(shapes: Unbuilt, counts: list[int]):
         corners = next(held)
         if isinstance(layer, FrequencyKernel):
             layer = type(layer).from_config({**layer.get_config(), "stored": corners[0]})
-            layer.starts_empty = True
+            layer.beginning = keras.initializers.Zeros()
         return layer
 
     return make

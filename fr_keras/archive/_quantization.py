@@ -23,6 +23,8 @@ _VECTOR_SLACK = 24
 _VARIANCE_SLACK = 80
 # The search for the steps of a vector ends when this many in a row were worse than the best.
 _PATIENCE = 8
+# So many coefficients of a tensor tell whether all can be multiples of a step.
+_GLANCE = 64
 # No variance that is read is below this, whoever wrote the file.
 LEAST_VARIANCE = np.float32(1e-12)
 
@@ -70,9 +72,10 @@ def quantize_vector(values: np.ndarray, error: float, variance: bool = False) ->
     (3,)
     """
     kind = _Vector(len(values), variance)
-    chosen = _search(kind.coefficients(values), error)
+    coefficients = kind.coefficients(values)
+    chosen = _search(coefficients, error)
     slack = _VARIANCE_SLACK if variance else _VECTOR_SLACK
-    found = _on_grid(kind, values, chosen.step - slack)
+    found = _on_grid(kind, values, chosen.step - slack, coefficients)
     if found is not None:
         return found
     if variance:
@@ -112,10 +115,10 @@ class _Vector:
 
     def coefficients(self, values: np.ndarray) -> np.ndarray:
         # No product of matrices: its sums have an order of the machine's own.
-        matrix = _matrix(len(values))
-        total = np.zeros(len(values))
-        for place, value in enumerate(values.astype(np.float64)):
-            total = total + value * matrix[:, place]
+        total, product = np.zeros((2, len(values)))
+        for value, column in zip(values.tolist(), _columns(len(values)), strict=True):
+            np.multiply(value, column, out=product)
+            np.add(total, product, out=total)
         return total
 
     def restore(self, found: Quantized) -> np.ndarray:
@@ -129,10 +132,10 @@ class _Vector:
         return Quantized((), 0)
 
 
-# Vectors of one length follow one another, and a matrix may have 128 MiB.
+# `quantized_vectors` takes vectors of one length together, and a matrix may have 128 MiB.
 @functools.lru_cache(maxsize=1)
-def _matrix(length: int) -> np.ndarray:
-    return cosines(length, length)
+def _columns(length: int) -> np.ndarray:
+    return np.ascontiguousarray(cosines(length, length).T)
 
 
 def _nearest(step: float) -> int:
@@ -183,17 +186,33 @@ def _above_zero(kind: _Vector, values: np.ndarray, error: float) -> Quantized:
         part /= 2
 
 
-def _on_grid(kind: _Tensor | _Vector, values: np.ndarray, finest: int) -> Quantized | None:
-    """The values in the coarsest steps that restore them exactly; `None` if there are none."""
+def _on_grid(
+    kind: _Tensor | _Vector,
+    values: np.ndarray,
+    finest: int,
+    coefficients: np.ndarray | None = None,
+) -> Quantized | None:
+    """The values in the coarsest steps that restore them exactly; `None` if there are none.
+
+    With vectors, give the `coefficients` if they are known: they take long.
+    """
     if np.array_equal(kind.restore(kind.nothing()), values):
         return kind.nothing()
-    coefficients = kind.coefficients(values)
+    if coefficients is None:
+        coefficients = kind.coefficients(values)
     for step in range(_nearest(2 * np.abs(coefficients).max()), max(finest, _FINEST) - 1, -1):
+        # Nearly no step comes past the first few coefficients.
+        if not _are_whole(coefficients[:_GLANCE] / step_value(step)):
+            continue
         parts = coefficients / step_value(step)
         whole = np.rint(parts)
-        # The coefficients of a vector have rounding errors.
-        if whole.any() and np.abs(parts - whole).max() < 0.25:
+        if whole.any() and _are_whole(parts):
             found = kind.quantized(whole, step)
             if np.array_equal(kind.restore(found), values):
                 return found
     return None
+
+
+def _are_whole(parts: np.ndarray) -> bool:
+    """Whether all are near whole numbers: the coefficients of a vector have rounding errors."""
+    return bool(np.abs(parts - np.rint(parts)).max() < 0.25)

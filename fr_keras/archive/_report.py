@@ -108,7 +108,7 @@ class Packing(Printed):
 
 
 def packing(
-    data: bytes,
+    sizes: fr_archive.Sizes,
     archive: fr_archive.Archive,
     model: keras.Model,
     weights: list[Weight],
@@ -117,13 +117,12 @@ def packing(
     """Returns what a file holds and how many bytes each part takes.
 
     Args:
-        data: The file.
+        sizes: Where the bytes of the file are.
         archive: Its content.
         model: Its model.
         weights: The weights of the model that are stored as vectors.
         residuals: Their errors, by the name of the weight.
     """
-    sizes = fr_archive.sizes(data)
     tensors = iter(zip(archive.tensors, sizes.tensors, strict=True))
     vectors = iter(zip(archive.vectors, sizes.vectors, strict=True))
     of_weights = {weight.name: [next(vectors) for _ in weight.lengths] for weight in weights}

@@ -10,7 +10,7 @@ import numpy as np
 
 import fr_archive
 from fr_archive import Archive, Config, Quantized, skeletons
-from fr_archive.archive import source
+from fr_archive.archive import decode_with_sizes, source
 from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import _reference, _validate
 from fr_keras.archive._agreement import Sample, measured
@@ -130,16 +130,19 @@ def save_archive(
     given = prepared(model)
     sample = None if calibration is None else Sample(calibration, model)
     archive, residuals = packed(given, step, error, sample, told)
+    data = fr_archive.encode(archive)
     # Nothing is written before the archive has been loaded.
-    found = loaded(fr_archive.decode(fr_archive.encode(archive)))
+    held, sizes = decode_with_sizes(data)
+    found = loaded(held)
     told("comparing outputs", None)
     agreements = {} if sample is None else measured(model, found, sample)
     if skeleton is not None:
         told("making the int8 file", None)
         arguments = {"calibration": calibration, **skeleton}
         archive = dataclasses.replace(archive, skeleton=_skeleton(archive, found, arguments))
-    data = fr_archive.encode(archive)
-    report = packing(data, archive, found, weights(found), residuals)
+        data = fr_archive.encode(archive)
+        sizes = fr_archive.sizes(data)
+    report = packing(sizes, archive, found, weights(found), residuals)
     report = dataclasses.replace(report, left_out=tuple(given.left_out), agreements=agreements)
     write_bytes(path, data, overwrite)
     return report
@@ -247,14 +250,27 @@ def quantized_vectors(
     """
     values = [weight.values() for weight in found]
     move_biases(model, found, values)
-    vectors, residuals = [], {}
-    for weight, numbers, scale in zip(found, values, scales(found, values), strict=True):
-        variance = weight.is_statistic("variance")
-        restored = []
-        for part in weight.cut(numbers):
-            vectors.append(quantize_vector(part, errors[weight.layer_name] * scale, variance))
-            restored.append(restore_vector(vectors[-1], len(part), variance))
-        difference = np.concatenate([*restored, []]) - numbers
+    allowed = scales(found, values)
+    parts = [
+        (place, part)
+        for place, (weight, numbers) in enumerate(zip(found, values, strict=True))
+        for part in weight.cut(numbers)
+    ]
+    vectors: list[Quantized | None] = [None] * len(parts)
+    restored: list[np.ndarray] = [np.empty(0)] * len(parts)
+    # Vectors of one length share a matrix.
+    for number in sorted(range(len(parts)), key=lambda number: len(parts[number][1])):
+        place, part = parts[number]
+        variance = found[place].is_statistic("variance")
+        error = errors[found[place].layer_name] * allowed[place]
+        vectors[number] = quantize_vector(part, error, variance)
+        restored[number] = restore_vector(vectors[number], len(part), variance)
+    of_weights: dict[int, list[np.ndarray]] = {}
+    for (place, _), one in zip(parts, restored, strict=True):
+        of_weights.setdefault(place, []).append(one)
+    residuals = {}
+    for place, (weight, numbers, scale) in enumerate(zip(found, values, allowed, strict=True)):
+        difference = np.concatenate([*of_weights.get(place, ()), []]) - numbers
         norm = root_of_squares(difference) / math.sqrt(max(1, len(numbers)))
         residuals[weight.name] = norm / scale if scale else 0.0
     return vectors, residuals

@@ -77,9 +77,9 @@ class FrequencyKernel(Truncated, FrequencyTwin):
 
     #: Name of the weight that is held as coefficients, and of the attribute that returns it.
     weight_name = "kernel"
-    #: Whether coefficients begin as zeros, whatever the initializer. Set it before the layer is
-    #: built if values follow anyway, because the initializer makes a tensor of the kernel's size.
-    starts_empty = False
+    #: An initializer of the coefficients, in place of that of the kernel, which makes a tensor of
+    #: the kernel's size. Set it before the layer is built if the values are known.
+    beginning = None
     #: A function from the coefficients to those that the layer computes with; `ArchiveRounding`
     #: sets it while a model trains.
     rounding = None
@@ -131,13 +131,14 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         self.coefficients = super().add_weight(
             name="coefficients",
             shape=shape,
-            initializer="zeros" if self.starts_empty else transformed,
+            initializer=self.beginning or transformed,
             # Half precision, by policy or by autocasting, would round before the transform.
             dtype="float32",
             autocast=False,
             trainable=trainable,
             regularizer=None if regularizer is None else lambda c: regularizer(self._masked(c)),
         )
+        self.beginning = None  # it may hold another model
         self._add_state(size)
 
     def _check_weight(self, shape, regularizer, constraint) -> None:
@@ -240,16 +241,16 @@ class FrequencyKernel(Truncated, FrequencyTwin):
     def load_plain(self, plain):
         (kernel,) = self.plain_kernels(plain)
         self.set_kernel(ops.convert_to_numpy(ops.cast(kernel, "float32")))
-        for own, its in self._other_weights(plain):
+        for own, its in self.other_weights(plain):
             own.assign(its)
 
     def fill_plain(self, plain):
         (kernel,) = self.plain_kernels(plain)
         kernel.assign(self.float32_kernel())
-        for own, its in self._other_weights(plain):
+        for own, its in self.other_weights(plain):
             its.assign(own)
 
-    def _other_weights(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
+    def other_weights(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
         """Yields the other weights of this layer and its plain twin, pair by pair."""
         held = (self.coefficients, self._truncation, *self.plain_kernels(plain))
         held = {id(one) for one in held}

@@ -52,5 +52,5 @@ def to_corner(layer: keras.layers.Layer) -> keras.layers.Layer | None:
     if not isinstance(layer, FrequencyKernel):
         return None
     twin = type(layer).from_config({**layer.get_config(), "stored": layer.corner})
-    twin.starts_empty = True
+    twin.beginning = keras.initializers.Zeros()
     return twin

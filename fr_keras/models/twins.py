@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import keras
 
-from fr_keras import zigzag
+from fr_keras import spectral, zigzag
 from fr_keras._keras_internals import maker
 from fr_keras.layers import (
     TWINS,
@@ -16,9 +16,10 @@ from fr_keras.layers import (
     misnamed,
     refusal,
 )
+from fr_keras.models._carry import carry, carry_random_states
 from fr_keras.models._ordering import unordered
 from fr_keras.models.budget import Keep, targets
-from fr_keras.models.walk import check_graph, named_layers, plain_kernels, rebuild
+from fr_keras.models.walk import check_graph, named_layers, plain_kernels, rebuild_by
 
 Selector = (
     str
@@ -117,13 +118,45 @@ def regularize(
             return FRBatchNormalization.from_config(layer.get_config())
         if id(layer) not in configs:
             return None
-        twins[id(layer)] = TWINS[type(layer)].from_config(configs[id(layer)])
-        return twins[id(layer)]
+        twin = twins[id(layer)] = TWINS[type(layer)].from_config(configs[id(layer)])
+        if _takes_kernel(twin):
+            twin.beginning = _transformed(layer, twin)
+        return twin
 
-    twin = rebuild(model, exchange)
+    twin, _ = rebuild_by(model, exchange, _fill)
     for identity, kept in counts.items():
         twins[identity].truncate(kept)
     return twin
+
+
+def _takes_kernel(twin: keras.layers.Layer) -> bool:
+    """Whether the coefficients of a new layer are the DCT of a kernel; a class may load others."""
+    kind, usual = type(twin), FrequencyKernel
+    return isinstance(twin, usual) and (
+        (kind.load_plain, kind.set_kernel) == (usual.load_plain, usual.set_kernel)
+    )
+
+
+def _transformed(layer: keras.layers.Layer, twin: FrequencyKernel) -> Callable:
+    """Makes the coefficients of a layer's kernel when they are created: first random ones would
+    take as long again, and twice the memory."""
+
+    def initializer(shape, dtype=None):
+        (kernel,) = twin.plain_kernels(layer)
+        kernel = keras.ops.reshape(keras.ops.cast(kernel, "float32"), twin.spectrum_shape)
+        return spectral.dct_nd(kernel, corner=shape)
+
+    return initializer
+
+
+def _fill(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
+    """Gives a new layer the state of its old one, except coefficients that it began with."""
+    if _takes_kernel(twin) and not isinstance(layer, FrequencyKernel):
+        for own, its in twin.other_weights(layer):
+            own.assign(its)
+        carry_random_states(layer, twin)
+    else:
+        carry(layer, twin, FrequencyTwin.fill_plain)
 
 
 def _suggest_order(model: keras.Model, chosen: dict[str, keras.layers.Layer]) -> None:

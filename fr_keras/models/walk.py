@@ -64,9 +64,10 @@ def rebuild_by(
     """Does the same, where `fill` gives each new layer the state of the old one."""
     check_graph(model)
     twins: dict[int, keras.layers.Layer] = {}
-    copy = _clone(model, exchange, twins, call)
     for layer in all_layers(model):
         check_finite(layer)
+    copy = _clone(model, exchange, twins, call)
+    for layer in all_layers(model):
         fill(layer, twins[id(layer)])
     return copy, twins
 
@@ -263,9 +264,10 @@ def check_finite(layer: keras.layers.Layer) -> None:
     for weight in layer.weights:
         if "float" not in weight.dtype:
             continue
-        value = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
-        if not np.isfinite(value).all():
+        finite = keras.ops.isfinite(keras.ops.cast(weight, "float32"))
+        if not keras.ops.all(finite):
+            found = keras.ops.convert_to_numpy(finite)
             raise ValueError(
                 f"`model` must have finite weights: '{weight.path}' of layer '{layer.name}' holds "
-                f"{np.count_nonzero(~np.isfinite(value))} NaN or infinite of {value.size} values."
+                f"{np.count_nonzero(~found)} NaN or infinite of {found.size} values."
             )

@@ -14,9 +14,9 @@ from fr_keras.tflite.signature import by_input, input_names
 # The most representative rows that are used, and which of them are held out for the check.
 _ROWS = 600
 _HELD_OUT = slice(None, None, 5)
-# For a fair pick, an iterable is read up to this many times the rows that are used: one of known
-# length, and one that may be endless.
+# An iterable is read up to this many times the rows that are used; the second if it may be endless.
 _LOOKED_AT, _LOOKED_AT_ENDLESS = 100, 10
+_RANDOM = 6_000_000  # of random rows, so many numbers are enough: 8 to 32 rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ def split_rows(
     """Returns rows for calibration, rows for the check, and where the latter come from.
 
     Both are lists with an array for each input. Without `calibration` there are no rows for
-    calibration, and random ones for the check; it is an error if the mode needs calibration.
+    calibration, and random ones for the check; an error if the mode needs calibration.
     """
     shapes = [tuple(entry.shape[1:]) for entry in model.inputs]
     types = [entry.dtype for entry in model.inputs]
@@ -50,7 +50,8 @@ def split_rows(
                 f"{types}: a few hundred typical input rows. Received: None"
             )
         rng = np.random.default_rng(0)
-        return None, [rng.random((32, *shape), np.float32) for shape in shapes], "random"
+        count = int(np.clip(_RANDOM // max(1, sum(int(np.prod(shape)) for shape in shapes)), 8, 32))
+        return None, [rng.random((count, *shape), np.float32) for shape in shapes], "random"
     wanted = list(map(Wanted, input_names(model), shapes, map(float32_for, types)))
     structure = ends(model)[0]
     if isinstance(structure, (list, tuple)) and any(map(_is_nested, structure)):
@@ -201,10 +202,10 @@ def _of_element(element, wanted: Sequence[Wanted]) -> list:
     elif len(wanted) == 1:
         return [element]
     kind = type(element).__name__
-    length = f" of {len(element)}" if isinstance(element, (list, tuple)) else ""
+    kind += f" of {len(element)}" if isinstance(element, (list, tuple)) else ""
     raise ValueError(
         "`calibration` must have elements that are a dict, or a list in order, of the inputs "
-        f"{[one.name for one in wanted]}, alone or in (inputs, labels). Received: {kind}{length}"
+        f"{[one.name for one in wanted]}, alone or in (inputs, labels). Received: {kind}"
     )
 
 
@@ -223,10 +224,9 @@ def _picked(
     batches: Iterator[list[np.ndarray]], limit: int, length: int | None
 ) -> list[np.ndarray]:
     """A random pick of rows with a fixed seed, in their order; all rows if there are few."""
-    rng = np.random.default_rng(0)
     most = limit * (_LOOKED_AT_ENDLESS if length is None else _LOOKED_AT)
     kept: list[tuple[int, list[np.ndarray]]] = []
-    number = 0
+    rng, number = np.random.default_rng(0), 0
     for batch in batches:
         for position in range(len(batch[0])):
             place = number if number < limit else int(rng.integers(0, number + 1))

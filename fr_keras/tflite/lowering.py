@@ -129,14 +129,20 @@ def raw(
 ) -> bytes:
     """The file that TensorFlow's converter writes; it is in float32 if ranges are set later."""
     model = scopes.model
-    trainable = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
-    other = [keras.ops.convert_to_numpy(v) for v in model.non_trainable_variables]
-
+    held = tf.Module()
+    # A variable of a distribution strategy is a copy for each device.
+    held.weights = [
+        copy for v in model.variables for copy in getattr(v.value, "values", (v.value,))
+    ]
     changed: list[str] = []
 
-    # The weights are constants of the graph: the converter reads variables badly.
+    # Weights are read outside of all layers, and once: where a layer reads its own, the converter
+    # does worse. As constants of the graph they would be copied four times before it begins.
     def constant(*inputs):
-        weights = [[tf.constant(value) for value in values] for values in (trainable, other)]
+        weights = [
+            [tf.convert_to_tensor(v.value) for v in values]
+            for values in (model.trainable_variables, model.non_trainable_variables)
+        ]
         outputs, after = model.stateless_call(*weights, packed(model, inputs), training=False)
         pairs = zip(model.non_trainable_variables, weights[1], after, strict=True)
         changed.extend(variable.path for variable, one, two in pairs if one is not two)
@@ -149,8 +155,10 @@ def raw(
     ]
     with scopes.entered():
         function = tf.function(constant).get_concrete_function(*signature)
-    _check_stateless([*(one.name for one in function.variables), *changed])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    known = {id(one) for one in held.weights}
+    foreign = [one.name for one in function.variables if id(one) not in known]
+    _check_stateless([*foreign, *changed])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], held)
     _configure(converter, mode, rows, float_io)
     with _quiet():
         try:
