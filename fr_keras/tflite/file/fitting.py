@@ -99,8 +99,9 @@ def _chosen(tries: list[_Try], goal: int | str) -> _Try:
         return min(within, key=lambda one: (one.computed, one.longer))
     least = min(one.needs for one in tries)
     raise ValueError(
-        f"`memory` must be at least {least:,} for this model, because the tensors between strips "
-        "stay whole. Give as many bytes, use a smaller image or quantize='int8', or memory='auto'. "
+        f"`memory` must be at least {least:,} for this model, because its weights and the tensors "
+        "between strips stay whole. Give as many bytes, use a smaller image or quantize='int8', or "
+        "memory='auto'. "
         f"Received: {goal:,}"
     )
 
