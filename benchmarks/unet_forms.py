@@ -7,7 +7,8 @@ with LiteRT in processes of its own, and the files run in turn, so that a ratio 
 the same time. Memory is the peak resident set of the process minus that of one that only imports
 LiteRT. The coefficients are random, because accuracy is not the subject. `traffic_megabytes` counts
 the activations that the ops read and write. `copy_seconds` is the time for copying as much in
-blocks of 16 MB, which a large cache may hold.
+blocks of 16 MB, which a large cache may hold. Rows with `memory` are files that `convert` made for
+less memory; they are compared with the same form without.
 """
 
 import argparse
@@ -24,13 +25,15 @@ import numpy as np
 SHAPE = (640, 960, 3)
 KEPT = 33
 THREADS = 2
-# (form, mode) -> inferences a round
+# (form, mode, memory) -> inferences a round
 FILES = {
-    ("dense", "float32"): 1,
-    ("dense", "int8"): 3,
-    ("factored", "float32"): 5,
-    ("factored", "float16"): 5,
-    ("factored", "int8"): 10,
+    ("dense", "float32", None): 1,
+    ("dense", "int8", None): 3,
+    ("factored", "float32", None): 5,
+    ("factored", "float32", "auto"): 5,
+    ("factored", "float16", None): 5,
+    ("factored", "int8", None): 10,
+    ("factored", "int8", "auto"): 10,
 }
 
 
@@ -55,16 +58,22 @@ def images(rows: int, seed: int, shape: tuple[int, int, int] = SHAPE) -> np.ndar
     return np.random.default_rng(seed).random((rows, *shape), np.float32)
 
 
-def convert_all(folder: Path) -> dict[tuple[str, str], Path]:
+def convert_all(folder: Path) -> dict[tuple[str, str, str | None], Path]:
     from fr_keras import tflite
 
     model, paths = network(), {}
-    for form, mode in FILES:
-        paths[form, mode] = folder / f"{form}_{mode}.tflite"
+    for key in FILES:
+        form, mode, memory = key
+        paths[key] = folder / f"{form}_{mode}_{memory}.tflite"
         done = tflite.convert(
-            model, paths[form, mode], quantize=mode, calibration=images(4, 9), form=form
+            model,
+            paths[key],
+            quantize=mode,
+            calibration=images(4, 9),
+            form=form,
+            memory=memory,
         )
-        print(f"{form} {done}", flush=True)
+        print(f"{form}, memory {memory}: {done}", flush=True)
     return paths
 
 
@@ -121,32 +130,63 @@ def peak_megabytes() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1000
 
 
-def measure(paths: dict, rounds: int) -> list[dict]:
+def measured(paths: dict, runs: dict, rounds: int) -> dict[object, list[dict]]:
+    """What the workers of each file say, a round after another."""
     found = {key: [] for key in paths}
     for _ in range(rounds):
         for key, path in paths.items():
-            command = [sys.executable, __file__, "--worker", str(path), str(FILES[key])]
+            command = [sys.executable, __file__, "--worker", str(path), str(runs[key])]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[key].append(json.loads(done.stdout.splitlines()[-1]))
-    rows = []
-    for (form, mode), parts in found.items():
-        content = paths[form, mode].read_bytes()
-        row = {
-            "form": form,
-            "mode": mode,
-            "bytes": len(content),
-            "gzip_bytes": len(gzip.compress(content, mtime=0)),
-            "seconds": float(np.median([s for one in parts for s in one["seconds"]])),
-            "peak_megabytes": float(np.median([one["peak_megabytes"] for one in parts])),
-            "traffic_megabytes": round(traffic(content)),
-        }
-        row["copy_seconds"] = copy_seconds(row["traffic_megabytes"])
-        same = [one for one in rows if (one["form"], one["mode"]) == ("dense", mode)]
-        if same:
-            row["times_faster_than_dense"] = round(same[0]["seconds"] / row["seconds"], 1)
-        print(row, flush=True)
-        rows.append(row)
-    return rows
+    return found
+
+
+def measure(paths: dict, rounds: int) -> list[dict]:
+    found = measured(paths, FILES, rounds)
+    return [row(key, paths, found) for key in paths]
+
+
+def row(key: tuple[str, str, str | None], paths: dict, found: dict) -> dict:
+    """The measurements of one file, beside those of the files that it is compared with."""
+    from fr_keras import tflite
+
+    form, mode, memory = key
+    content = paths[key].read_bytes()
+    before, dense = (form, mode, None), ("dense", mode, None)
+    result = {
+        "form": form,
+        "mode": mode,
+        "memory": memory,
+        "bytes": len(content),
+        "gzip_bytes": len(gzip.compress(content, mtime=0)),
+        "seconds": seconds(found[key]),
+        "peak_megabytes": float(np.median([one["peak_megabytes"] for one in found[key]])),
+        "expected_peak_megabytes": round(tflite.inspect(content).memory.total / 1e6, 1),
+        "traffic_megabytes": round(traffic(content)),
+    }
+    result["copy_seconds"] = copy_seconds(result["traffic_megabytes"])
+    if dense in found:
+        times = seconds(found[dense]) / result["seconds"]
+        result["times_faster_than_dense"] = round(times, 1)
+    if key != before:
+        times = seconds(found[before]) / result["seconds"]
+        result["times_faster_than_before"] = round(times, 2)
+        result["bytes_more_than_before"] = len(content) - paths[before].stat().st_size
+        result["same_outputs_as_before"] = same_outputs(content, paths[before].read_bytes())
+    print(result, flush=True)
+    return result
+
+
+def seconds(parts: list[dict]) -> float:
+    return float(np.median([one for part in parts for one in part["seconds"]]))
+
+
+def same_outputs(content: bytes, before: bytes) -> bool:
+    """Whether two files give the same bits for an image."""
+    from fr_keras import tflite
+
+    one, two = (tflite.run(file, images(1, 7), THREADS) for file in (content, before))
+    return bool((one == two).all())
 
 
 def main() -> None:

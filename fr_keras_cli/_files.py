@@ -14,6 +14,7 @@ from fr_keras_cli._loading import (
     load_model,
 )
 from fr_keras_cli._options import (
+    Memory,
     Source,
     command,
     failure,
@@ -65,6 +66,13 @@ form_option = click.option(
     multiple=True,
     metavar="NAME",
     help="A layer that an int8 file keeps in float32. May be given more than once.",
+)
+@click.option(
+    "--memory",
+    type=Memory(),
+    metavar="BYTES|auto",
+    help="Memory that the file may need while it runs, such as 90MB; auto lowers it where that "
+    "costs few bytes. `inspect` shows what is expected.",
 )
 @force_option
 @json_option

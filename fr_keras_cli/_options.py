@@ -1,6 +1,7 @@
 """Options that the sub-commands share, and how they show what they do."""
 
 import contextlib
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
@@ -42,6 +43,22 @@ class Floors(click.ParamType):
             rule = "must be 'frereg' or a whole number of at least 1"
             self.fail(f"{rule}. Received: {value}", param, ctx)
         return int(value)
+
+
+class Memory(click.ParamType):
+    """A number of bytes such as 90000000 or 90MB, or `auto`."""
+
+    name = "bytes|auto"
+
+    def convert(self, value, param, ctx):
+        if value == "auto" or isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMG]?)B?", value)
+        count = found and int(float(found[1]) * 1000 ** " kMG".index(found[2] or " "))
+        if not count:
+            rule = "must be 'auto' or a number of bytes above 0, such as 90000000 or 90MB"
+            self.fail(f"{rule}. Received: {value}", param, ctx)
+        return count
 
 
 class Source(click.ParamType):

@@ -2,12 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from device_setups import MODELS, ROOT, mode, ready
+from rewritten import KINDS, largest, ops, packed, stripped
+from rewritten import unet as unet_file
 
 from fr_bench import benchmark, data
 from fr_bench.benchmark import arm64, devices
 from fr_bench.benchmark.by_op import by_op
+from fr_keras.tflite.file import flatbuffer
+from fr_keras.tflite.file._strips import strip
 
 pytestmark = pytest.mark.slow
 FLOAT = ("float32", "float16")
@@ -88,3 +93,25 @@ def test_a_file_that_fails_gives_a_result():
 
 def test_the_set_up_is_found_again():
     assert devices.find("arm64").version("qemu-user").startswith("1:10")
+
+
+@KINDS
+@pytest.mark.parametrize("delegate", arm64.DELEGATES)
+def test_files_for_less_memory_give_the_same_bits(delegate, int8):
+    content, rows = unet_file(int8)
+    new = packed(content)
+    strip(new, largest(content) // 5)
+    assert {"SLICE", "RESHAPE"} <= {*ops(new)}
+    one, two = (
+        arm64.run(file, rows, delegate).outputs[0]
+        for file in (content, flatbuffer.write(new.finished()))
+    )
+    # float32: the order of sums.
+    np.testing.assert_allclose(two, one, atol=0 if int8 else 1e-6 * np.abs(one).max())
+
+
+def test_strips_give_the_same_bits_by_xnnpack():
+    content, rows = unet_file(False)
+    cut = flatbuffer.write(stripped(content, largest(content) // 5).finished())
+    one, two = (arm64.run(file, rows, "xnnpack").outputs[0] for file in (content, cut))
+    np.testing.assert_array_equal(two, one)

@@ -46,6 +46,7 @@ _CONVERSION = (
     "float_io",
     "form",
     "float_layers",
+    "memory",
     "labels",
     "normalization",
     "command",

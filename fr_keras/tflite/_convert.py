@@ -15,6 +15,7 @@ from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file import metadata
+from fr_keras.tflite.file.fitting import fitted
 from fr_keras.tflite.file.graph import Recipe, Recipes
 from fr_keras.tflite.int8.aware import exact
 from fr_keras.tflite.lowering import converted
@@ -37,12 +38,15 @@ class Conversion:
         agreements: How far each output is from the model's, by the name of the output.
         recipes: For an int8 file of an FR model, how the constants of its ops are computed from
             the coefficients, by the number of the op. The skeleton of an archive is made from this.
+        computed_twice: The part of the activations that the file computes twice, because its goal
+            of memory could not be kept otherwise.
     """
 
     content: bytes
     quantize: str
     agreements: dict[str, Agreement]
     recipes: Mapping[int, Recipe] = dataclasses.field(default_factory=dict, repr=False)
+    computed_twice: float = 0.0
 
     @property
     def agreement(self) -> Agreement:
@@ -50,13 +54,17 @@ class Conversion:
         return max(self.agreements.values(), key=lambda one: (not one.holds, one.relative))
 
     def __str__(self) -> str:
-        return f"{self.quantize}, {len(self.content):,} bytes; against Keras {self.agreement}"
+        size = f"{len(self.content):,} bytes"
+        if self.computed_twice:
+            size += f", computes {self.computed_twice:.1%} of the activations twice"
+        return f"{self.quantize}, {size}; against Keras {self.agreement}"
 
     def to_dict(self) -> dict:
         """Returns sizes and agreement as plain types, ready for JSON."""
         return {
             "quantize": self.quantize,
             "bytes": len(self.content),
+            "computed_twice": self.computed_twice,
             "agreement": self.agreement.to_dict(),
             "outputs": {name: one.to_dict() for name, one in self.agreements.items()},
         }
@@ -74,6 +82,7 @@ def convert(
     normalization: tuple[float, float] | None = None,
     command: str | None = None,
     overwrite: bool = False,
+    memory: str | int | None = None,
 ) -> Conversion:
     """Converts a model to a .tflite file and compares the outputs of both.
 
@@ -108,6 +117,14 @@ def convert(
         normalization: `(scale, offset)` with `input = scale * pixel + offset`, stored in the file.
         command: The command that made the file, stored in it; `None` stores this call.
         overwrite: Whether to replace an existing file.
+        memory: The bytes that the file may need while it runs on a CPU, as `inspect` expects it, or
+            `"auto"` for less memory where it costs few bytes of the file: one for each 500, and
+            none for a file that needs less than 16 MB. Where only pointwise ops and pooling touch
+            wide tensors, these are made and used strip by strip, and convolutions of few channels
+            compute several pixels of a row at once. If a goal needs it, strips also run through
+            convolutions over several rows, and the rows at their ends are computed twice. The
+            outputs stay the same: in int8 to the bit, in float32 as well unless sums get another
+            order. `None` leaves the file as it is.
 
     Returns:
         A `Conversion` with the file's bytes and its agreement with `model`.
@@ -131,6 +148,7 @@ def convert(
     chooser(form)  # an unknown form is an error before the work
     check_convertible(model, mode)
     _check_float_layers(model, mode, float_layers)
+    _check_memory(memory)
     if path is not None:
         check_target(path, overwrite)
     _check_labels(model, labels)
@@ -149,12 +167,16 @@ def convert(
         return plain, metadata.attach(file, entry), recipes
 
     content, recipes = _not_larger_than_dense(model.name, mode, form, lowered)
+    twice = 0.0
+    if memory is not None:
+        fit = fitted(content, memory, recipes)
+        content, recipes, twice = fit.content, fit.places, fit.twice
     found = agreements(model, Runner(content), checking, rows_from, mode)
     for name, agreement in found.items():
         _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
     if path is not None:
         write_bytes(path, content, overwrite)
-    return Conversion(content, quantize, found, recipes)
+    return Conversion(content, quantize, found, recipes, twice)
 
 
 def _not_larger_than_dense(
@@ -236,6 +258,14 @@ def _check_float_layers(model: keras.Model, mode: Mode, names: Sequence[str]) ->
         raise ValueError(
             f"`float_layers` must be a list of layers of the model: {sorted(known)}. "
             f"Received: {names!r}"
+        )
+
+
+def _check_memory(memory: str | int | None) -> None:
+    count = isinstance(memory, int) and not isinstance(memory, bool) and memory > 0
+    if not (memory is None or memory == "auto" or count):
+        raise ValueError(
+            f"`memory` must be a number of bytes above 0, 'auto' or None. Received: {memory!r}"
         )
 
 

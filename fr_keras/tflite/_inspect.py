@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fr_keras._printing import Printed
 from fr_keras.tflite.file import flatbuffer, metadata, nnapi
+from fr_keras.tflite.file.memory import Memory, expected
 from fr_keras.tflite.runner import interpreter, read
 
 
@@ -42,6 +43,8 @@ class Inspection(Printed):
         weight_bytes: Bytes of constant tensors: weights, biases, shapes.
         scale_bytes: Bytes of quantization scales and zero points, of every tensor.
         rest_bytes: Everything else: names, topology, padding, metadata.
+        memory: The memory that it is expected to need while it runs on a CPU; `None` if shapes or
+            the ops that run depend on values.
         metadata: What `convert` stored: labels, normalization, command.
         nnapi: Which ops Android's NNAPI would leave to the CPU, by feature level.
     """
@@ -53,12 +56,14 @@ class Inspection(Printed):
     weight_bytes: int
     scale_bytes: int
     rest_bytes: int
+    memory: Memory | None
     metadata: dict
     nnapi: nnapi.Forecast
 
     def to_dict(self) -> dict:
         """Returns the fields as plain types, ready for JSON."""
-        return {**dataclasses.asdict(self), "nnapi": self.nnapi.to_dict()}
+        memory = None if self.memory is None else self.memory.to_dict()
+        return {**dataclasses.asdict(self), "memory": memory, "nnapi": self.nnapi.to_dict()}
 
     def __rich__(self) -> Table:
         table = Table(show_header=False)
@@ -70,6 +75,8 @@ class Inspection(Printed):
         table.add_row("  weights", f"{self.weight_bytes:,}")
         table.add_row("  scales and zero points", f"{self.scale_bytes:,}")
         table.add_row("  the rest", f"{self.rest_bytes:,}")
+        if self.memory is not None:
+            table.add_row("expected peak memory", str(self.memory))
         for name, value in self.metadata.items():
             table.add_row(name, escape(str(value)))
         for name, text in self.nnapi.lines():
@@ -115,6 +122,7 @@ def inspect(file: str | os.PathLike | bytes) -> Inspection:
         weight_bytes=weights,
         scale_bytes=scales,
         rest_bytes=len(content) - weights - scales,
+        memory=expected(model),
         metadata=metadata.read(model),
         nnapi=nnapi.forecast(model),
     )

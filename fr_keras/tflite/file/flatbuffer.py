@@ -1,5 +1,7 @@
 """Reads and writes flatbuffers; equal vectors are written once, and weights are aligned."""
 
+import copy
+
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,9 +21,9 @@ def read(content: bytes) -> schema.ModelT:
 
 
 def write(model: schema.ModelT) -> bytes:
-    """Returns the flatbuffer of a parsed model."""
+    """Returns the flatbuffer of a parsed model; what is one object there is written once."""
     builder = _SharingBuilder(1024)
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    builder.Finish(_sharing(model).Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
@@ -31,6 +33,36 @@ def op_name(code: schema.OperatorCodeT) -> str:
         return code.customCode.decode(errors="replace")
     # Ops below 127 are written to the old field too; the larger of both is the op.
     return _OPS.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN")
+
+
+class _Once:
+    """A table that is written where it is first needed; all others refer to it."""
+
+    def __init__(self, table):
+        self._table, self._offset = table, None
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        if self._offset is None:
+            self._offset = self._table.Pack(builder)
+        return self._offset
+
+
+def _sharing(model: schema.ModelT) -> schema.ModelT:
+    """The model, whose ops share options and whose tensors share quantizations if they are one."""
+    known: dict[int, _Once] = {}
+
+    def shared(part, name: str):
+        part, table = copy.copy(part), getattr(part, name)
+        if table is not None:
+            setattr(part, name, known.setdefault(id(table), _Once(table)))
+        return part
+
+    model = copy.copy(model)
+    model.subgraphs = [copy.copy(graph) for graph in model.subgraphs or []]
+    for graph in model.subgraphs:
+        graph.tensors = [shared(one, "quantization") for one in graph.tensors or []]
+        graph.operators = [shared(one, "builtinOptions") for one in graph.operators or []]
+    return model
 
 
 class _SharingBuilder(flatbuffers.Builder):
