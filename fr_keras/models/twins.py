@@ -112,6 +112,7 @@ def regularize(
     configs = {id(x): twin_config(x, axis_weights.get(name)) for name, x in chosen.items()}
     counts = {} if start is None else _starts(chosen, configs, start)
     twins: dict[int, FrequencyTwin] = {}
+    begun: set[int] = set()
 
     def exchange(layer):
         if start is not None and type(layer) is keras.layers.BatchNormalization:
@@ -121,19 +122,32 @@ def regularize(
         twin = twins[id(layer)] = TWINS[type(layer)].from_config(configs[id(layer)])
         if _takes_kernel(twin):
             twin.beginning = _transformed(layer, twin)
+            begun.add(id(twin))
         return twin
 
-    twin, _ = rebuild_by(model, exchange, _fill)
+    def fill(layer, twin):
+        if id(twin) not in begun:
+            return carry(layer, twin, FrequencyTwin.fill_plain)
+        for own, its in twin.other_weights(layer):
+            own.assign(its)
+        return carry_random_states(layer, twin)
+
+    twin, _ = rebuild_by(model, exchange, fill)
     for identity, kept in counts.items():
         twins[identity].truncate(kept)
     return twin
 
 
 def _takes_kernel(twin: keras.layers.Layer) -> bool:
-    """Whether the coefficients of a new layer are the DCT of a kernel; a class may load others."""
+    """Whether the coefficients of a new layer can begin as the DCT of a kernel.
+
+    A class may load others, or make its weights when it is made itself.
+    """
     kind, usual = type(twin), FrequencyKernel
-    return isinstance(twin, usual) and (
-        (kind.load_plain, kind.set_kernel) == (usual.load_plain, usual.set_kernel)
+    return (
+        isinstance(twin, usual)
+        and not hasattr(twin, "coefficients")
+        and (kind.load_plain, kind.set_kernel) == (usual.load_plain, usual.set_kernel)
     )
 
 
@@ -147,16 +161,6 @@ def _transformed(layer: keras.layers.Layer, twin: FrequencyKernel) -> Callable:
         return spectral.dct_nd(kernel, corner=shape)
 
     return initializer
-
-
-def _fill(layer: keras.layers.Layer, twin: keras.layers.Layer) -> None:
-    """Gives a new layer the state of its old one, except coefficients that it began with."""
-    if _takes_kernel(twin) and not isinstance(layer, FrequencyKernel):
-        for own, its in twin.other_weights(layer):
-            own.assign(its)
-        carry_random_states(layer, twin)
-    else:
-        carry(layer, twin, FrequencyTwin.fill_plain)
 
 
 def _suggest_order(model: keras.Model, chosen: dict[str, keras.layers.Layer]) -> None:
