@@ -11,15 +11,19 @@ at, at the end. A row that is in the JSON is not trained again; the networks are
 
     python benchmarks/channel_criteria.py ... --latency
 
-measures the int8 files of the networks in the folder, in turn, with nothing else running.
+measures the int8 files of the networks in the folder, in turn, with nothing else running; and those
+of VGGs that are wider, with random weights, because only speed is the subject there.
 """
 
 import functools
+import itertools
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 import timing
 import trained
 from environment import environment
@@ -38,6 +42,8 @@ WAYS = (
 CONTROLS = (("random", "layer"), ("narrow", "layer"))
 KEEP, EPOCHS, RANKED = 0.5, 4, 1_000
 ROUNDS = 200
+#: The VGGs whose latency is measured, by how many times as wide they are.
+WIDER = (1, 2, 4)
 
 
 def cut(task: trained.Task, base: keras.Model, criterion: str, scope: str, seed: int):
@@ -174,14 +180,44 @@ def latency(given, result: dict, path: Path) -> None:
         write(result, path)
 
 
+def wider(result: dict, path: Path) -> None:
+    """The latency of narrow VGGs beside whole ones, by width and threads, in turn."""
+    x = np.random.default_rng(0).random((64, 32, 32, 3), np.float32)
+    runs: dict[tuple, Callable] = {}
+    for times in WIDER:
+        whole = trained.vgg(tuple(times * width for width in trained.WIDTHS))
+        for name, model in (("whole", whole), ("narrow", methods.narrow(whole, KEEP))):
+            content = tflite.convert(model, quantize="int8", calibration=x).content
+            for threads in (1, 2):
+                runner = tflite.Runner(content, threads=threads)
+                runs[times, threads, name] = functools.partial(runner.run, x[:1])
+    seconds = timing.median_seconds(runs, ROUNDS)
+    result["wider"] = [
+        {
+            "times": times,
+            "threads": threads,
+            "microseconds": round(seconds[times, threads, "whole"] * 1e6, 1),
+            "ratio": round(seconds[times, threads, "narrow"] / seconds[times, threads, "whole"], 3),
+        }
+        for times, threads in itertools.product(WIDER, (1, 2))
+    ]
+    print(*result["wider"], sep="\n", flush=True)
+    write(result, path)
+
+
 def main() -> None:
     parser = trained.arguments(__doc__.splitlines()[0])
     parser.add_argument("--latency", action="store_true", help="measure the networks of the folder")
     given = parser.parse_args()
     path = given.out / "channel_criteria.json"
-    empty = {"bases": {}, "rows": [], "files": {}}
-    result = {k: json.loads(path.read_text())[k] for k in empty} if path.exists() else empty
-    (latency if given.latency else train)(given, result, path)
+    result = {"bases": {}, "rows": [], "files": {}, "wider": []}
+    if path.exists():
+        result |= {k: v for k, v in json.loads(path.read_text()).items() if k in result}
+    if given.latency:
+        latency(given, result, path)
+        wider(result, path)
+    else:
+        train(given, result, path)
 
 
 if __name__ == "__main__":

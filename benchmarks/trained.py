@@ -25,9 +25,10 @@ SEEDS = (0, 1, 2)
 EPOCHS = {"vgg": 10, "resnet20": 15, "unet": 10, "mobile": 15}
 LEARNING_RATE = {"vgg": 2e-3, "resnet20": 4e-3, "unet": 2e-3, "mobile": 4e-3}
 UNET_STEPS = 100
+WIDTHS = (32, 32, 64, 64, 128, 128)  # of the VGG
 
 
-def vgg(widths=(32, 32, 64, 64, 128, 128), classes: int = 10) -> keras.Model:
+def vgg(widths=WIDTHS, classes: int = 10) -> keras.Model:
     """Six 3x3 convolutions in three stages and a hidden layer, each with batch normalization."""
     x = inputs = keras.Input((32, 32, 3), name="image")
     for number, width in enumerate(widths, start=1):
