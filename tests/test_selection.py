@@ -135,10 +135,9 @@ def test_random_graphs_are_the_largest_within_the_budget(seed, measure, scope):
     kept = select(model, scores, 0.6, measure, scope)
     cut = channels.remove(model, kept)
     assert cost(cut, measure) <= 0.6 * whole
-    larger = [select(model, scores, share, measure, scope) for share in np.linspace(0.6, 1, 40)]
-    larger = [one for one in larger if one != kept]
-    assert all(cost(channels.remove(model, one), measure) > 0.6 * whole for one in larger[:1])
-    assert larger
+    choices = (select(model, scores, share, measure, scope) for share in np.linspace(0.6, 1, 40))
+    larger = next(one for one in choices if one != kept)
+    assert cost(channels.remove(model, larger), measure) > 0.6 * whole
     x = inputs_of(model)
     pruned = outputs_of(prune(model, scores, 0.6, measure, scope), x)
     assert difference(outputs_of(cut, x), pruned) == 0
@@ -204,7 +203,7 @@ def test_any_measure_is_met():
     assert left in seen
     assert left <= 0.5 * model.count_params()
     assert len(seen) <= 6
-    numbers = range(75, model.count_params(), 25)
+    numbers = range(75, model.count_params(), 100)
     assert all(prune(model, SCORES, n, parameters).count_params() <= n for n in numbers)
 
 
