@@ -1,13 +1,13 @@
 """The private names of Keras and TensorFlow: what each must do; they stand in two files."""
 
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from test_layout import MODULES
 
 from fr_keras import _keras_internals as internals
 from fr_keras import tflite
@@ -17,7 +17,6 @@ from fr_keras.tflite.lowering import raw
 from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.scopes import Scopes
 
-ROOT = Path(__file__).parents[1]
 PRIVATE = re.compile(
     r"\._(keras_history|nodes_by_depth|inbound_nodes|outbound_nodes|run_through_graph|functional"
     r"|flatten_layers|compile_config)\b|keras\.src|tensorflow\.(compiler|python|lite)\.|mlir_quantize"
@@ -35,10 +34,9 @@ def model():
 
 
 def test_private_names_stand_in_two_files():
-    for package in ("fr_keras", "fr_bench", "fr_keras_cli", "fr_archive"):
-        for path in (ROOT / package).rglob("*.py"):
-            if path.name not in FILES:
-                assert not PRIVATE.search(path.read_text()), path
+    for path in MODULES:
+        if path.name not in FILES:
+            assert not PRIVATE.search(path.read_text()), path
 
 
 def test_inner_layers(model):

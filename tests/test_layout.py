@@ -8,7 +8,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("fr_archive", "fr_keras", "fr_bench", "fr_keras_cli")
-MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+
+
+def modules(name: str) -> list[Path]:
+    """The modules of a package, without the copies that `pip install` leaves in `build`."""
+    package = ROOT / name
+    return [one for one in package.rglob("*.py") if one.relative_to(package).parts[0] != "build"]
+
+
+MODULES = sorted(path for name in PACKAGES for path in modules(name))
 
 
 def named(path: Path) -> str:
@@ -28,7 +36,7 @@ def imported(path: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def users() -> dict[Path, set[str]]:
     folders = (*PACKAGES, "benchmarks", "tools")
-    return {path: imported(path) for name in folders for path in (ROOT / name).rglob("*.py")}
+    return {path: imported(path) for name in folders for path in modules(name)}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
