@@ -1,9 +1,7 @@
 """Loads the data sets and models that the sub-commands are given."""
 
-import contextlib
 import re
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -86,32 +84,20 @@ def load_checked(network, source: str, image_size, scale: str | None):
     Says what was found. A range that is given is not questioned, so that it also serves networks
     that are not trained. Labels that are not those of the network tell nothing.
     """
-    from fr_bench.preflight import RANGES, check_trained, in_range, preflight, usual_scale
+    from fr_bench.preflight import FOR_UNTRAINED, check_trained, preflight, unconfirmed
     from fr_bench.tasks import UnfitLabels
 
     data = load_for(network, source, image_size)
     try:
         found = preflight(network, data, scale=scale, most=_SCORED)
     except UnfitLabels as error:
-        scale = scale or usual_scale(data)
-        words = f"pixels in {scale}" if scale else "inputs as they are"
-        click.echo(f"{file_name(source)}: {words}, which no score confirms. {error}", err=True)
-        return in_range(data, scale and RANGES[scale])
+        data, words = unconfirmed(data, scale)
+        click.echo(f"{file_name(source)}: {words}. {error}", err=True)
+        return data
     if scale is None:
-        with _naming_scale():
-            check_trained(found)
+        check_trained(found, FOR_UNTRAINED)
     click.echo(f"{file_name(source)}: {found}", err=True)
     return found.data
-
-
-@contextlib.contextmanager
-def _naming_scale() -> Iterator[None]:
-    """Adds the way out for a network that is not trained."""
-    try:
-        yield
-    except ValueError as error:
-        way_out = "For a network that is not trained, say to measure its speed, give --scale."
-        raise ValueError(f"{error} {way_out}") from error
 
 
 def calibration_rows(split, most: int = CALIBRATION_ROWS):

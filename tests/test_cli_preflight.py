@@ -142,7 +142,8 @@ def test_a_file_at_chance_costs_its_own_row_only(folder, tmp_path):
     words = ("--data", folder / "uint8.npz", "--out", tmp_path / "r.json", *FAST)
     done = call("benchmark", *files, *words)
     assert done.exit_code == 1
-    assert "must be trained for `data`" in done.stdout
+    for part in ("must be trained for `data`", "give `scale` (on the command line `--scale`)"):
+        assert part in done.stdout
     found = {one.file: one for one in benchmark.load(tmp_path / "r.json")}
     assert found["untrained.tflite"].status == "failed"
     assert found["plain.tflite"].metric.value > 0.8

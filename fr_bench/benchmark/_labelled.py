@@ -6,7 +6,7 @@ import numpy as np
 
 from fr_bench.benchmark._subject import Subject, flatbuffer_of, subject
 from fr_bench.data import Arrays, Dataset, taken
-from fr_bench.preflight import RANGES, check_trained, in_range, preflight_file, usual_scale
+from fr_bench.preflight import FOR_UNTRAINED, check_trained, preflight_file, unconfirmed
 from fr_bench.tasks import Metric, UnfitLabels
 
 
@@ -45,11 +45,9 @@ class Labelled:
             )
             data, task, note = found.data, found.task, found.scaling
             if self._scale is None:
-                check_trained(found)
+                check_trained(found, FOR_UNTRAINED)
         except UnfitLabels:  # the result says so
-            scale = self._scale or usual_scale(self._data)
-            data = in_range(self._data, scale and RANGES[scale])
-            note = f"pixels in {scale}, which no score confirms" if scale else "inputs as they are"
+            data, note = unconfirmed(self._data, self._scale)
         y = taken(self._data.test.y, self._rows)
         return subject(path, self._taken(data), y, task=task, notes=(note,))
 

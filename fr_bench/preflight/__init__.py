@@ -13,7 +13,15 @@ import numpy as np
 
 from fr_bench._scoring import THREADS, file_answers
 from fr_bench.data import Arrays, Dataset, Rows, Split, spaced, taken
-from fr_bench.preflight._ranges import RANGES, Range, in_range, ranges_to_try, usual_scale, words
+from fr_bench.preflight._ranges import (
+    RANGES,
+    Range,
+    in_range,
+    ranges_to_try,
+    unconfirmed,
+    usual_scale,
+    words,
+)
 from fr_bench.preflight._shapes import check_inputs
 from fr_bench.tasks import Kind, Metric, Scored, Task, find_task
 from fr_bench.training import answers
@@ -21,16 +29,22 @@ from fr_keras import tflite
 from fr_keras.models.walk import frequency_layers
 
 __all__ = [
+    "FOR_UNTRAINED",
     "RANGES",
     "Preflight",
     "check_plain",
     "check_trained",
-    "in_range",
     "preflight",
     "preflight_file",
+    "unconfirmed",
     "usual_scale",
 ]
 
+#: The way out where a network need not be trained, for `check_trained`.
+FOR_UNTRAINED = (
+    " For a network that is not trained, say to measure its speed, give `scale` (on the command "
+    "line `--scale`)."
+)
 Ask = Callable[[Split, Rows], Arrays]
 
 #: The most rows with which each range is tried, the most numbers in them, and the fewest rows.
@@ -185,8 +199,12 @@ def check_plain(model: keras.Model) -> None:
         )
 
 
-def check_trained(found: Preflight) -> None:
+def check_trained(found: Preflight, advice: str = "") -> None:
     """Refuses a network that answers hardly better than always the same, with the likely cause.
+
+    Args:
+        found: What was found out about it.
+        advice: What else the user can do.
 
     Raises:
         ValueError: If it does.
@@ -195,7 +213,7 @@ def check_trained(found: Preflight) -> None:
         raise ValueError(
             "`model` must be trained for `data`, and answer better than always the same. Received: "
             f"{found.task.metric_name} {found.score} on the validation rows, where always the same "
-            f"answer has {found.chance:.4f}. {_cause(found)}"
+            f"answer has {found.chance:.4f}. {_cause(found)}{advice}"
         )
 
 

@@ -70,6 +70,17 @@ def in_range(data: Dataset, chosen: Range) -> Dataset:
     return dataclasses.replace(scaled, pixels=(factor / 255, offset))
 
 
+def unconfirmed(data: Dataset, scale: str | None) -> tuple[Dataset, str]:
+    """Returns the data in a range, by default the usual one, and words that no score confirms it.
+
+    This is for labels that the network does not know.
+    """
+    scale = scale or usual_scale(data)
+    if scale is None:
+        return in_range(data, None), "inputs as they are"
+    return in_range(data, RANGES[scale]), f"pixels in {scale}, which no score confirms"
+
+
 def words(name: str, tried: dict[str, float], data: Dataset) -> str:
     """What becomes of the inputs, with the score of some rows for each range that was tried."""
     if name in _AS_THEY_ARE:

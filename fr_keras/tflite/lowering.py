@@ -128,17 +128,39 @@ def raw(
     scopes: Scopes, mode: Mode, rows: list[np.ndarray] | None = None, float_io: bool = False
 ) -> bytes:
     """The file that TensorFlow's converter writes; it is in float32 if ranges are set later."""
-    model = scopes.model
     held = tf.Module()
     # A variable of a distribution strategy is a copy for each device.
     held.weights = [
-        copy for v in model.variables for copy in getattr(v.value, "values", (v.value,))
+        copy for v in scopes.model.variables for copy in getattr(v.value, "values", (v.value,))
     ]
-    changed: list[str] = []
+    function = _traced(scopes, held.weights)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], held)
+    _configure(converter, mode, rows, float_io)
+    with _quiet():
+        try:
+            content = converter.convert()
+        except Exception as error:  # the converter raises many types, with pages of graph dumps
+            reasons = [line for line in str(error).splitlines() if " ops: " in line]
+            raise RuntimeError(
+                f"'{scopes.model.name}' cannot be converted to quantize='{mode.name}': "
+                f"{(reasons or [str(error)])[0][:500]}{_in_float64(function.graph, scopes)}"
+            ) from error
+    if not flatbuffer.read(content).signatureDefs:
+        # The converter goes on without a signature when it cannot write its temporary folder.
+        raise OSError(
+            "the converter could not write its temporary files, so its result cannot be trusted: "
+            f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
+        )
+    return sliced(content) if mode.ranges else content
+
+
+def _traced(scopes: Scopes, known: list[tf.Variable]) -> tf.types.experimental.ConcreteFunction:
+    """The graph of a model for one row; it must change no state, and read no other variables."""
+    model, changed = scopes.model, []
 
     # Weights are read outside of all layers, and once: where a layer reads its own, the converter
     # does worse. As constants of the graph they would be copied four times before it begins.
-    def constant(*inputs):
+    def answer(*inputs):
         weights = [
             [tf.convert_to_tensor(v.value) for v in values]
             for values in (model.trainable_variables, model.non_trainable_variables)
@@ -154,28 +176,11 @@ def raw(
         for number, entry in enumerate(model.inputs)
     ]
     with scopes.entered():
-        function = tf.function(constant).get_concrete_function(*signature)
-    known = {id(one) for one in held.weights}
-    foreign = [one.name for one in function.variables if id(one) not in known]
+        function = tf.function(answer).get_concrete_function(*signature)
+    ours = {id(one) for one in known}
+    foreign = [one.name for one in function.variables if id(one) not in ours]
     _check_stateless([*foreign, *changed])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], held)
-    _configure(converter, mode, rows, float_io)
-    with _quiet():
-        try:
-            content = converter.convert()
-        except Exception as error:  # the converter raises many types, with pages of graph dumps
-            reasons = [line for line in str(error).splitlines() if " ops: " in line]
-            raise RuntimeError(
-                f"'{model.name}' cannot be converted to quantize='{mode.name}': "
-                f"{(reasons or [str(error)])[0][:500]}{_in_float64(function.graph, scopes)}"
-            ) from error
-    if not flatbuffer.read(content).signatureDefs:
-        # The converter goes on without a signature when it cannot write its temporary folder.
-        raise OSError(
-            "the converter could not write its temporary files, so its result cannot be trusted: "
-            f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
-        )
-    return sliced(content) if mode.ranges else content
+    return function
 
 
 def _in_float64(graph: tf.Graph, scopes: Scopes) -> str:
