@@ -581,3 +581,9 @@ def test_thinned_splits_take_rows_at_even_intervals():
     np.testing.assert_array_equal(thin.sample_weight, np.arange(len(Y))[::4])
     assert np.shares_memory(thin.x[0], X)
     assert dataclasses.replace(split).thinned(1).x[0].shape == X.shape
+
+
+@pytest.mark.parametrize(("rows", "size"), [(1, 8), (384, 8), (1_000, 20), (50_000, 32)])
+def test_few_rows_are_trained_in_small_batches(rows, size):
+    """Three epochs of 384 tiles in batches of 32 were 36 steps."""
+    assert _plan.batch_size(rows) == size

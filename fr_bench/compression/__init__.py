@@ -30,7 +30,7 @@ __all__ = ["KEEPS", "METHODS", "Compression", "compress"]
 METHODS = ("FR-ordered", "channels", "narrow")
 #: The budgets of each method by default.
 KEEPS = (0.5, 0.2, 0.1, 0.05)
-_LEARNING_RATE, _BATCH, _DISTILLATION, _TRUNCATION = 1e-3, 32, 0.5, 0.7
+_LEARNING_RATE, _DISTILLATION, _TRUNCATION = 1e-3, 0.5, 0.7
 
 
 def compress(
@@ -131,7 +131,8 @@ def compress(
         plan = {**_about(model, found), **arguments}
         folder = RunFolder(Path(out), plan, overwrite)
         cells = _plan.cells(methods, keeps)
-        pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, _BATCH))
+        batch = _plan.batch_size(len(data.train))
+        pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, batch))
         epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))
         again = f"; the trials in '{out}' are taken over" if folder.resumed else ""
         say(f"{len(cells)} trials of {epochs} epochs, in about {minutes:g} minutes{again}")
@@ -189,6 +190,7 @@ def _regime(
         share = 0.0
         say("The rows have weights, which keras.distillation leaves out: no answers of a teacher")
     return Regime(
-        epochs=epochs, truncation_epochs=max(1, round(epochs * _TRUNCATION)), batch_size=_BATCH,
-        learning_rate=learning_rate, seed=seed, distillation=share, best=True,
+        epochs=epochs, truncation_epochs=max(1, round(epochs * _TRUNCATION)),
+        batch_size=_plan.batch_size(len(data.train)), learning_rate=learning_rate, seed=seed,
+        distillation=share, best=True,
     )  # fmt: skip

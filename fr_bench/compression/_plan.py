@@ -13,6 +13,8 @@ from fr_bench.compression._trial import Cell, Trial
 #: Each round takes every so many-th row.
 STEPS = (4, 2, 1)
 _MOST_EPOCHS, _FEWEST_EPOCHS = 40, 3
+_LARGEST_BATCH, _SMALLEST_BATCH = 32, 8
+_BATCHES = 50  # so many or more in an epoch of all rows, if the smallest batch allows
 _TRAINING_SHARE = 0.6  # of the time; the rest is for converting, packing and scoring
 # FR layers and a teacher make a step longer than one of the plain network.
 _SLOWER = 2.5
@@ -55,6 +57,11 @@ def cells(methods: tuple[str, ...], keeps: tuple[int | float, ...]) -> list[Cell
     """The trials of the first round, the largest budgets first."""
     largest = sorted(keeps, reverse=True)
     return [Cell(method, keep) for keep in largest for method in methods]
+
+
+def batch_size(rows: int) -> int:
+    """Rows of a training step: fewer where the rows are few, for a training is a few epochs."""
+    return min(max(rows // _BATCHES, _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
 def epochs(minutes: float, seconds_per_row: float, rows: int, trials: int) -> int:
