@@ -7,6 +7,7 @@ from fr_keras.methods._ranking import CRITERIA, rank
 from fr_keras.methods._selection import prune, select
 from fr_keras.methods._soft_filters import SoftFilterPruning
 from fr_keras.methods._stepwise import prune_stepwise
+from fr_keras.methods._tucker import tucker, tucker_ranks
 
 __all__ = [
     "CRITERIA",
@@ -18,4 +19,6 @@ __all__ = [
     "prune_stepwise",
     "rank",
     "select",
+    "tucker",
+    "tucker_ranks",
 ]

@@ -1,5 +1,7 @@
 """`bake`: turns a model in the DCT domain back into plain Keras layers."""
 
+from collections.abc import Iterable
+
 import keras
 
 from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
@@ -68,7 +70,8 @@ def baked(model: keras.Model, choose: Chooser) -> Baked:
             roles[id(layer)] = choose(layer).roles
         if roles.get(id(layer), WHOLE) == WHOLE:
             return _dense(layer)
-        return _chain(layer, roles[id(layer)], reads)
+        stages = layer.stage_layers(roles[id(layer)], layer.corner_kernels(roles[id(layer)]))
+        return chain(layer, stages, reads)
 
     def fill(layer, plain):
         _fill(layer, plain, roles.get(id(layer), WHOLE))
@@ -78,10 +81,10 @@ def baked(model: keras.Model, choose: Chooser) -> Baked:
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.InputLayer):
             continue
-        chain = roles.get(id(layer), WHOLE)
-        stages = [twins[id(layer)]] if chain == WHOLE else twins[id(layer)].layers
-        for role, stage in zip(chain, stages, strict=True):
-            origins[id(stage)] = Origin(layer, chain, (role,))
+        of = roles.get(id(layer), WHOLE)
+        stages = [twins[id(layer)]] if of == WHOLE else twins[id(layer)].layers
+        for role, stage in zip(of, stages, strict=True):
+            origins[id(stage)] = Origin(layer, of, (role,))
     return joined(Baked(plain, origins))
 
 
@@ -89,16 +92,17 @@ def _dense(layer: FrequencyTwin) -> keras.layers.Layer:
     return plain_class(type(layer)).from_config(layer.plain_config())
 
 
-def _chain(layer: FactoredKernel, roles: tuple[str, ...], shapes: set) -> keras.Sequential:
-    """The chain of a layer that is called on tensors of these shapes."""
-    stages = layer.stage_layers(roles, layer.corner_kernels(roles))
+def chain(
+    layer: keras.layers.Layer, stages: Iterable[keras.layers.Layer], shapes: set
+) -> keras.Sequential:
+    """Returns stages as one model in the place of a layer that is called on these shapes."""
     # An axis on which they differ may have any length.
     shape = [lengths[0] if len({*lengths}) == 1 else None for lengths in zip(*shapes, strict=True)]
-    chain = keras.Sequential(
+    found = keras.Sequential(
         [keras.Input(batch_shape=shape, dtype=layer.compute_dtype), *stages], name=layer.name
     )
-    chain.trainable = layer.trainable
-    return chain
+    found.trainable = layer.trainable
+    return found
 
 
 def _fill(layer: FrequencyTwin, plain: keras.layers.Layer, roles: tuple[str, ...]) -> None:

@@ -1,0 +1,96 @@
+"""The layers of a model that can become chains, and the ranks and weights of a chain."""
+
+import dataclasses
+import itertools
+import math
+
+import keras
+
+from fr_keras.methods._chains import linear
+from fr_keras.methods._linear import Linear
+from fr_keras.models.walk import (
+    check_finite,
+    check_graph,
+    frequency_layers,
+    input_shapes,
+    named_layers,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerRanks:
+    """What a layer becomes.
+
+    Attributes:
+        ranks: The ranks of its input and its output channels; an axis that is not factored has its
+            whole length.
+        weights: The number of its kernel weights.
+        chain_weights: The number of kernel weights of its chain, or the same if it stays whole.
+        reason: Why it stays whole; `None` if it becomes a chain.
+    """
+
+    ranks: tuple[int, int] | None
+    weights: int
+    chain_weights: int
+    reason: str | None
+
+
+def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, LayerRanks]]:
+    """Returns the layers that could be chains by name, and the others that have kernels.
+
+    Raises:
+        ValueError: If the model has no graph, FR layers, or no such layer, or a weight is not
+            finite.
+    """
+    check_graph(model)
+    if twins := frequency_layers(model):
+        raise ValueError(
+            "`model` must have plain layers only: FR layers are factored already, and "
+            f"`fr_keras.bake(model)` makes them plain. Received: layer '{twins[0].name}'"
+        )
+    shapes, factorable, others = input_shapes(model), {}, {}
+    for name, layer in named_layers(model).items():
+        kernels = [math.prod(one.shape) for one in layer.weights if len(one.shape) > 1]
+        if not kernels:
+            continue
+        check_finite(layer)
+        one = linear(layer, shapes[id(layer)])
+        if isinstance(one, str):
+            others[name] = LayerRanks(None, sum(kernels), sum(kernels), one)
+        else:
+            factorable[name] = one
+    if not factorable:
+        reasons = "; ".join(f"'{name}' because {one.reason}" for name, one in others.items())
+        raise ValueError(
+            "`model` must have a layer that can become a chain: a convolution, a dense layer or an "
+            f"einsum that is a matrix product. Received: {reasons or 'no layer with a kernel'}"
+        )
+    return factorable, others
+
+
+def smallest(shape: tuple[int, int, int, int], ranks: tuple[int, int]) -> tuple[int, int]:
+    """Returns the ranks with whole axes where the stage costs more weights than merging it in."""
+    _, _, *whole = shape
+    choices = itertools.product(*({r, n} for r, n in zip(ranks, whole, strict=True)))
+    stages = lambda one: sum(r < n for r, n in zip(one, whole, strict=True))  # noqa: E731
+    return min(choices, key=lambda one: (count_weights(shape, one), stages(one)))
+
+
+def count_weights(shape: tuple[int, int, int, int], ranks: tuple[int, int]) -> int:
+    """Returns the number of weights of a chain."""
+    groups, k, s, t = shape
+    r_in, r_out = ranks
+    ends = (s * r_in if r_in < s else 0) + (r_out * t if r_out < t else 0)
+    return groups * (k * r_in * r_out + ends)
+
+
+def described(one: Linear, ranks: tuple[int, int] | None) -> LayerRanks:
+    """Returns what a layer becomes with these ranks; `None` if it was not to be factored."""
+    before, whole = math.prod(one.shape), one.shape[2:]
+    if ranks is None:
+        return LayerRanks(None, before, before, "`ranks` does not name it")
+    small = smallest(one.shape, ranks)
+    if small == whole:
+        reason = f"its chain of ranks {ranks} would have no fewer weights"
+        return LayerRanks(None, before, before, reason)
+    return LayerRanks(small, before, count_weights(one.shape, small), None)

@@ -1,0 +1,185 @@
+"""`tucker`: a trained network with its kernels as chains of smaller ones."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+
+import keras
+import numpy as np
+
+from fr_keras.layers import FrequencyTwin
+from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
+from fr_keras.methods._linear import Linear, Stage
+from fr_keras.methods._outputs import input_roots, output_errors
+from fr_keras.methods._ranks import Ranks, chosen_ranks
+from fr_keras.methods._rows import batches
+from fr_keras.methods._tucker2 import Factors, tucker2
+from fr_keras.models.baking import chain
+from fr_keras.models.joins import joined
+from fr_keras.models.origins import Baked, Origin
+from fr_keras.models.walk import carry, input_shapes, rebuild_by
+
+
+def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None) -> keras.Model:
+    """Returns a smaller copy of a trained model, with kernels as chains of smaller ones.
+
+    A kernel `(k, s, t)` of `k` positions, `s` input and `t` output channels is replaced by
+
+        K[i] = A @ C[i] @ B,    A (s, r_in), C (k, r_in, r_out), B (r_out, t):
+
+    a 1x1 convolution, the convolution with stride, padding, dilation and groups, and a 1x1
+    convolution with bias and activation. Transposed convolutions alike. A matrix, as of a Dense, of
+    a 1x1 convolution, or of an EinsumDense that is a plain product, becomes two: its truncated
+    singular value decomposition. A Dense behind a Flatten is taken as the tensor that was
+    flattened. Axes of up to three channels, as those of a picture, are not factored, unless a pair
+    of ranks says so. Each group of a convolution has factors of its own.
+
+    A stage is left out where that takes fewer weights. A layer stays whole where its chain has no
+    fewer weights, and if it is of another type, as a depthwise convolution; `tucker_ranks` says
+    what each layer becomes, and why one stays whole. Nothing is trained: train on, at about the
+    rate with which the training of the network ended. One epoch recovers most of what is lost.
+
+    With `data`, the factors have the least error of the layer's *outputs* on these rows, in place
+    of that of its kernel. For convolutions that is so up to the correlation of neighbouring pixels,
+    and where the outputs of the plain factors are nearer, these are taken. The mean error of each
+    output then goes into the bias, if the layer has one; behind layers without one,
+    `calibrate_batch_norm` does the same. Take a few hundred rows: with fewer than a layer has
+    inputs, the factors may fit these alone.
+
+    Args:
+        model: A built functional or sequential model of plain layers. It is not changed.
+        ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
+            A number of kernel weights of the whole model (int), or a fraction of them (float),
+            multiplies these ranks by the largest common factor within the budget. A dict from layer
+            name to a rank, or a pair `(r_in, r_out)` of the channels in a group, factors only these
+            layers; where layers of nested models share a name, it has their paths, such as
+            `"left/fc"`.
+        data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or
+            batches of either. Of `(inputs, labels)` tuples, the inputs are used.
+
+    Returns:
+        A plain model that is not compiled. A chain is a model with the name of the layer; its
+        stages are `<layer>_in`, `<layer>_core` and `<layer>_out`. Chains that meet at a
+        `Concatenate` are joined as those of `fr_keras.bake`.
+
+    Raises:
+        ValueError: If no layer can become a chain; if `ranks` names a layer that cannot or is not
+            there, has a rank of zero or above the axis, or is a budget that cannot be met; if the
+            model has FR layers, no graph, or weights or activations that are not finite; if `data`
+            has no rows.
+
+    Example:
+
+    >>> inputs = keras.Input((16, 16, 8))
+    >>> x = keras.layers.Conv2D(32, 3, activation="relu", name="conv")(inputs)
+    >>> model = keras.Model(inputs, x)
+    >>> small = tucker(model, {"conv": (4, 6)})
+    >>> [(one.name, tuple(one.kernel.shape)) for one in small.get_layer("conv").layers]
+    [('conv_in', (1, 1, 8, 4)), ('conv_core', (3, 3, 4, 6)), ('conv_out', (1, 1, 6, 32))]
+
+    Source: Kim et al., "Compression of deep convolutional neural networks for fast and low power
+    mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013.
+    """
+    found, table = _planned(model, ranks)
+    plan = {name: table[name].ranks for name in found if table[name].reason is None}
+    _say_what_stays(ranks, table, plan)
+    layers = {name: found[name] for name in plan}
+    if data is None:
+        factors = {name: _factored(one, plan[name]) for name, one in layers.items()}
+        return _rebuilt(model, layers, factors, {})
+    return _rebuilt(model, layers, *_fitted(model, layers, plan, list(batches(model, data))))
+
+
+def tucker_ranks(model: keras.Model, ranks: Ranks = "evbmf") -> dict[str, LayerRanks]:
+    """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
+
+    The arguments and errors are those of `tucker`.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(32, name="hidden"),
+    ...                           keras.layers.Dense(2, name="logits")])
+    >>> for name, one in tucker_ranks(model, {"hidden": 8}).items():
+    ...     print(name, one.ranks, one.weights, one.chain_weights, one.reason)
+    hidden (64, 8) 2048 768 None
+    logits None 64 64 `ranks` does not name it
+    """
+    return _planned(model, ranks)[1]
+
+
+def _planned(model, ranks) -> tuple[dict[str, Linear], dict[str, LayerRanks]]:
+    found, others = found_layers(model)
+    chosen = chosen_ranks(model, found, ranks)
+    return found, {**{n: described(one, chosen.get(n)) for n, one in found.items()}, **others}
+
+
+def _say_what_stays(ranks: Ranks, table: dict[str, LayerRanks], plan: dict) -> None:
+    """Warns of layers that were asked for and stay whole."""
+    asked = ranks if isinstance(ranks, Mapping) else table if ranks == "evbmf" and not plan else ()
+    whole = [f"'{name}' because {table[name].reason}" for name in asked if name not in plan]
+    if whole:
+        warnings.warn(f"these layers stay whole: {'; '.join(whole)}.", stacklevel=3)
+
+
+def _factored(one: Linear, ranks: tuple[int, int], roots=None) -> list[Factors]:
+    """The factors of each group."""
+    kernel = one.kernel()
+    roots = roots or [None] * len(kernel)
+    return [tucker2(part, ranks, root) for part, root in zip(kernel, roots, strict=True)]
+
+
+def _fitted(model, layers, plan, rows) -> tuple[dict[str, list[Factors]], dict[str, np.ndarray]]:
+    """The factors with the least error on rows, and what their biases have to take."""
+    roots = input_roots(model, layers, rows)
+    choices, missing = {}, {}
+    for name, one in layers.items():
+        choices[name] = [_factored(one, plan[name])]
+        if name in roots:
+            choices[name].append(_factored(one, plan[name], roots[name]))
+        kernel = one.kernel()
+        missing[name] = [kernel - _kernel(found) for found in choices[name]]
+    errors = output_errors(model, layers, missing, rows)
+    best = {name: int(np.argmin([error for error, _ in found])) for name, found in errors.items()}
+    factors = {name: choices[name][number] for name, number in best.items()}
+    return factors, {n: errors[n][number][1] for n, number in best.items()}
+
+
+def _kernel(factors: list[Factors]) -> np.ndarray:
+    return np.stack([one.kernel() for one in factors])
+
+
+def _rebuilt(
+    model: keras.Model,
+    layers: dict[str, Linear],
+    factors: dict[str, list[Factors]],
+    shifts: dict[str, np.ndarray | None],
+) -> keras.Model:
+    """The model with chains in place of layers."""
+    shapes = input_shapes(model)
+    stages = {id(layers[name].layer): layers[name].stages(found) for name, found in factors.items()}
+    shift = {id(layers[name].layer): one for name, one in shifts.items() if one is not None}
+
+    def exchange(layer):
+        if id(layer) not in stages:
+            return None
+        return chain(layer, [one for _, one, _ in stages[id(layer)]], shapes[id(layer)])
+
+    def fill(layer, twin):
+        if id(layer) not in stages:
+            return carry(layer, twin, FrequencyTwin.fill_plain)
+        _fill(layer, stages[id(layer)], shift.get(id(layer), 0))
+
+    plain, _ = rebuild_by(model, exchange, fill)
+    origins = {}
+    for one in layers.values():
+        roles = tuple(role for role, _, _ in stages[id(one.layer)] if role)
+        for role, stage, _ in stages[id(one.layer)]:
+            origins[id(stage)] = Origin(one.layer, roles, (role,) if role else ())
+    return joined(Baked(plain, origins)).model
+
+
+def _fill(layer: keras.layers.Layer, stages: list[Stage], shift) -> None:
+    for _, stage, kernel in stages:
+        if kernel is not None:
+            stage.kernel.assign(kernel)
+    if layer.bias is not None:
+        stages[-1][1].bias.assign(keras.ops.cast(layer.bias, "float32") + shift)
