@@ -56,9 +56,10 @@ def _own_ranks(name: str, one: Linear) -> tuple[int, int]:
             "factors are approximated by a randomized decomposition.",
             stacklevel=4,
         )
+    if k == 1 and min(s, t) <= _FEW:
+        return s, t
     if k == 1:
-        rank = max(evbmf(singular_values(group, 1), (s, t))[0] for group in kernel)
-        return s, min(rank, t)
+        return s, max(evbmf(singular_values(group, 1), (s, t))[0] for group in kernel)
     r_in = max(evbmf(singular_values(group, 1), (s, k * t))[0] for group in kernel)
     r_out = max(evbmf(singular_values(group, 2), (t, k * s))[0] for group in kernel)
     return s if s <= _FEW else r_in, t if t <= _FEW else r_out
@@ -92,8 +93,10 @@ def _within(
 
 def _scaled(shape: tuple, own: tuple[int, int], factor: float) -> tuple[int, int]:
     _, k, *whole = shape
+    if k == 1 and min(whole) <= _FEW:
+        return own
     if k == 1:
-        return shape[2], min(max(round(factor * own[1]), 1), shape[3])
+        return whole[0], min(max(round(factor * own[1]), 1), whole[1])
     return tuple(
         n if n <= _FEW else min(max(round(factor * r), 1), n)
         for r, n in zip(own, whole, strict=True)
