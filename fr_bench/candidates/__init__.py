@@ -3,6 +3,7 @@
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
 from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
+from fr_bench.candidates._low_rank import Tucker
 from fr_bench.candidates._narrow import Narrow
 from fr_bench.candidates._plain import Plain
 from fr_bench.candidates._pruning import MagnitudePruning
@@ -19,6 +20,7 @@ for _name, _one in {
     **USUAL,
     "FR-ordered": OrderedFrequency(),
     "channels": ChannelPruning(),
+    "tucker": Tucker(),
 }.items():
     register_candidate(_name, _one)
 
