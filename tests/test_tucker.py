@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 from fr_keras import bake, regularize, summary, tflite
-from fr_keras.methods import _ranks, tucker, tucker_ranks
+from fr_keras.methods import _tucker, tucker, tucker_ranks
 from fr_keras.models.walk import all_layers, named_layers
 
 Conv2D = layers.Conv2D
@@ -281,15 +281,15 @@ def test_evbmf_finds_the_ranks_of_a_noisy_network():
     )  # fmt: skip
     kernel = convolved(rng, (3, 3, 24, 32))
     model.get_layer("conv").kernel.assign(kernel + 0.05 * rng.normal(size=kernel.shape))
-    table = tucker_ranks(model)
+    with pytest.warns(UserWarning, match=r"finds nothing but noise in the kernels of \['fc'\]"):
+        table = tucker_ranks(model)
     assert table["conv"].ranks == (3, 4)
+    assert table["fc"].ranks[1] == 1
     assert table["conv"].reason is None
     assert table["conv"].chain_weights == 24 * 3 + 9 * 3 * 4 + 4 * 32
     assert "no fewer weights" in table["few"].reason
-    assert "of type DepthwiseConv2D" in tucker_ranks(networks.small_convnet())["depthwise"].reason
-    assert [one.name for one in tucker(model).get_layer("conv").layers] == [
-        "conv_in", "conv_core", "conv_out"
-    ]  # fmt: skip
+    table = tucker_ranks(networks.small_convnet(), 0.5)
+    assert "a layer of type DepthwiseConv2D has no chain" in table["depthwise"].reason
 
 
 WRONG = {
@@ -355,13 +355,12 @@ def test_what_stays_whole_and_what_has_no_rank_is_said(monkeypatch):
     for value in (0.0, 0.2):
         kernel = model.get_layer("hidden").kernel
         kernel.assign(np.full(kernel.shape, value))
-        with pytest.warns(UserWarning, match=f"'hidden' has a kernel of one value, {value:g}, so"):
-            table = tucker_ranks(model)
-        assert table["hidden"].ranks[1] == 1
-    monkeypatch.setattr(_ranks, "is_randomized", lambda shape: shape == (9, 3, 8))
-    model = networks.small_convnet()
-    with pytest.warns(UserWarning, match="'conv' has a kernel with both sides longer than 4096"):
-        tucker_ranks(model)
+        with pytest.warns(UserWarning, match=r"have one value only, .* 1: \['hidden'\]"):
+            table = tucker_ranks(model, 0.5)
+        assert table["hidden"].ranks == (1, 1)
+    monkeypatch.setattr(_tucker, "is_randomized", lambda shape: shape == (9, 3, 8))
+    with pytest.warns(UserWarning, match=r"kernels of \['conv'\] have two sides longer than 4096"):
+        tucker(networks.small_convnet(), {"conv": 3})
 
 
 ROWS = {"one row": 1, "few rows": 2, "rows": 8}

@@ -18,8 +18,8 @@ def evbmf(singular: np.ndarray, shape: tuple[int, int]) -> tuple[int, float]:
         rank = #{g > sqrt(M s x)},    x = (1 + t) (1 + a / t),
         P(t) + P(t / a) = 0,          P(z) = ln(1 + z) / z - 1 / 2,
 
-    and `s` minimizes the free energy of `free_energy`. It is at least one. The solution is exact,
-    not a search over factorizations.
+    and `s` minimizes the free energy of `free_energy`. The rank of noise alone is 0. The solution
+    is exact, not a search over factorizations.
 
     Args:
         singular: The singular values, in any order; missing ones are zero.
@@ -47,11 +47,11 @@ def evbmf(singular: np.ndarray, shape: tuple[int, int]) -> tuple[int, float]:
     if not np.isfinite(squares).all():
         raise ValueError("`singular` must be finite. Received: NaN or infinite values")
     if not squares[0]:
-        return 1, 0.0
+        return 0, 0.0
     squares = np.maximum(squares, _ROUNDING * squares.sum() / rows)
     noise = _least(squares, rows, columns)
     above = squares > columns * noise * threshold(rows / columns)
-    return max(1, int(np.count_nonzero(above))), noise
+    return int(np.count_nonzero(above)), noise
 
 
 def free_energy(squares: np.ndarray, shape: tuple[int, int], noise) -> np.ndarray:

@@ -6,17 +6,13 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
-from fr_keras.layers import FrequencyTwin
+from fr_keras.methods._chained import chained
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
-from fr_keras.methods._linear import Linear, Stage
+from fr_keras.methods._linear import Linear
 from fr_keras.methods._outputs import input_roots, output_errors
 from fr_keras.methods._ranks import Ranks, chosen_ranks
 from fr_keras.methods._rows import batches
-from fr_keras.methods._tucker2 import Factors, tucker2
-from fr_keras.models.baking import chain
-from fr_keras.models.joins import joined
-from fr_keras.models.origins import Baked, Origin
-from fr_keras.models.walk import carry, input_shapes, rebuild_by
+from fr_keras.methods._tucker2 import LONGEST, Factors, is_randomized, tucker2
 
 
 def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None) -> keras.Model:
@@ -48,11 +44,13 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     Args:
         model: A built functional or sequential model of plain layers. It is not changed.
         ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
-            A number of kernel weights of the whole model (int), or a fraction of them (float),
-            multiplies these ranks by the largest common factor within the budget. A dict from layer
-            name to a rank, or a pair `(r_in, r_out)` of the channels in a group, factors only these
-            layers; where layers of nested models share a name, it has their paths, such as
-            `"left/fc"`.
+            In kernels that were not trained long it finds little but noise, and gives ranks that
+            are too small. A number of kernel weights of the whole model (int), or a fraction of
+            them (float), is a budget: without `data` all ranks are the same share of their axes;
+            with it each axis loses at most the same share of the variance of the layer's outputs.
+            A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
+            factors only these layers; where layers of nested models share a name, it has their
+            paths, such as `"left/fc"`.
         data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or
             batches of either. Of `(inputs, labels)` tuples, the inputs are used.
 
@@ -79,17 +77,20 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     Source: Kim et al., "Compression of deep convolutional neural networks for fast and low power
     mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013.
     """
-    found, table = _planned(model, ranks)
+    rows = None if data is None else list(batches(model, data))
+    found, table, roots = _planned(model, ranks, rows)
     plan = {name: table[name].ranks for name in found if table[name].reason is None}
-    _say_what_stays(ranks, table, plan)
+    _say(ranks, table, plan, found)
     layers = {name: found[name] for name in plan}
-    if data is None:
+    if rows is None:
         factors = {name: _factored(one, plan[name]) for name, one in layers.items()}
-        return _rebuilt(model, layers, factors, {})
-    return _rebuilt(model, layers, *_fitted(model, layers, plan, list(batches(model, data))))
+        return chained(model, layers, factors, {})
+    return chained(model, layers, *_fitted(model, layers, plan, roots, rows))
 
 
-def tucker_ranks(model: keras.Model, ranks: Ranks = "evbmf") -> dict[str, LayerRanks]:
+def tucker_ranks(
+    model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None
+) -> dict[str, LayerRanks]:
     """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
 
     The arguments and errors are those of `tucker`.
@@ -103,21 +104,33 @@ def tucker_ranks(model: keras.Model, ranks: Ranks = "evbmf") -> dict[str, LayerR
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
     """
-    return _planned(model, ranks)[1]
+    return _planned(model, ranks, None if data is None else list(batches(model, data)))[1]
 
 
-def _planned(model, ranks) -> tuple[dict[str, Linear], dict[str, LayerRanks]]:
+def _planned(
+    model: keras.Model, ranks: Ranks, rows: list | None
+) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, list[np.ndarray]] | None]:
+    """The layers that could be chains, what all become, and the roots of the covariances."""
     found, others = found_layers(model)
-    chosen = chosen_ranks(model, found, ranks)
-    return found, {**{n: described(one, chosen.get(n)) for n, one in found.items()}, **others}
+    roots = None if rows is None else input_roots(model, found, rows)
+    chosen = chosen_ranks(model, found, ranks, roots)
+    table = {name: described(one, chosen.get(name)) for name, one in found.items()}
+    return found, {**table, **others}, roots
 
 
-def _say_what_stays(ranks: Ranks, table: dict[str, LayerRanks], plan: dict) -> None:
-    """Warns of layers that were asked for and stay whole."""
+def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str, Linear]) -> None:
+    """Warns of layers that were asked for and stay whole, and of approximations."""
     asked = ranks if isinstance(ranks, Mapping) else table if ranks == "evbmf" and not plan else ()
     whole = [f"'{name}' because {table[name].reason}" for name in asked if name not in plan]
     if whole:
         warnings.warn(f"these layers stay whole: {'; '.join(whole)}.", stacklevel=3)
+    drawn = [name for name in plan if is_randomized(found[name].shape[1:])]
+    if drawn:
+        warnings.warn(
+            f"the kernels of {drawn} have two sides longer than {LONGEST}: their ranks and factors "
+            "are approximated by a randomized decomposition, which takes less memory.",
+            stacklevel=3,
+        )
 
 
 def _factored(one: Linear, ranks: tuple[int, int], roots=None) -> list[Factors]:
@@ -127,9 +140,10 @@ def _factored(one: Linear, ranks: tuple[int, int], roots=None) -> list[Factors]:
     return [tucker2(part, ranks, root) for part, root in zip(kernel, roots, strict=True)]
 
 
-def _fitted(model, layers, plan, rows) -> tuple[dict[str, list[Factors]], dict[str, np.ndarray]]:
+def _fitted(
+    model: keras.Model, layers: dict[str, Linear], plan: dict, roots: dict, rows: list
+) -> tuple[dict[str, list[Factors]], dict[str, np.ndarray | None]]:
     """The factors with the least error on rows, and what their biases have to take."""
-    roots = input_roots(model, layers, rows)
     choices, missing = {}, {}
     for name, one in layers.items():
         choices[name] = [_factored(one, plan[name])]
@@ -145,41 +159,3 @@ def _fitted(model, layers, plan, rows) -> tuple[dict[str, list[Factors]], dict[s
 
 def _kernel(factors: list[Factors]) -> np.ndarray:
     return np.stack([one.kernel() for one in factors])
-
-
-def _rebuilt(
-    model: keras.Model,
-    layers: dict[str, Linear],
-    factors: dict[str, list[Factors]],
-    shifts: dict[str, np.ndarray | None],
-) -> keras.Model:
-    """The model with chains in place of layers."""
-    shapes = input_shapes(model)
-    stages = {id(layers[name].layer): layers[name].stages(found) for name, found in factors.items()}
-    shift = {id(layers[name].layer): one for name, one in shifts.items() if one is not None}
-
-    def exchange(layer):
-        if id(layer) not in stages:
-            return None
-        return chain(layer, [one for _, one, _ in stages[id(layer)]], shapes[id(layer)])
-
-    def fill(layer, twin):
-        if id(layer) not in stages:
-            return carry(layer, twin, FrequencyTwin.fill_plain)
-        _fill(layer, stages[id(layer)], shift.get(id(layer), 0))
-
-    plain, _ = rebuild_by(model, exchange, fill)
-    origins = {}
-    for one in layers.values():
-        roles = tuple(role for role, _, _ in stages[id(one.layer)] if role)
-        for role, stage, _ in stages[id(one.layer)]:
-            origins[id(stage)] = Origin(one.layer, roles, (role,) if role else ())
-    return joined(Baked(plain, origins)).model
-
-
-def _fill(layer: keras.layers.Layer, stages: list[Stage], shift) -> None:
-    for _, stage, kernel in stages:
-        if kernel is not None:
-            stage.kernel.assign(kernel)
-    if layer.bias is not None:
-        stages[-1][1].bias.assign(keras.ops.cast(layer.bias, "float32") + shift)

@@ -1,0 +1,59 @@
+"""Puts chains in place of layers."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from fr_keras.layers import FrequencyTwin
+from fr_keras.methods._linear import Linear, Stage
+from fr_keras.methods._tucker2 import Factors
+from fr_keras.models.baking import chain
+from fr_keras.models.joins import joined
+from fr_keras.models.origins import Baked, Origin
+from fr_keras.models.walk import carry, input_shapes, rebuild_by
+
+
+def chained(
+    model: keras.Model,
+    layers: Mapping[str, Linear],
+    factors: Mapping[str, list[Factors]],
+    shifts: Mapping[str, np.ndarray | None],
+) -> keras.Model:
+    """Returns a copy of a model with chains in place of some layers.
+
+    Args:
+        model: The model.
+        layers: These layers by name.
+        factors: For each layer the factors of its groups.
+        shifts: What is added to the biases of layers.
+    """
+    shapes = input_shapes(model)
+    stages = {id(layers[name].layer): layers[name].stages(found) for name, found in factors.items()}
+    shift = {id(layers[name].layer): one for name, one in shifts.items() if one is not None}
+
+    def exchange(layer):
+        if id(layer) not in stages:
+            return None
+        return chain(layer, [one for _, one, _ in stages[id(layer)]], shapes[id(layer)])
+
+    def fill(layer, twin):
+        if id(layer) not in stages:
+            return carry(layer, twin, FrequencyTwin.fill_plain)
+        _fill(layer, stages[id(layer)], shift.get(id(layer), 0))
+
+    plain, _ = rebuild_by(model, exchange, fill)
+    origins = {}
+    for one in layers.values():
+        roles = tuple(role for role, _, _ in stages[id(one.layer)] if role)
+        for role, stage, _ in stages[id(one.layer)]:
+            origins[id(stage)] = Origin(one.layer, roles, (role,) if role else ())
+    return joined(Baked(plain, origins)).model
+
+
+def _fill(layer: keras.layers.Layer, stages: list[Stage], shift) -> None:
+    for _, stage, kernel in stages:
+        if kernel is not None:
+            stage.kernel.assign(kernel)
+    if layer.bias is not None:
+        stages[-1][1].bias.assign(keras.ops.cast(layer.bias, "float32") + shift)
