@@ -1,5 +1,6 @@
 """`tucker`: layers as chains, in all kinds of models, within budgets, and by their outputs."""
 
+import json
 import math
 
 import keras
@@ -265,6 +266,22 @@ def test_a_budget_is_kept_and_used_up(share):
         assert kept > 0.7 * share * total
     more = tucker_ranks(model, min(1.0, 1.3 * share))
     assert all(more[name].chain_weights >= one.chain_weights for name, one in table.items())
+
+
+def test_with_data_a_budget_goes_where_outputs_vary():
+    model = networks.live(networks.small_convnet(), networks.images())
+    total = summary(model).total("kernel_weights")
+    table = tucker_ranks(model, 0.4, networks.images())
+    assert sum(one.chain_weights for one in table.values()) <= 0.4 * total
+    assert summary(tucker(model, 0.4, networks.images())).total("kernel_weights") <= 0.4 * total
+    # Channels that are always zero get no rank: behind the ReLU, one of eight stays.
+    model.get_layer("bn").gamma.assign([1, *[0] * 7])
+    model.get_layer("bn").beta.assign([0, *[-1] * 7])
+    model.get_layer("depthwise").bias.assign([0] * 8)
+    model.get_layer("depthwise").kernel.assign(np.ones((3, 3, 8, 1)))
+    assert tucker_ranks(model, 0.4)["down"].ranks[0] > 1
+    assert tucker_ranks(model, 0.4, networks.images())["down"].ranks[0] == 1
+    json.dumps([one.ranks for one in table.values()])  # plain numbers
 
 
 def test_the_whole_budget_leaves_the_model_whole():

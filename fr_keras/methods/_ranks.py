@@ -72,7 +72,7 @@ def _axes(one: Linear) -> tuple[int, ...]:
 def _pair(one: Linear, *ranks: int) -> tuple[int, int]:
     """The ranks of both axes from those of `_axes`: at least one, and few channels stay whole."""
     _, k, s, t = one.shape
-    r_in, r_out = max(1, ranks[0]), max(1, ranks[-1])
+    r_in, r_out = max(1, int(ranks[0])), max(1, int(ranks[-1]))
     if k == 1:
         return s, t if min(s, t) <= _FEW else r_out
     return s if s <= _FEW else r_in, t if t <= _FEW else r_out

@@ -38,8 +38,8 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     of that of its kernel. For convolutions that is so up to the correlation of neighbouring pixels,
     and where the outputs of the plain factors are nearer, these are taken. The mean error of each
     output then goes into the bias, if the layer has one; behind layers without one,
-    `calibrate_batch_norm` does the same. Take a few hundred rows: with fewer than a layer has
-    inputs, the factors may fit these alone.
+    `fr_keras.interop.calibrate_batch_norm` does the same. Take a few hundred rows: with fewer than
+    a layer has inputs, the factors may fit these alone.
 
     Args:
         model: A built functional or sequential model of plain layers. It is not changed.
