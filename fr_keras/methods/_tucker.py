@@ -31,15 +31,15 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
 
     A stage is left out where that takes fewer weights. A layer stays whole where its chain has no
     fewer weights, and if it is of another type, as a depthwise convolution; `tucker_ranks` says
-    what each layer becomes, and why one stays whole. Nothing is trained: train on, at about the
-    rate with which the training of the network ended. One epoch recovers most of what is lost.
+    what each layer becomes, and why one stays whole. Nothing is trained: train on afterwards.
 
     With `data`, the factors have the least error of the layer's *outputs* on these rows, in place
     of that of its kernel. For convolutions that is so up to the correlation of neighbouring pixels,
     and where the outputs of the plain factors are nearer, these are taken. The mean error of each
-    output then goes into the bias, if the layer has one; behind layers without one,
-    `fr_keras.interop.calibrate_batch_norm` does the same. Take a few hundred rows: with fewer than
-    a layer has inputs, the factors may fit these alone.
+    output then goes into the bias, if the layer has one. Behind layers without one, batch
+    normalizations can be measured again with `fr_keras.interop.calibrate_batch_norm`, if the model
+    is not trained on. Take a few hundred rows: with fewer than a layer has inputs, the factors may
+    fit these alone.
 
     Args:
         model: A built functional or sequential model of plain layers. It is not changed.
