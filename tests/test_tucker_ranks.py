@@ -9,7 +9,10 @@ import pytest
 from keras import layers
 
 from fr_keras import regularize, summary
-from fr_keras.methods import _tucker, tucker, tucker_ranks
+from fr_keras.methods import _ranks, _tucker, tucker, tucker_ranks
+from fr_keras.methods._layer_ranks import found_layers
+from fr_keras.methods._outputs import input_roots
+from fr_keras.methods._rows import batches
 
 Conv2D = layers.Conv2D
 
@@ -49,6 +52,24 @@ def test_with_data_a_budget_goes_where_outputs_vary():
     assert tucker_ranks(model, 0.4)["down"].ranks[0] > 1
     assert tucker_ranks(model, 0.4, networks.images())["down"].ranks[0] == 1
     json.dumps([one.ranks for one in table.values()])  # plain numbers
+
+
+def test_groups_of_unlike_inputs_share_the_rank_that_the_larger_one_needs():
+    inputs = keras.Input((6, 6, 24))
+    model = keras.Model(inputs, Conv2D(24, (2, 1), groups=2, name="conv")(inputs))
+    x = networks.images(8, (6, 6, 24))
+    x[..., :12] = x[..., :1]  # all channels of the first group are one
+    found, _ = found_layers(model)
+
+    def ranks() -> tuple[int, int]:
+        """Those that lose a fiftieth of the variance."""
+        roots = input_roots(model, found, list(batches(model, x)))
+        return _ranks._equal_losses(found, roots)(round(250 * np.log10(50)))["conv"]
+
+    assert min(ranks()) > 8
+    x[..., 12:] = x[..., 12:13]
+    assert ranks() == (1, 2)  # one channel, at two positions of the kernel
+    assert np.isfinite(tucker(model, 0.2, x)(x)).all()
 
 
 def test_the_whole_budget_leaves_the_model_whole(model):

@@ -122,7 +122,7 @@ def _equal_losses(found: dict[str, Linear], roots: Mapping[str, list]) -> Callab
     for name, one in found.items():
         kernel = np.stack([precise(group) for group in one.kernel()])
         if name in roots:
-            kernel = np.stack(roots[name]) @ kernel
+            kernel = np.stack(roots[name])[:, None] @ kernel
         lost[name] = [[_losses(group, axis) for group in kernel] for axis in _axes(one)]
 
     def ranks(step: int) -> Pairs:

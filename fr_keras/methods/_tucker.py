@@ -112,7 +112,8 @@ def _planned(
 ) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, list[np.ndarray]] | None]:
     """The layers that could be chains, what all become, and the roots of the covariances."""
     found, others = found_layers(model)
-    roots = None if rows is None else input_roots(model, found, rows)
+    asked = {n: one for n, one in found.items() if not isinstance(ranks, Mapping) or n in ranks}
+    roots = None if rows is None else input_roots(model, asked, rows)
     chosen = chosen_ranks(model, found, ranks, roots)
     table = {name: described(one, chosen.get(name)) for name, one in found.items()}
     return found, {**table, **others}, roots

@@ -7,6 +7,7 @@ import numpy as np
 #: The longest side of which all singular vectors are computed; those of a longer one are drawn.
 LONGEST = 4096
 _ROUNDS, _CHANGE = 100, 1e-4
+_NOTHING = 1e-3  # of the energy: an error whose changes may be rounding
 _MORE, _POWERS = 10, 4  # of the randomized one: vectors beside those that are asked for, and rounds
 _LARGE = 1 << 24  # numbers, from which kernels stay in single precision
 
@@ -119,7 +120,7 @@ def _in_turns(kernel: np.ndarray, u: np.ndarray, v: np.ndarray) -> tuple[np.ndar
         u = leading(_unfolded(kernel @ v, 1), u.shape[1])
         v = _right(kernel, u, v.shape[1])
         error = energy - np.square(u.T @ kernel @ v).sum()
-        if abs(before - error) <= _CHANGE * max(error, 0):
+        if abs(before - error) <= _CHANGE * max(error, _NOTHING * energy):
             break
         before = error
     return u, v
