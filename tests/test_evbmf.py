@@ -8,7 +8,7 @@ import pytest
 
 from fr_keras.methods import _tucker2
 from fr_keras.methods._evbmf import evbmf, free_energy, threshold
-from fr_keras.methods._tucker2 import Factors, leading, singular_values, tucker2
+from fr_keras.methods._tucker2 import Factors, fitted, leading, singular_values, tucker2
 
 
 def noisy(shape: tuple[int, int], rank: int, noise: float, seed: int = 0) -> np.ndarray:
@@ -131,18 +131,35 @@ def test_a_matrix_gets_its_truncated_singular_value_decomposition():
         np.testing.assert_allclose(tucker2(whole, (shape[1], 5)).kernel()[0], expected, atol=1e-10)
 
 
-def test_with_a_root_the_error_of_outputs_is_the_least():
+def root_of(covariance: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(values)) @ vectors.T
+
+
+def test_the_outputs_of_fitted_factors_are_near():
     rng = np.random.default_rng(2)
-    inputs = rng.normal(size=(200, 12)) @ np.diag(np.linspace(0.01, 3, 12))
-    values, vectors = np.linalg.eigh(inputs.T @ inputs)
-    root = (vectors * np.sqrt(values)) @ vectors.T
-    error = lambda whole, one: squared(inputs @ (whole - one.kernel()))  # noqa: E731
+    # Rows of nine positions that are alike, whose channels vary more and less.
+    inputs = rng.normal(size=(300, 1, 12)) + 0.3 * rng.normal(size=(300, 9, 12))
+    inputs = inputs * np.linspace(0.01, 3, 12)
+    root = root_of(np.einsum("nks,nkt->st", inputs, inputs))
+    outputs_of = lambda one: np.einsum("nks,kst->nt", inputs, one)  # noqa: E731
+    whole = kernel()
+    covariance = outputs_of(whole).T @ outputs_of(whole)
+    error = lambda one: squared(outputs_of(whole - one.kernel()))  # noqa: E731
     for ranks in ((5, 7), (12, 7), (5, 16)):
-        whole = kernel()
-        assert error(whole, tucker2(whole, ranks, root)) < error(whole, tucker2(whole, ranks))
-    matrix = kernel((1, 12, 16))
-    s = values_of(inputs @ matrix[0])
-    assert error(matrix, tucker2(matrix, (12, 4), root)) == pytest.approx(squared(s[4:]))
+        one = fitted(whole, ranks, root, covariance)
+        assert one.core.shape == (9, *ranks)
+        assert error(one) < 0.5 * error(tucker2(whole, ranks))
+        if one.before is not None:
+            np.testing.assert_allclose(one.before.T @ one.before, np.eye(5), atol=1e-9)
+    least = squared(values_of(outputs_of(whole))[7:])  # of any seven output channels
+    assert error(fitted(whole, (12, 7), root, covariance)) == pytest.approx(least)
+    # Without what would be too large, it is that of inputs that vary alike.
+    np.testing.assert_allclose(
+        fitted(whole, (12, 7), None, None).kernel(), tucker2(whole, (12, 7)).kernel(), atol=1e-9
+    )
+    assert squared(whole - fitted(whole, (5, 7), None, None).kernel()) < squared(whole)
+    np.testing.assert_allclose(fitted(whole, (12, 16), root, covariance).kernel(), whole)
 
 
 def test_long_axes_are_decomposed_at_random_in_bounded_memory(monkeypatch):

@@ -28,14 +28,20 @@ class Einsum(Linear):
         return sorted(self._rows + self._columns) == [*range(len(self._shape))]
 
     def channels(self, inputs):
-        taken, kernel, _ = self._terms
-        before, *behind = taken.split("...")
+        return super().channels(self._moved(inputs, self._terms[0], self._rows))
+
+    def outputs(self, outputs):
+        return super().outputs(self._moved(outputs, self._terms[2], self._columns))
+
+    def _moved(self, tensor: np.ndarray, term: str, axes: list[int]) -> np.ndarray:
+        """A tensor of these labels with some axes of the kernel as its last ones."""
+        before, *behind = term.split("...")
         # The dots stand for the axes between what is named before and behind them.
         places = {letter: axis for axis, letter in enumerate(before)}
         ending = behind[0] if behind else ""
         places |= {letter: axis - len(ending) for axis, letter in enumerate(ending)}
-        moved = [places[kernel[axis]] for axis in self._rows]
-        return super().channels(np.moveaxis(inputs, moved, [*range(-len(moved), 0)]))
+        moved = [places[self._terms[1][axis]] for axis in axes]
+        return np.moveaxis(tensor, moved, [*range(-len(moved), 0)])
 
     def stages(self, factors):
         (one,), layer = factors, self.layer

@@ -51,6 +51,11 @@ class Linear:
         groups, _, s, _ = self.shape
         return inputs.reshape(-1, groups, s)
 
+    def outputs(self, outputs: np.ndarray) -> np.ndarray:
+        """Returns outputs of the layer as `(positions, groups, t)`."""
+        groups, _, _, t = self.shape
+        return outputs.reshape(-1, groups, t)
+
     def stages(self, factors: Sequence[Factors]) -> list[Stage]:
         """Returns the layers of the chain from the factors of each group, not built."""
         kernels = {"core": self._core(np.stack([one.core for one in factors]))}
@@ -90,9 +95,14 @@ class Convolution(Linear):
         self.shape = layer.groups, math.prod(self._spatial), s, out // layer.groups
 
     def channels(self, inputs):
-        if self.layer.data_format == "channels_first":
-            inputs = np.moveaxis(inputs, 1, -1)
-        return super().channels(inputs)
+        return super().channels(self._channels_last(inputs))
+
+    def outputs(self, outputs):
+        return super().outputs(self._channels_last(outputs))
+
+    def _channels_last(self, tensor: np.ndarray) -> np.ndarray:
+        first = self.layer.data_format == "channels_first"
+        return np.moveaxis(tensor, 1, -1) if first else tensor
 
     def _ordered(self, kernel):
         groups, k, s, t = self.shape

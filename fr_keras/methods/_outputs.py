@@ -1,5 +1,6 @@
 """What layers read on representative rows, and the error of their outputs."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -13,42 +14,77 @@ from fr_keras.methods._tucker2 import LONGEST
 from fr_keras.models.observing import replaced
 
 _RIDGE = 1e-3
+_ROUNDING = 1e-6
 
 
-def input_roots(
-    model: keras.Model, layers: Mapping[str, Linear], batches: Sequence
-) -> dict[str, list[np.ndarray]]:
-    """Returns a square root of the covariance of each layer's input channels, for each group.
+@dataclasses.dataclass(frozen=True)
+class Statistics:
+    """How inputs and outputs of a layer vary; what is `None` would take too much memory.
 
-    The error of the outputs is that of the kernel between the inputs' directions, each weighed by
-    how much the inputs vary along it: `|root @ (K - K')|^2` is the mean squared error of an output
-    for a matrix `K`, and for a convolution if its positions were not correlated. Around the mean,
-    if the layer has a bias to take the mean error; else around zero.
-
-    A thousandth of the mean variance is added in all directions, so that the root can be inverted
-    where channels are constant or rows are few. A layer whose inputs do not vary is left out, and
-    one with more than `LONGEST` input channels, whose covariance would take too much memory.
+    Attributes:
+        roots: A square root of the covariance of the input channels of each group,
+            `(groups, s, s)`. A thousandth of the mean variance is added in all directions, so that
+            it can be inverted where channels are constant or rows are few.
+        outputs: The covariance of the output channels of each group, `(groups, t, t)`.
     """
-    sums: dict[str, list] = {}
+
+    roots: np.ndarray | None
+    outputs: np.ndarray | None
+
+
+def statistics(
+    model: keras.Model, layers: Mapping[str, Linear], batches: Sequence
+) -> dict[str, Statistics]:
+    """Returns how inputs and outputs of layers vary, over rows and positions.
+
+    It is around the mean, if the layer has a bias to take the mean error; else around zero. The
+    outputs are those before the activation. A layer whose inputs do not vary is left out. So are
+    covariances of more than `LONGEST` channels.
+    """
+    copies = {name: one.like(one.kernel()) for name, one in layers.items()}
+    sums = {name: (_Moments(), _Moments()) for name in layers}
 
     def see(name: str, tensor) -> None:
-        x = layers[name].channels(ops.convert_to_numpy(ops.cast(tensor, "float32")))
-        grouped = np.moveaxis(x, 1, 0)
-        squares = (grouped.swapaxes(1, 2) @ grouped).astype(np.float64)
-        total = sums.setdefault(name, [0, 0.0, 0.0])
-        for place, part in enumerate((len(x), x.sum(0, dtype=np.float64), squares)):
-            total[place] += part
+        one, inputs = layers[name], ops.cast(tensor, "float32")
+        ends = one.channels(ops.convert_to_numpy(inputs)), None
+        if one.shape[3] <= LONGEST:
+            ends = ends[0], one.outputs(ops.convert_to_numpy(copies[name](inputs)))
+        for moments, values in zip(sums[name], ends, strict=True):
+            if values is not None and values.shape[-1] <= LONGEST:
+                moments.add(values)
 
-    small = {name: one for name, one in layers.items() if one.shape[2] <= LONGEST}
-    _observe(model, small, batches, see)
+    _observe(model, layers, batches, see)
     found = {}
-    for name, (count, first, second) in sums.items():
-        mean = first / count
+    for name, both in sums.items():
         centred = layers[name].layer.bias is not None
-        covariance = second / count - (mean[:, :, None] * mean[:, None] if centred else 0)
-        if np.all(np.trace(covariance, axis1=1, axis2=2) > 1e-6 * np.square(mean).sum(1)):
-            found[name] = [_root(one) for one in covariance]
+        inputs, outputs = (one.covariance(centred) for one in both)
+        if inputs is None or np.all(np.trace(inputs, axis1=1, axis2=2) > 0):
+            found[name] = Statistics(None if inputs is None else _roots(inputs), outputs)
     return found
+
+
+class _Moments:
+    """Sums of values `(positions, groups, channels)` and of their products."""
+
+    def __init__(self):
+        self._count, self._first, self._second = 0, 0.0, 0.0
+
+    def add(self, values: np.ndarray) -> None:
+        grouped = np.moveaxis(values, 1, 0)
+        self._count += len(values)
+        self._first += values.sum(0, dtype=np.float64)
+        self._second += (grouped.swapaxes(1, 2) @ grouped).astype(np.float64)
+
+    def covariance(self, centred: bool) -> np.ndarray | None:
+        """The covariance of each group, or the mean products; zero if it is but rounding."""
+        if not self._count:
+            return None
+        mean, products = self._first / self._count, self._second / self._count
+        if not centred:
+            return products
+        found = products - mean[:, :, None] * mean[:, None]
+        whole, left = (np.trace(one, axis1=1, axis2=2) for one in (products, found))
+        return np.where((left > _ROUNDING * whole)[:, None, None], found, 0.0)
 
 
 def output_errors(
@@ -108,10 +144,11 @@ class _Error:
         return float(self._squares - self._count * np.square(mean).sum()), mean
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
+def _roots(covariance: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
     values = np.maximum(values, 0)
-    return (vectors * np.sqrt(values + _RIDGE * values.mean())) @ vectors.T
+    roots = np.sqrt(values + _RIDGE * values.mean(-1, keepdims=True))
+    return (vectors * roots[:, None]) @ vectors.swapaxes(1, 2)
 
 
 def _observe(

@@ -9,10 +9,10 @@ import numpy as np
 from fr_keras.methods._chained import chained
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
 from fr_keras.methods._linear import Linear
-from fr_keras.methods._outputs import input_roots, output_errors
+from fr_keras.methods._outputs import Statistics, output_errors, statistics
 from fr_keras.methods._ranks import Ranks, chosen_ranks
 from fr_keras.methods._rows import batches
-from fr_keras.methods._tucker2 import LONGEST, Factors, is_randomized, tucker2
+from fr_keras.methods._tucker2 import LONGEST, Factors, fitted, is_randomized, tucker2
 
 
 def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None) -> keras.Model:
@@ -33,13 +33,13 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     fewer weights, and if it is of another type, as a depthwise convolution; `tucker_ranks` says
     what each layer becomes, and why one stays whole. Nothing is trained: train on afterwards.
 
-    With `data`, the factors have the least error of the layer's *outputs* on these rows, in place
-    of that of its kernel. For convolutions that is so up to the correlation of neighbouring pixels,
-    and where the outputs of the plain factors are nearer, these are taken. The mean error of each
-    output then goes into the bias, if the layer has one. Behind layers without one, batch
-    normalizations can be measured again with `fr_keras.interop.calibrate_batch_norm`, if the model
-    is not trained on. Take a few hundred rows: with fewer than a layer has inputs, the factors may
-    fit these alone.
+    With `data`, the error of the layer's *outputs* on these rows counts, in place of that of its
+    kernel: `B` has the directions in which the outputs vary most, and `A` those of the inputs that
+    matter most for them. Where the outputs of the plain factors are nearer, these are taken. The
+    mean error of each output then goes into the bias, if the layer has one. Behind layers without
+    one, batch normalizations can be measured again with `fr_keras.interop.calibrate_batch_norm`, if
+    the model is not trained on. Take a few hundred rows: with fewer than a layer has inputs, the
+    factors may fit these alone.
 
     Args:
         model: A built functional or sequential model of plain layers. It is not changed.
@@ -75,17 +75,18 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     [('conv_in', (1, 1, 8, 4)), ('conv_core', (3, 3, 4, 6)), ('conv_out', (1, 1, 6, 32))]
 
     Source: Kim et al., "Compression of deep convolutional neural networks for fast and low power
-    mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013.
+    mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013; the
+    directions of outputs: Zhang et al., arXiv 1505.06798, 2015.
     """
     rows = None if data is None else list(batches(model, data))
-    found, table, roots = _planned(model, ranks, rows)
+    found, table, seen = _planned(model, ranks, rows)
     plan = {name: table[name].ranks for name in found if table[name].reason is None}
     _say(ranks, table, plan, found)
     layers = {name: found[name] for name in plan}
     if rows is None:
         factors = {name: _factored(one, plan[name]) for name, one in layers.items()}
         return chained(model, layers, factors, {})
-    return chained(model, layers, *_fitted(model, layers, plan, roots, rows))
+    return chained(model, layers, *_fitted(model, layers, plan, seen, rows))
 
 
 def tucker_ranks(
@@ -109,14 +110,14 @@ def tucker_ranks(
 
 def _planned(
     model: keras.Model, ranks: Ranks, rows: list | None
-) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, list[np.ndarray]] | None]:
-    """The layers that could be chains, what all become, and the roots of the covariances."""
+) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, Statistics] | None]:
+    """The layers that could be chains, what all become, and how they vary on rows."""
     found, others = found_layers(model)
     asked = {n: one for n, one in found.items() if not isinstance(ranks, Mapping) or n in ranks}
-    roots = None if rows is None else input_roots(model, asked, rows)
-    chosen = chosen_ranks(model, found, ranks, roots)
+    seen = None if rows is None else statistics(model, asked, rows)
+    chosen = chosen_ranks(model, found, ranks, seen)
     table = {name: described(one, chosen.get(name)) for name, one in found.items()}
-    return found, {**table, **others}, roots
+    return found, {**table, **others}, seen
 
 
 def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str, Linear]) -> None:
@@ -134,22 +135,24 @@ def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str
         )
 
 
-def _factored(one: Linear, ranks: tuple[int, int], roots=None) -> list[Factors]:
+def _factored(one: Linear, ranks: tuple[int, int], seen: Statistics | None = None) -> list[Factors]:
     """The factors of each group."""
     kernel = one.kernel()
-    roots = roots or [None] * len(kernel)
-    return [tucker2(part, ranks, root) for part, root in zip(kernel, roots, strict=True)]
+    if seen is None:
+        return [tucker2(group, ranks) for group in kernel]
+    ends = ([None] * len(kernel) if end is None else end for end in (seen.roots, seen.outputs))
+    return [fitted(group, ranks, *both) for group, *both in zip(kernel, *ends, strict=True)]
 
 
 def _fitted(
-    model: keras.Model, layers: dict[str, Linear], plan: dict, roots: dict, rows: list
+    model: keras.Model, layers: dict[str, Linear], plan: dict, seen: dict, rows: list
 ) -> tuple[dict[str, list[Factors]], dict[str, np.ndarray | None]]:
     """The factors with the least error on rows, and what their biases have to take."""
     choices, missing = {}, {}
     for name, one in layers.items():
         choices[name] = [_factored(one, plan[name])]
-        if name in roots:
-            choices[name].append(_factored(one, plan[name], roots[name]))
+        if name in seen:
+            choices[name].append(_factored(one, plan[name], seen[name]))
         kernel = one.kernel()
         missing[name] = [kernel - _kernel(found) for found in choices[name]]
     errors = output_errors(model, layers, missing, rows)

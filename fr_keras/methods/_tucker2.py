@@ -32,12 +32,12 @@ class Factors:
         return found if self.after is None else found @ self.after
 
 
-def tucker2(kernel: np.ndarray, ranks: tuple[int, int], root: np.ndarray | None = None) -> Factors:
+def tucker2(kernel: np.ndarray, ranks: tuple[int, int]) -> Factors:
     """Returns the factors of a kernel with the least error, by higher-order orthogonal iteration.
 
     The two matrices take turns: each becomes the leading singular vectors of what the other leaves
     of the kernel, until the error `|K|^2 - |core|^2` changes by less than 0.01 %. A rank that is
-    the whole axis leaves it as it is. If one is, or for a matrix, the result is the best one, a
+    the whole axis leaves it as it is. If one is, the result is the best one, and for a matrix a
     truncated singular value decomposition.
 
     If a side of an unfolded kernel and its other side are longer than `LONGEST`, its singular
@@ -47,8 +47,6 @@ def tucker2(kernel: np.ndarray, ranks: tuple[int, int], root: np.ndarray | None 
     Args:
         kernel: Array of shape `(k, s, t)`.
         ranks: The ranks `(r_in, r_out)` of the axes `s` and `t`.
-        root: A symmetric matrix `(s, s)` that can be inverted. With it, the error is that of
-            `root @ K`: for the root of the covariance of the inputs, that of the outputs.
 
     Source: De Lathauwer, De Moor, Vandewalle, "On the best rank-1 and rank-(R1, ..., RN)
     approximation of higher-order tensors", SIAM J. Matrix Anal. Appl. 21, 2000. Halko, Martinsson,
@@ -56,19 +54,54 @@ def tucker2(kernel: np.ndarray, ranks: tuple[int, int], root: np.ndarray | None 
     """
     kernel = precise(kernel)
     _, s, t = kernel.shape
-    target = kernel if root is None else root @ kernel
-    u = leading(_unfolded(target, 1), ranks[0]) if ranks[0] < s else None
-    v = _right(target, u, ranks[1]) if ranks[1] < t else None
+    u = leading(_unfolded(kernel, 1), ranks[0]) if ranks[0] < s else None
+    v = _right(kernel, u, ranks[1]) if ranks[1] < t else None
     if u is not None and v is not None:
-        u, v = _in_turns(target, u, v)
-    if u is not None and root is not None:
+        u, v = _in_turns(kernel, u, v)
+    core = kernel if u is None else u.T @ kernel
+    return Factors(u, core if v is None else core @ v, None if v is None else v.T)
+
+
+def fitted(
+    kernel: np.ndarray,
+    ranks: tuple[int, int],
+    root: np.ndarray | None,
+    outputs: np.ndarray | None,
+) -> Factors:
+    """Returns factors whose outputs are near those of a kernel.
+
+    The matrix behind the core are the leading directions of the outputs, which are the best ones if
+    the input axis stays whole; for a matrix that is so with both. The one before it has the least
+    error of the outputs if neighbouring positions were not alike.
+
+    Args:
+        kernel: Array of shape `(k, s, t)`.
+        ranks: The ranks `(r_in, r_out)`.
+        root: The root of the covariance of the inputs, `(s, s)`, which can be inverted; `None` if
+            the inputs vary alike in all directions.
+        outputs: The covariance of the outputs, `(t, t)`; `None` if it is that of the kernel.
+
+    Source: Zhang et al., "Accelerating very deep convolutional networks for classification and
+    detection", 2015, arXiv 1505.06798, without their nonlinear part.
+    """
+    kernel = precise(kernel)
+    _, s, t = kernel.shape
+    seen = kernel if root is None else root @ kernel
+    v = None
+    if ranks[1] < t and outputs is None:
+        v = leading(_unfolded(seen, 2), ranks[1])
+    elif ranks[1] < t:
+        v = np.linalg.eigh(outputs)[1][:, ::-1][:, : ranks[1]]
+    core, seen = (one if v is None else one @ v for one in (kernel, seen))
+    u = leading(_unfolded(seen, 1), ranks[0]) if ranks[0] < s else None
+    if u is not None and root is None:
+        core = u.T @ core
+    elif u is not None:
         # root^-1 u u^T root K: the first matrix becomes orthonormal, and the core has the rest.
-        core = u.T @ target
+        core = u.T @ seen
         u, rest = np.linalg.qr(np.linalg.solve(root, u))
         core = rest @ core
-    else:
-        core = kernel if u is None else u.T @ kernel
-    return Factors(u, core if v is None else core @ v, None if v is None else v.T)
+    return Factors(u, core, None if v is None else v.T)
 
 
 def leading(matrix: np.ndarray, count: int) -> np.ndarray:
