@@ -7,7 +7,10 @@ import pytest
 from keras import layers
 
 from fr_keras import bake, regularize, tflite
-from fr_keras.methods import tucker
+from fr_keras.methods import _outputs, tucker
+from fr_keras.methods._layer_ranks import found_layers
+from fr_keras.methods._outputs import statistics
+from fr_keras.methods._rows import batches
 from fr_keras.models.walk import all_layers, named_layers
 
 Conv2D = layers.Conv2D
@@ -209,6 +212,12 @@ def test_policies_penalties_and_frozen_layers_stay_as_they_are():
     assert keras.models.clone_model(chain).layers[0].kernel_regularizer is not None
 
 
+def test_double_precision_is_kept():
+    layer = layers.Dense(10, dtype="float64")
+    model, x = model_of(layer, (12,), matrix(12, 10))
+    assert networks.relative_difference(model(x), tucker(model, {"one": 3})(x)) < 1e-12
+
+
 def test_chains_are_joined_as_those_of_frequency_regularization():
     left, right = keras.Input((8, 8, 16)), keras.Input((4, 4, 24))
     up = layers.Conv2DTranspose(16, 2, strides=2, name="up")(right)
@@ -274,3 +283,18 @@ def test_data_that_is_none_or_not_finite_is_refused(model):
     batched = tucker(model, ranks, iter([(x[:2], np.zeros(2)), (x[2:], np.zeros(2))]))
     whole = tucker(model, ranks, x)
     assert networks.relative_difference(whole(x), batched(x)) < 1e-4
+
+
+def test_covariances_that_would_be_too_large_are_left_out(model, monkeypatch):
+    x, ranks = networks.images(8), {"down": (3, 4), "hidden": (3, 4)}
+    expected = model(x)
+    errors = [np.square(tucker(model, ranks, data)(x) - expected).mean() for data in (None, x)]
+    monkeypatch.setattr(_outputs, "LONGEST", 7)  # "down" has 8 inputs and 6 outputs
+    found, _ = found_layers(model)
+    seen = statistics(model, found, list(batches(model, x)))
+    sizes = {name: (one.roots is None, one.outputs is None) for name, one in seen.items()}
+    assert sizes["down"] == (True, False)
+    assert sizes["hidden"] == (False, True)
+    errors.append(np.square(tucker(model, ranks, x)(x) - expected).mean())
+    assert np.isfinite(errors).all()
+    assert len({round(float(one), 9) for one in errors}) == 3

@@ -56,4 +56,4 @@ def _fill(layer: keras.layers.Layer, stages: list[Stage], shift) -> None:
         if kernel is not None:
             stage.kernel.assign(kernel)
     if layer.bias is not None:
-        stages[-1][1].bias.assign(keras.ops.cast(layer.bias, "float32") + shift)
+        stages[-1][1].bias.assign(keras.ops.cast(layer.bias, "float64") + shift)

@@ -33,8 +33,10 @@ class Linear:
         self.layer = layer
 
     def kernel(self) -> np.ndarray:
-        """Returns the kernel in float32, in the shape above."""
-        return self._ordered(ops.convert_to_numpy(ops.cast(self.layer.kernel, "float32")))
+        """Returns the kernel in the shape above, not in half precision."""
+        kernel = self.layer.kernel
+        exact = keras.backend.result_type(kernel.dtype, "float32")
+        return self._ordered(ops.convert_to_numpy(ops.cast(kernel, exact)))
 
     def like(self, kernel: np.ndarray) -> keras.layers.Layer:
         """Returns a layer with another kernel, in float32 and without bias and activation."""

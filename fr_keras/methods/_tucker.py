@@ -51,8 +51,8 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
             A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
             factors only these layers; where layers of nested models share a name, it has their
             paths, such as `"left/fc"`.
-        data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or
-            batches of either. Of `(inputs, labels)` tuples, the inputs are used.
+        data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or a
+            finite iterable of batches of either. Of `(inputs, labels)` tuples, the inputs are used.
 
     Returns:
         A plain model that is not compiled. A chain is a model with the name of the layer; its
