@@ -6,8 +6,8 @@ import math
 
 import keras
 
-from fr_keras.methods._chains import linear
 from fr_keras.methods._linear import Linear
+from fr_keras.methods._linear_kinds import linear
 from fr_keras.models.walk import (
     check_finite,
     check_graph,
