@@ -119,8 +119,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_ranks_that_cannot_be_are_refused(name, model):
     ranks, message = WRONG[name]
-    with pytest.raises(ValueError, match=message):
-        tucker_ranks(model, ranks)
+    for data in (None, networks.images(1)):
+        with pytest.raises(ValueError, match=message):
+            tucker_ranks(model, ranks, data)
 
 
 def test_the_least_budget_that_is_named_can_be_met(model):

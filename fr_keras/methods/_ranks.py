@@ -21,10 +21,28 @@ from fr_keras.models.summaries import summary
 Ranks = str | int | float | Mapping[str, int | tuple[int, int]]
 
 
+def checked_ranks(found: dict[str, Linear], ranks: Ranks) -> str | int | float | Pairs:
+    """Returns `ranks` with pairs in place of single ranks, or raises a ValueError."""
+    if isinstance(ranks, Mapping):
+        return _by_name(found, ranks)
+    if isinstance(ranks, str) and ranks == "evbmf":
+        return ranks
+    whole = isinstance(ranks, numbers.Integral)
+    if whole and not isinstance(ranks, bool) and ranks >= 1:
+        return int(ranks)
+    if isinstance(ranks, numbers.Real) and not whole and 0 < ranks <= 1:
+        return float(ranks)
+    raise ValueError(
+        "`ranks` must be 'evbmf', a number of kernel weights from 1 (int), a fraction of them "
+        "above 0 and at most 1 (float), or a dict from layer names to ranks. "
+        f"Received: {ranks!r}"
+    )
+
+
 def chosen_ranks(
     model: keras.Model,
     found: dict[str, Linear],
-    ranks: Ranks,
+    ranks: str | int | float | Pairs,
     seen: Mapping[str, Statistics] | None,
 ) -> Pairs:
     """Returns the ranks of each layer that is to be factored, before stages are merged.
@@ -32,22 +50,11 @@ def chosen_ranks(
     Args:
         model: The model.
         found: Its layers that can become chains.
-        ranks: As for `tucker`.
+        ranks: As `checked_ranks` returns them.
         seen: How their inputs and outputs vary, if that is known.
     """
     if isinstance(ranks, Mapping):
-        return _by_name(found, ranks)
-    whole = isinstance(ranks, numbers.Integral)
-    if not (
-        (isinstance(ranks, str) and ranks == "evbmf")
-        or (whole and not isinstance(ranks, bool) and ranks >= 1)
-        or (isinstance(ranks, numbers.Real) and not whole and 0 < ranks <= 1)
-    ):
-        raise ValueError(
-            "`ranks` must be 'evbmf', a number of kernel weights from 1 (int), a fraction of them "
-            "above 0 and at most 1 (float), or a dict from layer names to ranks. "
-            f"Received: {ranks!r}"
-        )
+        return ranks
     flat = {name: pair(one, 1) for name, one in found.items() if np.ptp(one.kernel()) == 0}
     if flat:
         warnings.warn(
@@ -59,8 +66,7 @@ def chosen_ranks(
     if isinstance(ranks, str):
         return {**flat, **_by_evbmf(others)}
     line = equal_shares(others) if seen is None else equal_losses(others, seen)
-    budget = int(ranks) if whole else float(ranks)
-    return _within(model, found, lambda step: {**flat, **line(step)}, budget)
+    return _within(model, found, lambda step: {**flat, **line(step)}, ranks)
 
 
 def _by_evbmf(found: dict[str, Linear]) -> Pairs:

@@ -10,7 +10,7 @@ from fr_keras.methods._chained import chained
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
 from fr_keras.methods._linear import Linear
 from fr_keras.methods._outputs import Statistics, output_errors, statistics
-from fr_keras.methods._ranks import Ranks, chosen_ranks
+from fr_keras.methods._ranks import Ranks, checked_ranks, chosen_ranks
 from fr_keras.methods._rows import batches
 from fr_keras.methods._tucker2 import LONGEST, Factors, fitted, is_randomized, tucker2
 
@@ -113,9 +113,10 @@ def _planned(
 ) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, Statistics] | None]:
     """The layers that could be chains, what all become, and how they vary on rows."""
     found, others = found_layers(model)
-    asked = {n: one for n, one in found.items() if not isinstance(ranks, Mapping) or n in ranks}
+    checked = checked_ranks(found, ranks)
+    asked = {n: found[n] for n in (checked if isinstance(checked, Mapping) else found)}
     seen = None if rows is None else statistics(model, asked, rows)
-    chosen = chosen_ranks(model, found, ranks, seen)
+    chosen = chosen_ranks(model, found, checked, seen)
     table = {name: described(one, chosen.get(name)) for name, one in found.items()}
     return found, {**table, **others}, seen
 
