@@ -24,10 +24,10 @@ def model() -> keras.Model:
     return networks.small_convnet()
 
 
-@pytest.mark.parametrize("share", [0.1, 0.35, 0.8, 0.999])
+@pytest.mark.parametrize("share", [0.1, 0.35, 0.9])
 def test_a_budget_is_kept_and_used_up(share, model):
     total = summary(model).total("kernel_weights")
-    for budget in (np.float32(share), share, np.int64(share * total)):
+    for budget in (np.float32(share), np.int64(share * total)):
         table = tucker_ranks(model, budget)
         kept = sum(one.chain_weights for one in table.values())
         assert kept <= (share + 1e-6) * total

@@ -19,11 +19,11 @@ from fr_keras.models.walk import (
 
 @dataclasses.dataclass(frozen=True)
 class LayerRanks:
-    """What a layer becomes.
+    """What a layer becomes in `tucker`; `tucker_ranks` returns it.
 
     Attributes:
         ranks: The ranks of its input and its output channels; an axis that is not factored has its
-            whole length.
+            whole length. `None` if the layer stays whole.
         weights: The number of its kernel weights.
         chain_weights: The number of kernel weights of its chain, or the same if it stays whole.
         reason: Why it stays whole; `None` if it becomes a chain.
