@@ -6,6 +6,7 @@ from fr_keras.methods._narrow import narrow
 from fr_keras.methods._ranking import CRITERIA, rank
 from fr_keras.methods._selection import prune, select
 from fr_keras.methods._soft_filters import SoftFilterPruning
+from fr_keras.methods._sparse_low_rank import sparse_low_rank
 from fr_keras.methods._stepwise import prune_stepwise
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "prune_stepwise",
     "rank",
     "select",
+    "sparse_low_rank",
 ]

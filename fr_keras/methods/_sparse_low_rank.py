@@ -1,0 +1,233 @@
+"""`sparse_low_rank`: layers as a chain of two for the low rank of a kernel, beside a sparse one."""
+
+import warnings
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from fr_keras.layers import TWINS, FrequencyTwin
+from fr_keras.methods._split_choice import cost
+from fr_keras.methods._split_keep import KeepSplit, splits
+from fr_keras.methods._splits import Split
+from fr_keras.models.walk import (
+    carry,
+    check_finite,
+    check_graph,
+    frequency_layers,
+    input_shapes,
+    named_layers,
+    rebuild_by,
+)
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
+_KINDS = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    *_TRANSPOSED,
+)
+_CHAIN = ("core", "out")
+
+
+def sparse_low_rank(
+    model: keras.Model, keep: KeepSplit = "criterion", sparse: bool = True
+) -> keras.Model:
+    """Returns a model whose kernels are the sum of a low-rank and a sparse part.
+
+    A kernel `(kh, kw, in, out)` is read as the matrix `W` with `kh * kw * in` rows and `out`
+    columns, that of a Dense as it is, and
+
+        W = first @ last + S + error,
+
+    where `first` has `rank` columns and `S` is zero but for some entries. The layer becomes a small
+    `keras.Model` of the same name, made of plain layers: `<layer>_core` is the layer with `first`
+    as its kernel, so with `rank` filters and its strides and padding; `<layer>_out` is 1x1 with
+    `last`; beside them `<layer>_sparse` is the layer with the kernel `S`, and `<layer>_sum` adds
+    both. Without entries, or with `sparse=False`, there is only the chain of two.
+
+    A split counts `rank * (rows + columns)` numbers and 2 for each entry, a value and its place.
+    **The entries save bytes only under gzip or another coder, and cost time**: the kernel `S` has
+    its full size in a plain file, is computed in full, and zeros make nothing faster ("Patterns of
+    zeros" in `docs/results.md`). For speed, take `sparse=False`.
+
+    Layers stay whole where a split does not count fewer numbers than the kernel, and a warning says
+    which and why. Convolutions in groups, layers with a constraint on the kernel, with LoRA or with
+    a quantized dtype always stay. Other kinds of layers are copied. Regularizers of kernels go to
+    each new kernel. The weights are a start: train on.
+
+    Args:
+        model: A built functional or sequential model of plain layers, trained. It is not changed.
+        keep: Which split each kernel gets:
+            `"criterion"`: rank and number of entries of the least extended BIC, which takes
+            what stands out of noise; kernels whose spectrum falls slowly lose much by it;
+            `"pursuit"`: what robust principal component pursuit finds with its usual weight;
+            a fraction (float) or a count (int): the numbers that all kernels together keep, the
+            same share of each, at least those of rank 1; GoDec divides them between both parts;
+            a dict from the name of a layer to a fraction, a count, or `(rank, entries)`; other
+            layers stay as they are.
+        sparse: Whether there may be a sparse part. Without, the low-rank part is the best one of
+            its rank, which is nearer to the kernel than that of the split.
+
+    Returns:
+        A model of plain layers that is not compiled.
+
+    Raises:
+        ValueError: If `keep` is out of range, names a layer that is not there, has a rank above an
+            axis, or is below rank 1; if the model has no layer to split, FR layers, no graph, or
+            weights that are not finite.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((40,)), keras.layers.Dense(30, name="fc")])
+    >>> small = sparse_low_rank(model, {"fc": (5, 20)})
+    >>> [layer.name for layer in small.get_layer("fc").layers[1:]]
+    ['fc_core', 'fc_out', 'fc_sparse', 'fc_sum']
+    >>> int(np.count_nonzero(small.get_layer("fc").get_layer("fc_sparse").kernel))
+    20
+
+    Source: Yu et al., "On Compressing Deep Models by Low Rank and Sparse Decomposition", CVPR 2017;
+    the parts as in `fr_keras.methods._splits`, the criterion as in `_split_choice`.
+    """
+    matrices, reasons = _matrices(model)
+    found = {}
+    for name, split in splits(matrices, keep, sparse):
+        reason = _does_not_pay(matrices[name].shape, split)
+        if reason:
+            reasons[name] = reason
+        else:
+            found[name] = split
+    if isinstance(keep, Mapping):
+        reasons = {name: reason for name, reason in reasons.items() if name in keep}
+    if reasons:
+        whole = "; ".join(f"'{name}' because {reason}" for name, reason in reasons.items())
+        warnings.warn(f"these layers stay whole: {whole}.", stacklevel=2)
+    return _rebuilt(model, found)
+
+
+def _matrices(model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The kernels that can be split, as matrices, and why others of their kinds cannot."""
+    check_graph(model)
+    if twins := frequency_layers(model):
+        raise ValueError(
+            "`model` must have plain layers only: `fr_keras.bake(model)` gives them. Received: FR "
+            f"layer '{twins[0].name}'"
+        )
+    layers = {name: x for name, x in named_layers(model).items() if type(x) in _KINDS}
+    matrices, reasons = {}, {}
+    for name, layer in layers.items():
+        check_finite(layer)
+        reason = _cannot(layer)
+        if reason:
+            reasons[name] = reason
+        else:
+            matrices[name] = _matrix(layer)
+    if not matrices:
+        kinds = sorted(kind.__name__ for kind in _KINDS)
+        raise ValueError(
+            f"`model` must have a layer to split, of type {kinds}. Received: {reasons or 'none'}"
+        )
+    return matrices, reasons
+
+
+def _cannot(layer: keras.layers.Layer) -> str | None:
+    if getattr(layer, "groups", 1) > 1:
+        return "its channels are in groups"
+    if layer.kernel_constraint is not None:
+        return "its kernel has a constraint"
+    if getattr(layer, "lora_rank", None) or layer.quantization_mode is not None:
+        return "its kernel has LoRA or is quantized"
+    if not np.any(keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))):
+        return "its kernel is zero"
+    return None
+
+
+def _matrix(layer: keras.layers.Layer) -> np.ndarray:
+    """The kernel as a matrix: everything that is not an output channel, and output channels."""
+    kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32")).astype(np.float64)
+    if isinstance(layer, _TRANSPOSED):
+        kernel = kernel.swapaxes(-1, -2)
+    return kernel.reshape(-1, kernel.shape[-1])
+
+
+def _kernel(layer: keras.layers.Layer, matrix: np.ndarray) -> np.ndarray:
+    """The kernel of the kind of a layer that `_matrix` makes a matrix of."""
+    shape = tuple(layer.kernel.shape)
+    if isinstance(layer, _TRANSPOSED):
+        return matrix.reshape(*shape[:-2], shape[-1], -1).swapaxes(-1, -2)
+    return matrix.reshape(*shape[:-1], -1)
+
+
+def _does_not_pay(shape: tuple[int, int], split: Split) -> str | None:
+    if not split.rank:
+        return "its low-rank part is zero"
+    counted = cost(shape, split.rank, split.entries)
+    if counted < shape[0] * shape[1]:
+        return None
+    return (
+        f"rank {split.rank} and {split.entries} entries count {counted:,} of its "
+        f"{shape[0] * shape[1]:,} numbers"
+    )
+
+
+def _rebuilt(model: keras.Model, found: dict[str, Split]) -> keras.Model:
+    layers, shapes = named_layers(model), input_shapes(model)
+    parts = {id(layers[name]): split for name, split in found.items()}
+
+    def exchange(layer):
+        split = parts.get(id(layer))
+        return split and _network(layer, split, shapes[id(layer)])
+
+    def fill(layer, twin):
+        if id(layer) in parts:
+            _fill(layer, twin, parts[id(layer)])
+        else:
+            carry(layer, twin, FrequencyTwin.fill_plain)
+
+    return rebuild_by(model, exchange, fill)[0]
+
+
+def _network(layer: keras.layers.Layer, split: Split, shapes: set) -> keras.Model:
+    """The network in the place of a layer that is called on tensors of these shapes."""
+    # An axis on which they differ may have any length.
+    shape = [lengths[0] if len({*lengths}) == 1 else None for lengths in zip(*shapes, strict=True)]
+    inputs = keras.Input(batch_shape=shape, dtype=layer.compute_dtype)
+    config, ending = layer.get_config(), {"activation": None, "activity_regularizer": None}
+    branch = split.entries > 0
+    twin = TWINS[type(layer)].from_config({**config, **(ending if branch else {})})
+    last = np.zeros((1,) * getattr(layer, "rank", 0) + split.last.shape)
+    kernels = {"core": _kernel(layer, split.first), "out": last}
+    outputs = inputs
+    for stage in twin.stage_layers(_CHAIN, kernels):
+        stage.kernel_regularizer = layer.kernel_regularizer
+        outputs = stage(outputs)
+    if branch:
+        other = {**config, **ending, "use_bias": False, "name": f"{layer.name}_sparse"}
+        added = keras.layers.Add(name=f"{layer.name}_sum", dtype=layer.dtype_policy)
+        outputs = added([outputs, type(layer).from_config(other)(inputs)])
+    if branch and (layer.activation is not keras.activations.linear or layer.activity_regularizer):
+        outputs = keras.layers.Activation(
+            layer.activation,
+            activity_regularizer=layer.activity_regularizer,
+            name=f"{layer.name}_activation",
+            dtype=layer.dtype_policy,
+        )(outputs)
+    network = keras.Model(inputs, outputs, name=layer.name)
+    network.trainable = layer.trainable
+    return network
+
+
+def _fill(layer: keras.layers.Layer, network: keras.Model, split: Split) -> None:
+    core, out = (network.get_layer(f"{layer.name}_{role}") for role in _CHAIN)
+    core.kernel.assign(_kernel(layer, split.first))
+    out.kernel.assign(split.last.reshape(out.kernel.shape))
+    if layer.use_bias:
+        out.bias.assign(layer.bias)
+    if split.entries:
+        sparse = network.get_layer(f"{layer.name}_sparse")
+        sparse.kernel.assign(_kernel(layer, split.sparse))
