@@ -166,7 +166,8 @@ def test_layers_that_stay_whole_are_named_with_the_reason():
     x = kl.DepthwiseConv2D(3, name="depthwise")(x)
     x = kl.Conv2D(8, 3, kernel_initializer="zeros", name="zero")(x)
     x = kl.Conv2D(32, 3, name="wide")(x)
-    x = kl.GlobalAveragePooling2D()(x)
+    both = kl.Dense(32, name="both")
+    x = both(kl.GlobalAveragePooling2D()(both(x)))
     model = keras.Model(inputs, kl.Dense(1, name="logits")(x))
     with pytest.warns(UserWarning, match="layers stay whole") as caught:
         small = sparse_low_rank(model, 0.6)
@@ -175,6 +176,7 @@ def test_layers_that_stay_whole_are_named_with_the_reason():
         "'grouped' because its channels are in groups;",
         "'bound' because its kernel has a constraint;",
         "'zero' because its kernel is zero;",
+        "'both' because it is called on tensors of different ranks;",
         "'logits' because rank 1 and 0 entries count 33 of its 32 numbers",
     ):
         assert part in text
@@ -202,6 +204,17 @@ def test_a_budget_bounds_the_numbers_of_the_model(keep, sparse):
         assert sum(counted.values()) <= (keep if keep > 1 else keep * 960)
     # Less than what is there would be a waste, but for what is smaller than an entry or a rank.
     assert sum(counted.values()) >= (280 if isinstance(keep, dict) else 288) - (4 if sparse else 92)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_with_a_budget_of_everything_the_kernels_stay_as_they_are(sparse):
+    model = keras.Sequential([keras.Input((7,)), kl.Dense(11, name="a"), kl.Dense(5, name="b")])
+    for keep in (1.0, 132, {"a": 1.0, "b": 55}):
+        with pytest.warns(
+            UserWarning, match="'a' because rank 7 and 0 entries count 126 of its 77"
+        ):
+            same = sparse_low_rank(model, keep, sparse)
+        assert all(map(np.array_equal, model.get_weights(), same.get_weights()))
 
 
 @pytest.mark.parametrize("keep", ["criterion", "pursuit"])

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from fr_keras.layers import TWINS, FrequencyTwin
+from fr_keras.layers import FrequencyTwin
 from fr_keras.methods._split_choice import cost
 from fr_keras.methods._split_keep import KeepSplit, splits
+from fr_keras.methods._split_layers import KINDS, as_matrix, fill_split, split_layer, unsplittable
 from fr_keras.methods._splits import Split
 from fr_keras.models.walk import (
     carry,
@@ -19,20 +20,6 @@ from fr_keras.models.walk import (
     named_layers,
     rebuild_by,
 )
-
-_TRANSPOSED = (
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-)
-_KINDS = (
-    keras.layers.Dense,
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    *_TRANSPOSED,
-)
-_CHAIN = ("core", "out")
 
 
 def sparse_low_rank(
@@ -118,49 +105,21 @@ def _matrices(model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, str]
             "`model` must have plain layers only: `fr_keras.bake(model)` gives them. Received: FR "
             f"layer '{twins[0].name}'"
         )
-    layers = {name: x for name, x in named_layers(model).items() if type(x) in _KINDS}
-    matrices, reasons = {}, {}
+    layers = {name: x for name, x in named_layers(model).items() if type(x) in KINDS}
+    matrices, reasons, shapes = {}, {}, input_shapes(model)
     for name, layer in layers.items():
         check_finite(layer)
-        reason = _cannot(layer)
+        reason = unsplittable(layer, shapes[id(layer)])
         if reason:
             reasons[name] = reason
         else:
-            matrices[name] = _matrix(layer)
+            matrices[name] = as_matrix(layer)
     if not matrices:
-        kinds = sorted(kind.__name__ for kind in _KINDS)
+        kinds = sorted(kind.__name__ for kind in KINDS)
         raise ValueError(
             f"`model` must have a layer to split, of type {kinds}. Received: {reasons or 'none'}"
         )
     return matrices, reasons
-
-
-def _cannot(layer: keras.layers.Layer) -> str | None:
-    if getattr(layer, "groups", 1) > 1:
-        return "its channels are in groups"
-    if layer.kernel_constraint is not None:
-        return "its kernel has a constraint"
-    if getattr(layer, "lora_rank", None) or layer.quantization_mode is not None:
-        return "its kernel has LoRA or is quantized"
-    if not np.any(keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32"))):
-        return "its kernel is zero"
-    return None
-
-
-def _matrix(layer: keras.layers.Layer) -> np.ndarray:
-    """The kernel as a matrix: everything that is not an output channel, and output channels."""
-    kernel = keras.ops.convert_to_numpy(keras.ops.cast(layer.kernel, "float32")).astype(np.float64)
-    if isinstance(layer, _TRANSPOSED):
-        kernel = kernel.swapaxes(-1, -2)
-    return kernel.reshape(-1, kernel.shape[-1])
-
-
-def _kernel(layer: keras.layers.Layer, matrix: np.ndarray) -> np.ndarray:
-    """The kernel of the kind of a layer that `_matrix` makes a matrix of."""
-    shape = tuple(layer.kernel.shape)
-    if isinstance(layer, _TRANSPOSED):
-        return matrix.reshape(*shape[:-2], shape[-1], -1).swapaxes(-1, -2)
-    return matrix.reshape(*shape[:-1], -1)
 
 
 def _does_not_pay(shape: tuple[int, int], split: Split) -> str | None:
@@ -181,53 +140,12 @@ def _rebuilt(model: keras.Model, found: dict[str, Split]) -> keras.Model:
 
     def exchange(layer):
         split = parts.get(id(layer))
-        return split and _network(layer, split, shapes[id(layer)])
+        return split and split_layer(layer, split, shapes[id(layer)])
 
     def fill(layer, twin):
         if id(layer) in parts:
-            _fill(layer, twin, parts[id(layer)])
+            fill_split(layer, twin, parts[id(layer)])
         else:
             carry(layer, twin, FrequencyTwin.fill_plain)
 
     return rebuild_by(model, exchange, fill)[0]
-
-
-def _network(layer: keras.layers.Layer, split: Split, shapes: set) -> keras.Model:
-    """The network in the place of a layer that is called on tensors of these shapes."""
-    # An axis on which they differ may have any length.
-    shape = [lengths[0] if len({*lengths}) == 1 else None for lengths in zip(*shapes, strict=True)]
-    inputs = keras.Input(batch_shape=shape, dtype=layer.compute_dtype)
-    config, ending = layer.get_config(), {"activation": None, "activity_regularizer": None}
-    branch = split.entries > 0
-    twin = TWINS[type(layer)].from_config({**config, **(ending if branch else {})})
-    last = np.zeros((1,) * getattr(layer, "rank", 0) + split.last.shape)
-    kernels = {"core": _kernel(layer, split.first), "out": last}
-    outputs = inputs
-    for stage in twin.stage_layers(_CHAIN, kernels):
-        stage.kernel_regularizer = layer.kernel_regularizer
-        outputs = stage(outputs)
-    if branch:
-        other = {**config, **ending, "use_bias": False, "name": f"{layer.name}_sparse"}
-        added = keras.layers.Add(name=f"{layer.name}_sum", dtype=layer.dtype_policy)
-        outputs = added([outputs, type(layer).from_config(other)(inputs)])
-    if branch and (layer.activation is not keras.activations.linear or layer.activity_regularizer):
-        outputs = keras.layers.Activation(
-            layer.activation,
-            activity_regularizer=layer.activity_regularizer,
-            name=f"{layer.name}_activation",
-            dtype=layer.dtype_policy,
-        )(outputs)
-    network = keras.Model(inputs, outputs, name=layer.name)
-    network.trainable = layer.trainable
-    return network
-
-
-def _fill(layer: keras.layers.Layer, network: keras.Model, split: Split) -> None:
-    core, out = (network.get_layer(f"{layer.name}_{role}") for role in _CHAIN)
-    core.kernel.assign(_kernel(layer, split.first))
-    out.kernel.assign(split.last.reshape(out.kernel.shape))
-    if layer.use_bias:
-        out.bias.assign(layer.bias)
-    if split.entries:
-        sparse = network.get_layer(f"{layer.name}_sparse")
-        sparse.kernel.assign(_kernel(layer, split.sparse))

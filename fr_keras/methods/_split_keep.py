@@ -89,8 +89,8 @@ def _parts(argument: str, given, shape: tuple[int, int], sparse: bool) -> tuple[
 
 def _budgeted(count: int) -> _Make:
     def make(matrix: np.ndarray, sparse: bool) -> Split:
-        if count < sum(matrix.shape):  # all of a matrix that is smaller than its rank 1
-            return low_rank(matrix, 1)
+        if not sum(matrix.shape) <= count < matrix.size:  # the whole matrix, without an error
+            return low_rank(matrix, min(matrix.shape))
         return by_budget(matrix, count, sparse)
 
     return make
