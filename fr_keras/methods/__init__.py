@@ -1,6 +1,7 @@
 """Compression methods beside frequency regularization, each usable alone on plain Keras models."""
 
 from fr_keras.methods._activation import prune_inactive
+from fr_keras.methods._freqnet import FreqNet
 from fr_keras.methods._magnitude import MagnitudePruning
 from fr_keras.methods._narrow import narrow
 from fr_keras.methods._ranking import CRITERIA, rank
@@ -11,6 +12,7 @@ from fr_keras.methods._stepwise import prune_stepwise
 
 __all__ = [
     "CRITERIA",
+    "FreqNet",
     "MagnitudePruning",
     "SoftFilterPruning",
     "narrow",
