@@ -7,7 +7,7 @@ from keras import layers as kl
 from networks import images, live, relative_difference, small_convnet
 
 import fr_keras
-from fr_keras.methods import sparse_low_rank
+from fr_keras.methods import keep_zeros, sparse_low_rank
 from fr_keras.models.walk import named_layers
 
 # Layers by name, with the shape of their input.
@@ -116,7 +116,17 @@ def test_a_network_is_rebuilt_around_its_split_layers(tmp_path):
     again = keras.models.load_model(tmp_path / "small.keras")
     np.testing.assert_allclose(again(x), small(x), atol=1e-6)
     small.compile("sgd", "mse", run_eagerly=True)
+    zeros = np.asarray(sparse_kernel(small)) == 0
+    small.fit(x, np.zeros((16, 5)), epochs=2, verbose=0, callbacks=[keep_zeros(small)])
+    assert np.count_nonzero(zeros) == zeros.size - 20
+    np.testing.assert_array_equal(np.asarray(sparse_kernel(small)) == 0, zeros)
+    assert not np.array_equal(sparse_kernel(small), sparse_kernel(again))
     small.fit(x, np.zeros((16, 5)), epochs=1, verbose=0)
+    assert np.count_nonzero(sparse_kernel(small)) > 20  # which is why there is a callback
+
+
+def sparse_kernel(small: keras.Model):
+    return small.get_layer("hidden").get_layer("hidden_sparse").kernel
 
 
 def assert_same(model, small, x, *names) -> None:
@@ -303,3 +313,16 @@ def test_models_without_a_kernel_to_split_are_refused():
     lora.get_layer("a").enable_lora(2)
     with pytest.raises(ValueError, match=r"can be split.*: \['b'\]. Received: \['a'\]"):
         sparse_low_rank(lora, {"a": (2, 0)})
+
+
+def test_zeros_are_kept_only_where_there_are_some():
+    with pytest.raises(ValueError, match="must have a trainable kernel with zeros"):
+        keep_zeros(plain())
+    model = plain()
+    for layer in model.layers:
+        layer.kernel.assign(np.eye(*layer.kernel.shape))
+    model.get_layer("b").trainable = False
+    assert keep_zeros(model).keep == {"a": 20}
+    model.get_layer("a").kernel.assign(np.zeros((20, 30)))
+    with pytest.raises(ValueError, match="must have a trainable kernel with zeros"):
+        keep_zeros(model)

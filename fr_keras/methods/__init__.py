@@ -7,7 +7,7 @@ from fr_keras.methods._narrow import narrow
 from fr_keras.methods._ranking import CRITERIA, rank
 from fr_keras.methods._selection import prune, select
 from fr_keras.methods._soft_filters import SoftFilterPruning
-from fr_keras.methods._sparse_low_rank import sparse_low_rank
+from fr_keras.methods._sparse_low_rank import keep_zeros, sparse_low_rank
 from fr_keras.methods._stepwise import prune_stepwise
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "FreqNet",
     "MagnitudePruning",
     "SoftFilterPruning",
+    "keep_zeros",
     "narrow",
     "prune",
     "prune_inactive",

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from fr_keras.layers import FrequencyTwin
+from fr_keras.methods._magnitude import MagnitudePruning
 from fr_keras.methods._split_choice import cost
 from fr_keras.methods._split_keep import KeepSplit, splits
 from fr_keras.methods._split_layers import KINDS, as_matrix, fill_split, split_layer, unsplittable
@@ -18,6 +19,7 @@ from fr_keras.models.walk import (
     frequency_layers,
     input_shapes,
     named_layers,
+    plain_kernels,
     rebuild_by,
 )
 
@@ -46,7 +48,8 @@ def sparse_low_rank(
     Layers stay whole where a split does not count fewer numbers than the kernel, and a warning says
     which and why. Convolutions in groups, layers with a constraint on the kernel, with LoRA or with
     a quantized dtype always stay. Other kinds of layers are copied. Regularizers of kernels go to
-    each new kernel. The weights are a start: train on.
+    each new kernel. The weights are a start: train on, with the callback `keep_zeros(model)`, for
+    else the zeros of `S` become other numbers.
 
     Args:
         model: A built functional or sequential model of plain layers, trained. It is not changed.
@@ -95,6 +98,40 @@ def sparse_low_rank(
         whole = "; ".join(f"'{name}' because {reason}" for name, reason in reasons.items())
         warnings.warn(f"these layers stay whole: {whole}.", stacklevel=2)
     return _rebuilt(model, found)
+
+
+def keep_zeros(model: keras.Model) -> MagnitudePruning:
+    """Returns the callback under which the kernels of a model train without their zeros.
+
+    It is for kernels that were made sparse before, as by `sparse_low_rank`.
+
+    Args:
+        model: A built functional or sequential model of plain layers.
+
+    Raises:
+        ValueError: If no trainable kernel has both zeros and other numbers.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((40,)), keras.layers.Dense(30, name="fc")])
+    >>> small = sparse_low_rank(model, {"fc": (5, 20)})
+    >>> keep_zeros(small).keep
+    {'fc_sparse': 20}
+    """
+    check_graph(model)
+    kernels = {
+        name: keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32"))
+        for name, (_, kernel) in plain_kernels(model).items()
+        if isinstance(kernel, keras.Variable) and kernel.trainable
+    }
+    kept = {name: int(np.count_nonzero(one)) for name, one in kernels.items()}
+    kept = {name: count for name, count in kept.items() if 0 < count < kernels[name].size}
+    if not kept:
+        raise ValueError(
+            "`model` must have a trainable kernel with zeros among its numbers, whose zeros are to "
+            f"stay. Received: '{model.name}' without one"
+        )
+    return MagnitudePruning(kept, epochs=1)
 
 
 def _matrices(model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, str]]:
