@@ -299,16 +299,16 @@ def test_what_cannot_be_met_is_refused(keep, sparse, message):
 
 def test_models_without_a_kernel_to_split_are_refused():
     with pytest.raises(ValueError, match=r"plain layers only.*FR layer 'a'"):
-        sparse_low_rank(fr_keras.regularize(plain()))
+        sparse_low_rank(fr_keras.regularize(plain()), 0.5)
     with pytest.raises(ValueError, match="must have a layer to split"):
-        sparse_low_rank(keras.Sequential([keras.Input((4, 4, 3)), kl.DepthwiseConv2D(3)]))
+        sparse_low_rank(keras.Sequential([keras.Input((4, 4, 3)), kl.DepthwiseConv2D(3)]), 0.5)
     broken = plain()
     broken.get_layer("b").kernel.assign(np.full((30, 8), np.nan))
     with pytest.raises(ValueError, match="must have finite weights"):
-        sparse_low_rank(broken)
+        sparse_low_rank(broken, 0.5)
     zeros = keras.Sequential([keras.Input((4,)), kl.Dense(3, kernel_initializer="zeros", name="z")])
     with pytest.raises(ValueError, match=r"Received: \{'z': 'its kernel is zero'\}"):
-        sparse_low_rank(zeros)
+        sparse_low_rank(zeros, 0.5)
     lora = plain()
     lora.get_layer("a").enable_lora(2)
     with pytest.raises(ValueError, match=r"can be split.*: \['b'\]. Received: \['a'\]"):

@@ -24,9 +24,7 @@ from fr_keras.models.walk import (
 )
 
 
-def sparse_low_rank(
-    model: keras.Model, keep: KeepSplit = "criterion", sparse: bool = True
-) -> keras.Model:
+def sparse_low_rank(model: keras.Model, keep: KeepSplit, sparse: bool = True) -> keras.Model:
     """Returns a model whose kernels are the sum of a low-rank and a sparse part.
 
     A kernel `(kh, kw, in, out)` is read as the matrix `W` with `kh * kw * in` rows and `out`
@@ -56,7 +54,8 @@ def sparse_low_rank(
         keep: Which split each kernel gets:
             `"criterion"`: rank and number of entries of the least extended BIC, which takes
             what stands out of noise; kernels whose spectrum falls slowly lose much by it;
-            `"pursuit"`: what robust principal component pursuit finds with its usual weight;
+            `"pursuit"`: what robust principal component pursuit finds with its usual weight; it
+            leaves no error, so often more numbers than the kernel has, and then the layer is whole;
             a fraction (float) or a count (int): the numbers that all kernels together keep, the
             same share of each, at least those of rank 1; GoDec divides them between both parts;
             a dict from the name of a layer to a fraction, a count, or `(rank, entries)`; other
