@@ -20,6 +20,7 @@ from fr_keras.tflite.int8.ranges import calibrated, quantized
 from fr_keras.tflite.int8.segments import reaches, segmented
 from fr_keras.tflite.int8.splits import sliced
 from fr_keras.tflite.int8.transposed import depth_to_space
+from fr_keras.tflite.int8.two_classes import sigmoids
 from fr_keras.tflite.modes import Mode
 from fr_keras.tflite.recipes.apply import apply
 from fr_keras.tflite.recipes.derive import LayerRecipes
@@ -62,8 +63,10 @@ def converted(
     content = raw(scopes, mode, rows, float_io)
     if not mode.ranges:
         return named(content, scopes), {}
-    content = calibrated(content, rows, _by_tensor(content, scopes, plain, ranges or {}))
     recipes = {} if derived is None else recipes_of(content, derived, scopes)
+    if not ranges:  # a quantization-aware model was trained with rounded logits
+        content, recipes = sigmoids(content, recipes)
+    content = calibrated(content, rows, _by_tensor(content, scopes, plain, ranges or {}))
     in_float = outputs_from(content, scopes, plain.made_from(float_layers))
 
     def finished(content: bytes, recipes: Recipes) -> tuple[bytes, Recipes]:

@@ -62,14 +62,14 @@ class Graph:
         return self.model.operatorCodes[op.opcodeIndex].builtinCode
 
     def become(self, op: schema.OperatorT, kind: int, options, version: int = 1) -> None:
-        """Turns an op into another operator."""
+        """Turns an op into another operator; `options` is `None` for one that has none."""
         code = schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = kind
         code.version = version
         self.model.operatorCodes.append(code)
         op.opcodeIndex = len(self.model.operatorCodes) - 1
         op.builtinOptions = options
-        name = type(options).__name__.removesuffix("T")
+        name = "NONE" if options is None else type(options).__name__.removesuffix("T")
         op.builtinOptionsType = getattr(schema.BuiltinOptions, name)
 
     def is_linear(self, op: schema.OperatorT) -> bool:
