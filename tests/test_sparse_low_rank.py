@@ -311,7 +311,7 @@ def test_models_without_a_kernel_to_split_are_refused():
         sparse_low_rank(zeros, 0.5)
     lora = plain()
     lora.get_layer("a").enable_lora(2)
-    with pytest.raises(ValueError, match=r"can be split.*: \['b'\]. Received: \['a'\]"):
+    with pytest.raises(ValueError, match=r"can be split: \['b'\]. Received: 'a', but .* LoRA"):
         sparse_low_rank(lora, {"a": (2, 0)})
 
 

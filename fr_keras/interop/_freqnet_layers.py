@@ -67,7 +67,8 @@ class FreqNetLayer:
         value = np.maximum(beta - gamma * mean / np.sqrt(variance + EPSILON), 0.0)
         constants = np.where(read & ~made, value, 0.0)
         channels = np.flatnonzero(made & read)
-        return Taken(channels, constants, not len(channels) or (carried and constants.any()))
+        one = not len(channels) or (carried and bool(constants.any()))
+        return Taken(channels, constants, one)
 
     def kernel(self, given: Taken | None, taken: Taken) -> np.ndarray:
         """The kernel `(3, 3, in, out)`; nothing is given to the first layer but pixels."""

@@ -43,6 +43,9 @@ def sparse_low_rank(model: keras.Model, keep: KeepSplit, sparse: bool = True) ->
     its full size in a plain file, is computed in full, and zeros make nothing faster ("Patterns of
     zeros" in `docs/results.md`). For speed, take `sparse=False`.
 
+    Each step of a split takes the eigenvectors of the smaller of both Gram matrices, and there are
+    dozens to hundreds of steps: a kernel with thousands of rows and columns takes long.
+
     Layers stay whole where a split does not count fewer numbers than the kernel, and a warning says
     which and why. Convolutions in groups, layers with a constraint on the kernel, with LoRA or with
     a quantized dtype always stay. Other kinds of layers are copied. Regularizers of kernels go to
@@ -80,10 +83,19 @@ def sparse_low_rank(model: keras.Model, keep: KeepSplit, sparse: bool = True) ->
     >>> int(np.count_nonzero(small.get_layer("fc").get_layer("fc_sparse").kernel))
     20
 
-    Source: Yu et al., "On Compressing Deep Models by Low Rank and Sparse Decomposition", CVPR 2017;
-    the parts as in `fr_keras.methods._splits`, the criterion as in `_split_choice`.
+    Source: Yu et al., "On Compressing Deep Models by Low Rank and Sparse Decomposition", CVPR 2017.
+    Pursuit: Candès et al., Journal of the ACM 2011, arXiv 0912.3599. GoDec: Zhou and Tao, ICML
+    2011. Criterion: Chen and Chen, Biometrika 2008.
     """
     matrices, reasons = _matrices(model)
+    if isinstance(keep, Mapping):
+        asked = {name: reason for name, reason in reasons.items() if name in keep}
+        if asked:
+            raise ValueError(
+                f"`keep` must name layers that can be split: {sorted(matrices)}. Received: "
+                + "; ".join(f"'{name}', but {reason}" for name, reason in asked.items())
+            )
+        reasons = {}
     found = {}
     for name, split in splits(matrices, keep, sparse):
         reason = _does_not_pay(matrices[name].shape, split)
@@ -91,8 +103,6 @@ def sparse_low_rank(model: keras.Model, keep: KeepSplit, sparse: bool = True) ->
             reasons[name] = reason
         else:
             found[name] = split
-    if isinstance(keep, Mapping):
-        reasons = {name: reason for name, reason in reasons.items() if name in keep}
     if reasons:
         whole = "; ".join(f"'{name}' because {reason}" for name, reason in reasons.items())
         warnings.warn(f"these layers stay whole: {whole}.", stacklevel=2)

@@ -144,8 +144,8 @@ def _above_rounding(matrix: np.ndarray, squares: np.ndarray) -> np.ndarray:
 def by_budget(matrix: np.ndarray, budget: int, sparse: bool) -> Split:
     """Returns the split of the least error that counts at most `budget` numbers.
 
-    Without a sparse part, the rank is the largest one. With it, GoDec divides the budget for ranks
-    from 1 to that one, all of them or nine at equal distances.
+    Without a sparse part, the rank is the largest one. With it, GoDec tries ranks from 1 to
+    that one, all of them or nine at equal distances, each with the entries that are left.
 
     Args:
         matrix: A matrix of float64.
@@ -158,7 +158,8 @@ def by_budget(matrix: np.ndarray, budget: int, sparse: bool) -> Split:
     best, least = None, math.inf
     for rank in sorted({round(one) for one in np.linspace(1, most, min(most, _RANKS))}):
         entries = (budget - cost(matrix.shape, rank, 0)) // _PER_ENTRY
-        split = go_dec(matrix, rank, min(entries, matrix.size))
-        if split.error(matrix) < least:
-            best, least = split, split.error(matrix)
+        split = go_dec(matrix, rank, entries)
+        error = split.error(matrix)
+        if error < least:
+            best, least = split, error
     return best
