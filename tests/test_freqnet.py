@@ -48,7 +48,7 @@ def test_the_last_channels_are_zero_after_each_batch_as_the_schedule_says():
         on_train_batch_end=lambda *_, **__: seen.append(used(model))
     )
     freqnet = FreqNet(0.3, 3, schedule="linear", measure="weights")
-    kept = fit(model, freqnet, look, epochs=4, batch_size=16)["kept"]
+    kept = fit(model, freqnet, look, epochs=3, batch_size=16)["kept"]
     whole, target = {"first": 10, "second": 8}, {n: len(one) for n, one in seen[-1].items()}
     for batch, one in enumerate(seen):
         fraction = max(0, 1 - (batch // 2) / 2)  # two batches an epoch
@@ -99,7 +99,7 @@ def freqnet(model: keras.Model, kept: dict[str, int], x: np.ndarray) -> np.ndarr
 
 def test_the_narrow_network_is_freqnet_with_its_tail_cut():
     model = network()
-    fit(model, FreqNet(0.3, 2), epochs=3)
+    fit(model, FreqNet(0.3, 1), epochs=2)
     small = FreqNet.cut(model)
     kept = {name: small.get_layer(name).units for name in ("first", "second")}
     expected = freqnet(model, kept, X)
@@ -148,12 +148,6 @@ def test_random_graphs_compute_what_the_cut_ones_do(seed):
     assert all(sizes[name] <= kept[name] for name in sizes)
 
 
-def test_with_a_sigmoid_a_cut_channel_has_no_part_either():
-    model = network("sigmoid")
-    fit(model, FreqNet(0.3, 1), epochs=1)
-    assert difference(outputs_of(model, [X]), outputs_of(FreqNet.cut(model), [X])) < 1e-5
-
-
 def test_frozen_groups_stay_whole_and_the_student_of_a_distiller_is_cut():
     teacher, student = network(), network()
     student.get_layer("first").trainable = False
@@ -185,7 +179,7 @@ def test_weights_that_come_back_are_cut_again_with_a_warning():
         def on_train_end(self, logs=None):
             self.model.get_layer("second").kernel.assign(ops.ones((10, 8)))
 
-    model = network()
+    model = network("sigmoid")  # of a channel that is 0 it would make a half
     with pytest.warns(UserWarning, match=r"put weights back .*start_from_epoch=1"):
         fit(model, FreqNet(0.3, 2), Back(), epochs=2)
     assert difference(outputs_of(model, [X]), outputs_of(FreqNet.cut(model), [X])) < 1e-5

@@ -63,7 +63,7 @@ def with_kernel(model: keras.Model, matrix: np.ndarray) -> keras.Model:
     return copy
 
 
-CASES = [(name, 9) for name in LAYERS] + [("dense", 0), ("conv2d", 0), ("conv2d transposed", 0)]
+CASES = [(name, 9) for name in LAYERS] + [("dense", 0), ("conv2d transposed", 0)]
 
 
 @pytest.mark.parametrize(("name", "entries"), CASES)
@@ -117,11 +117,11 @@ def test_a_network_is_rebuilt_around_its_split_layers(tmp_path):
     np.testing.assert_allclose(again(x), small(x), atol=1e-6)
     small.compile("sgd", "mse", run_eagerly=True)
     zeros = np.asarray(sparse_kernel(small)) == 0
-    small.fit(x, np.zeros((16, 5)), epochs=2, verbose=0, callbacks=[keep_zeros(small)])
+    small.fit(x, np.zeros((16, 5)), verbose=0, callbacks=[keep_zeros(small)])
     assert np.count_nonzero(zeros) == zeros.size - 20
     np.testing.assert_array_equal(np.asarray(sparse_kernel(small)) == 0, zeros)
     assert not np.array_equal(sparse_kernel(small), sparse_kernel(again))
-    small.fit(x, np.zeros((16, 5)), epochs=1, verbose=0)
+    small.fit(x, np.zeros((16, 5)), verbose=0)
     assert np.count_nonzero(sparse_kernel(small)) > 20  # which is why there is a callback
 
 
