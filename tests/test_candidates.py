@@ -273,7 +273,7 @@ def test_candidates_are_listed(fresh):
     assert not {*MODULES} & {*sys.modules}  # nothing is loaded before somebody looks
     done = CliRunner().invoke(main, ["compare", "--list", "--json"])
     found = {one["method"]: one for one in json.loads(done.stdout)}
-    assert list(found) == [*USUAL, "FR-ordered", "channels", "good"]
+    assert list(found) == [*USUAL, "FR-ordered", "channels", "freqnet", "good"]
     assert found["good"] == {
         "method": "good",
         "description": "From an installed package.",
@@ -286,8 +286,8 @@ def test_candidates_are_listed(fresh):
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
     assert (
-        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, good. Received: "
-        "absent" in refused.stderr
+        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, freqnet, good. "
+        "Received: absent" in refused.stderr
     )
 
 
@@ -301,7 +301,7 @@ def test_the_narrow_network_and_the_cut_one_keep_to_the_budget():
     model = keras.Model(inputs, keras.layers.Dense(5, activation="softmax", name="classes")(z))
     before = [one.copy() for one in model.get_weights()]
     with Progress(disable=True) as progress:
-        for name in ("narrow", "channels"):
+        for name in ("narrow", "channels", "freqnet"):
             regime = Regime(keep=300, epochs=1, truncation_epochs=1)
             trained = all_candidates()[name].train(model, data, regime, progress, name)
             assert 200 < trained.kept <= 300

@@ -2,6 +2,7 @@
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
+from fr_bench.candidates._freqnet import FreqNet
 from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
 from fr_bench.candidates._narrow import Narrow
 from fr_bench.candidates._plain import Plain
@@ -19,6 +20,7 @@ for _name, _one in {
     **USUAL,
     "FR-ordered": OrderedFrequency(),
     "channels": ChannelPruning(),
+    "freqnet": FreqNet(),
 }.items():
     register_candidate(_name, _one)
 
