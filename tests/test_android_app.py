@@ -1,6 +1,7 @@
 """The app of `android_demo` through `adb`, with a stand-in that answers as the app does."""
 
 import dataclasses
+import functools
 import importlib
 import json
 import re
@@ -31,6 +32,7 @@ FILES = [ROOT / "tflite_models" / "digits_fr_int8.tflite", ROOT / "android_demo/
 #: What the app says of a failure, or of a delegate.
 OPTIONAL = {"message", "notes"}
 PACE = android.Pace(rest=0, cool=0, run=60, back=0.5)
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +134,9 @@ def test_each_number_of_threads_is_asked_for(device):
     ("fault", "message"),
     [
         ("crash", "the app ended before it was done"),
-        ("left", "The app was left before the end."),
-        ("garbage", "the result of the app must be a result file"),
-        ("other", "the app measured something else: other.tflite on none"),
+        slow("left", "The app was left before the end."),
+        slow("garbage", "the result of the app must be a result file"),
+        slow("other", "the app measured something else: other.tflite on none"),
         ("full", "No space left on device"),
     ],
 )

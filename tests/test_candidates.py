@@ -273,7 +273,7 @@ def test_candidates_are_listed(fresh):
     assert not {*MODULES} & {*sys.modules}  # nothing is loaded before somebody looks
     done = CliRunner().invoke(main, ["compare", "--list", "--json"])
     found = {one["method"]: one for one in json.loads(done.stdout)}
-    assert list(found) == [*USUAL, "FR-ordered", "channels", "tucker", "good"]
+    assert list(found) == [*USUAL, "FR-ordered", "channels", "freqnet", "tucker", "good"]
     assert found["good"] == {
         "method": "good",
         "description": "From an installed package.",
@@ -286,8 +286,8 @@ def test_candidates_are_listed(fresh):
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
     assert (
-        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, tucker, good. "
-        "Received: absent" in refused.stderr
+        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, freqnet, "
+        "tucker, good. Received: absent" in refused.stderr
     )
 
 
@@ -301,13 +301,14 @@ def test_the_narrow_network_and_the_cut_ones_keep_to_the_budget():
     model = keras.Model(inputs, keras.layers.Dense(5, activation="softmax", name="classes")(z))
     before = [one.copy() for one in model.get_weights()]
     with Progress(disable=True) as progress:
-        for name in ("narrow", "channels", "tucker"):
+        for name in ("narrow", "channels", "freqnet", "tucker"):
             regime = Regime(keep=300, epochs=1, truncation_epochs=1)
             trained = all_candidates()[name].train(model, data, regime, progress, name)
             assert 200 < trained.kept <= 300
             kernels = [one for one in trained.model.weights if one.name == "kernel"]
             assert sum(np.size(one) for one in kernels) == trained.kept
-            assert trained.rows == 96 + (0 if name == "narrow" else 96)
+            assert trained.rows == 96 + (96 if name in ("channels", "tucker") else 0)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-        assert (Need.TRAINED in all_candidates()[name].needs) == (name != "narrow")
+    for name in ("channels", "tucker"):
+        assert Need.TRAINED in all_candidates()[name].needs

@@ -2,6 +2,7 @@
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
+from fr_bench.candidates._freqnet import FreqNet
 from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
 from fr_bench.candidates._low_rank import Tucker
 from fr_bench.candidates._narrow import Narrow
@@ -20,6 +21,7 @@ for _name, _one in {
     **USUAL,
     "FR-ordered": OrderedFrequency(),
     "channels": ChannelPruning(),
+    "freqnet": FreqNet(),
     "tucker": Tucker(),
 }.items():
     register_candidate(_name, _one)

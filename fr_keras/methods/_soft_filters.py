@@ -6,18 +6,17 @@ import keras
 import numpy as np
 
 from fr_keras.callbacks.endings import after_all
-from fr_keras.methods._budget import Cost, Line, Measure, share_or_number
-from fr_keras.methods._selection import floors, removable
+from fr_keras.methods._budget import Measure, share_or_number
 from fr_keras.methods._zeroing import (
     clear,
     energy,
     made,
     offsets,
     refuse_without_scale,
-    zero_channels,
+    within,
+    without_zeros,
 )
 from fr_keras.models import channels
-from fr_keras.models.walk import named_layers
 
 
 class SoftFilterPruning(keras.callbacks.Callback):
@@ -87,40 +86,12 @@ class SoftFilterPruning(keras.callbacks.Callback):
         Raises:
             ValueError: If no filter is zero.
         """
-        found = channels.groups(model)
-        kept = {
-            name: np.flatnonzero(~zero_channels(one))
-            for name, one in found.items()
-            if one.removable
-        }
-        kept = {name: one if len(one) else np.array([0]) for name, one in kept.items()}
-        if all(len(one) == found[name].size for name, one in kept.items()):
-            raise ValueError(
-                "`model` must have filters that are zero: train it with SoftFilterPruning first. "
-                f"Received: '{model.name}' without any"
-            )
-        return channels.remove(model, kept)
+        return without_zeros(model, "SoftFilterPruning")
 
     def on_train_begin(self, logs=None):
         found = channels.groups(self.model)
-        sizes = removable(self.model, found)
-        least = floors(sizes, self.floor)
-        layers = named_layers(self.model)
-        free = {
-            name: np.zeros(size)
-            for name, size in sizes.items()
-            if all(layers[maker].trainable for maker in found[name].layers)
-        }
-        if not free:
-            raise ValueError(
-                "`model` must have trainable layers whose channels can be removed: set `trainable "
-                f"= True`. Received: '{self.model.name}', where frozen layers make all of them"
-            )
-        refuse_without_scale(found, [found[name] for name in free])
-        line = Line(free, {name: least[name] for name in free}, "layer")
-        cost = Cost(self.model, found, line, self.measure)
-        kept = cost.largest(cost.budget(self.keep))
-        self._kept = [(found[name], len(numbers)) for name, numbers in kept.items()]
+        self._kept = within(self.model, found, self.keep, self.measure, self.floor)
+        refuse_without_scale(found, [group for group, _ in self._kept])
         self._energy_cut = 0.0
         self._runs_last = after_all(self.model, self._end)
 

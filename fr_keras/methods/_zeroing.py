@@ -1,12 +1,15 @@
-"""The filters of a group of channels: how strong they are, and how they become zero."""
+"""The filters of groups of channels: how many a budget allows, and how others become zero."""
 
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 
+from fr_keras.methods._budget import Cost, Line, Measure
 from fr_keras.methods._filters import by_channel, listed, without_scale
+from fr_keras.methods._selection import floors, removable
 from fr_keras.models import channels
+from fr_keras.models.walk import named_layers
 
 # The weights behind a filter that make its channel other than zero where the filter is zero.
 _OFFSETS = ("bias", "beta", "moving_mean")
@@ -52,3 +55,47 @@ def refuse_without_scale(found: channels.Groups, groups: list[channels.Group]) -
             "`scale=True`, or freeze the layers that make the channels. "
             f"Received: {listed(bare)}"
         )
+
+
+def within(
+    model: keras.Model,
+    found: channels.Groups,
+    keep: int | float,
+    measure: Measure,
+    floor: int | float,
+) -> list[tuple[channels.Group, int]]:
+    """Returns the groups that can lose channels, and how many each keeps: the same share.
+
+    Groups that frozen layers make are not among them.
+    """
+    sizes = removable(model, found)
+    least, layers = floors(sizes, floor), named_layers(model)
+    free = {
+        name: np.zeros(size)
+        for name, size in sizes.items()
+        if all(layers[maker].trainable for maker in found[name].layers)
+    }
+    if not free:
+        raise ValueError(
+            "`model` must have trainable layers whose channels can be removed: set `trainable "
+            f"= True`. Received: '{model.name}', where frozen layers make all of them"
+        )
+    line = Line(free, {name: least[name] for name in free}, "layer")
+    cost = Cost(model, found, line, measure)
+    kept = cost.largest(cost.budget(keep))
+    return [(found[name], len(numbers)) for name, numbers in kept.items()]
+
+
+def without_zeros(model: keras.Model, callback: str) -> keras.Model:
+    """Returns a copy without the channels that are zero, after a training with a callback."""
+    found = channels.groups(model)
+    kept = {
+        name: np.flatnonzero(~zero_channels(one)) for name, one in found.items() if one.removable
+    }
+    kept = {name: one if len(one) else np.array([0]) for name, one in kept.items()}
+    if all(len(one) == found[name].size for name, one in kept.items()):
+        raise ValueError(
+            f"`model` must have filters that are zero: train it with {callback} first. "
+            f"Received: '{model.name}' without any"
+        )
+    return channels.remove(model, kept)

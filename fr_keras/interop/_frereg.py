@@ -1,4 +1,4 @@
-"""Networks that other packages trained: checkpoints of `frereg`, and batch-norm statistics."""
+"""Checkpoints of `frereg`."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,7 @@ import numpy as np
 
 from fr_keras import zigzag
 from fr_keras.layers import FrequencyKernel
-from fr_keras.models.calibration import Calibration, calibrate_batch_norm
 from fr_keras.models.walk import frequency_layers
-
-__all__ = ["Calibration", "calibrate_batch_norm", "load_frereg"]
 
 # What frereg stores besides the weights: its order and its mask, which follow from the numbers.
 _BUFFERS = (".ZMAT", ".IDROP")
