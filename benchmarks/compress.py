@@ -54,7 +54,7 @@ class Untaught(Candidate):
         return all_candidates()[ORDERED].train(model, data, alone, progress, title)
 
 
-METHODS = (ORDERED, "FR", "FR-random", "FR-untaught", "channels", "narrow")
+METHODS = (ORDERED, "FR", "FR-random", "FR-untaught", "tucker", "channels", "narrow")
 #: Shares of the download of the plain int8 file at which the methods are compared.
 SHARES = (0.5, 0.25, 0.125)
 
