@@ -30,18 +30,20 @@ def load_freqnet(
     So after truncation it is a plain network whose channels are the frequencies that are left. Two
     transforms remain, of pixels and of classes; they go into the first and the last kernel.
 
-    A frequency whose coefficients are all cut still has its normalization: it is constant, and in
-    the public layout the next layer reads such constants. The last bias takes them, and one more
-    channel that is 1 where the borders of a convolution would notice, so the result computes what
-    the checkpoint does.
+    A frequency whose coefficients are all cut still gives a constant, because its normalization has
+    an offset, and in the public layout the next layer reads it. After the last convolution these
+    constants go into the last bias. Before it, zero padding makes them differ at the borders, so a
+    layer gets one more channel that is always 1 and carries them. The result computes what the
+    checkpoint does.
 
-    The package trained its public checkpoint on pixels from 0 to 1, less (0.4914, 0.4822, 0.4465)
-    and then divided by (0.2023, 0.1994, 0.2010).
+    The network does not scale its inputs. The package trained its public checkpoint on
+    `(x / 255 - (0.4914, 0.4822, 0.4465)) / (0.2023, 0.1994, 0.2010)`.
 
     Args:
-        state: Name -> array. In `block0` to `block4`, the convolutions of 3x3 are `.0`, `.3` and so
-            on, with `.weight` `(out, in, 3, 3)` and `.IDROP`, 1 where a coefficient is kept. Behind
-            each is its normalization, `.1.norm`, `.4.norm` and so on. `classifier` has `.weight`
+        state: Name -> array, such as `{k: v.numpy() for k, v in torch.load(path).items()}`. In
+            `block0` to `block4`, the convolutions of 3x3 are `.0`, `.3` and so on, with `.weight`
+            `(out, in, 3, 3)` and the mask `.IDROP`, 1 where a coefficient is kept. Behind each is
+            its normalization, `.1.norm`, `.4.norm` and so on. `classifier` has `.weight`
             `(classes, in)`, `.IDROP` and `.bias`. Other buffers of the package are ignored.
         input_shape: Height, width and 3 channels. The network pools after the first three blocks,
             of pictures of 64 rows also after the fourth, and at the end over all that is left.

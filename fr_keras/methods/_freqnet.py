@@ -22,9 +22,9 @@ class FreqNet(keras.callbacks.Callback):
 
         a(B2 (B2^T C2 B1) B1^T a(B1 (B1^T C1 x))) = a(C2 a(C1 x)),
 
-    because the transforms cancel. So a FreqNet *is* the plain network whose kernels are its
-    coefficients and whose channels are its frequencies, and to cut high frequencies is to cut the
-    last channels. What is left of the method is how it trains: from all channels, which fall away
+    because the transforms cancel; `a` is the normalization with the activation, `x` the input. So a
+    FreqNet *is* the plain network whose kernels are its coefficients and whose channels are its
+    frequencies, and to cut high frequencies is to cut the last channels. What is left of the method is how it trains: from all channels, which fall away
     in a fixed order, to the narrow network of `cut`. The network of `narrow` has the same shape and
     is trained so from the start: compare with it.
 
@@ -37,7 +37,8 @@ class FreqNet(keras.callbacks.Callback):
     `b + (n - b) * schedule(e)`. All weights that make, shift or read the others are zero, and
     become zero again after each batch. Every group has the same share as its target, the largest
     within the budget; groups made by frozen layers stay whole. In the network of FreqNet, a channel
-    that was cut is a constant instead, as its offset says; here the next biases take its part.
+    that was cut still gives a constant, the offset of its normalization. Here it gives zero, and
+    what the next layer needs of the constant its bias has to learn.
 
     The place in the schedule is the number of the epoch, so with BackupAndRestore or
     `initial_epoch` it goes on where it was. The `logs` of each epoch get `kept`, the number of

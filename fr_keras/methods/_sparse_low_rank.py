@@ -49,18 +49,19 @@ def sparse_low_rank(model: keras.Model, keep: KeepSplit, sparse: bool = True) ->
     Layers stay whole where a split does not count fewer numbers than the kernel, and a warning says
     which and why. Convolutions in groups, layers with a constraint on the kernel, with LoRA or with
     a quantized dtype always stay. Other kinds of layers are copied. Regularizers of kernels go to
-    each new kernel. The weights are a start: train on, with the callback `keep_zeros(model)`, for
-    else the zeros of `S` become other numbers.
+    each new kernel. The weights are a start: train on. With a sparse part, give `fit` the callback
+    `keep_zeros(model)`, or the zeros of `S` become other numbers.
 
     Args:
         model: A built functional or sequential model of plain layers, trained. It is not changed.
         keep: Which split each kernel gets:
-            `"criterion"`: rank and number of entries of the least extended BIC, which takes
-            what stands out of noise; kernels whose spectrum falls slowly lose much by it;
-            `"pursuit"`: what robust principal component pursuit finds with its usual weight; it
-            leaves no error, so often more numbers than the kernel has, and then the layer is whole;
-            a fraction (float) or a count (int): the numbers that all kernels together keep, the
-            same share of each, at least those of rank 1; GoDec divides them between both parts;
+            a fraction (float) or a count (int), the usual choice: the numbers that all kernels
+            together keep, the same share of each, at least a rank of 1; the algorithm GoDec divides
+            them between both parts;
+            `"criterion"`: no budget, but the rank and the entries with the least extended Bayesian
+            information criterion; it cuts too much where the singular values fall slowly;
+            `"pursuit"`: no budget either, but robust principal component pursuit, which leaves no
+            error and so often saves nothing; then the layer stays whole;
             a dict from the name of a layer to a fraction, a count, or `(rank, entries)`; other
             layers stay as they are.
         sparse: Whether there may be a sparse part. Without, the low-rank part is the best one of
@@ -118,7 +119,8 @@ def keep_zeros(model: keras.Model) -> MagnitudePruning:
         model: A built functional or sequential model of plain layers.
 
     Raises:
-        ValueError: If no trainable kernel has both zeros and other numbers.
+        ValueError: If no trainable kernel has both zeros and other numbers, such as after
+            `sparse_low_rank(..., sparse=False)`.
 
     Example:
 

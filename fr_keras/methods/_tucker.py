@@ -44,10 +44,11 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     Args:
         model: A built functional or sequential model of plain layers. It is not changed.
         ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
-            In kernels that were not trained long it finds little but noise, and gives ranks that
-            are too small. A number of kernel weights of the whole model (int), or a fraction of
-            them (float), is a budget: without `data` all ranks are the same share of their axes;
-            with it each axis loses at most the same share of the variance of the layer's outputs.
+            In a kernel that was trained only briefly it takes most of what was learnt for noise, so
+            its ranks are too small. A number of kernel weights of the whole model (int), or a
+            fraction of them (float), is a budget: without `data` all ranks are the same share of
+            their axes; with it each axis loses at most the same share of the variance of the
+            layer's outputs.
             A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
             factors only these layers; where layers of nested models share a name, it has their
             paths, such as `"left/fc"`.
