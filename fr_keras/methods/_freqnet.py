@@ -24,9 +24,10 @@ class FreqNet(keras.callbacks.Callback):
 
     because the transforms cancel; `a` is the normalization with the activation, `x` the input. So a
     FreqNet *is* the plain network whose kernels are its coefficients and whose channels are its
-    frequencies, and to cut high frequencies is to cut the last channels. What is left of the method is how it trains: from all channels, which fall away
-    in a fixed order, to the narrow network of `cut`. The network of `narrow` has the same shape and
-    is trained so from the start: compare with it.
+    frequencies, and to cut high frequencies is to cut the last channels. What is left of the method
+    is how it trains: from all channels, which fall away in a fixed order, to the narrow network of
+    `cut`. The network of `narrow` has the same shape and is trained so from the start: compare with
+    it.
 
     A trained network can begin as it is, because its channels are the frequencies of a FreqNet that
     computes the same. To transform its kernels first would be wrong: the activations would act
