@@ -14,8 +14,6 @@ from fr_keras.tflite.file._strips import strip
 #: `"auto"` leaves files alone that need less, and spends a byte of the file for each 500 bytes.
 LEAST = 16_000_000
 _WORTH = 500
-# Strips of at most so many bytes stay in the cache of a processor; `"auto"` takes no longer ones.
-_CACHED = 10_000_000
 # What packing may cost: from nothing up to a byte for each 100 bytes of memory.
 _PACKING = (math.inf, 3000, 1500, 900, 500, 300, 100)
 # A region may take from twice the bytes of the largest tensor down to this many halvings of them.
@@ -47,13 +45,12 @@ class Fitted:
 @dataclasses.dataclass(frozen=True)
 class _Try:
     """A graph that was rewritten, the bytes that it is expected to need, about how many bytes it is
-    longer, the bytes of the activations that it computes, and the most bytes of a strip."""
+    longer, and the bytes of the activations that it computes."""
 
     new: Rewriter
     needs: int
     longer: int
     computed: int
-    strip: int
 
 
 def fitted(content: bytes, goal: int | str, places: Mapping[int, object]) -> Fitted:
@@ -80,9 +77,9 @@ def fitted(content: bytes, goal: int | str, places: Mapping[int, object]) -> Fit
         )
     if before.total <= (LEAST if goal == "auto" else goal):
         return same
-    whole = _try(Rewriter(model), 0, max(memory.sizes(model), default=0))
+    whole = _try(Rewriter(model), 0)
     chosen = _chosen([whole, *_tries(model, halos=False)], goal)
-    if not chosen.longer:
+    if chosen is whole:
         return same
     moved = _moved(model, chosen.new, places)
     twice = chosen.computed / whole.computed - 1
@@ -92,8 +89,7 @@ def fitted(content: bytes, goal: int | str, places: Mapping[int, object]) -> Fit
 def _chosen(tries: list[_Try], goal: int | str) -> _Try:
     """The shortest file within the goal; if rows must be computed twice, that with the fewest."""
     if goal == "auto":
-        short = [one for one in tries if one.strip <= _CACHED] or tries
-        return min(short, key=lambda one: one.needs + _WORTH * one.longer)
+        return min(tries, key=lambda one: one.needs + _WORTH * one.longer)
     within = [one for one in tries if one.needs <= goal]
     if within:
         return min(within, key=lambda one: one.longer)
@@ -121,18 +117,17 @@ def _tries(model: schema.ModelT, halos: bool) -> list[_Try]:
         costs.add(longer)
         for halving in range(_HALVINGS + 1):
             new = Rewriter(packed.model)
-            size = max(1, most >> halving)
-            strip(new, size, halos)
+            strip(new, max(1, most >> halving), halos)
             more = len(new.graph.operators) - len(packed.graph.operators)
-            found.append(_try(new, longer + _BYTES_OF_AN_OP * more, size))
+            found.append(_try(new, longer + _BYTES_OF_AN_OP * more))
     return found
 
 
-def _try(new: Rewriter, longer: int, strip: int) -> _Try:
+def _try(new: Rewriter, longer: int) -> _Try:
     sizes = memory.sizes(new.model)
     computing = [op for op in new.graph.operators if new.name(op) not in _MOVING]
     computed = sum(sizes[n] for op in computing for n in op.outputs)
-    return _Try(new, memory.expected(new.finished()).total, longer, computed, strip)
+    return _Try(new, memory.expected(new.finished()).total, longer, computed)
 
 
 def _moved(model: schema.ModelT, new: Rewriter, places: Mapping[int, object]) -> dict[int, object]:
