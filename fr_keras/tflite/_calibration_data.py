@@ -16,7 +16,7 @@ _ROWS = 600
 _HELD_OUT = slice(None, None, 5)
 # An iterable is read up to this many times the rows that are used; the second if it may be endless.
 _LOOKED_AT, _LOOKED_AT_ENDLESS = 100, 10
-_RANDOM = 6_000_000  # of random rows, so many numbers are enough: 8 to 32 rows
+_RANDOM = 1_500_000  # of random rows, so many numbers are enough: 8 to 32 rows
 
 
 @dataclasses.dataclass(frozen=True)

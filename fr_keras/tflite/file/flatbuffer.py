@@ -10,6 +10,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 # The schema demands it for buffers, but the generated Python code does not do it.
 _ALIGNMENT = 16
 _WORD = 4
+_REST = 1 << 16  # about what a file holds beside its weights
 _OPS = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 #: Number of a type of tensors -> its name in the schema.
 TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
@@ -22,7 +23,9 @@ def read(content: bytes) -> schema.ModelT:
 
 def write(model: schema.ModelT) -> bytes:
     """Returns the flatbuffer of a parsed model; what is one object there is written once."""
-    builder = _SharingBuilder(1024)
+    # A buffer that begins small would be copied each time that it grows.
+    weights = sum(len(one.data) for one in model.buffers if one.data is not None)
+    builder = _SharingBuilder(weights + _REST)
     builder.Finish(_sharing(model).Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
