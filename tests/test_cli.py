@@ -354,6 +354,7 @@ def test_a_disk_that_fills_is_exit_code_1_and_keeps_the_old_file(trained, tmp_pa
     assert (file.read_bytes(), model.read_bytes()) == (b"mine", b"mine")
 
 
+@pytest.mark.slow  # as `make demo`
 def test_demo(npz, tmp_path):
     """The whole demo on a few rows: every file and the report are there and say the same."""
     out = tmp_path / "demo"

@@ -98,7 +98,7 @@ def names(request):
     return request.param
 
 
-@pytest.mark.parametrize("form", ["factored", "auto"])
+@pytest.mark.parametrize("form", ["factored", pytest.param("auto", marks=pytest.mark.slow)])
 def test_baking(names, form):
     x = images(4, (8, 8, 3))
     for model in (truncated(names), network(names)):

@@ -30,6 +30,7 @@ def run(name: str, folder: Path) -> list[str]:
     return ["".join(one.text for one in c.outputs if one.get("name") == "stdout") for c in cells]
 
 
+@pytest.mark.slow
 def test_the_code_of_the_quickstart_runs(tmp_path, monkeypatch, capsys):
     """In this process, on fewer rows and for fewer epochs, so that it needs no notebook server."""
     from matplotlib import pyplot

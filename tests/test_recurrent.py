@@ -33,7 +33,14 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(network, marks=[pytest.mark.slow] if name in ("GRU", "SimpleRNN") else [])
+        for name, network in NETWORKS.items()
+    ],
+    ids=NETWORKS,
+)
 def test_the_same_model_gives_the_same_bytes(network):
     inputs = keras.Input((5, 4))
     model = keras.Model(inputs, network(inputs))

@@ -33,6 +33,7 @@ STRUCTURES = {
 # Keras would have each input named as the key of the dict that holds it.
 pytestmark = pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
 each_structure = pytest.mark.parametrize("name", STRUCTURES)
+_OFTEN = ("tensor", "list of one", "dict of tuples", "keys like paths", "deep")
 
 
 def expected_names(name, prefix):
@@ -96,7 +97,10 @@ def test_a_file_takes_and_gives_what_the_model_does(name):
         assert_close(got.values(), expected)
 
 
-@each_structure
+@pytest.mark.parametrize(
+    "name",
+    [one if one in _OFTEN else pytest.param(one, marks=pytest.mark.slow) for one in STRUCTURES],
+)
 def test_twins_quantization_and_archives_keep_the_structure(name, tmp_path):
     model = model_of(name, name)
     rows = rows_of(model)
