@@ -4,8 +4,6 @@ BIN := .venv/bin
 # Each use has an extra of setup.cfg, and a mark that says it is installed.
 READY := .venv/ready-dev
 READY_ALL := .venv/ready-all
-# One process more than there are cores, because some tests only wait.
-WORKERS = $$($(BIN)/python -c "import os; print(os.cpu_count() + 1)")
 
 .PHONY: demo test test-all docs android lint wheel clean
 
@@ -13,10 +11,10 @@ demo: .venv/ready-demo
 	$(BIN)/fr-keras demo --force
 
 test: $(READY) lint
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow"
 
 test-all: $(READY_ALL) lint
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # Then open build/docs/index.html; for its search, serve the folder: python -m http.server -d build/docs
 docs: .venv/ready-docs
