@@ -96,3 +96,20 @@ def test_the_skeleton_of_an_archive_computes_the_differences(tmp_path):
     assert fr_archive.expand(fr_archive.decode(path.read_bytes())) == done.content
     assert "LOGISTIC" in tflite.inspect(done.content).ops
     assert len(done.recipes) == 1
+
+
+def test_a_layer_in_float_keeps_its_probabilities_in_float():
+    model = network(ENDS["dense"]())
+    name = model.layers[-1].name
+    done = tflite.convert(model, quantize="int8", calibration=X, float_layers=[name])
+    assert done.agreement.holds
+    ops = tflite.inspect(done.content).ops
+    assert (ops["LOGISTIC"], "DEQUANTIZE" in ops) == (1, True)
+
+
+def test_a_quantization_aware_model_keeps_its_softmax():
+    """It was trained with rounded logits, which the differences would not be."""
+    model = tflite.quantization_aware(network(ENDS["a layer of its own"]()), X)
+    done = tflite.convert(model, quantize="int8", calibration=X)
+    assert tflite.inspect(done.content).ops["SOFTMAX"] == 1
+    assert done.agreement.holds
