@@ -1,11 +1,12 @@
 """Compares methods on LeNet-5 and MNIST: bytes at the accuracy that FR has with 776 kept.
 
-    python benchmarks/mnist_methods.py --data mnist.npz --files mnist_files
+    python benchmarks/mnist_methods.py --data mnist.npz --work trained --files mnist_files
 
 FR is trained as in `lenet5_mnist.py`. Pruning and narrow networks get the same epochs and batches
 at several budgets; validation data choose the learning rate of each, at the middle budget. The
 budget that matches FR is the smallest one whose validation accuracy is not below FR's. The test
-split plays no part in either choice.
+split plays no part in either choice. A run that was stopped takes the trained networks of its
+`--work` folder and goes on.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import lenet5_mnist
 from environment import environment
 from rich.progress import Progress
@@ -38,6 +41,22 @@ def validation(trained: Trained) -> float:
     return trained.history["val_accuracy"][-1]
 
 
+def once(work: Path, title: str, train: Callable[[], Trained]) -> Trained:
+    """What a training gives, from the folder if it is there."""
+    print(title, flush=True)
+    path = work / f"{title.replace(' ', '_')}.keras"
+    about = path.with_suffix(".json")
+    if not about.exists():
+        found = train()
+        found.model.save(path)
+        numbers = {"kept": found.kept, "history": found.history}
+        numbers |= {"seconds": found.seconds, "rows": found.rows}
+        part = about.with_suffix(".part")
+        part.write_text(json.dumps(numbers, default=float))
+        part.rename(about)
+    return Trained(keras.models.load_model(path), **json.loads(about.read_text()))
+
+
 def frequency(mnist: data.Dataset, epochs: int) -> Trained:
     """FR, as in `lenet5_mnist.py`."""
     start = time.perf_counter()
@@ -46,14 +65,16 @@ def frequency(mnist: data.Dataset, epochs: int) -> Trained:
     return Trained(model, summary(model).kept, history, *took)
 
 
-def others(mnist: data.Dataset, regime: Regime, progress: Progress) -> tuple[dict, dict]:
+def others(
+    mnist: data.Dataset, regime: Regime, work: Path, progress: Progress
+) -> tuple[dict, dict]:
     """Each method at each budget and the plain network; and each method at each learning rate."""
 
     def fit(name: str, keep: float, rate: float) -> Trained:
         one = dataclasses.replace(regime, keep=keep, learning_rate=rate)
         title = f"{name} {keep} at {rate}"
-        print(title, flush=True)
-        return USUAL[name].train(network(mnist, SEED), mnist, one, progress, title)
+        model = network(mnist, SEED)
+        return once(work, title, lambda: USUAL[name].train(model, mnist, one, progress, title))
 
     found, tried, middle = {}, {}, sorted(BUDGETS)[len(BUDGETS) // 2]
     for name in METHODS:
@@ -90,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="mnist.npz with keras.datasets' names")
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--work", type=Path, required=True, help="folder for trained networks")
     parser.add_argument("--files", type=Path, required=True, help="folder for the .tflite files")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
@@ -101,9 +123,10 @@ def main() -> None:
         batch_size=lenet5_mnist.BATCH_SIZE,
         seed=SEED,
     )
-    fr = frequency(mnist, arguments.epochs)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    fr = once(arguments.work, "FR", lambda: frequency(mnist, arguments.epochs))
     with Progress() as progress:
-        trained, tried = others(mnist, regime, progress)
+        trained, tried = others(mnist, regime, arguments.work, progress)
         trained = {f"FR {fr.kept}": fr, **trained}
         command = shlex.join(["python", *(Path(one).name for one in sys.argv)])
         output = Output(arguments.files, command, overwrite=True)
