@@ -1,11 +1,11 @@
 """The layers of a model that can become chains, and the ranks and weights of a chain."""
 
 import dataclasses
-import itertools
 import math
 
 import keras
 
+from fr_keras.methods._chain_costs import Cost
 from fr_keras.methods._linear import Linear
 from fr_keras.methods._linear_kinds import linear
 from fr_keras.models.walk import (
@@ -68,29 +68,13 @@ def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, Layer
     return factorable, others
 
 
-def smallest(shape: tuple[int, int, int, int], ranks: tuple[int, int]) -> tuple[int, int]:
-    """Returns the ranks with whole axes where the stage costs more weights than merging it in."""
-    _, _, *whole = shape
-    choices = itertools.product(*({r, n} for r, n in zip(ranks, whole, strict=True)))
-    stages = lambda one: sum(r < n for r, n in zip(one, whole, strict=True))  # noqa: E731
-    return min(choices, key=lambda one: (count_weights(shape, one), stages(one)))
-
-
-def count_weights(shape: tuple[int, int, int, int], ranks: tuple[int, int]) -> int:
-    """Returns the number of weights of a chain."""
-    groups, k, s, t = shape
-    r_in, r_out = ranks
-    ends = (s * r_in if r_in < s else 0) + (r_out * t if r_out < t else 0)
-    return groups * (k * r_in * r_out + ends)
-
-
-def described(one: Linear, ranks: tuple[int, int] | None) -> LayerRanks:
+def described(one: Linear, cost: Cost, ranks: tuple[int, int] | None) -> LayerRanks:
     """Returns what a layer becomes with these ranks; `None` if it was not to be factored."""
     before, whole = math.prod(one.shape), one.shape[2:]
     if ranks is None:
         return LayerRanks(None, before, before, "`ranks` does not name it")
-    small = smallest(one.shape, ranks)
+    small = cost.smallest(ranks)
     if small == whole:
         reason = f"its chain of ranks {ranks} would have no fewer weights"
         return LayerRanks(None, before, before, reason)
-    return LayerRanks(small, before, count_weights(one.shape, small), None)
+    return LayerRanks(small, before, Cost(one.shape)(small), None)

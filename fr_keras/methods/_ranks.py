@@ -1,7 +1,6 @@
 """The ranks of the layers of a model: by EVBMF, within a budget, or as they are given."""
 
 import bisect
-import math
 import numbers
 import warnings
 from collections.abc import Callable, Mapping
@@ -9,16 +8,61 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
+from fr_keras.methods._chain_costs import Cost
 from fr_keras.methods._evbmf import evbmf
-from fr_keras.methods._layer_ranks import count_weights, smallest
 from fr_keras.methods._linear import Linear
 from fr_keras.methods._outputs import Statistics
 from fr_keras.methods._rank_lines import FEW, STEPS, Pairs, axes, equal_losses, equal_shares, pair
+from fr_keras.methods._rank_sensitivity import sensitive
+from fr_keras.methods._rank_shares import curve, spent
 from fr_keras.methods._tucker2 import singular_values
 from fr_keras.models.summaries import summary
 
 #: `ranks` as users give them.
 Ranks = str | int | float | Mapping[str, int | tuple[int, int]]
+
+
+#: How the layers of a model share a budget.
+SHARINGS = ("equal", "error", "sensitivity")
+
+
+class Candidates:
+    """The layers of a model that can become chains, and what is known of them.
+
+    Attributes:
+        model: The model.
+        layers: These layers by name.
+        rows: Batches of inputs, or `None`.
+        seen: How inputs and outputs of the layers vary on the rows; `None` without rows.
+        costs: What the chains of each layer cost.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        layers: dict[str, Linear],
+        rows: list | None,
+        seen: Mapping[str, Statistics] | None,
+    ):
+        self.model, self.layers, self.rows, self.seen = model, layers, rows, seen
+        self.costs = {name: Cost(one.shape) for name, one in layers.items()}
+
+    def budget(self, budget: int | float, least: int) -> float:
+        """Returns what the chains may cost, or raises a ValueError.
+
+        Args:
+            budget: What the model may cost, as a number or a fraction.
+            least: What the cheapest chains cost.
+        """
+        total = summary(self.model).total("kernel_weights")
+        fixed = total - sum(one.whole for one in self.costs.values())
+        most = budget * total if isinstance(budget, float) else budget
+        if fixed + least > most or most > total:
+            raise ValueError(
+                f"`ranks` must be from {fixed + least:,} kernel weights, which are left when all "
+                f"ranks are 1, to the {total:,} of the model. Received: {budget!r}"
+            )
+        return most - fixed
 
 
 def checked_ranks(found: dict[str, Linear], ranks: Ranks) -> str | int | float | Pairs:
@@ -39,34 +83,47 @@ def checked_ranks(found: dict[str, Linear], ranks: Ranks) -> str | int | float |
     )
 
 
-def chosen_ranks(
-    model: keras.Model,
-    found: dict[str, Linear],
-    ranks: str | int | float | Pairs,
-    seen: Mapping[str, Statistics] | None,
-) -> Pairs:
+def check_sharing(sharing: str, ranks: str | int | float | Pairs, has_data: bool) -> None:
+    """Raises a ValueError if the ranks, as `checked_ranks` returns them, cannot be shared so."""
+    if sharing not in SHARINGS:
+        raise ValueError(f"`sharing` must be one of {SHARINGS}. Received: {sharing!r}")
+    if sharing != "equal" and isinstance(ranks, (str, Mapping)):
+        raise ValueError(
+            f"`ranks` must be a budget if `sharing` is {sharing!r}: a number of kernel weights "
+            f"(int) or a fraction of them (float). Received: {ranks!r}"
+        )
+    if sharing == "sensitivity" and not has_data:
+        raise ValueError(
+            "`data` must be rows if `sharing` is 'sensitivity', because the change of the model's "
+            "outputs is measured on them. Received: None"
+        )
+
+
+def chosen_ranks(found: Candidates, ranks: str | int | float | Pairs, sharing: str) -> Pairs:
     """Returns the ranks of each layer that is to be factored, before stages are merged.
 
     Args:
-        model: The model.
-        found: Its layers that can become chains.
+        found: The layers that can become chains.
         ranks: As `checked_ranks` returns them.
-        seen: How their inputs and outputs vary, if that is known.
+        sharing: How the layers share a budget.
     """
     if isinstance(ranks, Mapping):
         return ranks
-    flat = {name: pair(one, 1) for name, one in found.items() if np.ptp(one.kernel()) == 0}
+    layers = found.layers
+    flat = {name: pair(one, 1) for name, one in layers.items() if np.ptp(one.kernel()) == 0}
     if flat:
         warnings.warn(
             f"the kernels of these layers have one value only, and their rank is 1: {[*flat]}. "
             "Were they trained?",
             stacklevel=4,
         )
-    others = {name: one for name, one in found.items() if name not in flat}
+    others = {name: one for name, one in layers.items() if name not in flat}
     if isinstance(ranks, str):
         return {**flat, **_by_evbmf(others)}
-    line = equal_shares(others) if seen is None else equal_losses(others, seen)
-    return _within(model, found, lambda step: {**flat, **line(step)}, ranks)
+    if sharing != "equal":
+        return _shared(found, sharing, ranks)
+    line = equal_shares(others) if found.seen is None else equal_losses(others, found.seen)
+    return _within(found, lambda step: {**flat, **line(step)}, ranks)
 
 
 def _by_evbmf(found: dict[str, Linear]) -> Pairs:
@@ -93,25 +150,26 @@ def _rank(kernel: np.ndarray, axis: int) -> int:
     return evbmf(singular_values(kernel, axis), sides)[0]
 
 
-def _within(
-    model: keras.Model, found: dict[str, Linear], line: Callable[[int], Pairs], budget: int | float
-) -> Pairs:
-    """The last ranks of a line of growing ones within a budget of kernel weights."""
-    shapes = {name: one.shape for name, one in found.items()}
-    total = summary(model).total("kernel_weights")
-    fixed = total - sum(map(math.prod, shapes.values()))
-    most = budget * total if isinstance(budget, float) else budget
+def _within(found: Candidates, line: Callable[[int], Pairs], budget: int | float) -> Pairs:
+    """The last ranks of a line of growing ones within a budget."""
 
     def cost(step: int) -> int:
-        pairs = ((shapes[name], one) for name, one in line(step).items())
-        return fixed + sum(count_weights(shape, smallest(shape, one)) for shape, one in pairs)
+        pairs = ((found.costs[name], ranks) for name, ranks in line(step).items())
+        return sum(one(one.smallest(ranks)) for one, ranks in pairs)
 
-    if cost(0) > most or most > total:
-        raise ValueError(
-            f"`ranks` must be from {cost(0):,} kernel weights, which are left when all ranks are "
-            f"1, to the {total:,} of the model. Received: {budget!r}"
-        )
+    most = found.budget(budget, cost(0))
     return line(bisect.bisect_right(range(STEPS + 1), most, key=cost) - 1)
+
+
+def _shared(found: Candidates, sharing: str, budget: int | float) -> Pairs:
+    """The ranks with a small sum of errors within a budget."""
+    seen = found.seen or {}
+    curves = {n: curve(one, seen.get(n), found.costs[n]) for n, one in found.layers.items()}
+    most = found.budget(budget, sum(int(one.costs[0]) for one in curves.values()))
+    if sharing == "sensitivity":
+        curves = sensitive(found.model, found.layers, curves, seen, found.rows)
+    numbers = spent(curves, most)
+    return {name: tuple(map(int, curves[name].pairs[at])) for name, at in numbers.items()}
 
 
 def _by_name(found: dict[str, Linear], ranks: Mapping) -> Pairs:

@@ -4,18 +4,23 @@ import warnings
 from collections.abc import Iterable, Mapping
 
 import keras
-import numpy as np
 
 from fr_keras.methods._chained import chained
+from fr_keras.methods._fitting import factored, nearest
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
 from fr_keras.methods._linear import Linear
-from fr_keras.methods._outputs import Statistics, output_errors, statistics
-from fr_keras.methods._ranks import Ranks, checked_ranks, chosen_ranks
+from fr_keras.methods._outputs import statistics
+from fr_keras.methods._ranks import Candidates, Ranks, check_sharing, checked_ranks, chosen_ranks
 from fr_keras.methods._rows import batches
-from fr_keras.methods._tucker2 import LONGEST, Factors, fitted, is_randomized, tucker2
+from fr_keras.methods._tucker2 import LONGEST, is_randomized
 
 
-def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None) -> keras.Model:
+def tucker(
+    model: keras.Model,
+    ranks: Ranks = "evbmf",
+    data: Iterable | None = None,
+    sharing: str = "equal",
+) -> keras.Model:
     """Returns a smaller copy of a trained model, with kernels as chains of smaller ones.
 
     A kernel `(k, s, t)` of `k` positions, `s` input and `t` output channels is replaced by
@@ -46,14 +51,19 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
         ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
             In a kernel that was trained only briefly it takes most of what was learnt for noise, so
             its ranks are too small. A number of kernel weights of the whole model (int), or a
-            fraction of them (float), is a budget: without `data` all ranks are the same share of
-            their axes; with it each axis loses at most the same share of the variance of the
-            layer's outputs.
+            fraction of them (float), is a budget, which the layers share as `sharing` says.
             A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
             factors only these layers; where layers of nested models share a name, it has their
             paths, such as `"left/fc"`.
         data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or a
             finite iterable of batches of either. Of `(inputs, labels)` tuples, the inputs are used.
+        sharing: How the layers share a budget. `"equal"`: without `data` all ranks are the same
+            share of their axes; with it each axis loses at most the same share of the variance of
+            the layer's outputs. `"error"`: the budget is spent where it buys most, so that the sum
+            of the layers' errors is small; the error of a layer is the share of its outputs that it
+            loses, or without `data` that of its kernel. `"sensitivity"`: the same with the change
+            of the *model's* outputs on `data` when that layer alone is cut. It is measured at up to
+            four ranks of each layer, which takes as many passes of all rows.
 
     Returns:
         A plain model that is not compiled. A chain is a model with the name of the layer; its
@@ -64,7 +74,7 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
         ValueError: If no layer can become a chain; if `ranks` names a layer that cannot or is not
             there, has a rank of zero or above the axis, or is a budget that cannot be met; if the
             model has FR layers, no graph, or weights or activations that are not finite; if `data`
-            has no rows.
+            has no rows; if `sharing` is unknown, needs `data`, or has no budget to share.
 
     Example:
 
@@ -79,19 +89,21 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013; the
     directions of outputs: Zhang et al., arXiv 1505.06798, 2015.
     """
-    rows = None if data is None else list(batches(model, data))
-    found, table, seen = _planned(model, ranks, rows)
-    plan = {name: table[name].ranks for name in found if table[name].reason is None}
-    _say(ranks, table, plan, found)
-    layers = {name: found[name] for name in plan}
-    if rows is None:
-        factors = {name: _factored(one, plan[name]) for name, one in layers.items()}
+    found, table = _planned(model, ranks, data, sharing)
+    plan = {name: table[name].ranks for name in found.layers if table[name].reason is None}
+    _say(ranks, table, plan, found.layers)
+    layers = {name: found.layers[name] for name in plan}
+    if found.rows is None:
+        factors = {name: factored(one, plan[name]) for name, one in layers.items()}
         return chained(model, layers, factors, {})
-    return chained(model, layers, *_fitted(model, layers, plan, seen, rows))
+    return chained(model, layers, *nearest(model, layers, plan, found.seen, found.rows))
 
 
 def tucker_ranks(
-    model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None
+    model: keras.Model,
+    ranks: Ranks = "evbmf",
+    data: Iterable | None = None,
+    sharing: str = "equal",
 ) -> dict[str, LayerRanks]:
     """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
 
@@ -106,20 +118,23 @@ def tucker_ranks(
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
     """
-    return _planned(model, ranks, None if data is None else list(batches(model, data)))[1]
+    return _planned(model, ranks, data, sharing)[1]
 
 
 def _planned(
-    model: keras.Model, ranks: Ranks, rows: list | None
-) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, Statistics] | None]:
-    """The layers that could be chains, what all become, and how they vary on rows."""
+    model: keras.Model, ranks: Ranks, data: Iterable | None, sharing: str
+) -> tuple[Candidates, dict[str, LayerRanks]]:
+    """The layers that could be chains, and what all layers become."""
     found, others = found_layers(model)
     checked = checked_ranks(found, ranks)
+    check_sharing(sharing, checked, data is not None)
     asked = {n: found[n] for n in (checked if isinstance(checked, Mapping) else found)}
-    seen = None if rows is None else statistics(model, asked, rows)
-    chosen = chosen_ranks(model, found, checked, seen)
-    table = {name: described(one, chosen.get(name)) for name, one in found.items()}
-    return found, {**table, **others}, seen
+    rows = None if data is None else list(batches(model, data))
+    candidates = Candidates(model, found, rows, rows and statistics(model, asked, rows))
+    chosen = chosen_ranks(candidates, checked, sharing)
+    costs = candidates.costs
+    table = {name: described(one, costs[name], chosen.get(name)) for name, one in found.items()}
+    return candidates, {**table, **others}
 
 
 def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str, Linear]) -> None:
@@ -135,33 +150,3 @@ def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str
             "are approximated by a randomized decomposition, which takes less memory.",
             stacklevel=3,
         )
-
-
-def _factored(one: Linear, ranks: tuple[int, int], seen: Statistics | None = None) -> list[Factors]:
-    """The factors of each group."""
-    kernel = one.kernel()
-    if seen is None:
-        return [tucker2(group, ranks) for group in kernel]
-    ends = ([None] * len(kernel) if end is None else end for end in (seen.roots, seen.outputs))
-    return [fitted(group, ranks, *both) for group, *both in zip(kernel, *ends, strict=True)]
-
-
-def _fitted(
-    model: keras.Model, layers: dict[str, Linear], plan: dict, seen: dict, rows: list
-) -> tuple[dict[str, list[Factors]], dict[str, np.ndarray | None]]:
-    """The factors with the least error on rows, and what their biases have to take."""
-    choices, missing = {}, {}
-    for name, one in layers.items():
-        choices[name] = [_factored(one, plan[name])]
-        if name in seen:
-            choices[name].append(_factored(one, plan[name], seen[name]))
-        kernel = one.kernel()
-        missing[name] = [kernel - _kernel(found) for found in choices[name]]
-    errors = output_errors(model, layers, missing, rows)
-    best = {name: int(np.argmin([error for error, _ in found])) for name, found in errors.items()}
-    factors = {name: choices[name][number] for name, number in best.items()}
-    return factors, {n: errors[n][number][1] for n, number in best.items()}
-
-
-def _kernel(factors: list[Factors]) -> np.ndarray:
-    return np.stack([one.kernel() for one in factors])
