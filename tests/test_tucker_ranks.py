@@ -92,7 +92,7 @@ def test_evbmf_finds_the_ranks_of_a_noisy_network():
     assert table["fc"].ranks[1] == 1
     assert table["conv"].reason is None
     assert table["conv"].chain_weights == 24 * 3 + 9 * 3 * 4 + 4 * 32
-    assert "no fewer weights" in table["few"].reason
+    assert "no fewer kernel weights" in table["few"].reason
     table = tucker_ranks(networks.small_convnet(), 0.5)
     assert "a layer of type DepthwiseConv2D has no chain" in table["depthwise"].reason
 
@@ -107,10 +107,10 @@ WRONG = {
     "not there": ({"nothing": 2}, r"must name layers .*\['conv', .* Received: \['nothing'\]"),
     "no chain": ({"depthwise": 2}, r"must name layers .* Received: \['depthwise'\]"),
     "nobody": ({}, "Received: an empty dict"),
-    "a word": ("vbmf", "`ranks` must be 'evbmf', a number of kernel weights"),
-    "nothing": (0, "`ranks` must be 'evbmf', a number of kernel weights"),
-    "true": (True, "`ranks` must be 'evbmf', a number of kernel weights"),
-    "twice": (1.5, "`ranks` must be 'evbmf', a number of kernel weights"),
+    "a word": ("vbmf", "`ranks` must be 'evbmf', a number from 1 in the unit of"),
+    "nothing": (0, "`ranks` must be 'evbmf', a number from 1 in the unit of"),
+    "true": (True, "`ranks` must be 'evbmf', a number from 1 in the unit of"),
+    "twice": (1.5, "`ranks` must be 'evbmf', a number from 1 in the unit of"),
     "little": (0.001, r"`ranks` must be from \d+ kernel weights, .* Received: 0.001"),
     "much": (10**9, r"to the [\d,]+ of the model"),
 }

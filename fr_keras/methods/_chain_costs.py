@@ -1,8 +1,17 @@
-"""What chains cost by their ranks."""
+"""What chains cost by their ranks, in kernel weights or in multiply-adds."""
 
 import dataclasses
 import itertools
 import math
+from collections.abc import Mapping
+
+import keras
+
+from fr_keras.methods._costs import COUNTED, known_positions
+from fr_keras.methods._linear import Dense, Linear, Transposed
+from fr_keras.models.summaries import summary, uses
+
+_UNITS = {"weights": "kernel weights", "multiply_adds": "multiply-adds"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,21 +20,25 @@ class Cost:
 
     Attributes:
         shape: The shape `(groups, k, s, t)` of its kernel.
+        positions: How often the input stage, the core and the output stage are applied; once, if
+            weights are counted.
     """
 
     shape: tuple[int, int, int, int]
+    positions: tuple[int, int, int] = (1, 1, 1)
 
     @property
     def whole(self) -> int:
         """That of the layer without a chain."""
-        return math.prod(self.shape)
+        return self.positions[1] * math.prod(self.shape)
 
     def __call__(self, ranks):
-        """Returns the number of weights of a chain; for arrays of ranks, an array."""
+        """Returns what a chain costs; for arrays of ranks, an array."""
         groups, k, s, t = self.shape
+        before, core, after = self.positions
         r_in, r_out = ranks
-        ends = s * r_in * (r_in < s) + r_out * t * (r_out < t)
-        return groups * (k * r_in * r_out + ends)
+        ends = before * s * r_in * (r_in < s) + after * r_out * t * (r_out < t)
+        return groups * (core * k * r_in * r_out + ends)
 
     def smallest(self, ranks: tuple[int, int]) -> tuple[int, int]:
         """Returns the ranks with whole axes where the stage costs more than merging it in."""
@@ -33,3 +46,63 @@ class Cost:
         choices = itertools.product(*({r, n} for r, n in zip(ranks, whole, strict=True)))
         stages = lambda one: sum(r < n for r, n in zip(one, whole, strict=True))  # noqa: E731
         return min(choices, key=lambda one: (self(one), stages(one)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """What the chains of a model cost.
+
+    Attributes:
+        of: Those of each layer that can become a chain.
+        fixed: What all other layers cost.
+        unit: What is counted.
+    """
+
+    of: Mapping[str, Cost]
+    fixed: int
+    unit: str
+
+    @classmethod
+    def counted(cls, model: keras.Model, layers: Mapping[str, Linear], measure: str) -> "Costs":
+        """Returns what the chains of these layers cost in a measure, or raises a ValueError."""
+        if measure not in COUNTED:
+            raise ValueError(f"`measure` must be one of {[*COUNTED]}. Received: {measure!r}")
+        of = {name: Cost(one.shape) for name, one in layers.items()}
+        if measure == "multiply_adds":
+            known_positions(model)
+            found = _positions(model, layers)
+            of = {name: Cost(one.shape, found[name]) for name, one in layers.items()}
+        fixed = summary(model).total(COUNTED[measure]) - sum(one.whole for one in of.values())
+        return cls(of, fixed, _UNITS[measure])
+
+    def budget(self, budget: int | float, least: int) -> float:
+        """Returns what the chains may cost, or raises a ValueError.
+
+        Args:
+            budget: What the model may cost, as a number or a fraction.
+            least: What the cheapest chains cost.
+        """
+        total = self.fixed + sum(one.whole for one in self.of.values())
+        most = budget * total if isinstance(budget, float) else budget
+        if self.fixed + least > most or most > total:
+            raise ValueError(
+                f"`ranks` must be from {self.fixed + least:,} {self.unit}, which are left when all "
+                f"ranks are 1, to the {total:,} of the model. Received: {budget!r}"
+            )
+        return most - self.fixed
+
+
+def _positions(model: keras.Model, layers: Mapping[str, Linear]) -> dict[str, tuple[int, int, int]]:
+    """How often the stages of the chain of each layer would be applied, over all its uses."""
+    sums = {id(one.layer): [0, 0] for one in layers.values()}
+    for layer, *ends in uses(model):
+        if id(layer) in sums:
+            sums[id(layer)] = [a + b for a, b in zip(sums[id(layer)], ends, strict=True)]
+    found = {}
+    for name, one in layers.items():
+        before, after = sums[id(one.layer)]
+        if isinstance(one, Dense):  # what a Flatten flattened has more positions
+            before *= one.shape[1]
+        core = before if isinstance(one, Transposed) else after
+        found[name] = before, core, after
+    return found

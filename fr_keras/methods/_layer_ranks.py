@@ -68,13 +68,13 @@ def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, Layer
     return factorable, others
 
 
-def described(one: Linear, cost: Cost, ranks: tuple[int, int] | None) -> LayerRanks:
+def described(one: Linear, cost: Cost, unit: str, ranks: tuple[int, int] | None) -> LayerRanks:
     """Returns what a layer becomes with these ranks; `None` if it was not to be factored."""
     before, whole = math.prod(one.shape), one.shape[2:]
     if ranks is None:
         return LayerRanks(None, before, before, "`ranks` does not name it")
     small = cost.smallest(ranks)
     if small == whole:
-        reason = f"its chain of ranks {ranks} would have no fewer weights"
+        reason = f"its chain of ranks {ranks} would have no fewer {unit}"
         return LayerRanks(None, before, before, reason)
     return LayerRanks(small, before, Cost(one.shape)(small), None)

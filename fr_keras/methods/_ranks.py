@@ -1,6 +1,7 @@
 """The ranks of the layers of a model: by EVBMF, within a budget, or as they are given."""
 
 import bisect
+import dataclasses
 import numbers
 import warnings
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from fr_keras.methods._chain_costs import Cost
+from fr_keras.methods._chain_costs import Costs
 from fr_keras.methods._evbmf import evbmf
 from fr_keras.methods._linear import Linear
 from fr_keras.methods._outputs import Statistics
@@ -16,7 +17,6 @@ from fr_keras.methods._rank_lines import FEW, STEPS, Pairs, axes, equal_losses, 
 from fr_keras.methods._rank_sensitivity import sensitive
 from fr_keras.methods._rank_shares import curve, spent
 from fr_keras.methods._tucker2 import singular_values
-from fr_keras.models.summaries import summary
 
 #: `ranks` as users give them.
 Ranks = str | int | float | Mapping[str, int | tuple[int, int]]
@@ -26,43 +26,23 @@ Ranks = str | int | float | Mapping[str, int | tuple[int, int]]
 SHARINGS = ("equal", "error", "sensitivity")
 
 
+@dataclasses.dataclass(frozen=True)
 class Candidates:
     """The layers of a model that can become chains, and what is known of them.
 
     Attributes:
         model: The model.
         layers: These layers by name.
+        costs: What their chains cost.
         rows: Batches of inputs, or `None`.
         seen: How inputs and outputs of the layers vary on the rows; `None` without rows.
-        costs: What the chains of each layer cost.
     """
 
-    def __init__(
-        self,
-        model: keras.Model,
-        layers: dict[str, Linear],
-        rows: list | None,
-        seen: Mapping[str, Statistics] | None,
-    ):
-        self.model, self.layers, self.rows, self.seen = model, layers, rows, seen
-        self.costs = {name: Cost(one.shape) for name, one in layers.items()}
-
-    def budget(self, budget: int | float, least: int) -> float:
-        """Returns what the chains may cost, or raises a ValueError.
-
-        Args:
-            budget: What the model may cost, as a number or a fraction.
-            least: What the cheapest chains cost.
-        """
-        total = summary(self.model).total("kernel_weights")
-        fixed = total - sum(one.whole for one in self.costs.values())
-        most = budget * total if isinstance(budget, float) else budget
-        if fixed + least > most or most > total:
-            raise ValueError(
-                f"`ranks` must be from {fixed + least:,} kernel weights, which are left when all "
-                f"ranks are 1, to the {total:,} of the model. Received: {budget!r}"
-            )
-        return most - fixed
+    model: keras.Model
+    layers: dict[str, Linear]
+    costs: Costs
+    rows: list | None
+    seen: Mapping[str, Statistics] | None
 
 
 def checked_ranks(found: dict[str, Linear], ranks: Ranks) -> str | int | float | Pairs:
@@ -77,7 +57,7 @@ def checked_ranks(found: dict[str, Linear], ranks: Ranks) -> str | int | float |
     if isinstance(ranks, numbers.Real) and not whole and 0 < ranks <= 1:
         return float(ranks)
     raise ValueError(
-        "`ranks` must be 'evbmf', a number of kernel weights from 1 (int), a fraction of them "
+        "`ranks` must be 'evbmf', a number from 1 in the unit of `measure` (int), a fraction "
         "above 0 and at most 1 (float), or a dict from layer names to ranks. "
         f"Received: {ranks!r}"
     )
@@ -89,8 +69,8 @@ def check_sharing(sharing: str, ranks: str | int | float | Pairs, has_data: bool
         raise ValueError(f"`sharing` must be one of {SHARINGS}. Received: {sharing!r}")
     if sharing != "equal" and isinstance(ranks, (str, Mapping)):
         raise ValueError(
-            f"`ranks` must be a budget if `sharing` is {sharing!r}: a number of kernel weights "
-            f"(int) or a fraction of them (float). Received: {ranks!r}"
+            f"`ranks` must be a budget if `sharing` is {sharing!r}: a number (int) or a "
+            f"fraction (float). Received: {ranks!r}"
         )
     if sharing == "sensitivity" and not has_data:
         raise ValueError(
@@ -154,18 +134,18 @@ def _within(found: Candidates, line: Callable[[int], Pairs], budget: int | float
     """The last ranks of a line of growing ones within a budget."""
 
     def cost(step: int) -> int:
-        pairs = ((found.costs[name], ranks) for name, ranks in line(step).items())
+        pairs = ((found.costs.of[name], ranks) for name, ranks in line(step).items())
         return sum(one(one.smallest(ranks)) for one, ranks in pairs)
 
-    most = found.budget(budget, cost(0))
+    most = found.costs.budget(budget, cost(0))
     return line(bisect.bisect_right(range(STEPS + 1), most, key=cost) - 1)
 
 
 def _shared(found: Candidates, sharing: str, budget: int | float) -> Pairs:
     """The ranks with a small sum of errors within a budget."""
     seen = found.seen or {}
-    curves = {n: curve(one, seen.get(n), found.costs[n]) for n, one in found.layers.items()}
-    most = found.budget(budget, sum(int(one.costs[0]) for one in curves.values()))
+    curves = {n: curve(one, seen.get(n), found.costs.of[n]) for n, one in found.layers.items()}
+    most = found.costs.budget(budget, sum(int(one.costs[0]) for one in curves.values()))
     if sharing == "sensitivity":
         curves = sensitive(found.model, found.layers, curves, seen, found.rows)
     numbers = spent(curves, most)

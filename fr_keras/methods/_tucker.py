@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import keras
 
+from fr_keras.methods._chain_costs import Costs
 from fr_keras.methods._chained import chained
 from fr_keras.methods._fitting import factored, nearest
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
@@ -20,6 +21,7 @@ def tucker(
     ranks: Ranks = "evbmf",
     data: Iterable | None = None,
     sharing: str = "equal",
+    measure: str = "weights",
 ) -> keras.Model:
     """Returns a smaller copy of a trained model, with kernels as chains of smaller ones.
 
@@ -34,9 +36,10 @@ def tucker(
     flattened. Axes of up to three channels, as those of a picture, are not factored, unless a pair
     of ranks says so. Each group of a convolution has factors of its own.
 
-    A stage is left out where that takes fewer weights. A layer stays whole where its chain has no
-    fewer weights, and if it is of another type, as a depthwise convolution; `tucker_ranks` says
-    what each layer becomes, and why one stays whole. Nothing is trained: train on afterwards.
+    A stage is left out where that takes fewer weights, or multiply-adds if these are the `measure`.
+    A layer stays whole where its chain has no fewer, and if it is of another type, as a depthwise
+    convolution; `tucker_ranks` says what each layer becomes, and why one stays whole. Nothing is
+    trained: train on afterwards.
 
     With `data`, the error of the layer's *outputs* on these rows counts, in place of that of its
     kernel: `B` has the directions in which the outputs vary most, and `A` those of the inputs that
@@ -50,8 +53,9 @@ def tucker(
         model: A built functional or sequential model of plain layers. It is not changed.
         ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
             In a kernel that was trained only briefly it takes most of what was learnt for noise, so
-            its ranks are too small. A number of kernel weights of the whole model (int), or a
-            fraction of them (float), is a budget, which the layers share as `sharing` says.
+            its ranks are too small. A number (int), or a fraction of what the whole model has
+            (float), is a budget of kernel weights, or of what `measure` counts, and the layers
+            share it as `sharing` says.
             A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
             factors only these layers; where layers of nested models share a name, it has their
             paths, such as `"left/fc"`.
@@ -64,6 +68,9 @@ def tucker(
             loses, or without `data` that of its kernel. `"sensitivity"`: the same with the change
             of the *model's* outputs on `data` when that layer alone is cut. It is measured at up to
             four ranks of each layer, which takes as many passes of all rows.
+        measure: What is counted, as in `fr_keras.summary`: `"weights"` of kernels, or
+            `"multiply_adds"`, of which early layers, and the stages that run at a larger
+            resolution, have many.
 
     Returns:
         A plain model that is not compiled. A chain is a model with the name of the layer; its
@@ -74,7 +81,8 @@ def tucker(
         ValueError: If no layer can become a chain; if `ranks` names a layer that cannot or is not
             there, has a rank of zero or above the axis, or is a budget that cannot be met; if the
             model has FR layers, no graph, or weights or activations that are not finite; if `data`
-            has no rows; if `sharing` is unknown, needs `data`, or has no budget to share.
+            has no rows; if `sharing` is unknown, needs `data`, or has no budget to share; if
+            `measure` is unknown, or the multiply-adds of a layer are.
 
     Example:
 
@@ -89,7 +97,7 @@ def tucker(
     mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013; the
     directions of outputs: Zhang et al., arXiv 1505.06798, 2015.
     """
-    found, table = _planned(model, ranks, data, sharing)
+    found, table = _planned(model, ranks, data, sharing, measure)
     plan = {name: table[name].ranks for name in found.layers if table[name].reason is None}
     _say(ranks, table, plan, found.layers)
     layers = {name: found.layers[name] for name in plan}
@@ -104,6 +112,7 @@ def tucker_ranks(
     ranks: Ranks = "evbmf",
     data: Iterable | None = None,
     sharing: str = "equal",
+    measure: str = "weights",
 ) -> dict[str, LayerRanks]:
     """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
 
@@ -118,22 +127,26 @@ def tucker_ranks(
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
     """
-    return _planned(model, ranks, data, sharing)[1]
+    return _planned(model, ranks, data, sharing, measure)[1]
 
 
 def _planned(
-    model: keras.Model, ranks: Ranks, data: Iterable | None, sharing: str
+    model: keras.Model, ranks: Ranks, data: Iterable | None, sharing: str, measure: str
 ) -> tuple[Candidates, dict[str, LayerRanks]]:
     """The layers that could be chains, and what all layers become."""
     found, others = found_layers(model)
     checked = checked_ranks(found, ranks)
     check_sharing(sharing, checked, data is not None)
+    costs = Costs.counted(model, found, measure)
     asked = {n: found[n] for n in (checked if isinstance(checked, Mapping) else found)}
     rows = None if data is None else list(batches(model, data))
-    candidates = Candidates(model, found, rows, rows and statistics(model, asked, rows))
+    seen = None if rows is None else statistics(model, asked, rows)
+    candidates = Candidates(model, found, costs, rows, seen)
     chosen = chosen_ranks(candidates, checked, sharing)
-    costs = candidates.costs
-    table = {name: described(one, costs[name], chosen.get(name)) for name, one in found.items()}
+    table = {
+        name: described(one, costs.of[name], costs.unit, chosen.get(name))
+        for name, one in found.items()
+    }
     return candidates, {**table, **others}
 
 
