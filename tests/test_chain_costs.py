@@ -35,7 +35,7 @@ def test_the_cost_of_a_chain_is_that_of_the_model_with_it(name):
     table = tucker_ranks(model, {"one": ranks})
     found, _ = found_layers(model)
     for measure, total in COUNTED.items():
-        costs = Costs.counted(model, found, measure)
+        costs = Costs.counted(model, found, measure, {})
         assert costs.fixed == 0
         assert costs.of["one"].whole == summary(model).total(total)
         assert costs.of["one"](table["one"].ranks) == summary(small).total(total)
@@ -66,7 +66,7 @@ def test_a_budget_of_multiply_adds_is_kept(sharing):
 def test_a_layer_that_is_called_on_two_sizes_costs_what_both_calls_do():
     inputs, shared = keras.Input((8, 8, 16)), Conv2D(16, 3, padding="same", name="shared")
     model = keras.Model(inputs, shared(layers.AveragePooling2D(2)(shared(inputs))))
-    costs = Costs.counted(model, found_layers(model)[0], "multiply_adds")
+    costs = Costs.counted(model, found_layers(model)[0], "multiply_adds", {})
     assert costs.of["shared"].positions == (64 + 16,) * 3
     assert costs.of["shared"].whole == summary(model).total("multiply_adds")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from fr_keras import regularize, summary
+from fr_keras import summary
 from fr_keras.methods import _tucker, tucker, tucker_ranks
 from fr_keras.methods._layer_ranks import found_layers
 from fr_keras.methods._outputs import statistics
@@ -140,8 +140,6 @@ def test_models_without_a_layer_for_it_are_refused():
     batched = layers.EinsumDense("abc,bcd->abd", (5, 6))
     with pytest.raises(ValueError, match="is not one matrix product"):
         tucker(keras.Sequential([keras.Input((5, 4)), batched]))
-    with pytest.raises(ValueError, match="must have plain layers only"):
-        tucker(regularize(conv()))
     adapted = keras.Sequential([keras.Input((8,)), layers.Dense(8, name="fc")])
     adapted.layers[0].enable_lora(2)
     with pytest.raises(ValueError, match="LoRA adapts its kernel"):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import keras
 
+from fr_keras.layers import FactoredKernel
+from fr_keras.methods._cosines import Cosines
 from fr_keras.methods._costs import COUNTED, known_positions
 from fr_keras.methods._linear import Dense, Linear, Transposed
 from fr_keras.models.summaries import summary, uses
@@ -22,10 +24,12 @@ class Cost:
         shape: The shape `(groups, k, s, t)` of its kernel.
         positions: How often the input stage, the core and the output stage are applied; once, if
             weights are counted.
+        cosines: The chain that it is already, if it comes from an FR layer.
     """
 
     shape: tuple[int, int, int, int]
     positions: tuple[int, int, int] = (1, 1, 1)
+    cosines: Cosines | None = None
 
     @property
     def whole(self) -> int:
@@ -47,6 +51,16 @@ class Cost:
         stages = lambda one: sum(r < n for r, n in zip(one, whole, strict=True))  # noqa: E731
         return min(choices, key=lambda one: (self(one), stages(one)))
 
+    def limited(self, ranks: tuple[int, int]) -> tuple[int, int]:
+        """Returns the ranks, but none above those with which an FR layer has no error."""
+        limit = ranks if self.cosines is None else self.cosines.limit
+        return min(ranks[0], limit[0]), min(ranks[1], limit[1])
+
+    def least(self, ranks: tuple[int, int]) -> int:
+        """Returns what a layer of these ranks costs, or without error if that is cheaper."""
+        learnt = self(self.smallest(self.limited(ranks)))
+        return learnt if self.cosines is None else min(learnt, self.cosines.cost)
+
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
@@ -63,15 +77,34 @@ class Costs:
     unit: str
 
     @classmethod
-    def counted(cls, model: keras.Model, layers: Mapping[str, Linear], measure: str) -> "Costs":
-        """Returns what the chains of these layers cost in a measure, or raises a ValueError."""
+    def counted(
+        cls,
+        model: keras.Model,
+        layers: Mapping[str, Linear],
+        measure: str,
+        twins: Mapping[str, FactoredKernel],
+    ) -> "Costs":
+        """Returns what the chains of layers cost, or raises a ValueError.
+
+        Args:
+            model: A model of plain layers.
+            layers: Those that can become chains.
+            measure: What is counted.
+            twins: The FR layers that some of them come from.
+        """
         if measure not in COUNTED:
             raise ValueError(f"`measure` must be one of {[*COUNTED]}. Received: {measure!r}")
-        of = {name: Cost(one.shape) for name, one in layers.items()}
+        positions = dict.fromkeys(layers, (1, 1, 1))
         if measure == "multiply_adds":
             known_positions(model)
-            found = _positions(model, layers)
-            of = {name: Cost(one.shape, found[name]) for name, one in layers.items()}
+            positions = _positions(model, layers)
+        of = {}
+        for name, one in layers.items():
+            times, cosines = positions[name], None
+            if name in twins:  # all stages of a Dense of cosines read what is flattened
+                of_cosines = times[1:2] * 3 if isinstance(one, Dense) else times
+                cosines = Cosines.of(twins[name], one, of_cosines)
+            of[name] = Cost(one.shape, times, cosines)
         fixed = summary(model).total(COUNTED[measure]) - sum(one.whole for one in of.values())
         return cls(of, fixed, _UNITS[measure])
 

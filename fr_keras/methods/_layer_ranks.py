@@ -8,13 +8,7 @@ import keras
 from fr_keras.methods._chain_costs import Cost
 from fr_keras.methods._linear import Linear
 from fr_keras.methods._linear_kinds import linear
-from fr_keras.models.walk import (
-    check_finite,
-    check_graph,
-    frequency_layers,
-    input_shapes,
-    named_layers,
-)
+from fr_keras.models.walk import check_finite, input_shapes, named_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,27 +21,22 @@ class LayerRanks:
         weights: The number of its kernel weights.
         chain_weights: The number of kernel weights of its chain, or the same if it stays whole.
         reason: Why it stays whole; `None` if it becomes a chain.
+        cosines: Whether it is an FR layer that becomes its chain of cosines.
     """
 
     ranks: tuple[int, int] | None
     weights: int
     chain_weights: int
     reason: str | None
+    cosines: bool = False
 
 
 def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, LayerRanks]]:
     """Returns the layers that could be chains by name, and the others that have kernels.
 
     Raises:
-        ValueError: If the model has no graph, FR layers, or no such layer, or a weight is not
-            finite.
+        ValueError: If the model has no such layer, or a weight is not finite.
     """
-    check_graph(model)
-    if twins := frequency_layers(model):
-        raise ValueError(
-            "`model` must have plain layers only: FR layers are factored already, and "
-            f"`fr_keras.bake(model)` makes them plain. Received: layer '{twins[0].name}'"
-        )
     shapes, factorable, others = input_shapes(model), {}, {}
     for name, layer in named_layers(model).items():
         kernels = [math.prod(one.shape) for one in layer.weights if len(one.shape) > 1]
@@ -70,10 +59,15 @@ def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, Layer
 
 def described(one: Linear, cost: Cost, unit: str, ranks: tuple[int, int] | None) -> LayerRanks:
     """Returns what a layer becomes with these ranks; `None` if it was not to be factored."""
-    before, whole = math.prod(one.shape), one.shape[2:]
+    before, whole, cosines = math.prod(one.shape), one.shape[2:], cost.cosines
+    if cosines and (ranks is None or cosines.cost <= cost(cost.smallest(cost.limited(ranks)))):
+        if cosines.is_whole:
+            reason = f"its chain of cosines would have no fewer {unit}"
+            return LayerRanks(None, before, before, reason)
+        return LayerRanks(cosines.ranks(whole), before, cosines.chain.weights, None, cosines=True)
     if ranks is None:
         return LayerRanks(None, before, before, "`ranks` does not name it")
-    small = cost.smallest(ranks)
+    small = cost.smallest(cost.limited(ranks))
     if small == whole:
         reason = f"its chain of ranks {ranks} would have no fewer {unit}"
         return LayerRanks(None, before, before, reason)

@@ -37,7 +37,7 @@ def sensitive(
     """
     probes = {name: _probes(one) for name, one in curves.items()}
     changes: dict[str, list[float]] = {name: [] for name in curves}
-    copy, before = chained(model, {}, {}, {}), _outputs(model, rows)
+    copy, before = chained(model, {}, {}), _outputs(model, rows)
     for step in range(1 + len(_MEASURED)):
         asked = {n: layers[n] for n, found in probes.items() if step < len(found)}
         plan = {n: tuple(map(int, curves[n].pairs[probes[n][step]])) for n in asked}

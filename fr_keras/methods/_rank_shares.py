@@ -60,7 +60,8 @@ def curve(one: Linear, seen: Statistics | None, cost: Cost) -> Curve:
     """Returns the chains of a layer, with the share of its outputs, or kernel, that each loses.
 
     A chain of two ranks loses at most what each of them alone would, and that sum is taken. It is
-    exact where one axis stays whole and for a matrix.
+    exact where one axis stays whole and for a matrix. The chain of cosines of an FR layer has no
+    error.
 
     Args:
         one: The layer.
@@ -80,7 +81,11 @@ def curve(one: Linear, seen: Statistics | None, cost: Cost) -> Curve:
         grids = [_grid(n) if n > FEW else np.array([n]) for n in (s, t)]
         pairs = np.stack(np.meshgrid(*grids, indexing="ij"), -1).reshape(-1, 2)
         errors = sum(axis(ranks) for axis, ranks in zip(lost, pairs.T, strict=True))
-    return Curve.of(pairs, cost(pairs.T), errors)
+    costs = cost(pairs.T)
+    if cost.cosines is not None:
+        pairs = np.append(pairs, [cost.cosines.limit], 0)
+        costs, errors = np.append(costs, cost.cosines.cost), np.append(errors, 0.0)
+    return Curve.of(pairs, costs, errors)
 
 
 def spent(curves: Mapping[str, Curve], budget: float) -> dict[str, int]:

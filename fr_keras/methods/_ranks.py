@@ -44,6 +44,10 @@ class Candidates:
     rows: list | None
     seen: Mapping[str, Statistics] | None
 
+    def learnt(self) -> dict[str, Linear]:
+        """Returns the layers that do not come from FR layers."""
+        return {name: x for name, x in self.layers.items() if self.costs.of[name].cosines is None}
+
 
 def checked_ranks(found: dict[str, Linear], ranks: Ranks) -> str | int | float | Pairs:
     """Returns `ranks` with pairs in place of single ranks, or raises a ValueError."""
@@ -89,19 +93,20 @@ def chosen_ranks(found: Candidates, ranks: str | int | float | Pairs, sharing: s
     """
     if isinstance(ranks, Mapping):
         return ranks
-    layers = found.layers
-    flat = {name: pair(one, 1) for name, one in layers.items() if np.ptp(one.kernel()) == 0}
+    layers, learnt = found.layers, found.learnt()
+    flat = {name: pair(one, 1) for name, one in learnt.items() if np.ptp(one.kernel()) == 0}
     if flat:
         warnings.warn(
             f"the kernels of these layers have one value only, and their rank is 1: {[*flat]}. "
             "Were they trained?",
             stacklevel=4,
         )
-    others = {name: one for name, one in layers.items() if name not in flat}
     if isinstance(ranks, str):
-        return {**flat, **_by_evbmf(others)}
+        limits = {n: found.costs.of[n].cosines.limit for n in layers if n not in learnt}
+        return {**flat, **limits, **_by_evbmf({n: learnt[n] for n in learnt if n not in flat})}
     if sharing != "equal":
         return _shared(found, sharing, ranks)
+    others = {name: one for name, one in layers.items() if name not in flat}
     line = equal_shares(others) if found.seen is None else equal_losses(others, found.seen)
     return _within(found, lambda step: {**flat, **line(step)}, ranks)
 
@@ -135,7 +140,7 @@ def _within(found: Candidates, line: Callable[[int], Pairs], budget: int | float
 
     def cost(step: int) -> int:
         pairs = ((found.costs.of[name], ranks) for name, ranks in line(step).items())
-        return sum(one(one.smallest(ranks)) for one, ranks in pairs)
+        return sum(one.least(ranks) for one, ranks in pairs)
 
     most = found.costs.budget(budget, cost(0))
     return line(bisect.bisect_right(range(STEPS + 1), most, key=cost) - 1)

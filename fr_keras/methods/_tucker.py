@@ -7,6 +7,7 @@ import keras
 
 from fr_keras.methods._chain_costs import Costs
 from fr_keras.methods._chained import chained
+from fr_keras.methods._cosines import without_twins
 from fr_keras.methods._fitting import factored, nearest
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
 from fr_keras.methods._linear import Linear
@@ -49,16 +50,22 @@ def tucker(
     the model is not trained on. Take a few hundred rows: with fewer than a layer has inputs, the
     factors may fit these alone.
 
+    **FR layers** may be among the plain ones. One that is a convolution, a dense layer or a matrix
+    product becomes the chain of cosines that it is at its corner, which has no error, unless learnt
+    factors of the ranks that it gets cost less; singular vectors have a smaller error than as many
+    cosines. Its ranks are never above its corner. A fraction is of what the model would have with
+    whole kernels. FR layers of other kinds become plain layers with whole kernels.
+
     Args:
-        model: A built functional or sequential model of plain layers. It is not changed.
+        model: A built functional or sequential model. It is not changed.
         ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
             In a kernel that was trained only briefly it takes most of what was learnt for noise, so
             its ranks are too small. A number (int), or a fraction of what the whole model has
             (float), is a budget of kernel weights, or of what `measure` counts, and the layers
             share it as `sharing` says.
             A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
-            factors only these layers; where layers of nested models share a name, it has their
-            paths, such as `"left/fc"`.
+            gives learnt factors to these layers only; where layers of nested models share a name,
+            it has their paths, such as `"left/fc"`.
         data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or a
             finite iterable of batches of either. Of `(inputs, labels)` tuples, the inputs are used.
         sharing: How the layers share a budget. `"equal"`: without `data` all ranks are the same
@@ -80,9 +87,9 @@ def tucker(
     Raises:
         ValueError: If no layer can become a chain; if `ranks` names a layer that cannot or is not
             there, has a rank of zero or above the axis, or is a budget that cannot be met; if the
-            model has FR layers, no graph, or weights or activations that are not finite; if `data`
-            has no rows; if `sharing` is unknown, needs `data`, or has no budget to share; if
-            `measure` is unknown, or the multiply-adds of a layer are.
+            model has no graph, or weights or activations that are not finite; if `data` has no
+            rows; if `sharing` is unknown, needs `data`, or has no budget to share; if `measure` is
+            unknown, or the multiply-adds of a layer are.
 
     Example:
 
@@ -98,13 +105,21 @@ def tucker(
     directions of outputs: Zhang et al., arXiv 1505.06798, 2015.
     """
     found, table = _planned(model, ranks, data, sharing, measure)
-    plan = {name: table[name].ranks for name in found.layers if table[name].reason is None}
-    _say(ranks, table, plan, found.layers)
+    chains = {name: table[name] for name in found.layers if table[name].reason is None}
+    plan = {name: one.ranks for name, one in chains.items() if not one.cosines}
     layers = {name: found.layers[name] for name in plan}
+    _say(ranks, table, chains, layers)
     if found.rows is None:
-        factors = {name: factored(one, plan[name]) for name, one in layers.items()}
-        return chained(model, layers, factors, {})
-    return chained(model, layers, *nearest(model, layers, plan, found.seen, found.rows))
+        factors, shifts = {name: factored(one, plan[name]) for name, one in layers.items()}, {}
+    else:
+        factors, shifts = nearest(found.model, layers, plan, found.seen, found.rows)
+    stages = {
+        name: found.costs.of[name].cosines.stages()
+        if one.cosines
+        else layers[name].stages(factors[name])
+        for name, one in chains.items()
+    }
+    return chained(found.model, stages, shifts)
 
 
 def tucker_ranks(
@@ -120,12 +135,22 @@ def tucker_ranks(
 
     Example:
 
+    >>> import fr_keras
     >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(32, name="hidden"),
     ...                           keras.layers.Dense(2, name="logits")])
     >>> for name, one in tucker_ranks(model, {"hidden": 8}).items():
     ...     print(name, one.ranks, one.weights, one.chain_weights, one.reason)
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
+
+    Of two layers, one is an FR layer:
+
+    >>> twin = fr_keras.regularize(model, include="hidden")
+    >>> twin.get_layer("hidden").truncate(60)
+    >>> for name, one in tucker_ranks(twin, 0.5, sharing="error").items():
+    ...     print(name, one.ranks, one.chain_weights, one.cosines)
+    hidden (64, 10) 960 True
+    logits None 64 False
     """
     return _planned(model, ranks, data, sharing, measure)[1]
 
@@ -134,10 +159,11 @@ def _planned(
     model: keras.Model, ranks: Ranks, data: Iterable | None, sharing: str, measure: str
 ) -> tuple[Candidates, dict[str, LayerRanks]]:
     """The layers that could be chains, and what all layers become."""
+    model, twins = without_twins(model)
     found, others = found_layers(model)
     checked = checked_ranks(found, ranks)
     check_sharing(sharing, checked, data is not None)
-    costs = Costs.counted(model, found, measure)
+    costs = Costs.counted(model, found, measure, twins)
     asked = {n: found[n] for n in (checked if isinstance(checked, Mapping) else found)}
     rows = None if data is None else list(batches(model, data))
     seen = None if rows is None else statistics(model, asked, rows)
@@ -150,13 +176,16 @@ def _planned(
     return candidates, {**table, **others}
 
 
-def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str, Linear]) -> None:
+def _say(
+    ranks: Ranks, table: dict[str, LayerRanks], chains: Mapping, learnt: dict[str, Linear]
+) -> None:
     """Warns of layers that were asked for and stay whole, and of approximations."""
-    asked = ranks if isinstance(ranks, Mapping) else table if ranks == "evbmf" and not plan else ()
-    whole = [f"'{name}' because {table[name].reason}" for name in asked if name not in plan]
+    none = ranks == "evbmf" and not chains
+    asked = ranks if isinstance(ranks, Mapping) else table if none else ()
+    whole = [f"'{name}' because {table[name].reason}" for name in asked if name not in chains]
     if whole:
         warnings.warn(f"these layers stay whole: {'; '.join(whole)}.", stacklevel=3)
-    drawn = [name for name in plan if is_randomized(found[name].shape[1:])]
+    drawn = [name for name, one in learnt.items() if is_randomized(one.shape[1:])]
     if drawn:
         warnings.warn(
             f"the kernels of {drawn} have two sides longer than {LONGEST}: their ranks and factors "
