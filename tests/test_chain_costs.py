@@ -15,7 +15,7 @@ from fr_keras.methods._layer_ranks import found_layers
 Conv2D = layers.Conv2D
 COUNTED = {"weights": "kernel_weights", "multiply_adds": "multiply_adds"}
 
-LAYERS = ("strides", "groups", "causal", "1x1", "dense on steps")
+LAYERS = ("strides", "groups", "1x1")
 #: By name: a layer, the shape of a row, and ranks that leave no stage out.
 CASES = {
     **{name: (*test_tucker.CASES[name][:2], test_tucker.CASES[name][3]) for name in LAYERS},
