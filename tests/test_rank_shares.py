@@ -179,6 +179,18 @@ def test_one_row_and_kernels_of_one_value_are_enough(sharing):
         assert np.isfinite(tucker(model, 0.8, x, sharing)(networks.images(4, (4, 4, 4)))).all()
 
 
+def test_ranks_can_be_given_back():
+    model = tiny()
+    table = tucker_ranks(model, 0.6, sharing="error")
+    given = {name: one.ranks for name, one in table.items() if one.ranks}
+    assert {name for name in given if len(model.get_layer(name).kernel.shape) == 2}
+    again = tucker_ranks(model, given)
+    assert {name: one.ranks for name, one in again.items() if one.ranks} == given
+    for pair in ((6, 0), (5, 2), (6, 2, 1), (6, True)):
+        with pytest.raises(ValueError, match="because its kernel is a matrix, or a pair of 6 and"):
+            tucker_ranks(model, {"hidden": pair})
+
+
 def test_long_axes_are_looked_at_in_steps():
     assert [*_grid(5)] == [1, 2, 3, 4, 5]
     found = _grid(50_000)

@@ -172,9 +172,15 @@ def _checked(name: str, shape: tuple, given) -> tuple[int, int]:
     _, k, s, t = shape
     whole = lambda one: isinstance(one, numbers.Integral) and not isinstance(one, bool)  # noqa: E731
     if k == 1:
-        if whole(given) and 1 <= given <= min(s, t):
-            return s, int(given)
-        rule = f"one whole number from 1 to {min(s, t)}, because its kernel is a matrix"
+        # `tucker_ranks` says a pair.
+        paired = isinstance(given, (tuple, list)) and len(given) == 2 and given[0] == s
+        rank = given[1] if paired else given
+        if whole(rank) and 1 <= rank <= min(s, t):
+            return s, int(rank)
+        rule = (
+            f"one whole number from 1 to {min(s, t)}, because its kernel is a matrix, or a pair of "
+            f"{s} and this number"
+        )
     else:
         pair = given
         if whole(given):

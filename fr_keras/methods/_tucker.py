@@ -131,7 +131,8 @@ def tucker_ranks(
 ) -> dict[str, LayerRanks]:
     """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
 
-    The arguments and errors are those of `tucker`.
+    The arguments and errors are those of `tucker`, which takes a dict of these ranks: a budget that
+    takes long to share need not be shared twice.
 
     Example:
 
@@ -142,6 +143,8 @@ def tucker_ranks(
     ...     print(name, one.ranks, one.weights, one.chain_weights, one.reason)
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
+    >>> table = tucker_ranks(model, 0.5, sharing="error")
+    >>> small = tucker(model, {name: one.ranks for name, one in table.items() if one.ranks})
 
     Of two layers, one is an FR layer:
 
