@@ -182,6 +182,22 @@ def test_layers_that_are_not_named_and_evbmf_keep_cosines(mixed):
         tucker_ranks(mixed, {"depthwise": 2})
 
 
+def test_ranks_of_cosines_can_be_given_back(mixed):
+    # The corner of a Dense may be longer along its outputs: its first stage is then the narrow one.
+    inputs = keras.Input((40,))
+    wide = keras.Model(inputs, layers.Dense(40, name="fc")(inputs))
+    wide = regularize(wide, axis_weights={"fc": (3.0, 1.0)})
+    wide.get_layer("fc").truncate(100)
+    for model in (mixed, wide):
+        table = tucker_ranks(model, 0.7, sharing="error")
+        given = {name: one.ranks for name, one in table.items() if one.ranks}
+        again = tucker_ranks(model, given)
+        assert {name: again[name] for name in given} == {name: table[name] for name in given}
+    assert table["fc"].cosines
+    chain = tucker(wide, given).get_layer("fc")
+    assert [tuple(one.kernel.shape) for one in chain.layers] == [(40, 8), (8, 40)]
+
+
 def test_the_last_coefficient_is_a_layer_of_one_value():
     twin, x = twin_of(*CASES["causal"][:2], 1)
     for ranks in ("evbmf", 0.5):

@@ -52,12 +52,6 @@ class Cosines:
     def is_whole(self) -> bool:
         return self.chain.roles == WHOLE
 
-    def ranks(self, whole: tuple[int, int]) -> tuple[int, int]:
-        """Returns the frequencies of the input and the output channels, or whole axes."""
-        cut = _cut(self.layer)
-        roles = zip(("in", "out"), cut, whole, strict=True)
-        return tuple(r if role in self.chain.roles else n for role, r, n in roles)
-
     def stages(self) -> list[Stage]:
         """Returns the layers of the chain, not built."""
         roles = self.chain.roles
@@ -76,15 +70,9 @@ def without_twins(model: keras.Model) -> tuple[keras.Model, dict[str, FactoredKe
     return bake(model), {name: one for name, one in named if isinstance(one, FactoredKernel)}
 
 
-def _cut(layer: FactoredKernel) -> tuple[int, int]:
-    """The lengths of the corner along the input and the output channels."""
-    r_in, r_out = (math.prod(layer.corner[axis] for axis in axes) for axes in layer.ends())
-    return r_in, r_out
-
-
 def _limit(layer: FactoredKernel, one: Linear) -> tuple[int, int]:
     _, k, s, t = one.shape
-    r_in, r_out = _cut(layer)
+    r_in, r_out = (math.prod(layer.corner[axis] for axis in axes) for axes in layer.ends())
     if k == 1:
         return s, min(s, t, r_in, r_out)
     if isinstance(one, Dense):  # the last axis of what was flattened has a rank of its own

@@ -17,7 +17,8 @@ class LayerRanks:
 
     Attributes:
         ranks: The ranks of its input and its output channels; an axis that is not factored has its
-            whole length. `None` if the layer stays whole.
+            whole length. Those of an FR layer that keeps its cosines are the ranks of its kernel.
+            `None` if the layer stays whole.
         weights: The number of its kernel weights.
         chain_weights: The number of kernel weights of its chain, or the same if it stays whole.
         reason: Why it stays whole; `None` if it becomes a chain.
@@ -64,7 +65,7 @@ def described(one: Linear, cost: Cost, unit: str, ranks: tuple[int, int] | None)
         if cosines.is_whole:
             reason = f"its chain of cosines would have no fewer {unit}"
             return LayerRanks(None, before, before, reason)
-        return LayerRanks(cosines.ranks(whole), before, cosines.chain.weights, None, cosines=True)
+        return LayerRanks(cosines.limit, before, cosines.chain.weights, None, cosines=True)
     if ranks is None:
         return LayerRanks(None, before, before, "`ranks` does not name it")
     small = cost.smallest(cost.limited(ranks))
