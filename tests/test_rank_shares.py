@@ -201,8 +201,6 @@ def test_long_axes_are_looked_at_in_steps():
 
 WRONG = [
     (0.5, "scope", r"`sharing` must be one of \('equal', 'error', 'sensitivity'\)"),
-    ("evbmf", "error", "`ranks` must be a budget if `sharing` is 'error'"),
-    ({"conv": 3}, "sensitivity", "`ranks` must be a budget if `sharing` is 'sensi"),
     (0.5, "sensitivity", "`data` must be rows if `sharing` is 'sensitivity'"),
     (0.001, "error", r"`ranks` must be from \d+ kernel weights, .* Received: 0.001"),
     (10**9, "error", "`ranks` must be from .* to the 194 of the model"),

@@ -108,7 +108,8 @@ X = networks.images(8, (8, 8, 3))
 
 def test_a_mixed_model_becomes_one_of_chains_that_are_joined_and_converted(mixed):
     before = [weight.numpy() for weight in mixed.weights]
-    small, table = tucker(mixed, 0.3), tucker_ranks(mixed, 0.3)
+    small = tucker(mixed, 0.3, sharing="equal")
+    table = tucker_ranks(mixed, 0.3, sharing="equal")
     assert {name for name, one in table.items() if one.cosines} == {"up", "right", "block/fc"}
     assert {name for name, one in table.items() if one.ranks and not one.cosines} == {"low"}
     assert not any("fr_keras" in type(one).__module__ for one in all_layers(small))

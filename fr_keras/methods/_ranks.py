@@ -71,11 +71,8 @@ def check_sharing(sharing: str, ranks: str | int | float | Pairs, has_data: bool
     """Raises a ValueError if the ranks, as `checked_ranks` returns them, cannot be shared so."""
     if sharing not in SHARINGS:
         raise ValueError(f"`sharing` must be one of {SHARINGS}. Received: {sharing!r}")
-    if sharing != "equal" and isinstance(ranks, (str, Mapping)):
-        raise ValueError(
-            f"`ranks` must be a budget if `sharing` is {sharing!r}: a number (int) or a "
-            f"fraction (float). Received: {ranks!r}"
-        )
+    if isinstance(ranks, (str, Mapping)):
+        return  # there is nothing to share
     if sharing == "sensitivity" and not has_data:
         raise ValueError(
             "`data` must be rows if `sharing` is 'sensitivity', because the change of the model's "

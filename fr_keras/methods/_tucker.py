@@ -21,7 +21,7 @@ def tucker(
     model: keras.Model,
     ranks: Ranks = "evbmf",
     data: Iterable | None = None,
-    sharing: str = "equal",
+    sharing: str = "error",
     measure: str = "weights",
 ) -> keras.Model:
     """Returns a smaller copy of a trained model, with kernels as chains of smaller ones.
@@ -68,13 +68,13 @@ def tucker(
             it has their paths, such as `"left/fc"`.
         data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or a
             finite iterable of batches of either. Of `(inputs, labels)` tuples, the inputs are used.
-        sharing: How the layers share a budget. `"equal"`: without `data` all ranks are the same
-            share of their axes; with it each axis loses at most the same share of the variance of
-            the layer's outputs. `"error"`: the budget is spent where it buys most, so that the sum
-            of the layers' errors is small; the error of a layer is the share of its outputs that it
-            loses, or without `data` that of its kernel. `"sensitivity"`: the same with the change
-            of the *model's* outputs on `data` when that layer alone is cut. It is measured at up to
-            four ranks of each layer, which takes as many passes of all rows.
+        sharing: How the layers share a budget. `"error"`: it is spent where it buys most, so that
+            the sum of the layers' errors is small; the error of a layer is the share of its outputs
+            that it loses, or without `data` that of its kernel. `"sensitivity"`: the same with the
+            change of the *model's* outputs on `data` when that layer alone is cut. It is measured
+            at up to four ranks of each layer, which takes as many passes of all rows. `"equal"`:
+            without `data` all ranks are the same share of their axes; with it each axis loses at
+            most the same share of the variance of the layer's outputs.
         measure: What is counted, as in `fr_keras.summary`: `"weights"` of kernels, or
             `"multiply_adds"`, of which early layers, and the stages that run at a larger
             resolution, have many.
@@ -88,8 +88,8 @@ def tucker(
         ValueError: If no layer can become a chain; if `ranks` names a layer that cannot or is not
             there, has a rank of zero or above the axis, or is a budget that cannot be met; if the
             model has no graph, or weights or activations that are not finite; if `data` has no
-            rows; if `sharing` is unknown, needs `data`, or has no budget to share; if `measure` is
-            unknown, or the multiply-adds of a layer are.
+            rows; if `sharing` is unknown or needs `data`; if `measure` is unknown, or the
+            multiply-adds of a layer are.
 
     Example:
 
@@ -126,7 +126,7 @@ def tucker_ranks(
     model: keras.Model,
     ranks: Ranks = "evbmf",
     data: Iterable | None = None,
-    sharing: str = "equal",
+    sharing: str = "error",
     measure: str = "weights",
 ) -> dict[str, LayerRanks]:
     """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
@@ -143,14 +143,14 @@ def tucker_ranks(
     ...     print(name, one.ranks, one.weights, one.chain_weights, one.reason)
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
-    >>> table = tucker_ranks(model, 0.5, sharing="error")
+    >>> table = tucker_ranks(model, 0.5)
     >>> small = tucker(model, {name: one.ranks for name, one in table.items() if one.ranks})
 
     Of two layers, one is an FR layer:
 
     >>> twin = fr_keras.regularize(model, include="hidden")
     >>> twin.get_layer("hidden").truncate(60)
-    >>> for name, one in tucker_ranks(twin, 0.5, sharing="error").items():
+    >>> for name, one in tucker_ranks(twin, 0.5).items():
     ...     print(name, one.ranks, one.chain_weights, one.cosines)
     hidden (64, 10) 960 True
     logits None 64 False
