@@ -37,8 +37,9 @@ public class Archive private constructor(
      * Whoever runs the file verifies it as a flatbuffer before, as every interpreter does that is
      * given a file it cannot trust: the format promises its numbers, not its tables.
      *
-     * @param memory How many bytes the arrays of the expansion may take at a time. The format
-     *   bounds them; a phone may bound them more closely.
+     * @param memory How many bytes the arrays of the expansion may take at a time; the archive
+     *   itself takes four for each of its numbers. The format bounds both; a phone may bound this
+     *   one more closely.
      * @throws ArchiveException If there is no skeleton, or it makes no sense or takes too much.
      * @throws java.io.IOException If [output] fails.
      */
@@ -76,7 +77,8 @@ public class Archive private constructor(
         /**
          * Reads an archive from [input] to its end; [input] stays open.
          *
-         * Memory is taken for what is there, not for what a file declares.
+         * Memory is taken for what is there, not for what a file declares: a byte of it may stand
+         * for 64 numbers, and the format bounds their count.
          *
          * @throws ArchiveException If it is no archive, or damaged, or not as a writer writes it.
          * @throws java.io.IOException If [input] fails.
