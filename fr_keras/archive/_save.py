@@ -8,7 +8,7 @@ import keras
 
 import fr_archive
 from fr_archive import Archive, Config, skeletons
-from fr_archive.archive import decode_with_sizes, source
+from fr_archive.archive import decode_with_sizes, source, with_skeleton
 from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import _reference, _validate
 from fr_keras.archive._agreement import Sample, measured
@@ -138,9 +138,8 @@ def save_archive(
     if skeleton is not None:
         told("making the int8 file", None)
         arguments = {"calibration": calibration, **skeleton}
-        archive = dataclasses.replace(archive, skeleton=_skeleton(archive, found, arguments))
-        data = fr_archive.encode(archive)
-        sizes = fr_archive.sizes(data)
+        data = with_skeleton(data, _skeleton(archive, found, arguments))
+        sizes = sizes.of(data)
     report = packing(sizes, archive, found, weights(found), residuals)
     report = dataclasses.replace(report, left_out=tuple(given.left_out), agreements=agreements)
     write_bytes(path, data, overwrite)

@@ -31,7 +31,7 @@ Place = tuple[str, str]
 #: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
 # At level 0: they make a small file, and most networks tolerate them.
-_UNITS = {"step": 0.005, "error": 0.01, "kernel_error": 0.05}
+_UNITS = {"step": 0.005, "error": 0.01, "kernel_error": 0.0125}
 
 
 class Measure:
