@@ -209,8 +209,7 @@ def _write_archive(
         save_archive(
             model,
             path,
-            # After FR layers statistics of the rows take fewer bytes; others are best as they are.
-            calibration=rows if frequency_layers(model) else None,
+            calibration=rows,
             skeleton=skeleton,
             overwrite=output.overwrite,
         )

@@ -13,7 +13,8 @@ from fr_archive import Archive, Quantized
 from fr_keras.archive._load import loaded
 from fr_keras.archive._precision import ERROR, KERNEL_ERROR, STEP
 from fr_keras.archive._quantization import quantize_tensor
-from fr_keras.archive._save import normalizes, packed, prepared
+from fr_keras.archive._save import packed, prepared
+from fr_keras.archive._statistics import normalizes
 from fr_keras.archive._weights import (
     fill_kernels,
     fill_weights,
