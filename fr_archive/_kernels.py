@@ -1,7 +1,7 @@
 """The section of kernels in space: a table of their shapes and steps, then all their numbers.
 
-A kernel is a matrix, whose columns are its last axis. The numbers of one kernel follow those of
-another, row by row.
+A kernel is coded as a matrix: its last axis gives the columns, all other axes together the rows.
+Kernels follow one another.
 """
 
 import itertools
@@ -48,12 +48,12 @@ def write(kernels: Sequence[Kernel]) -> bytes:
     Raises:
         ArchiveError: If there are too many kernels or numbers, or nearly all of many numbers are 0.
     """
-    total = sum(len(one.values) for one in kernels)
+    total = sum(max(len(one.values), one.columns) for one in kernels)
     if len(kernels) > MOST_SERIES or total > MOST_NUMBERS:
         raise ArchiveError(
             f"An archive may hold at most {MOST_SERIES} kernels in space and {MOST_NUMBERS} "
-            "numbers in them: put the large kernels into the DCT domain, or make them smaller. "
-            f"Received: {len(kernels)} and {total}"
+            "numbers in them: convert large layers with `fr_keras.regularize`, or make them "
+            f"smaller. Received: {len(kernels)} and {total}"
         )
     encoder, table = Encoder(), _Table()
     table.number.magnitude(encoder, len(kernels))
@@ -74,8 +74,8 @@ def write(kernels: Sequence[Kernel]) -> bytes:
     if total > _most_numbers(len(payload)):
         raise ArchiveError(
             f"{len(payload)} bytes may hold at most {_most_numbers(len(payload))} numbers of "
-            f"kernels in space, and nearly all of these are 0: make the network smaller. Received: "
-            f"{total}"
+            "kernels in space, and nearly all of these are 0: remove whole channels, or deliver "
+            f"the .tflite file, gzipped. Received: {total}"
         )
     return payload
 

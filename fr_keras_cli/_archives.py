@@ -50,13 +50,13 @@ _ROUNDING = ("step", "error", "kernel_error")
 @click.option(
     "--kernel-error",
     type=_above_zero,
-    help="Rounding error of the kernels of plain layers, relative to their root mean square. The "
-    "default, 0.01, is about that of int8; 0.1 makes a file of half the size.",
+    help="Rounding error of the kernels of layers that are not FR, relative to their root mean "
+    "square. The default, 0.01, is about that of int8; 0.1 makes a file of about half the size.",
 )
 @click.option(
     "--calibration",
     metavar="NAME|FILE.npz|FOLDER",
-    help="Data that fit the batch normalization statistics to the rounded coefficients and show "
+    help="Data that fit the batch normalization statistics to the rounded kernels and show "
     "how much the outputs change; a data set as for `train --data`.",
 )
 @click.option(
@@ -76,12 +76,14 @@ _ROUNDING = ("step", "error", "kernel_error")
     type=positive,
     help="Search for the most accurate archive of at most this many bytes.",
 )
-@click.option("--search-kept", is_flag=True, help="Let a search also cut more coefficients.")
+@click.option(
+    "--search-kept", is_flag=True, help="Let a search also cut coefficients of FR layers."
+)
 @click.option(
     "--fine-tune",
     type=positive,
     metavar="EPOCHS",
-    help="Let a search train the model for this many epochs with rounded coefficients, on the "
+    help="Let a search train the FR layers for this many epochs with rounded coefficients, on the "
     "training rows of --data.",
 )
 @click.option(

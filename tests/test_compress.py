@@ -489,7 +489,7 @@ def test_the_precision_of_an_archive_is_that_which_the_goal_prefers(
         return _files.Files(1000, 100 * number, "fr", score), bytes([number]), b"tflite"
 
     monkeypatch.setattr(_files, "_archive", archive)
-    precisions = _files.IN_FREQUENCY if goal else _files.EARLY
+    precisions = _files.FOR_FR if goal else _files.EARLY
     files = _files._packed(None, None, None, tmp_path, goal, precisions)
     assert (files.download_bytes, len(seen)) == (size, made)
     assert seen == sorted(seen, reverse=True)  # from coarse to fine

@@ -16,7 +16,7 @@ from fr_bench.tasks import Scored
 from fr_keras import save_archive, tflite
 from fr_keras.models.walk import frequency_layers
 
-#: Rows for calibration, as `fr-keras pack` takes them.
+#: Rows for calibration, as `fr-keras pack` takes them for a search.
 CALIBRATION_ROWS = 512
 
 
@@ -34,20 +34,15 @@ class Precision(NamedTuple):
     kernel_error: float
 
 
-#: From coarse to the default, which keeps the function: for models with FR layers, and for others.
-IN_FREQUENCY = (
+#: From coarse to the default, which keeps the function: for models with FR layers, for others, and
+#: while trials compete.
+FOR_FR = (
     Precision(0.005, 0.01, 0.1),
     Precision(0.0015, 0.0025, 0.03),
     Precision(0.0003, 0.0005, 0.01),
 )
-IN_SPACE = (
-    Precision(0.005, 0.01, 0.2),
-    Precision(0.005, 0.01, 0.1),
-    Precision(0.0015, 0.0025, 0.03),
-    Precision(0.0003, 0.0005, 0.01),
-)
-#: While trials compete.
-EARLY = (Precision(0.005, 0.01, 0.1),)
+FOR_PLAIN = (Precision(0.005, 0.01, 0.2), *FOR_FR)
+EARLY = FOR_FR[:1]
 MODEL, TFLITE, ARCHIVE = "model.keras", "model.tflite", "model.fr"
 
 
@@ -102,26 +97,25 @@ def _written(
     with replacing(folder / MODEL, overwrite=True) as path:
         model.save(path)
     if mode is not None:
-        return _plain(model, data, rows, folder, mode)
+        return _gzipped(model, data, rows, folder, mode)
     try:
         return _packed(model, data, rows, folder, goal, _precisions(model, goal))
     except ValueError as error:  # a layer that an archive cannot hold
         note = f"no archive: {error}"
-        return dataclasses.replace(_plain(model, data, rows, folder, "int8"), note=note)
+        return dataclasses.replace(_gzipped(model, data, rows, folder, "int8"), note=note)
 
 
 def _precisions(model: keras.Model, goal: Goal | None) -> tuple[Precision, ...]:
     if goal is None:
         return EARLY
-    return IN_FREQUENCY if frequency_layers(model) else IN_SPACE
+    return FOR_FR if frequency_layers(model) else FOR_PLAIN
 
 
-def _plain(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
-    content = tflite.convert(model, quantize=mode, calibration=_calibration(data), **about(data))
-    write_bytes(folder / TFLITE, content.content, overwrite=True)
-    small = len(gzip.compress(content.content, mtime=0))
-    score = score_of(content.content, data, rows)
-    return Files(len(content.content), small, "tflite.gz", score)
+def _gzipped(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
+    done = tflite.convert(model, quantize=mode, calibration=_calibration(data), **about(data))
+    write_bytes(folder / TFLITE, done.content, overwrite=True)
+    small = len(gzip.compress(done.content, mtime=0))
+    return Files(len(done.content), small, "tflite.gz", score_of(done.content, data, rows))
 
 
 def _packed(

@@ -38,6 +38,11 @@ class Sample:
             self._take(batch[0] if isinstance(batch, self._labelled) else batch)
             yield batch
 
+    def read(self) -> None:
+        """Passes the data on to nobody."""
+        for _ in self:
+            pass
+
     def batches(self) -> Iterator:
         """Yields the rows that were kept."""
         while self._rows:

@@ -117,6 +117,7 @@ class AccurateWithin:
         smallest = min(one.bytes for one in trials)
         return (
             f"`max_bytes` must be at least {smallest}, the size of the smallest archive found: "
-            "raise it, set `search_kept=True`, or train with fewer coefficients. "
+            "raise it, or, with FR layers, set `search_kept=True` or train with fewer "
+            "coefficients. "
             f"Received: {self._most}"
         )

@@ -151,7 +151,7 @@ class _Vector:
         return Quantized((), 0)
 
 
-# `quantized_vectors` takes vectors of one length together, and a matrix may have 128 MiB.
+# `_weights.rounded_vectors` takes vectors of one length together, and a matrix may have 128 MiB.
 @functools.lru_cache(maxsize=1)
 def _columns(length: int) -> np.ndarray:
     return np.ascontiguousarray(cosines(length, length).T)

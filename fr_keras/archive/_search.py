@@ -13,6 +13,7 @@ from fr_keras.archive._goals import Clock, Trial
 from fr_keras.archive._load import loaded
 from fr_keras.archive._trials import Levels, Measure, Network, Place
 from fr_keras.models.compaction import compact
+from fr_keras.models.walk import frequency_layers
 
 _FINEST, _COARSEST = -8, 12
 _SHORTEST = 48
@@ -35,7 +36,7 @@ class SearchResult:
     Attributes:
         model: The model that the archive loads to.
         step: The relative step of each FR layer.
-        error: The relative error of each layer with other weights.
+        error: The relative error of each layer with vectors.
         kernel_error: The relative error of each layer with kernels in space.
         bytes: The size of the file that `save_archive` writes with these arguments.
         accuracy: Accuracy of `model` on the confirmation rows.
@@ -75,7 +76,7 @@ def search(
     another, by half an octave at a time, as long as that helps. Each archive is measured by the
     accuracy of the model that it loads to. The search uses no random numbers.
 
-    For each archive, batch normalizations are measured on all of `calibration`, one after another,
+    For each archive, batch normalizations are fitted on all of `calibration`, one after another,
     and then the accuracy on every second row. With dozens of layers there are hundreds of archives.
     `minutes` ends the search with the best one so far.
 
@@ -124,6 +125,11 @@ def search(
     """
     _goals.check(max_drop, max_bytes)
     _check_rows(x, y)
+    if (search_kept or fine_tune is not None) and not frequency_layers(model):
+        raise ValueError(
+            "`search_kept` and `fine_tune` must be left out if the model has no FR layers, because "
+            f"they change coefficients. Received: '{model.name}' without any"
+        )
     clock = Clock(minutes)
     network = Network(model, calibration, search_kept)
     measure, confirm = (Measure(x, y, first, batch_size) for first in (0, 1))

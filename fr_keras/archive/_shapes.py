@@ -55,13 +55,15 @@ class Unbuilt:
         spectra: The tensors of coefficients of each FR layer, in the order in which `build` makes
             the layers.
         order: The places in `spectra`, in the order in which an archive holds them.
-        weights: The shapes of the other weights, in the order of an archive.
+        kernels: The shapes of the kernels in space, in the order of an archive.
+        vectors: Those of the other weights.
     """
 
     plain: keras.Model
     spectra: list[list[Spectrum]]
     order: list[int]
-    weights: list[tuple[int, ...]]
+    kernels: list[tuple[int, ...]]
+    vectors: list[tuple[int, ...]]
 
     def in_order(self) -> list[Spectrum]:
         """All tensors of coefficients, in the order of the archive."""
@@ -79,19 +81,17 @@ class Unbuilt:
         Raises:
             ArchiveError: If their number or a shape is wrong.
         """
-        # The first version of the format holds all of them as vectors.
-        in_space = [one for one in self.weights if is_in_space(one)] if archive.kernels else []
+        # The first version of the format holds kernels as vectors, too.
+        in_space = self.kernels if archive.kernels else []
         wanted = [(math.prod(one), columns(one)) for one in in_space]
         received = [(len(one.values), one.columns) for one in archive.kernels]
         if received != wanted:
             raise ArchiveError(
                 "A file of this architecture must hold kernels in space of the shapes "
-                f"{in_space!s:.200}. Received: {len(received)}, with these numbers of values "
+                f"{self.kernels!s:.200}. Received: {len(received)}, with these numbers of values "
                 f"and columns: {received!s:.200}"
             )
-        others = self.weights
-        if archive.kernels:
-            others = [one for one in self.weights if not is_in_space(one)]
+        others = self.vectors if archive.kernels else [*self.kernels, *self.vectors]
         vectors = sum(len(lengths(one)) for one in others)
         if len(archive.vectors) != vectors:
             raise ArchiveError(
@@ -161,7 +161,11 @@ def unbuilt(description: dict) -> Unbuilt:
         )
     places = {id(layer): place for place, (_, _, layer) in enumerate(made)}
     order = [places[id(layer)] for layer in all_layers(plain) if id(layer) in places]
-    return Unbuilt(plain, spectra, order, guarded(lambda: _weights(plain, made)))
+    others = guarded(lambda: _weights(plain, made))
+    kernels, vectors = (
+        [tuple(one.shape) for one in others if is_in_space(one) == which] for which in (True, False)
+    )
+    return Unbuilt(plain, spectra, order, kernels, vectors)
 
 
 def guarded(work: Callable[[], Any]) -> Any:
@@ -199,8 +203,8 @@ def _inside(layer: keras.layers.Layer, shape: tuple) -> Iterator[tuple]:
             yield shape
 
 
-def _weights(plain: keras.Model, made: list[tuple]) -> list[tuple[int, ...]]:
-    """The shapes of all weights but kernels with a spectrum, in the order of an archive."""
+def _weights(plain: keras.Model, made: list[tuple]) -> list[keras.Variable]:
+    """All weights but kernels with a spectrum, in the order of an archive."""
     kernels = {
         id(layer): make_layer(name, arguments).plain_kernels(layer)
         for name, arguments, layer in made
@@ -210,7 +214,7 @@ def _weights(plain: keras.Model, made: list[tuple]) -> list[tuple[int, ...]]:
         for layer in all_layers(plain)
         for weight in real_weights(layer, [kernels.get(id(layer), ())])
     ]
-    return [tuple(weight.shape) for weight in sorted(found, key=place_of)]
+    return sorted(found, key=place_of)
 
 
 def _spectra(name: str, arguments: dict, plain: keras.layers.Layer) -> list[Spectrum]:

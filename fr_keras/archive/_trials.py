@@ -14,7 +14,7 @@ from fr_keras.archive._load import loaded
 from fr_keras.archive._precision import ERROR, KERNEL_ERROR, STEP
 from fr_keras.archive._quantization import quantize_tensor
 from fr_keras.archive._save import packed, prepared
-from fr_keras.archive._statistics import normalizes
+from fr_keras.archive._statistics import Fitting, normalizes
 from fr_keras.archive._weights import (
     fill_kernels,
     fill_weights,
@@ -22,7 +22,6 @@ from fr_keras.archive._weights import (
     rounded_vectors,
 )
 from fr_keras.models.coefficients import keep_series, kept_series
-from fr_keras.models.moments import Moments
 from fr_keras.models.vectors import weights
 from fr_keras.models.walk import frequency_layers, named_kernels
 
@@ -84,10 +83,13 @@ class Network:
         self.model = loaded(start)
         self._parts = named_kernels(self.model)
         self._weights = weights(self.model)
-        self._moments = self.calibration = None
+        # What the parts hold now.
+        self._tensors: dict[str, Quantized] = {}
+        self._fitting = self.calibration = None
         if calibration is not None and normalizes(model):
-            self._moments = Moments(self.model, calibration)
-            self.calibration = self._moments.batches
+            self._set_weights()
+            self._fitting = Fitting(self.model, calibration)
+            self.calibration = self._fitting.batches
         kinds = ("step", "kept") if search_kept else ("step",)
         self.places: list[Place] = [(kind, name) for kind in kinds for name in self._parts]
         self.places += [
@@ -95,8 +97,6 @@ class Network:
             for weight in self._weights
         ]
         self.places = list(dict.fromkeys(self.places))
-        # What the parts hold now.
-        self._tensors: dict[str, Quantized] = {}
 
     def numbers(self, kind: str, levels: Levels) -> dict[str, float]:
         """The steps or the errors of the layers, by their names in `walk.named_layers`."""
@@ -113,12 +113,11 @@ class Network:
             count = math.ceil(shorter * len(series))
             tensors.append(quantize_tensor(series[:count], steps[name]))
         self._set_coefficients(tensors)
-        for weight, values in zip(self._weights, self._values, strict=True):
-            weight.assign(values)
+        self._set_weights()
         kernels, _ = rounded_kernels(self._weights, kernel_errors)
         fill_kernels(self._weights, kernels)
-        if self._moments is not None:
-            self._moments.set()
+        if self._fitting is not None:
+            self._fitting.fit()
         vectors, _ = rounded_vectors(self.model, self._weights, errors)
         return Archive(self._architecture, tensors, vectors, kernels=kernels)
 
@@ -127,6 +126,11 @@ class Network:
         self._set_coefficients(archive.tensors)
         fill_weights(self._weights, archive)
         return self.model
+
+    def _set_weights(self) -> None:
+        """Sets all weights but the coefficients as they were given."""
+        for weight, values in zip(self._weights, self._values, strict=True):
+            weight.assign(values)
 
     def _set_coefficients(self, tensors: Iterable[Quantized]) -> None:
         """Changes the layers that hold others."""

@@ -225,6 +225,13 @@ def _assign(norm: keras.layers.BatchNormalization, n, first, second) -> None:
             "`data` must give every batch normalization inputs that are finite and not all masked. "
             f"Received: other inputs for layer '{norm.name}'"
         )
+    set_statistics(norm, mean, variance)
+
+
+def set_statistics(
+    norm: keras.layers.BatchNormalization, mean: np.ndarray, variance: np.ndarray
+) -> None:
+    """Sets the moving mean and variance of a normalization, and what follows from them."""
     norm.moving_mean.assign(mean)
     norm.moving_variance.assign(variance)
     if norm.renorm:

@@ -1,10 +1,10 @@
 """The weights of a model other than its coefficients: the kernels and vectors of an archive.
 
-A weight with several axes is a kernel in space. A weight with one axis is one vector, unless it is
-longer than `LONGEST`: then it is cut into vectors of `BLOCK` numbers, which are quick to transform.
-Similar vectors follow one another, because the archive codes their lengths and steps as
-differences. The first version of the format has no kernels in space: there, these are flattened and
-cut as long vectors are.
+A weight with several axes is a kernel in space, unless it is named as a bias or as a part of a
+normalization. Any other weight is one vector. If it has several axes, or is longer than `LONGEST`,
+it is cut into vectors of `BLOCK` numbers, which are quick to transform. Similar vectors follow one
+another, because the archive codes their lengths and steps as differences. The first version of the
+format has no kernels in space: there, they are vectors, too.
 
 The state of random generators, and counters that only training reads, are not stored.
 """
@@ -52,7 +52,7 @@ class Weight:
     @property
     def in_space(self) -> bool:
         """Whether it is a kernel in space."""
-        return is_in_space(tuple(self.variable.shape))
+        return is_in_space(self.variable)
 
     @property
     def columns(self) -> int:
@@ -82,9 +82,9 @@ class Weight:
         return np.split(values, np.cumsum(self.lengths)[:-1]) if self.size else []
 
 
-def is_in_space(shape: tuple[int, ...]) -> bool:
-    """Whether a weight of that shape is a kernel in space."""
-    return len(shape) > 1
+def is_in_space(variable: keras.Variable) -> bool:
+    """Whether a weight is a kernel in space."""
+    return len(variable.shape) > 1 and variable.name not in _FIRST
 
 
 def columns(shape: tuple[int, ...]) -> int:

@@ -181,11 +181,8 @@ class LayerRecipes:
         )
 
     def _vector(self, variable: keras.Variable, op: Op = Op.VECTORS) -> Node:
-        size = math.prod(variable.shape)
-        if id(variable) in self._kernels:  # a bias with several axes
-            return Node(Op.RESHAPE, (self._kernels[id(variable)],), (size,))
         first, length = self._vectors[id(variable)]
-        return Node(op, (), (first, length, size))
+        return Node(op, (), (first, length, math.prod(variable.shape)))
 
 
 def fits_an_archive(model: keras.Model) -> bool:
