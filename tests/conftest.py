@@ -11,12 +11,24 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
+import tensorflow as tf
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)
 hypothesis.settings.load_profile("fr_keras")
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def _untuned(iterate):
+    """TensorFlow 2.21 can miss the word to end the thread that tunes an iterator: whoever frees
+    the iterator then waits about as long as it has lived."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return lambda dataset: iterate(dataset.with_options(options))
+
+
+tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
 
 
 def pytest_collection_finish():
@@ -29,6 +41,13 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _graphs_as_traced(request):
+    """To optimize a graph costs more than to run it once; the slow tests run optimized graphs."""
+    slow = request.node.get_closest_marker("slow") is not None
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not slow})
 
 
 @pytest.fixture
