@@ -49,6 +49,8 @@ def apk(tmp_path_factory) -> Path:
 @pytest.fixture
 def device(tmp_path, apk) -> Iterator[Device]:
     found = Device(tmp_path)
+    # The phone looks for a result each second; this one need not wait so long.
+    found.program("sleep", "#!/bin/sh\nexec /bin/sleep 0.1\n")
     install(found, apk)
     yield found
     # It ends without its file, also where the phone was gone when it should be closed.
@@ -153,10 +155,10 @@ def test_what_goes_wrong_is_a_result_and_the_next_follows(device, apk, fault, me
 
 def test_an_app_that_hangs_is_closed(device, apk):
     install(device, apk, fault="hang")
-    pace = dataclasses.replace(PACE, run=2)
+    pace = dataclasses.replace(PACE, run=1)
     results = app.measure([], ["none"], adb=device.adb, pace=pace)
     for found in (next(results), next(results)):
-        assert (found.status, "more than 2 seconds" in found.message) == ("failed", True)
+        assert (found.status, "more than 1 seconds" in found.message) == ("failed", True)
         # Before the next one rests.
         assert not (device.root / "system/app/pid").exists()
 
