@@ -367,12 +367,6 @@ def test_an_fr_model_is_refused(network, copy, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_rows_that_were_drawn_are_named(network, copy, tmp_path):
-    found = run(network, dataset(X, Y, drawn=("validation",)), tmp_path, keeps=(0.5,))
-    assert "The validation rows were drawn at random" in found.verdict[-1]
-    assert "drawn at random" in (tmp_path / "MODEL_CARD.md").read_text()
-
-
 # The plan, without any network
 
 
@@ -550,6 +544,7 @@ def test_a_file_that_is_larger_on_the_device_is_named():
 @pytest.fixture
 def files(network, tmp_path):
     network.save(tmp_path / "model.keras")
+    # Without rows for validation: some are drawn.
     parts = {"x_train": X[:240], "y_train": Y[:240], "x_test": X[240:], "y_test": Y[240:]}
     np.savez(tmp_path / "bars.npz", **parts)
     return tmp_path
@@ -565,6 +560,8 @@ def test_the_command_tells_the_verdict(files, copy):
     again = CliRunner().invoke(main, [*words, "--json"])
     results = json.loads(again.stdout)
     assert results["command"].startswith("fr-keras compress model.keras --data bars.npz")
+    assert "The validation rows were drawn at random" in results["verdict"][-1]
+    assert "drawn at random" in (files / "out" / "MODEL_CARD.md").read_text()
     other = CliRunner().invoke(main, [*words, "--max-drop", "0.5"])
     assert other.exit_code == 2
     assert "holds the trials of another run, with another max_drop" in other.output

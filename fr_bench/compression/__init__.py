@@ -107,7 +107,7 @@ def compress(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = compress(
-    ...         network, digits, folder, methods=("channels",), keeps=(0.5,), minutes=0.1,
+    ...         network, digits, folder, methods=("channels",), keeps=(0.5,), minutes=0.02,
     ...         verbose=False,
     ...     )
     >>> found.chosen.trial.download_bytes < 450_000
