@@ -89,6 +89,7 @@ def _contents(data: bytes) -> dict:
         "sections": {"header": sizes.header, **sizes.sections},
         "tensors": _rows(archive.tensors, sizes.tensors),
         "vectors": _rows(archive.vectors, sizes.vectors),
+        "kernels": _rows(archive.kernels, sizes.kernels),
     }
 
 
@@ -109,7 +110,7 @@ def _lines(path: Path, found: dict) -> list[str]:
     sections = ", ".join(f"{name} {size:,}" for name, size in found["sections"].items())
     lines = [f"{path}: {found['bytes']:,} bytes", f"network: {network}", f"bytes: {sections}"]
     lines += [f"{'':12}{'numbers':>10}{'step':>12}{'bytes':>12}"]
-    for kind in ("tensor", "vector"):
+    for kind in ("tensor", "vector", "kernel"):
         lines += [
             f"{kind} {place:<5}{row['numbers']:>10,}{row['step']:>12.3g}{row['bytes']:>12,.1f}"
             for place, row in enumerate(found[f"{kind}s"])

@@ -20,6 +20,7 @@ _DIGIT = 27500  # the density falls, so the lower half of a range is more likely
 # c = 0.12, 0.36, 0.7, 1.4, 2.8, 5.6, 11, 24, which are typical of the classes in `Scale`.
 _NOT_ZERO = (9039, 21254, 31638, 42672, 51686, 57792, 61353, 63549)
 _UNKNOWN_SCALE = 4
+_UNKNOWN_MEAN = 512  # the least mean of that class, in 1/256
 _PRIOR_WEIGHT = 4
 _LEAST_PRIOR = 4096
 
@@ -130,6 +131,65 @@ class Scale:
         count = self.count
         self._mean += ((magnitude << 8) - self._mean) // (count + 1 if count < 8 else 9)
         self.count = count + 1
+
+
+class Columns:
+    """The mean magnitudes of the last few numbers of a kernel, and of each of its columns.
+
+    Args:
+        columns: The length of the last axis.
+    """
+
+    __slots__ = ("_column", "_columns", "_mean", "_means", "_row")
+
+    def __init__(self, columns: int):
+        self._columns = columns
+        self._row = self._column = 0
+        # In 1/256; before the first number of its own, each has the class of an unknown scale.
+        self._mean = _UNKNOWN_MEAN
+        self._means = [_UNKNOWN_MEAN] * columns
+
+    def classes(self) -> tuple[int, int]:
+        """Returns the class of the last few numbers, and that of the column."""
+        scale = (self._mean >> 6).bit_length()
+        column = (self._means[self._column] >> 6).bit_length()
+        return scale if scale < 7 else 7, column if column < 7 else 7
+
+    def add(self, magnitude: int) -> None:
+        """Takes the next magnitude into both means."""
+        row, column, magnitude = self._row, self._column, magnitude << 8
+        before = row * self._columns + column
+        self._mean += (magnitude - self._mean) // (before + 1 if before < 8 else 9)
+        mean = self._means[column]
+        self._means[column] = mean + (magnitude - mean) // (row + 1 if row < 32 else 33)
+        self._column += 1
+        if self._column == self._columns:
+            self._row, self._column = row + 1, 0
+
+
+class Kernels:
+    """Quantized numbers of kernels, as they lie in space.
+
+    The exponent of a magnitude is predicted twice: from the last few numbers, and from those of the
+    same column, which is an output channel. Each prediction has its own probabilities, which all
+    kernels share, and the coder takes the mean of both.
+    """
+
+    def __init__(self):
+        last, column = (
+            [[Chance(one, _PRIOR_WEIGHT) for one in row] for row in _PRIORS] for _ in range(2)
+        )
+        self._pairs = [[list(zip(a, b, strict=True)) for b in column] for a in last]
+        self._digits = Digits()
+
+    def code(self, coder: Encoder | Decoder, kernel: Columns, value: int = 0) -> int:
+        """Codes the next number of `kernel`."""
+        magnitude = abs(value)
+        scale, column = kernel.classes()
+        exponent = coder.steps(self._pairs[scale][column], (magnitude + 1).bit_length() - 1)
+        magnitude = self._digits.code(coder, exponent, magnitude) if exponent else 0
+        kernel.add(magnitude)
+        return -magnitude if magnitude and coder.bit(HALF, int(value < 0)) else magnitude
 
 
 class Coefficients:

@@ -85,6 +85,36 @@ class Quantized:
         return self.exact().astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Kernel(Quantized):
+    """The numbers of a kernel as they lie in space, as multiples of one step.
+
+    Args:
+        values: Whole numbers of steps, laid out with the last axis fastest.
+        step: The number of the step on the scale.
+        columns: The length of the last axis, at least 1.
+
+    Raises:
+        ArchiveError: If a number is out of range or not whole, or the last row is not complete.
+
+    Example:
+
+    >>> Kernel((3, -1, 0, 2), step=-16, columns=2).reals()
+    array([ 0.75, -0.25,  0.  ,  0.5 ], dtype=float32)
+    """
+
+    columns: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        (columns,) = _whole("columns", [self.columns], 1, LARGEST)
+        object.__setattr__(self, "columns", columns)
+        if len(self.values) % columns:
+            raise ArchiveError(
+                f"`values` must fill rows of {columns} columns. Received: {len(self.values)} values"
+            )
+
+
 def quantize(reals: Iterable[float], step: int) -> Quantized:
     """Returns `reals` as whole multiples of a step, rounded to nearest, ties to even.
 

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from fr_archive import _series, container, skeletons
+from fr_archive import _kernels, _series, container, skeletons
 from fr_archive import architecture as architectures
 from fr_archive._cosines import rebuild
 from fr_archive._errors import ArchiveError
-from fr_archive._steps import Quantized
+from fr_archive._steps import Kernel, Quantized
 from fr_archive.architecture import Config, Reference
 from fr_archive.container import Kind, Section
 from fr_archive.rangecoder import Decoder
 from fr_archive.recipes import Source
+
+#: The most numbers that the kernels in space of an archive may have.
+MOST_KERNEL_NUMBERS = _kernels.MOST_NUMBERS
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Archive:
         vectors: The first DCT-II coefficients of each vector. Similar vectors should follow one
             another, because counts and steps are written as differences.
         skeleton: A flatbuffer without its numbers, from `skeletons.write`, or `None`.
+        kernels: The kernels that lie in space. A file without any has the first version of the
+            format, a file with them the second.
 
     Example:
 
@@ -40,10 +45,11 @@ class Archive:
     tensors: tuple[Quantized, ...]
     vectors: tuple[Quantized, ...] = ()
     skeleton: bytes | None = None
+    kernels: tuple[Kernel, ...] = ()
 
     def __post_init__(self):
-        object.__setattr__(self, "tensors", tuple(self.tensors))
-        object.__setattr__(self, "vectors", tuple(self.vectors))
+        for name in ("tensors", "vectors", "kernels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,9 @@ class Sizes:
         sections: The number of bytes of each section with its own header, by name.
         tensors: The bits of information in each tensor.
         vectors: The bits of information in each vector.
-        tables: The bits in the counts and steps: those of the tensors, and those of the vectors.
+        kernels: The bits of information in each kernel in space.
+        tables: The bits in the counts and steps: those of the tensors, of the vectors, and of the
+            kernels in space.
     """
 
     total: int
@@ -64,7 +72,8 @@ class Sizes:
     sections: dict[str, int]
     tensors: tuple[float, ...]
     vectors: tuple[float, ...]
-    tables: tuple[float, float]
+    kernels: tuple[float, ...]
+    tables: tuple[float, float, float]
 
 
 def encode(archive: Archive) -> bytes:
@@ -81,6 +90,8 @@ def encode(archive: Archive) -> bytes:
         payloads[Kind.VECTORS] = _series.write(archive.vectors, _series.one_by_one)
     if archive.skeleton is not None:
         payloads[Kind.SKELETON] = bytes(archive.skeleton)
+    if archive.kernels:
+        payloads[Kind.KERNELS] = _kernels.write(archive.kernels)
     return container.write(payloads)
 
 
@@ -120,8 +131,8 @@ def decode_with_sizes(data: bytes) -> tuple[Archive, Sizes]:
         ArchiveError: As in `decode`.
     """
     file = _File(data)
-    tensors, vectors = file.tensors(measured=True), file.vectors(measured=True)
-    return file.archive(tensors, vectors), file.sizes(tensors, vectors)
+    parts = file.tensors(measured=True), file.vectors(measured=True), file.kernels()
+    return file.archive(*parts), file.sizes(*parts)
 
 
 def expand(archive: Archive) -> bytes:
@@ -146,6 +157,7 @@ def source(archive: Archive) -> Source:
     return Source(
         lambda number: archive.tensors[number].reals(),
         lambda number, length: rebuild(archive.vectors[number], length),
+        lambda number: archive.kernels[number].reals(),
     )
 
 
@@ -155,8 +167,7 @@ def sizes(data: bytes) -> Sizes:
     Raises:
         ArchiveError: If `data` is not an archive.
     """
-    file = _File(data)
-    return file.sizes(file.tensors(measured=True), file.vectors(measured=True))
+    return decode_with_sizes(data)[1]
 
 
 def _fraction(capacity: Fraction | float) -> Fraction:
@@ -176,15 +187,21 @@ class _File:
         self._data = bytes(data)
         self._sections = container.read(self._data, cut)
 
-    def archive(self, tensors: _series.Read, vectors: _series.Read | None = None) -> Archive:
+    def archive(
+        self,
+        tensors: _series.Read,
+        vectors: _series.Read | None = None,
+        kernels: _kernels.Read | None = None,
+    ) -> Archive:
         return Archive(
             architecture=architectures.read(self._decoder(self._sections[Kind.ARCHITECTURE])),
             tensors=tensors.series,
             vectors=(vectors or self.vectors()).series,
             skeleton=self._skeleton(),
+            kernels=(kernels or self.kernels()).kernels,
         )
 
-    def sizes(self, tensors: _series.Read, vectors: _series.Read) -> Sizes:
+    def sizes(self, tensors: _series.Read, vectors: _series.Read, kernels: _kernels.Read) -> Sizes:
         return Sizes(
             total=len(self._data),
             header=container.HEADER_BYTES,
@@ -194,7 +211,8 @@ class _File:
             },
             tensors=tensors.bits,
             vectors=vectors.bits,
-            tables=(tensors.table_bits, vectors.table_bits),
+            kernels=kernels.bits,
+            tables=(tensors.table_bits, vectors.table_bits, kernels.table_bits),
         )
 
     def tensors(self, capacity: Fraction | None = None, measured: bool = False) -> _series.Read:
@@ -213,6 +231,12 @@ class _File:
         if not found.series:
             raise ArchiveError("A section of vectors must hold at least one", section.start)
         return found
+
+    def kernels(self) -> _kernels.Read:
+        section = self._sections.get(Kind.KERNELS)
+        if section is None:
+            return _kernels.Read((), 0.0, ())
+        return _kernels.read(self._decoder(section), section.size)
 
     def _skeleton(self) -> bytes | None:
         section = self._sections.get(Kind.SKELETON)

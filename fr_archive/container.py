@@ -9,14 +9,15 @@ The rules leave only one way to write the same sections.
 import enum
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fr_archive._errors import ArchiveError
 
 MAGIC = b"\xf7FR"
-VERSION = 1
+#: A file with kernels in space has the second version, any other one the first.
+VERSIONS = (1, 2)
 HEADER_BYTES = 8
 _LONGEST_VARINT = 4
 MOST_SECTION_BYTES = (1 << 7 * _LONGEST_VARINT - 3) - 1
@@ -24,11 +25,12 @@ _MOST_BYTES = 4 << 7 * _LONGEST_VARINT - 3
 
 
 class Kind(enum.IntEnum):
-    """What a section holds. Sections come in this order; 3 is refused, 4 to 6 are skipped."""
+    """What a section holds. Sections come in this order; 4 to 6 are skipped."""
 
     ARCHITECTURE = 0
     VECTORS = 1
     SKELETON = 2
+    KERNELS = 3
     COEFFICIENTS = 7
 
 
@@ -72,7 +74,7 @@ def write(payloads: Mapping[Kind, bytes]) -> bytes:
                 f"for {kind.name.lower()}"
             )
         body += varint(len(payload) << 3 | kind) + payload
-    return MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "big") + body
+    return MAGIC + bytes([_version(payloads)]) + zlib.crc32(body).to_bytes(4, "big") + body
 
 
 def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
@@ -89,8 +91,12 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
         raise ArchiveError(
             "This is not a .fr archive: it must begin with F7 46 52 and 5 more bytes", 0
         )
-    if data[3:4] and data[3] != VERSION:
-        raise ArchiveError(f"Only version {VERSION} of the format is known, not {data[3]}", 3)
+    if data[3:4] and data[3] not in VERSIONS:
+        raise ArchiveError(
+            f"Only versions {VERSIONS[0]} and {VERSIONS[1]} of the format are known, not "
+            f"{data[3]}: use a newer fr_archive",
+            3,
+        )
     sections, position = {}, HEADER_BYTES
     last = -1
     if not cut:
@@ -117,7 +123,13 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
         _check_sum(data)
     if Kind.ARCHITECTURE not in sections:
         raise ArchiveError("The architecture must come first", HEADER_BYTES)
+    if data[3] != _version(sections):
+        raise ArchiveError("A file must have version 2 if it holds kernels in space, else 1", 3)
     return sections
+
+
+def _version(sections: Collection[Kind]) -> int:
+    return VERSIONS[Kind.KERNELS in sections]
 
 
 def _check_sum(data: bytes) -> None:

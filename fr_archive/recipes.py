@@ -1,6 +1,7 @@
 """Recipes: how a kernel or a bias of a flatbuffer is computed from the numbers of an archive.
 
-A recipe is a small graph of `Node`. Its leaves are coefficients, vectors and cosines. The other
+A recipe is a small graph of `Node`. Its leaves are coefficients, vectors, kernels in space and
+cosines. The other
 nodes are contractions, permutations and arithmetic in IEEE double precision: only + - * / and
 sqrt, each rounded by itself, and sums from the first term to the last.
 """
@@ -42,6 +43,7 @@ class Op(enum.IntEnum):
     STARTS = 16
     TILE = 17
     CONCATENATE = 18
+    KERNEL = 19
 
 
 #: How many nodes an operation takes.
@@ -60,6 +62,7 @@ INPUTS = {
     Op.STARTS: 1,
     Op.TILE: 1,
     Op.CONCATENATE: 2,
+    Op.KERNEL: 0,
 }
 
 
@@ -84,6 +87,7 @@ class Node:
     | STARTS | S | | the starts of segments |
     | TILE | A | count | a vector, repeated `count` times |
     | CONCATENATE | A, B | axis | |
+    | KERNEL | | kernel in space, shape | its numbers |
     """
 
     op: Op
@@ -103,10 +107,12 @@ class Source:
     Attributes:
         coefficients: Tensor number -> its kept coefficients, in zigzag order, as float32.
         vector: Vector number and length -> this vector, as float32.
+        kernel: Number of a kernel in space -> its numbers, flat, as float32.
     """
 
     coefficients: Callable[[int], np.ndarray]
     vector: Callable[[int, int], np.ndarray]
+    kernel: Callable[[int], np.ndarray]
 
 
 class Evaluator:
@@ -205,6 +211,11 @@ class Evaluator:
             total = total + array[..., u : u + 1] * matrix[u]
         return np.moveaxis(total, -1, axis)
 
+    def _kernel(self, numbers):
+        kernel, *shape = numbers
+        self._budget.spend(shape)
+        return self._source.kernel(kernel).astype(np.float64).reshape(shape)
+
     def _transpose(self, numbers, array):
         return array.transpose(numbers)
 
@@ -271,6 +282,7 @@ _OPERATIONS = {
     Op.STARTS: Evaluator._starts,
     Op.TILE: Evaluator._tile,
     Op.CONCATENATE: Evaluator._concatenate,
+    Op.KERNEL: Evaluator._kernel,
 }
 
 

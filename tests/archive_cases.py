@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from fr_archive import Archive, Config, Quantized, Reference
+from fr_archive import Archive, Config, Kernel, Quantized, Reference
 from fr_archive._integers import LARGEST
 from fr_archive._steps import HIGHEST, LOWEST
 
@@ -30,4 +30,22 @@ objects = st.dictionaries(_text, _json, max_size=5)
 architectures = st.one_of(
     st.builds(Reference, _text.filter(len), objects), st.builds(Config, objects)
 )
-archives = st.builds(Archive, architectures, series, series, st.none() | st.binary(max_size=40))
+kernels = st.builds(
+    lambda rows, columns, step, data: Kernel(
+        data.draw(st.lists(numbers, min_size=rows * columns, max_size=rows * columns)),
+        step,
+        columns,
+    ),
+    st.integers(0, 6),
+    st.integers(1, 6),
+    steps,
+    st.data(),
+)
+archives = st.builds(
+    Archive,
+    architectures,
+    series,
+    series,
+    st.none() | st.binary(max_size=40),
+    st.lists(kernels, max_size=4),
+)

@@ -117,6 +117,38 @@ def read_series(payload: bytes, interleaved: bool) -> list[tuple[tuple[int, ...]
     return list(zip(map(tuple, values), steps, strict=True))
 
 
+def read_kernels(payload: bytes) -> list[tuple[tuple[int, ...], int, int]]:
+    stream, shapes, shape = Stream(payload), [], [0, 0, 0]
+    counters = Numbers(49152), Numbers(49152), Numbers(32768)
+    form, digits = Numbers(32768), new_digits()
+    for _ in range(Numbers(32768).magnitude(stream)):
+        shape = [n + counter.signed(stream) for n, counter in zip(shape, counters, strict=True)]
+        assert form.magnitude(stream) == 0
+        shapes.append(shape)
+    by_scale, by_column = ([[[one, 4] for one in P[s]] for s in range(8)] for _ in range(2))
+    kernels = []
+    for rows, columns, step in shapes:
+        mean, of_column, values = 512, [512] * columns, []
+        for place in range(rows * columns):
+            r, c = divmod(place, columns)
+            scale, other = (min(7, (one >> 6).bit_length()) for one in (mean, of_column[c]))
+            e = 0
+            while e < 30:
+                a, b = by_scale[scale][e], by_column[other][e]
+                bit = stream.bit(a[0] + b[0] >> 1)
+                learn(a, bit)
+                learn(b, bit)
+                if not bit:
+                    break
+                e += 1
+            m = read_digits(stream, digits, e)
+            values.append(-m if m and stream.bit(32768) else m)
+            mean += (256 * m - mean) // (min(place, 8) + 1)
+            of_column[c] += (256 * m - of_column[c]) // (min(r, 32) + 1)
+        kernels.append((tuple(values), step, columns))
+    return kernels
+
+
 def read_text(payload: bytes, dictionary: bytes) -> bytes:
     stream, window = Stream(payload), bytearray(dictionary)
     end = len(window) + Numbers(49152).magnitude(stream)
@@ -163,5 +195,6 @@ def read(data: bytes, dictionary: bytes) -> dict[str, object]:
         "architecture": json.loads(read_text(payloads[0], dictionary)),
         "vectors": read_series(payloads[1], interleaved=False) if 1 in payloads else [],
         "skeleton": payloads.get(2),
+        "kernels": read_kernels(payloads[3]) if 3 in payloads else [],
         "tensors": read_series(payloads[7], interleaved=True),
     }

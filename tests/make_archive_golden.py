@@ -11,16 +11,20 @@ import numpy as np
 import fr_archive
 
 FOLDER = Path(__file__).parent / "goldens"
-NAME = "archive_v1"
+NAMES = ("archive_v1", "archive_v2")
 
 
-def contents() -> fr_archive.Archive:
-    """Every section, and numbers from 0 to the largest."""
+def contents(name: str) -> fr_archive.Archive:
+    """Every section of a version, and numbers from 0 to the largest."""
     random = np.random.default_rng(5)
 
     def series(count, scale, step):
         decay = scale / np.sqrt(1 + np.arange(count))
         return fr_archive.Quantized(np.rint(random.laplace(size=count) * decay).astype(int), step)
+
+    def kernel(rows, columns, scale, step):
+        noise = random.laplace(size=rows * columns) * scale
+        return fr_archive.Kernel(np.rint(noise).astype(int), step, columns)
 
     largest = fr_archive.Quantized((2**31 - 2, 0, 2 - 2**31, 1), -512)
     return fr_archive.Archive(
@@ -28,6 +32,14 @@ def contents() -> fr_archive.Archive:
         [series(60, 30, -24), series(310, 8, -27), series(317, 3, -20), series(89, 50, -24)],
         [series(5, 40, -8), fr_archive.Quantized((), 0), series(9, 9, -12), largest],
         skeleton=bytes(range(0, 256, 5)),
+        kernels=[
+            kernel(27, 8, 20, -40),
+            kernel(72, 16, 1, -36),
+            kernel(0, 3, 1, 0),
+            fr_archive.Kernel((2**31 - 2, 0, 2 - 2**31, 1), -512, 2),
+        ]
+        if name == "archive_v2"
+        else [],
     )
 
 
@@ -48,12 +60,14 @@ def described(archive: fr_archive.Archive) -> dict:
         "tensors": [series(one) for one in archive.tensors],
         "vectors": vectors,
         "skeleton": archive.skeleton.hex(),
+        "kernels": [{**series(one), "columns": one.columns} for one in archive.kernels],
     }
 
 
 if __name__ == "__main__":
-    golden = FOLDER / f"{NAME}.fr"
-    if not golden.exists():
-        golden.write_bytes(fr_archive.encode(contents()))
-        text = json.dumps(described(contents()), separators=(",", ":"))
-        golden.with_suffix(".json").write_text(text + "\n")
+    for name in NAMES:
+        golden = FOLDER / f"{name}.fr"
+        if not golden.exists():
+            golden.write_bytes(fr_archive.encode(contents(name)))
+            text = json.dumps(described(contents(name)), separators=(",", ":"))
+            golden.with_suffix(".json").write_text(text + "\n")

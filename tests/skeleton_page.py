@@ -48,8 +48,13 @@ def places(shape):
 
 
 class Follower:
-    def __init__(self, tensors, vectors):
-        self.tensors, self.vectors, self.done = tensors, vectors, []
+    def __init__(self, tensors, vectors, kernels):
+        self.tensors, self.vectors, self.kernels, self.done = tensors, vectors, kernels, []
+
+    def op19(self, numbers):
+        kernel, *shape = numbers
+        values, k = self.kernels[kernel][:2]
+        return shape, [float32(value * step(k)) for value in values]
 
     def follow(self, op, arrays, numbers):
         self.done.append(getattr(self, f"op{op}")(numbers, *arrays))
@@ -209,7 +214,7 @@ def filled(kernel, bias, s, by_channel):
     )
 
 
-def expand(payload: bytes, tensors, vectors) -> bytes:
+def expand(payload: bytes, tensors, vectors, kernels) -> bytes:
     text, place = read_text(payload, b"\0"), 0
 
     def number():
@@ -225,7 +230,7 @@ def expand(payload: bytes, tensors, vectors) -> bytes:
         value = number()
         return -(value + 1) // 2 if value % 2 else value // 2
 
-    words, follower, sites, scale = number(), Follower(tensors, vectors), [], 0
+    words, follower, sites, scale = number(), Follower(tensors, vectors, kernels), [], 0
     for _ in range(number()):
         op = number()
         if op == 31:

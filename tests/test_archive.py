@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Quantized, Reference
+from fr_archive import Archive, ArchiveError, Kernel, Quantized, Reference
 from fr_archive._series import MOST_SERIES, interleaved
 from fr_archive.archive import decode_with_sizes
 
@@ -23,7 +23,9 @@ def lenet5(seed: int = 0) -> Archive:
     sizes = [(60, 12, -24), (310, 5, -25), (317, 2, -20), (89, 8, -22)]
     tensors = [numbers(*size) for size in sizes]
     vectors = [numbers(9, 9, -8) for _ in range(6)]
-    return Archive(Reference("lenet5", {"batch_norm": True}), tensors, vectors)
+    kernels = [Kernel(numbers(72, 5, -30).values, -30, 8) for _ in range(2)]
+    network = Reference("lenet5", {"batch_norm": True})
+    return Archive(network, tensors, vectors, kernels=kernels)
 
 
 @given(archives)
@@ -126,10 +128,11 @@ def test_sizes_add_up():
     assert sizes.total == len(data) == sizes.header + sum(sizes.sections.values())
     assert len(sizes.tensors) == 4
     assert len(sizes.vectors) == 6
+    assert len(sizes.kernels) == 2
     # A section has 2 bytes of header here, and at most 1 byte behind the last bit.
-    for name, bits, table in zip(
-        ("coefficients", "vectors"), (sizes.tensors, sizes.vectors), sizes.tables, strict=True
-    ):
+    names = ("coefficients", "vectors", "kernels")
+    parts = (sizes.tensors, sizes.vectors, sizes.kernels)
+    for name, bits, table in zip(names, parts, sizes.tables, strict=True):
         assert 0 <= 8 * (sizes.sections[name] - 1) - sum(bits) - table <= 16
 
 

@@ -55,7 +55,8 @@ def test_the_report_says_what_the_file_did(tmp_path):
     x = images(40, seed=4)
     model = fresh(NETWORKS["convnet"](), x)
     usual = fr_keras.save_archive(model, tmp_path / "usual.fr", calibration=x)
-    packing = fr_keras.save_archive(model, tmp_path / "m.fr", step=0.005, error=0.01, calibration=x)
+    coarse = {"step": 0.005, "error": 0.01, "kernel_error": 0.1}
+    packing = fr_keras.save_archive(model, tmp_path / "m.fr", **coarse, calibration=x)
     before, after = (
         np.asarray(one(x)) for one in (model, fr_keras.load_archive(tmp_path / "m.fr"))
     )

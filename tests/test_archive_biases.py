@@ -10,7 +10,7 @@ import fr_keras
 from fr_keras import regularize
 from fr_keras.models.walk import all_layers
 
-FINE = {"step": 1e-6, "error": 1e-6}
+FINE = {"step": 1e-6, "error": 1e-6, "kernel_error": 1e-6}
 
 
 def norm(x, name="bn", **how):

@@ -9,10 +9,10 @@ import archive_page
 import pytest
 from archive_cases import archives
 from hypothesis import given
-from make_archive_golden import FOLDER, NAME, described
+from make_archive_golden import FOLDER, NAMES, described
 
 import fr_archive
-from fr_archive import _integers, _series, _steps, container, rangecoder
+from fr_archive import _integers, _kernels, _series, _steps, container, rangecoder
 from fr_archive.architecture import DEEPEST, MOST_TEXT
 
 PAGE = (Path(__file__).parents[1] / "docs" / "archive-format.md").read_text()
@@ -50,6 +50,7 @@ def test_the_page_suffices_to_read_an_archive(archive):
     assert found["tensors"] == [(one.values, one.step) for one in archive.tensors]
     assert found["vectors"] == [(one.values, one.step) for one in archive.vectors]
     assert found["skeleton"] == archive.skeleton
+    assert found["kernels"] == [(one.values, one.step, one.columns) for one in archive.kernels]
 
 
 def test_numbers_of_the_page():
@@ -60,13 +61,15 @@ def test_numbers_of_the_page():
         " ".join(map(str, _steps.MANTISSAS)),
         " ".join(map(str, _integers._NOT_ZERO)),
         f"`{_steps.LOWEST} <= k <= {_steps.HIGHEST}`",
-        f"| tensors; vectors | {_series.MOST_SERIES} each |",
+        f"| tensors; vectors; kernels in space | {_series.MOST_SERIES} each |",
         f"2^{MOST_TEXT.bit_length() - 1} bytes {DEEPEST} levels",
         f"({_integers._DIGIT} {_integers._PRIOR_WEIGHT})",
         f"min(max(one {rangecoder._FLOOR}) {rangecoder._CEILING})",
     ):
         assert fact in " ".join(page.split()), fact
     assert _series.MOST_NUMBERS == 2**22
+    assert _kernels.MOST_NUMBERS == 2**24
+    assert _integers._UNKNOWN_MEAN == 512
     assert (_series.FREE_NUMBERS, _series.MOST_NUMBERS_A_BYTE) == (2**16, 2**6)
     assert container.MOST_SECTION_BYTES == 2**25 - 1
     assert _integers.LARGEST == 2**31 - 2
@@ -76,11 +79,12 @@ def test_mantissas_are_the_rounded_powers():
     assert tuple(round(2 ** (i / 8 + 15)) for i in range(8)) == _steps.MANTISSAS
 
 
-def test_golden_file_is_read_and_written_to_the_byte():
-    data = (FOLDER / f"{NAME}.fr").read_bytes()
-    expected = json.loads((FOLDER / f"{NAME}.json").read_text())
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_file_is_read_and_written_to_the_byte(name):
+    data = (FOLDER / f"{name}.fr").read_bytes()
+    expected = json.loads((FOLDER / f"{name}.json").read_text())
     archive = fr_archive.decode(data)
-    assert described(archive) == expected
+    assert described(archive) == {"kernels": [], **expected}
     assert fr_archive.encode(archive) == data
 
 

@@ -14,8 +14,10 @@ from fr_archive import (
     Archive,
     ArchiveError,
     Config,
+    Kernel,
     Quantized,
     Reference,
+    _kernels,
     _series,
     container,
     lz,
@@ -56,6 +58,7 @@ def seeds() -> list[bytes]:
         [Quantized((1, 0), -24), Quantized((1, 1), 7)],
     )
     small = [Quantized((3, -1, 0, 2), -20), Quantized((1, 0), -24), Quantized((), 7)]
+    in_space = [Kernel((2, 0, -1, 5, 0, 1), -20, 3), Kernel((), 3, 1), Kernel((-7,), 0, 1)]
     return [
         fr_archive.encode(archive)
         for archive in (
@@ -66,6 +69,7 @@ def seeds() -> list[bytes]:
             Archive(Config({"layers": [1, 2.5, None, "x"]}), [Quantized((0,) * 60, 0)], small),
             Archive(Reference("net"), [Quantized((2**31 - 2, 5 - 2**31, 0), 511)]),
             Archive(Reference("net"), [Quantized((i % 5 - 2,), i) for i in range(9)]),
+            Archive(Reference("net"), [], small[:1], kernels=in_space),
         )
     ]
 
@@ -96,13 +100,15 @@ class Mutator:
         if draw < 0.25:
             body = self.mutated(self._random.choice(self._seeds)[HEADER_BYTES:])
             checksum = zlib.crc32(body).to_bytes(4, "big")
-            return container.MAGIC + bytes([container.VERSION]) + checksum + body
+            return (
+                container.MAGIC + bytes([self._random.choice(container.VERSIONS)]) + checksum + body
+            )
         return container.write(self._mutated_payloads())
 
     def _mutated_payloads(self) -> dict[Kind, bytes]:
         """Right frames and one wrong payload, so that the mutation reaches the decoders."""
         payloads = self._payloads(self._random.choice(self._seeds))
-        kinds = [Kind.COEFFICIENTS] * 3 + [Kind.VECTORS, Kind.ARCHITECTURE]
+        kinds = [Kind.COEFFICIENTS] * 3 + [Kind.VECTORS, Kind.ARCHITECTURE, Kind.KERNELS]
         kind = self._random.choice(kinds)
         if self._random.random() < 0.2:
             payloads[kind] = self._random.randbytes(self._random.randrange(24))
@@ -160,6 +166,9 @@ def accepted(data: bytes) -> bool:
         if kind in sections:
             start, size = sections[kind].start, sections[kind].size
             assert _series.write(found, order) == data[start : start + size]
+    if archive.kernels:
+        start, size = sections[Kind.KERNELS].start, sections[Kind.KERNELS].size
+        assert _kernels.write(archive.kernels) == data[start : start + size]
     if archive.skeleton is not None:
         with contextlib.suppress(ArchiveError):
             assert fr_archive.expand(archive)[4:8] == b"TFL3"

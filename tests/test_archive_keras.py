@@ -17,7 +17,7 @@ from fr_keras.archive import inspect
 from fr_keras.models.walk import all_layers, frequency_layers
 
 GOLDENS = Path(__file__).parent / "goldens"
-FINE = {"step": 1e-5, "error": 1e-5}
+FINE = {"step": 1e-5, "error": 1e-5, "kernel_error": 1e-5}
 
 
 def outputs(model, x):
@@ -376,7 +376,7 @@ def test_what_cannot_be_packed_is_said_and_nothing_written(network, tmp_path):
 
     refused(network, "`step` must be a relative number", step=0)
     refused(network, "`error` must be a relative number", error=float("nan"))
-    refused(zoo.lenet5(), "use `fr_keras.regularize`")
+    refused(network, "`kernel_error` must be a relative number", kernel_error=2)
     refused("model", "must be a keras.Model")
     inputs = keras.Input((4,))
     for layer, message in (

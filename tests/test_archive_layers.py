@@ -13,7 +13,7 @@ from fr_keras.archive import _allowlist
 from fr_keras.layers import FRDense
 from fr_keras.models.walk import all_layers
 
-FINE = {"step": 1e-6, "error": 1e-6}
+FINE = {"step": 1e-6, "error": 1e-6, "kernel_error": 1e-6}
 IMAGE, SERIES, VECTOR = (12, 12, 3), (5, 4), (6,)
 
 

@@ -10,7 +10,7 @@ from networks import images
 
 import fr_archive
 import fr_keras
-from fr_keras import archive, regularize, zoo
+from fr_keras import archive, regularize
 from fr_keras.models.coefficients import keep_series
 from fr_keras.models.walk import frequency_layers
 
@@ -229,8 +229,6 @@ def test_what_cannot_be_had_is_said_with_what_can(network, rows):
     for wrong in (y[:-1], np.eye(6)[y]):
         with pytest.raises(ValueError, match="`y` must hold one class for each row"):
             archive.search(network, x, wrong, max_drop=0.1)
-    with pytest.raises(ValueError, match=r"use `fr_keras\.regularize`"):
-        archive.search(zoo.lenet5(), images(2, (28, 28, 1)), np.zeros(2, int), max_bytes=500)
 
 
 def test_an_accuracy_that_no_archive_has_is_refused():

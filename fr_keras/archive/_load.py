@@ -4,30 +4,29 @@ import os
 from fractions import Fraction
 
 import keras
-import numpy as np
 
 import fr_archive
 from fr_archive.archive import decode_with_sizes
 from fr_archive.container import load
 from fr_keras.archive import _validate
 from fr_keras.archive._building import build, make_layer, settings
-from fr_keras.archive._quantization import restore_vector
 from fr_keras.archive._reference import describe_reference
 from fr_keras.archive._report import Packing, packing
 from fr_keras.archive._shapes import Unbuilt, guarded, unbuilt
+from fr_keras.archive._weights import fill_weights
 from fr_keras.layers import FRBatchNormalization, FrequencyKernel, FrequencyTwin
 from fr_keras.models.coefficients import keep_series
-from fr_keras.models.vectors import Weight, weights
+from fr_keras.models.vectors import weights
 from fr_keras.models.walk import all_layers, frequency_layers
 
 
 def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = None) -> keras.Model:
-    """Returns the FR model that a `.fr` file holds.
+    """Returns the model that a `.fr` file holds.
 
-    As after `compact`, its layers store no more than the corner of the kept coefficients, and its
-    batch normalizations are `layers.FRBatchNormalization`. The model is not compiled. A file cannot
-    make code run: it can only name layers of Keras and fr_keras that are on a list, and layers that
-    your program gave to `register_twin`.
+    As after `compact`, its FR layers store no more than the corner of the kept coefficients, and
+    its batch normalizations are `layers.FRBatchNormalization`. The model is not compiled. A file
+    cannot make code run: it can only name layers of Keras and fr_keras that are on a list, and
+    layers that your program gave to `register_twin`.
 
     Args:
         path: The file.
@@ -81,7 +80,7 @@ def loaded(archive: fr_archive.Archive) -> keras.Model:
     shapes = unbuilt(description)
     counts = [len(tensor.values) for tensor in archive.tensors]
     shapes.check_held(counts)
-    shapes.check_vectors(len(archive.vectors))
+    shapes.check_weights(archive)
     with settings():
         model = guarded(lambda: build(description, _maker(shapes, counts)))
     for part, tensor in zip(frequency_layers(model), archive.tensors, strict=True):
@@ -111,13 +110,3 @@ def _maker(shapes: Unbuilt, counts: list[int]):
         return layer
 
     return make
-
-
-def fill_weights(found: list[Weight], archive: fr_archive.Archive) -> None:
-    """Sets the weights of a model to the vectors of an archive."""
-    vectors = iter(archive.vectors)
-    for weight in found:
-        variance = weight.is_statistic("variance")
-        parts = [restore_vector(next(vectors), length, variance) for length in weight.lengths]
-        if parts:
-            weight.assign(np.concatenate(parts))

@@ -10,6 +10,7 @@ Precision = float | Mapping[str, float]
 # defaults keep the function; a search uses coarser ones, because it measures their effect.
 STEP = 0.0003
 ERROR = 0.0005
+KERNEL_ERROR = 0.01  # about the error of int8 numbers with a scale for each channel
 _LEAST = 1e-6
 
 

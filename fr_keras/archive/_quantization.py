@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from fr_archive import Quantized, cosines, nearest_step, quantize, rebuild, step_value
+from fr_archive import Kernel, Quantized, cosines, nearest_step, quantize, rebuild, step_value
 
 _FINEST, _COARSEST = -512, 511
 # How much finer than requested the grid may be on which values already lie. For a tensor it is half
@@ -56,6 +56,25 @@ def quantize_tensor(coefficients: np.ndarray, step: float) -> Quantized:
         found = _on_grid(kind, restored, finest)
         wanted += 1
     return found
+
+
+def quantize_kernel(values: np.ndarray, columns: int, error: float) -> Kernel:
+    """Returns the numbers of a kernel in space in whole steps.
+
+    Args:
+        values: Finite float32 numbers, flat.
+        columns: The length of the last axis.
+        error: The root mean square error, relative to their root mean square.
+
+    Example:
+
+    >>> quantize_kernel(np.float32([1, -1, 1, 1]), 2, error=0.01).values
+    (1, -1, 1, 1)
+    """
+    # An error is even between two steps, so that its root mean square is a step / sqrt(12).
+    step = error * math.sqrt(12 / max(1, len(values)))
+    found = quantize_tensor(values, step)
+    return Kernel(found.values, found.step, columns)
 
 
 def quantize_vector(values: np.ndarray, error: float, variance: bool = False) -> Quantized:

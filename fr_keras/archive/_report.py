@@ -23,16 +23,19 @@ class LayerRow:
         name: Name of the layer, as in `walk.named_layers`.
         type: Name of its class.
         kept: Number of its kept coefficients.
-        steps: Quantization step of each of its coefficient tensors.
+        kernel_numbers: How many numbers its kernels in space have.
+        steps: Quantization step of each of its coefficient tensors, then of each kernel in space.
         vector_numbers: How many numbers stand for its other weights.
         bytes: Size of all these numbers. It has fractions, because layers share one coded stream.
-        residuals: Root mean square error of each weight that is stored as vectors, relative to the
-            scale that `error` of `save_archive` is relative to; empty for a file that was read.
+        residuals: Root mean square error of each weight that is not stored as coefficients,
+            relative to the scale that `error` or `kernel_error` of `save_archive` is relative to;
+            empty for a file that was read.
     """
 
     name: str
     type: str
     kept: int
+    kernel_numbers: int
     steps: tuple[float, ...]
     vector_numbers: int
     bytes: float
@@ -77,7 +80,16 @@ class Packing(Printed):
             show_edge=False,
             padding=0,
         )
-        for column in ("layer", "type", "kept", "step", "vectors", "bytes", "largest residual"):
+        for column in (
+            "layer",
+            "type",
+            "kept",
+            "in space",
+            "step",
+            "vectors",
+            "bytes",
+            "largest residual",
+        ):
             left = column in ("layer", "type")
             table.add_column(column, justify="left" if left else "right")
         for row in self.layers:
@@ -85,6 +97,7 @@ class Packing(Printed):
                 escape(row.name),
                 row.type,
                 f"{row.kept:,}" if row.kept else "",
+                f"{row.kernel_numbers:,}" if row.kernel_numbers else "",
                 ", ".join(f"{step:.2g}" for step in row.steps),
                 f"{row.vector_numbers:,}" if row.vector_numbers else "",
                 f"{row.bytes:,.1f}",
@@ -120,28 +133,36 @@ def packing(
         sizes: Where the bytes of the file are.
         archive: Its content.
         model: Its model.
-        weights: The weights of the model that are stored as vectors.
+        weights: The weights of the model that are not stored as coefficients.
         residuals: Their errors, by the name of the weight.
     """
     tensors = iter(zip(archive.tensors, sizes.tensors, strict=True))
     vectors = iter(zip(archive.vectors, sizes.vectors, strict=True))
-    of_weights = {weight.name: [next(vectors) for _ in weight.lengths] for weight in weights}
+    kernels = iter(zip(archive.kernels, sizes.kernels, strict=True))
+    in_space = {one.name: next(kernels) for one in weights if one.in_space and archive.kernels}
+    of_weights = {
+        one.name: [next(vectors) for _ in one.lengths]
+        for one in weights
+        if one.name not in in_space
+    }
     rows = []
     for layer_name, layer in named_layers(model).items():
         parts = layer.parts() if isinstance(layer, FrequencyTwin) else []
         spectra = [next(tensors) for _ in parts]
         mine = [weight.name for weight in weights if weight.layer_name == layer_name]
-        others = [one for name in mine for one in of_weights[name]]
-        if not spectra and not others:
+        whole = [in_space[name] for name in mine if name in in_space]
+        others = [one for name in mine for one in of_weights.get(name, ())]
+        if not spectra and not others and not whole:
             continue
         rows.append(
             LayerRow(
                 name=layer_name,
                 type=type(layer).__name__,
                 kept=sum(len(one.values) for one, _ in spectra),
-                steps=tuple(fr_archive.step_value(one.step) for one, _ in spectra),
+                kernel_numbers=sum(len(one.values) for one, _ in whole),
+                steps=tuple(fr_archive.step_value(one.step) for one, _ in spectra + whole),
                 vector_numbers=sum(len(one.values) for one, _ in others),
-                bytes=sum(bits for _, bits in spectra + others) / 8,
+                bytes=sum(bits for _, bits in spectra + whole + others) / 8,
                 residuals={name: residuals[name] for name in mine} if residuals else {},
             )
         )

@@ -1,35 +1,28 @@
 """`save_archive`: writes a model to a file of a few kilobytes."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 
 import keras
-import numpy as np
 
 import fr_archive
-from fr_archive import Archive, Config, Quantized, skeletons
+from fr_archive import Archive, Config, skeletons
 from fr_archive.archive import decode_with_sizes, source
 from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import _reference, _validate
 from fr_keras.archive._agreement import Sample, measured
 from fr_keras.archive._description import Prepared, at_inference
 from fr_keras.archive._load import loaded
-from fr_keras.archive._normalization import move_biases, scales
-from fr_keras.archive._precision import ERROR, STEP, Precision, by_layer
-from fr_keras.archive._quantization import (
-    quantize_tensor,
-    quantize_vector,
-    restore_vector,
-    root_of_squares,
-)
+from fr_keras.archive._precision import ERROR, KERNEL_ERROR, STEP, Precision, by_layer
+from fr_keras.archive._quantization import quantize_tensor
 from fr_keras.archive._report import Packing, packing
 from fr_keras.archive._shapes import unbuilt
+from fr_keras.archive._weights import fill_kernels, rounded_kernels, rounded_vectors
 from fr_keras.interop import calibrate_batch_norm
 from fr_keras.models.coefficients import keep_series, kept_series
 from fr_keras.models.compaction import to_corner
-from fr_keras.models.vectors import Weight, weights
+from fr_keras.models.vectors import weights
 from fr_keras.models.walk import (
     all_layers,
     check_finite,
@@ -58,16 +51,18 @@ def save_archive(
     path: str | os.PathLike,
     step: Precision = STEP,
     error: Precision = ERROR,
+    kernel_error: Precision = KERNEL_ERROR,
     calibration: Iterable | None = None,
     skeleton: Mapping | None = None,
     overwrite: bool = False,
     progress: Callable[[str, float | None], None] | None = None,
 ) -> Packing:
-    """Writes an FR model to a `.fr` file, with the same bytes for the same model on every machine.
+    """Writes a model to a `.fr` file, with the same bytes for the same model on every machine.
 
     If the model is exactly a network of the zoo, the file names that network; otherwise it holds
-    the configuration of the layers. The kept coefficients are quantized in steps, and every other
-    weight is stored as the first few numbers of its DCT. The file does not hold initializers, the
+    the configuration of the layers. The kept coefficients of FR layers are quantized in steps, and
+    so are the kernels of all other layers, as they lie in space. Every other weight is stored as
+    the first few numbers of its DCT. The file does not hold initializers, the
     optimizer, the start and target of an unfinished truncation, or image augmentation, which does
     nothing at inference. A bias directly before a batch normalization is moved into the mean of the
     normalization. Stored numbers come back exactly, so packing a loaded model gives the same bytes.
@@ -77,17 +72,21 @@ def save_archive(
     `calibration`, the result reports how much the outputs of your model change.
 
     Args:
-        model: A built functional or sequential FR model. Its layers come from Keras and fr_keras,
-            or are your own and registered with `register_twin` and Keras. It is not changed.
+        model: A built functional or sequential model, with FR layers or without. Its layers come
+            from Keras and fr_keras, or are your own and registered with `register_twin` and Keras.
+            It is not changed.
         path: The file to write, `.fr` by convention.
         step: Quantization step of each coefficient tensor, relative to its Euclidean norm, up to
             1; or a dict from the name of a layer, or its path as in `walk.named_kernels`, to its
             step. `archive.search` finds a good one.
-        error: Root mean square error that is allowed for each other weight. For the means,
+        error: Root mean square error that is allowed for each vector. For the means,
             variances, gammas and betas of batch normalizations it is relative to the number that
-            the normalization divides by or multiplies with; for any other weight it is relative to
+            the normalization divides by or multiplies with; for any other vector it is relative to
             its root mean square. Or a dict from the name of a layer, or its path as in
-            `walk.named_layers`, to the error of its weights.
+            `walk.named_layers`, to the error of its vectors.
+        kernel_error: Root mean square error of each weight with several axes that is not in the
+            DCT domain, relative to its root mean square; or a dict, as for `error`. The default is
+            about the error of int8 weights with a scale for each channel.
         calibration: Data as for `interop.calibrate_batch_norm`. After the coefficients are
             quantized, the batch-norm statistics are measured on this data, in a copy of the model.
             After FR layers, such statistics take few numbers; moving averages lag behind the
@@ -107,9 +106,9 @@ def save_archive(
         output.
 
     Raises:
-        ValueError: If `model` is unbuilt or subclassed, has no FR layer, or holds a weight that is
-            not finite or a layer that an archive cannot hold, which is checked before any other
-            work is done; if `step` or `error` is out of range, or there are too many numbers; if
+        ValueError: If `model` is unbuilt or subclassed, or holds a weight that is not finite or a
+            layer that an archive cannot hold, which is checked before any other work is done; if
+            `step`, `error` or `kernel_error` is out of range, or there are too many numbers; if
             `skeleton` has arguments that `convert` does not take for int8, or if the archive can
             produce too little of that file.
         OSError: If the file exists or cannot be written.
@@ -129,7 +128,7 @@ def save_archive(
     told = progress or (lambda text, share: None)
     given = prepared(model)
     sample = None if calibration is None else Sample(calibration, model)
-    archive, residuals = packed(given, step, error, sample, told)
+    archive, residuals = packed(given, step, error, kernel_error, sample, told)
     data = fr_archive.encode(archive)
     # Nothing is written before the archive has been loaded.
     held, sizes = decode_with_sizes(data)
@@ -179,11 +178,6 @@ def prepared(model: keras.Model) -> Prepared:
     check_graph(model)
     for layer in all_layers(model):
         check_finite(layer)
-    if not frequency_layers(model):
-        raise ValueError(
-            "`model` must have a layer in the DCT domain: use `fr_keras.regularize`. Received: "
-            f"'{model.name}' without one"
-        )
     given = at_inference(model)
     weights(given.model)
     _validate.check(given.description)
@@ -196,23 +190,29 @@ def packed(
     given: Prepared,
     step: Precision,
     error: Precision,
+    kernel_error: Precision,
     calibration: Iterable | None,
     told: Callable[[str, float | None], None] = lambda text, share: None,
 ) -> tuple[Archive, dict[str, float]]:
     """Returns the archive of a prepared model, and the error of each weight by its name."""
-    told("rounding coefficients", None)
+    told("rounding kernels", None)
     model, description, _ = given
     parts = named_kernels(model)
     steps = by_layer("step", step, parts, STEP)
-    names = dict.fromkeys(one.layer_name for one in weights(model))
+    found = weights(model)
+    names = dict.fromkeys(one.layer_name for one in found if not one.in_space)
     errors = by_layer("error", error, names, ERROR)
+    names = dict.fromkeys(one.layer_name for one in found if one.in_space)
+    kernel_errors = by_layer("kernel_error", kernel_error, names, KERNEL_ERROR)
     tensors = [quantize_tensor(kept_series(part), steps[name]) for name, part in parts.items()]
+    kernels, of_kernels = rounded_kernels(found, kernel_errors)
     if calibration is not None:
-        model = _calibrated(model, tensors, calibration, lambda done: told("calibrating", done))
+        held = Archive(Config(description), tensors, kernels=kernels)
+        model = _calibrated(model, held, calibration, lambda done: told("calibrating", done))
     told("rounding other weights", None)
-    vectors, residuals = quantized_vectors(model, weights(model), errors)
+    vectors, residuals = rounded_vectors(model, weights(model), errors)
     network = _reference.find(model, description) or Config(description)
-    return Archive(network, tensors, vectors), residuals
+    return Archive(network, tensors, vectors, kernels=kernels), of_kernels | residuals
 
 
 def normalizes(model: keras.Model) -> bool:
@@ -222,55 +222,18 @@ def normalizes(model: keras.Model) -> bool:
 
 def _calibrated(
     model: keras.Model,
-    tensors: list[Quantized],
+    held: Archive,
     calibration: Iterable,
     progress: Callable[[float], None],
 ) -> keras.Model:
-    """A copy with the quantized coefficients and statistics of its own, if it has any."""
+    """A copy with the rounded kernels and statistics of its own, if it has any."""
     if not normalizes(model):
         for _ in calibration:
             pass  # a `Sample` keeps some of the rows for the comparison
         return model
     copy = rebuild(model, to_corner)
-    for part, tensor in zip(frequency_layers(copy), tensors, strict=True):
+    for part, tensor in zip(frequency_layers(copy), held.tensors, strict=True):
         keep_series(part, tensor.reals())
+    fill_kernels(weights(copy), held.kernels)
     calibrate_batch_norm(copy, calibration, progress)
     return copy
-
-
-def quantized_vectors(
-    model: keras.Model, found: list[Weight], errors: Mapping[str, float]
-) -> tuple[list[Quantized], dict[str, float]]:
-    """Returns the vectors of all weights, and the error of each weight by its name.
-
-    Args:
-        model: The model.
-        found: Its weights.
-        errors: The allowed errors, by the name of the layer in `named_layers`.
-    """
-    values = [weight.values() for weight in found]
-    move_biases(model, found, values)
-    allowed = scales(found, values)
-    parts = [
-        (place, part)
-        for place, (weight, numbers) in enumerate(zip(found, values, strict=True))
-        for part in weight.cut(numbers)
-    ]
-    vectors: list[Quantized | None] = [None] * len(parts)
-    restored: list[np.ndarray] = [np.empty(0)] * len(parts)
-    # Vectors of one length share a matrix.
-    for number in sorted(range(len(parts)), key=lambda number: len(parts[number][1])):
-        place, part = parts[number]
-        variance = found[place].is_statistic("variance")
-        error = errors[found[place].layer_name] * allowed[place]
-        vectors[number] = quantize_vector(part, error, variance)
-        restored[number] = restore_vector(vectors[number], len(part), variance)
-    of_weights: dict[int, list[np.ndarray]] = {}
-    for (place, _), one in zip(parts, restored, strict=True):
-        of_weights.setdefault(place, []).append(one)
-    residuals = {}
-    for place, (weight, numbers, scale) in enumerate(zip(found, values, allowed, strict=True)):
-        difference = np.concatenate([*of_weights.get(place, ()), []]) - numbers
-        norm = root_of_squares(difference) / math.sqrt(max(1, len(numbers)))
-        residuals[weight.name] = norm / scale if scale else 0.0
-    return vectors, residuals

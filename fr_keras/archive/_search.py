@@ -36,7 +36,8 @@ class SearchResult:
         model: The model that the archive loads to.
         step: The relative step of each FR layer.
         error: The relative error of each layer with other weights.
-        bytes: The size of the file that `save_archive(model, path, step=step, error=error)` writes.
+        kernel_error: The relative error of each layer with kernels in space.
+        bytes: The size of the file that `save_archive` writes with these arguments.
         accuracy: Accuracy of `model` on the confirmation rows.
         reference_accuracy: Accuracy of the original model on the same rows.
         trials: How many archives were tried.
@@ -46,6 +47,7 @@ class SearchResult:
     model: keras.Model
     step: dict[str, float]
     error: dict[str, float]
+    kernel_error: dict[str, float]
     bytes: int
     accuracy: float
     reference_accuracy: float
@@ -142,6 +144,7 @@ def search(
         model=found,
         step=best.network.numbers("step", best.levels),
         error=best.network.numbers("error", best.levels),
+        kernel_error=best.network.numbers("kernel_error", best.levels),
         bytes=best.trial.bytes,
         accuracy=accuracy,
         reference_accuracy=reference,
@@ -202,13 +205,13 @@ class _Run:
         """Searches with one factor for all layers, then layer by layer."""
         self._all_alike(shorter=0)
         self._next_stage()
-        self._one_by_one("step", "error")
+        self._one_by_one("step", "error", "kernel_error")
         if any(kind == "kept" for kind, _ in self._trying.places):
             self._next_stage()
             for shorter in range(_STRIDE, _SHORTEST + 1, _STRIDE):
                 if not self._all_alike(shorter) and self.best:
                     break
-            self._one_by_one("kept", "step", "error")
+            self._one_by_one("kept", "step", "error", "kernel_error")
         if self.best is None and self._clock.stopped:
             raise ValueError(self._clock.too_short(len(self.trials)))
         if self.best is None:
@@ -219,7 +222,7 @@ class _Run:
         self._trying, self._seen = network, set()
         self._next_stage()
         self._is_better(self.best.levels)
-        self._one_by_one("kept", "step", "error")
+        self._one_by_one("kept", "step", "error", "kernel_error")
 
     def _next_stage(self) -> None:
         self.stages.append([])

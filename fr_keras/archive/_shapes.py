@@ -7,13 +7,13 @@ from typing import Any
 
 import keras
 
-from fr_archive import ArchiveError
+from fr_archive import Archive, ArchiveError
 from fr_keras import zigzag
 from fr_keras._keras_internals import nodes, without_memory
 from fr_keras.archive._building import build, make_layer, settings
 from fr_keras.archive._graphs import graphs
 from fr_keras.layers import FrequencyKernel, FrequencyTwin, plain_class
-from fr_keras.models.vectors import lengths, real_weights
+from fr_keras.models.vectors import columns, is_in_space, lengths, place_of, real_weights
 from fr_keras.models.walk import all_layers
 
 #: The most weights that a model may declare, counting whole kernels.
@@ -55,13 +55,13 @@ class Unbuilt:
         spectra: The tensors of coefficients of each FR layer, in the order in which `build` makes
             the layers.
         order: The places in `spectra`, in the order in which an archive holds them.
-        vectors: How many vectors stand for the other weights.
+        weights: The shapes of the other weights, in the order of an archive.
     """
 
     plain: keras.Model
     spectra: list[list[Spectrum]]
     order: list[int]
-    vectors: int
+    weights: list[tuple[int, ...]]
 
     def in_order(self) -> list[Spectrum]:
         """All tensors of coefficients, in the order of the archive."""
@@ -73,15 +73,30 @@ class Unbuilt:
         found = {place: [next(corners) for _ in self.spectra[place]] for place in self.order}
         return [found[place] for place in range(len(self.spectra))]
 
-    def check_vectors(self, number: int) -> None:
-        """Refuses a wrong number of vectors.
+    def check_weights(self, archive: Archive) -> None:
+        """Refuses vectors and kernels in space that do not fit the other weights.
 
         Raises:
-            ArchiveError: If the number is wrong.
+            ArchiveError: If their number or a shape is wrong.
         """
-        if number != self.vectors:
+        # The first version of the format holds all of them as vectors.
+        in_space = [one for one in self.weights if is_in_space(one)] if archive.kernels else []
+        wanted = [(math.prod(one), columns(one)) for one in in_space]
+        received = [(len(one.values), one.columns) for one in archive.kernels]
+        if received != wanted:
             raise ArchiveError(
-                f"A file of this architecture must hold {self.vectors} vectors. Received: {number}"
+                "A file of this architecture must hold kernels in space of the shapes "
+                f"{in_space!s:.200}. Received: {len(received)}, with these numbers of values "
+                f"and columns: {received!s:.200}"
+            )
+        others = self.weights
+        if archive.kernels:
+            others = [one for one in self.weights if not is_in_space(one)]
+        vectors = sum(len(lengths(one)) for one in others)
+        if len(archive.vectors) != vectors:
+            raise ArchiveError(
+                f"A file of this architecture must hold {vectors} vectors. Received: "
+                f"{len(archive.vectors)}"
             )
 
     def check_held(self, counts: list[int]) -> None:
@@ -146,7 +161,7 @@ def unbuilt(description: dict) -> Unbuilt:
         )
     places = {id(layer): place for place, (_, _, layer) in enumerate(made)}
     order = [places[id(layer)] for layer in all_layers(plain) if id(layer) in places]
-    return Unbuilt(plain, spectra, order, guarded(lambda: _vectors(plain, made)))
+    return Unbuilt(plain, spectra, order, guarded(lambda: _weights(plain, made)))
 
 
 def guarded(work: Callable[[], Any]) -> Any:
@@ -184,8 +199,8 @@ def _inside(layer: keras.layers.Layer, shape: tuple) -> Iterator[tuple]:
             yield shape
 
 
-def _vectors(plain: keras.Model, made: list[tuple]) -> int:
-    """How many vectors the weights take, except kernels with a spectrum."""
+def _weights(plain: keras.Model, made: list[tuple]) -> list[tuple[int, ...]]:
+    """The shapes of all weights but kernels with a spectrum, in the order of an archive."""
     kernels = {
         id(layer): make_layer(name, arguments).plain_kernels(layer)
         for name, arguments, layer in made
@@ -195,7 +210,7 @@ def _vectors(plain: keras.Model, made: list[tuple]) -> int:
         for layer in all_layers(plain)
         for weight in real_weights(layer, [kernels.get(id(layer), ())])
     ]
-    return sum(len(lengths(tuple(weight.shape))) for weight in found)
+    return [tuple(weight.shape) for weight in sorted(found, key=place_of)]
 
 
 def _spectra(name: str, arguments: dict, plain: keras.layers.Layer) -> list[Spectrum]:

@@ -10,22 +10,28 @@ import keras
 import numpy as np
 
 from fr_archive import Archive, Quantized
-from fr_keras.archive._load import fill_weights, loaded
-from fr_keras.archive._precision import ERROR, STEP
+from fr_keras.archive._load import loaded
+from fr_keras.archive._precision import ERROR, KERNEL_ERROR, STEP
 from fr_keras.archive._quantization import quantize_tensor
-from fr_keras.archive._save import normalizes, packed, prepared, quantized_vectors
+from fr_keras.archive._save import normalizes, packed, prepared
+from fr_keras.archive._weights import (
+    fill_kernels,
+    fill_weights,
+    rounded_kernels,
+    rounded_vectors,
+)
 from fr_keras.models.coefficients import keep_series, kept_series
 from fr_keras.models.moments import Moments
 from fr_keras.models.vectors import weights
 from fr_keras.models.walk import frequency_layers, named_kernels
 
-#: What a number of a search sets: `("step" | "error" | "kept", layer name)`, with names as in
-#: `walk.named_layers`.
+#: What a number of a search sets: `("step" | "error" | "kernel_error" | "kept", layer name)`, with
+#: names as in `walk.named_layers`.
 Place = tuple[str, str]
 #: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
 # At level 0: they make a small file, and most networks tolerate them.
-_UNITS = {"step": 0.005, "error": 0.01}
+_UNITS = {"step": 0.005, "error": 0.01, "kernel_error": 0.05}
 
 
 class Measure:
@@ -70,7 +76,7 @@ class Network:
     def __init__(self, model: keras.Model, calibration: Iterable | None, search_kept: bool):
         given = prepared(model)
         model = given.model
-        start, _ = packed(given, STEP, ERROR, None)
+        start, _ = packed(given, STEP, ERROR, KERNEL_ERROR, None)
         self._architecture = start.architecture
         self._series = [kept_series(part) for part in frequency_layers(model)]
         self._values = [weight.values() for weight in weights(model)]
@@ -83,7 +89,10 @@ class Network:
             self.calibration = self._moments.batches
         kinds = ("step", "kept") if search_kept else ("step",)
         self.places: list[Place] = [(kind, name) for kind in kinds for name in self._parts]
-        self.places += [("error", weight.layer_name) for weight in self._weights]
+        self.places += [
+            ("kernel_error" if weight.in_space else "error", weight.layer_name)
+            for weight in self._weights
+        ]
         self.places = list(dict.fromkeys(self.places))
         # What the parts hold now.
         self._tensors: dict[str, Quantized] = {}
@@ -96,6 +105,7 @@ class Network:
     def archive(self, levels: Levels) -> Archive:
         """The archive that `save_archive` makes with the steps and errors of these levels."""
         steps, errors = self.numbers("step", levels), self.numbers("error", levels)
+        kernel_errors = self.numbers("kernel_error", levels)
         tensors = []
         for name, series in zip(self._parts, self._series, strict=True):
             shorter = 2 ** (-levels.get(("kept", name), 0) / 8)
@@ -104,10 +114,12 @@ class Network:
         self._set_coefficients(tensors)
         for weight, values in zip(self._weights, self._values, strict=True):
             weight.assign(values)
+        kernels, _ = rounded_kernels(self._weights, kernel_errors)
+        fill_kernels(self._weights, kernels)
         if self._moments is not None:
             self._moments.set()
-        vectors, _ = quantized_vectors(self.model, self._weights, errors)
-        return Archive(self._architecture, tensors, vectors)
+        vectors, _ = rounded_vectors(self.model, self._weights, errors)
+        return Archive(self._architecture, tensors, vectors, kernels=kernels)
 
     def become(self, archive: Archive) -> keras.Model:
         """The model that an archive loads to; it changes with the next call."""

@@ -1,9 +1,10 @@
-"""The weights of a model other than its coefficients, as the vectors of an archive.
+"""The weights of a model other than its coefficients: the kernels and vectors of an archive.
 
-A weight with one axis is one vector, unless it is longer than `LONGEST`. Any other weight is
-flattened and cut into vectors of `BLOCK` numbers: nothing is known about its spectrum, and short
-vectors are quick to transform. Similar vectors follow one another, because the archive codes their
-lengths and steps as differences.
+A weight with several axes is a kernel in space. A weight with one axis is one vector, unless it is
+longer than `LONGEST`: then it is cut into vectors of `BLOCK` numbers, which are quick to transform.
+Similar vectors follow one another, because the archive codes their lengths and steps as
+differences. The first version of the format has no kernels in space: there, these are flattened and
+cut as long vectors are.
 
 The state of random generators, and counters that only training reads, are not stored.
 """
@@ -49,6 +50,16 @@ class Weight:
         return math.prod(self.variable.shape)
 
     @property
+    def in_space(self) -> bool:
+        """Whether it is a kernel in space."""
+        return is_in_space(tuple(self.variable.shape))
+
+    @property
+    def columns(self) -> int:
+        """The length of its last axis, but at least 1."""
+        return columns(tuple(self.variable.shape))
+
+    @property
     def lengths(self) -> list[int]:
         """The lengths of its vectors."""
         return lengths(tuple(self.variable.shape))
@@ -71,6 +82,16 @@ class Weight:
         return np.split(values, np.cumsum(self.lengths)[:-1]) if self.size else []
 
 
+def is_in_space(shape: tuple[int, ...]) -> bool:
+    """Whether a weight of that shape is a kernel in space."""
+    return len(shape) > 1
+
+
+def columns(shape: tuple[int, ...]) -> int:
+    """Returns the length of the last axis of a kernel of that shape, but at least 1."""
+    return max(1, shape[-1])
+
+
 def lengths(shape: tuple[int, ...]) -> list[int]:
     """Returns the lengths of the vectors of a weight of that shape."""
     size = math.prod(shape)
@@ -81,14 +102,19 @@ def lengths(shape: tuple[int, ...]) -> list[int]:
 
 
 def weights(model: keras.Model) -> list[Weight]:
-    """Returns the weights that an archive holds as vectors, in its order.
+    """Returns the weights that an archive holds beside coefficients, in its order.
 
     Raises:
         ArchiveError: If there is an integer weight that is not a counter.
     """
     found = [one for named in named_layers(model).items() for one in _of_layer(*named)]
-    names = [*_FIRST, *sorted({one.variable.name for one in found} - {*_FIRST})]
-    return sorted(found, key=lambda one: names.index(one.variable.name))
+    return sorted(found, key=lambda one: place_of(one.variable))
+
+
+def place_of(variable: keras.Variable) -> tuple[int, str]:
+    """Returns what the weights of an archive are sorted by; equal ones keep the layers' order."""
+    name = variable.name
+    return (_FIRST.index(name), "") if name in _FIRST else (len(_FIRST), name)
 
 
 def _of_layer(layer_name: str, layer: keras.layers.Layer) -> Iterator[Weight]:

@@ -10,7 +10,7 @@ import keras
 from fr_archive.files import check_target, write_bytes
 from fr_keras.layers.forms import WHOLE, chooser, whole
 from fr_keras.models.origins import Baked
-from fr_keras.models.walk import all_layers, check_graph, frequency_layers, named_layers
+from fr_keras.models.walk import all_layers, check_graph, named_layers
 from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.deployable import deployable
@@ -20,7 +20,7 @@ from fr_keras.tflite.file.graph import Recipe, Recipes
 from fr_keras.tflite.int8.aware import exact
 from fr_keras.tflite.lowering import converted
 from fr_keras.tflite.modes import Mode, mode_of
-from fr_keras.tflite.recipes.derive import LayerRecipes
+from fr_keras.tflite.recipes.derive import LayerRecipes, fits_an_archive
 from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.signature import predict
 
@@ -162,7 +162,7 @@ def convert(
 
     def lowered(form: str) -> tuple[Baked, bytes, Recipes]:
         plain, derived = deployable(unrounded, chooser(form, mode.bytes_of)), None
-        if mode.ranges and frequency_layers(unrounded):
+        if mode.ranges and fits_an_archive(unrounded):
             derived = LayerRecipes(unrounded, plain)
         file, recipes = converted(plain, mode, calibrating, float_io, in_float, ranges, derived)
         return plain, metadata.attach(file, entry), recipes

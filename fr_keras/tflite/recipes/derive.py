@@ -8,13 +8,14 @@ import keras
 import numpy as np
 
 from fr_archive import ArchiveError
+from fr_archive.archive import MOST_KERNEL_NUMBERS
 from fr_archive.recipes import Evaluator, Node, Op, Source, scalar
 from fr_keras import zigzag
 from fr_keras.layers import FactoredKernel, FrequencyKernel
 from fr_keras.models.coefficients import kept_series
 from fr_keras.models.joins import TRANSPOSED
 from fr_keras.models.origins import Baked, Origin
-from fr_keras.models.vectors import weights
+from fr_keras.models.vectors import Weight, weights
 from fr_keras.models.walk import all_layers, frequency_layers
 
 # Baking computes in float32, recipes in float64.
@@ -63,7 +64,11 @@ class LayerRecipes:
 
     def __init__(self, model: keras.Model, plain: Baked):
         self._parts = {id(part): n for n, part in enumerate(frequency_layers(model))}
-        self._vectors, self._series = _numbered(model)
+        self._vectors, _ = _numbered(model)
+        self._kernels = {
+            id(one.variable): Node(Op.KERNEL, (), (number, *one.variable.shape))
+            for number, one in enumerate(_in_space(model))
+        }
         self.source = source(model)
         self.kernels, self.normalizations = {}, {}
         for layer in all_layers(plain.model):
@@ -104,8 +109,7 @@ class LayerRecipes:
         """The recipe of a kernel, whatever its shape; `axis` is its output axis."""
         layer, roles = origin.layer, origin.roles
         if not isinstance(layer, FrequencyKernel):
-            held = id(getattr(layer, "kernel", None)) in self._vectors
-            return self._vector(layer.kernel) if held else None
+            return self._kernels.get(id(getattr(layer, "kernel", None)))
         if not isinstance(layer, FactoredKernel):
             return self._core(layer, ())
         if roles == ("in",):
@@ -177,24 +181,43 @@ class LayerRecipes:
         )
 
     def _vector(self, variable: keras.Variable, op: Op = Op.VECTORS) -> Node:
+        size = math.prod(variable.shape)
+        if id(variable) in self._kernels:  # a bias with several axes
+            return Node(Op.RESHAPE, (self._kernels[id(variable)],), (size,))
         first, length = self._vectors[id(variable)]
-        return Node(op, (), (first, length, math.prod(variable.shape)))
+        return Node(op, (), (first, length, size))
+
+
+def fits_an_archive(model: keras.Model) -> bool:
+    """Whether an archive may hold the weights of a model beside its coefficients."""
+    try:
+        return sum(one.size for one in _in_space(model)) <= MOST_KERNEL_NUMBERS
+    except ArchiveError:
+        return False
 
 
 def source(model: keras.Model) -> Source:
     """The numbers of a model that its recipes read, in the order of an archive."""
-    parts, (_, series) = frequency_layers(model), _numbered(model)
-    return Source(lambda number: kept_series(parts[number]), lambda number, _: series[number])
+    parts, (_, series), kernels = frequency_layers(model), _numbered(model), _in_space(model)
+    return Source(
+        lambda number: kept_series(parts[number]),
+        lambda number, _: series[number],
+        lambda number: kernels[number].values(),
+    )
 
 
 def _numbered(model: keras.Model) -> tuple[dict[int, tuple[int, int]], list[np.ndarray]]:
-    """For each weight but the coefficients, its first vector and the length; all vectors."""
+    """For each weight in vectors, its first vector and the length; all vectors."""
     places, series = {}, []
     for weight in weights(model):
-        if weight.lengths:
+        if weight.lengths and not weight.in_space:
             places[id(weight.variable)] = len(series), weight.lengths[0]
             series += weight.cut(weight.values())
     return places, series
+
+
+def _in_space(model: keras.Model) -> list[Weight]:
+    return [weight for weight in weights(model) if weight.in_space]
 
 
 def _cosines(length: int, rows: int) -> Node:

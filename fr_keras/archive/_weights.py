@@ -1,0 +1,97 @@
+"""The weights of a model beside its coefficients, in whole steps, and back."""
+
+import math
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from fr_archive import Archive, Kernel, Quantized
+from fr_keras.archive._normalization import move_biases, scales
+from fr_keras.archive._quantization import (
+    quantize_kernel,
+    quantize_vector,
+    restore_vector,
+    root_of_squares,
+)
+from fr_keras.models.vectors import Weight
+
+
+def rounded_kernels(
+    found: list[Weight], errors: Mapping[str, float]
+) -> tuple[list[Kernel], dict[str, float]]:
+    """Returns the kernels in space in whole steps, and the error of each by its name.
+
+    Args:
+        found: The weights of a model.
+        errors: The allowed errors, by the name of the layer in `named_layers`.
+    """
+    kernels, residuals = [], {}
+    for weight in found:
+        if weight.in_space:
+            values = weight.values()
+            kernels.append(quantize_kernel(values, weight.columns, errors[weight.layer_name]))
+            size = root_of_squares(values)
+            difference = root_of_squares(kernels[-1].reals() - values)
+            residuals[weight.name] = difference / size if size else 0.0
+    return kernels, residuals
+
+
+def rounded_vectors(
+    model: keras.Model, found: list[Weight], errors: Mapping[str, float]
+) -> tuple[list[Quantized], dict[str, float]]:
+    """Returns the vectors of all other weights, and the error of each weight by its name.
+
+    Args:
+        model: The model.
+        found: Its weights.
+        errors: The allowed errors, by the name of the layer in `named_layers`.
+    """
+    found = [weight for weight in found if not weight.in_space]
+    values = [weight.values() for weight in found]
+    move_biases(model, found, values)
+    allowed = scales(found, values)
+    parts = [
+        (place, part)
+        for place, (weight, numbers) in enumerate(zip(found, values, strict=True))
+        for part in weight.cut(numbers)
+    ]
+    vectors: list[Quantized | None] = [None] * len(parts)
+    restored: list[np.ndarray] = [np.empty(0)] * len(parts)
+    # Vectors of one length share a matrix.
+    for number in sorted(range(len(parts)), key=lambda number: len(parts[number][1])):
+        place, part = parts[number]
+        variance = found[place].is_statistic("variance")
+        error = errors[found[place].layer_name] * allowed[place]
+        vectors[number] = quantize_vector(part, error, variance)
+        restored[number] = restore_vector(vectors[number], len(part), variance)
+    of_weights: dict[int, list[np.ndarray]] = {}
+    for (place, _), one in zip(parts, restored, strict=True):
+        of_weights.setdefault(place, []).append(one)
+    residuals = {}
+    for place, (weight, numbers, scale) in enumerate(zip(found, values, allowed, strict=True)):
+        difference = np.concatenate([*of_weights.get(place, ()), []]) - numbers
+        norm = root_of_squares(difference) / math.sqrt(max(1, len(numbers)))
+        residuals[weight.name] = norm / scale if scale else 0.0
+    return vectors, residuals
+
+
+def fill_weights(found: list[Weight], archive: Archive) -> None:
+    """Sets the weights of a model to the vectors and kernels of an archive."""
+    vectors = iter(archive.vectors)
+    kernels = iter(archive.kernels)
+    for weight in found:
+        if weight.in_space and archive.kernels:
+            weight.assign(next(kernels).reals())
+            continue
+        variance = weight.is_statistic("variance")
+        parts = [restore_vector(next(vectors), length, variance) for length in weight.lengths]
+        if parts:
+            weight.assign(np.concatenate(parts))
+
+
+def fill_kernels(found: list[Weight], kernels: list[Kernel]) -> None:
+    """Sets the kernels in space of a model."""
+    in_space = [weight for weight in found if weight.in_space]
+    for weight, kernel in zip(in_space, kernels, strict=True):
+        weight.assign(kernel.reals())
