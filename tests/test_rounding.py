@@ -38,8 +38,15 @@ def coefficients(model):
     return [layer.kept_coefficients() for layer in frequency_layers(model)]
 
 
-@pytest.mark.parametrize("start", [None, 120])
-@pytest.mark.parametrize("step", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize(
+    ("start", "step"),
+    [
+        *((None, step) for step in (0.02, 0.3)),
+        (120, 0.1),
+        pytest.param(None, 0.1, marks=pytest.mark.slow),
+        *(pytest.param(120, step, marks=pytest.mark.slow) for step in (0.02, 0.3)),
+    ],
+)
 def test_an_archive_holds_exactly_what_was_trained(tmp_path, start, step):
     model = twin(start)
     fit(model, ArchiveRounding(step, rate=1e-4))
