@@ -1,8 +1,9 @@
-"""The files of a trained network: the Keras model, the .tflite file and, for FR, the archive."""
+"""The files of a trained network: the Keras model, the .tflite file and the archive."""
 
 import dataclasses
 import gzip
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 
@@ -17,8 +18,39 @@ from fr_keras.models.walk import frequency_layers
 
 #: Rows for calibration, as `fr-keras pack` takes them.
 CALIBRATION_ROWS = 512
-#: Rounding of an archive, relative, from a coarse one to the default, which keeps the function.
-PRECISIONS = ((0.005, 0.01), (0.0015, 0.0025), (0.0003, 0.0005))
+
+
+class Precision(NamedTuple):
+    """How coarsely an archive rounds, as for `fr_keras.save_archive`.
+
+    Attributes:
+        step: The step of coefficients.
+        error: The error of vectors.
+        kernel_error: The error of kernels in space.
+        calibrated: Whether batch normalizations are measured again. It helps where rounding changes
+            much, and harms where a few rows know less than the statistics of the training.
+    """
+
+    step: float
+    error: float
+    kernel_error: float
+    calibrated: bool
+
+
+#: From coarse to the default, which keeps the function: for models with FR layers, and for others.
+IN_FREQUENCY = (
+    Precision(0.005, 0.01, 0.1, True),
+    Precision(0.0015, 0.0025, 0.03, True),
+    Precision(0.0003, 0.0005, 0.01, True),
+)
+IN_SPACE = (
+    Precision(0.005, 0.01, 0.2, True),
+    Precision(0.005, 0.01, 0.1, True),
+    Precision(0.0015, 0.0025, 0.04, False),
+    Precision(0.0003, 0.0005, 0.01, False),
+)
+#: While trials compete.
+EARLY = (Precision(0.005, 0.01, 0.1, True),)
 MODEL, TFLITE, ARCHIVE = "model.keras", "model.tflite", "model.fr"
 
 
@@ -47,9 +79,12 @@ def write_files(
     rows: Split,
     folder: Path,
     goal: Goal | None,
-    mode: str = "int8",
+    mode: str | None = None,
 ) -> Files:
     """Writes the files of a network, and scores the .tflite file on some rows.
+
+    Without a mode, the download is an archive that makes the int8 file; if an archive cannot hold
+    the model, it is that file, gzipped.
 
     Args:
         model: A plain or FR model.
@@ -57,25 +92,31 @@ def write_files(
         rows: The rows to score on.
         folder: The folder to write to, which exists.
         goal: If given, archives of several precisions are made, from coarse to fine, and the one
-            is taken that the goal prefers; if `None`, only the coarsest.
-        mode: The quantization of the .tflite file, as for `fr_keras.tflite.convert`.
+            is taken that the goal prefers; if `None`, only a coarse one.
+        mode: The quantization of a .tflite file that is the download itself, gzipped.
     """
     with quiet():
         return _written(model, data, rows, folder, goal, mode)
 
 
 def _written(
-    model, data: Dataset, rows: Split, folder: Path, goal: Goal | None, mode: str
+    model, data: Dataset, rows: Split, folder: Path, goal: Goal | None, mode: str | None
 ) -> Files:
     with replacing(folder / MODEL, overwrite=True) as path:
         model.save(path)
-    if frequency_layers(model):
-        try:
-            return _packed(model, data, rows, folder, goal)
-        except ValueError as error:  # a layer that an archive cannot hold
-            note = f"no archive: {error}"
-            return dataclasses.replace(_plain(model, data, rows, folder, mode), note=note)
-    return _plain(model, data, rows, folder, mode)
+    if mode is not None:
+        return _plain(model, data, rows, folder, mode)
+    try:
+        return _packed(model, data, rows, folder, goal, _precisions(model, goal))
+    except ValueError as error:  # a layer that an archive cannot hold
+        note = f"no archive: {error}"
+        return dataclasses.replace(_plain(model, data, rows, folder, "int8"), note=note)
+
+
+def _precisions(model: keras.Model, goal: Goal | None) -> tuple[Precision, ...]:
+    if goal is None:
+        return EARLY
+    return IN_FREQUENCY if frequency_layers(model) else IN_SPACE
 
 
 def _plain(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
@@ -86,9 +127,16 @@ def _plain(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
     return Files(len(content.content), small, "tflite.gz", score)
 
 
-def _packed(model, data: Dataset, rows: Split, folder: Path, goal: Goal | None) -> Files:
+def _packed(
+    model,
+    data: Dataset,
+    rows: Split,
+    folder: Path,
+    goal: Goal | None,
+    precisions: tuple[Precision, ...],
+) -> Files:
     found = {}
-    for precision in PRECISIONS if goal else PRECISIONS[:1]:
+    for precision in precisions:
         files, *contents = _archive(model, data, rows, folder, precision)
         found[files] = contents
         if goal and goal.least is not None and goal.holds(files):
@@ -100,13 +148,14 @@ def _packed(model, data: Dataset, rows: Split, folder: Path, goal: Goal | None) 
     return files
 
 
-def _archive(model, data: Dataset, rows: Split, folder: Path, precision) -> tuple:
+def _archive(model, data: Dataset, rows: Split, folder: Path, precision: Precision) -> tuple:
     """The archive of a precision, with the .tflite file that it expands to, scored."""
     path = folder / f"partial.{ARCHIVE}"
     skeleton = {**about(data), "calibration": _calibration(data)}
+    *rounding, calibrated = precision
     save_archive(
-        model, path, *precision, calibration=skeleton["calibration"], skeleton=skeleton,
-        overwrite=True,
+        model, path, *rounding, calibration=skeleton["calibration"] if calibrated else None,
+        skeleton=skeleton, overwrite=True,
     )  # fmt: skip
     archive = path.read_bytes()
     path.unlink()

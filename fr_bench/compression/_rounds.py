@@ -60,7 +60,7 @@ class Rounds:
     def whole(self) -> list[Trial]:
         """The network itself, as a float32 and as an int8 file."""
         kept = summary(self.model).to_dict()["kernel_weights"]
-        return [self._done(name, -1) or self._whole(name, name.split()[-1], kept) for name in WHOLE]
+        return [self._done(name, -1) or self._whole(name, kept) for name in WHOLE]
 
     def run(self, cells: list[Cell], engine: Engine) -> tuple[list[Trial], list[str]]:
         """Runs the rounds on an engine.
@@ -153,9 +153,10 @@ class Rounds:
     def _score(self, model: keras.Model, rows: Split) -> float:
         return self.data.task.value(rows.y, answers(model, rows), rows.sample_weight)
 
-    def _whole(self, name: str, mode: str, kept: int) -> Trial:
+    def _whole(self, name: str, kept: int) -> Trial:
         folder = self.folder.of(name, -1)
-        files = write_files(self.model, self.data, self._rows(True), folder, None, mode)
+        rows = self._rows(True)
+        files = write_files(self.model, self.data, rows, folder, self.goal, WHOLE[name])
         trial = Trial(
             name, "plain", None, -1, kept, files.device_bytes, files.download_bytes,
             files.download, files.score, 0.0, files.note,

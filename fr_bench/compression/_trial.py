@@ -4,8 +4,8 @@ import dataclasses
 
 from fr_bench.tasks import Scored
 
-#: Trials that train nothing.
-WHOLE = ("plain float32", "plain int8")
+#: Trials that train nothing, each with the mode of its .tflite file; one is an archive.
+WHOLE = {"plain float32": "float32", "plain int8": "int8", "plain archive": None}
 
 
 @dataclasses.dataclass(frozen=True)

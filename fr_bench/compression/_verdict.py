@@ -42,10 +42,11 @@ def verdict(rows: list[Row], chosen: Row, goal: Goal, reference: Scored) -> list
     """
     whole = next(row for row in rows if row.trial.name == "plain int8")
     words = [_choice(chosen, goal), _scores(chosen, whole, reference)]
-    if chosen is whole:
-        words.append(_no_better(rows, whole))
-    else:
+    if chosen is not whole:
         words.append(_beside_whole(chosen, whole))
+    if chosen.trial.method == "plain":
+        words.append(_no_better(rows, chosen))
+    else:
         narrow = [row for row in rows if row.trial.method == "narrow"]
         words += [_beside_narrow(chosen, narrow, goal)] if narrow else []
     larger = [one.trial for one in rows if one.trial.device_bytes > whole.trial.device_bytes]
@@ -76,14 +77,16 @@ def _scores(chosen: Row, whole: Row, reference: Scored) -> str:
 
 
 def _no_better(rows: list[Row], whole: Row) -> str:
-    """That plain int8 stays, and what a smaller file would cost."""
+    """That the network stays whole, and what a smaller file would cost."""
     if all(row.trial.method == "plain" for row in rows):
         return "No method gave a file, so nothing is known of compression."
-    words = "No method gave a smaller file within the goal: compression did not pay."
+    words = "No method gave a smaller file within the goal: training a smaller network did not pay."
     smaller = [
         row
         for row in rows
-        if row.trial.download_bytes < whole.trial.download_bytes and row.on_front
+        if row.trial.download_bytes < whole.trial.download_bytes
+        and row.on_front
+        and row.trial.method != "plain"
     ]
     if not smaller:
         return words

@@ -37,8 +37,8 @@ class Conversion:
         content: The flatbuffer.
         quantize: The quantization mode.
         agreements: How far each output is from the model's, by the name of the output.
-        recipes: For an int8 file of an FR model, how the constants of its ops are computed from
-            the coefficients, by the number of the op. The skeleton of an archive is made from this.
+        recipes: For an int8 file, how the constants of its ops are computed from the numbers of an
+            archive, by the number of the op. The skeleton of an archive is made from this.
         computed_twice: The part of the activations that the file computes twice, because its goal
             of memory could not be kept otherwise.
     """

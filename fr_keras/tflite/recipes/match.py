@@ -1,5 +1,6 @@
 """Finds the recipe of each op's constants in the float file that the converter wrote."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -49,7 +50,7 @@ def _recipe(
     graph: Graph, op: schema.OperatorT, layer: LayerRecipe, derived: LayerRecipes, layers: list[int]
 ) -> Recipe | None:
     kernel, bias = graph.kernel(op), graph.bias(op)
-    node, value = _output_last(layer, derived)
+    node, value = _output_last(layer, derived, len(kernel))
     flat = kernel.reshape(len(kernel), -1)
     rows = np.moveaxis(value, -1, 0)
     if len(rows) != len(flat) or rows.size != flat.size:
@@ -72,13 +73,21 @@ def _recipe(
     return None
 
 
-def _output_last(layer: LayerRecipe, derived: LayerRecipes) -> tuple[Node, np.ndarray]:
-    """The kernel of a layer with the output channels as its last axis."""
-    node = layer.kernel
+def _output_last(
+    layer: LayerRecipe, derived: LayerRecipes, channels: int
+) -> tuple[Node, np.ndarray]:
+    """The kernel of a layer with so many output channels, as its last axis."""
+    node, value = layer.kernel, derived.value(layer.kernel)
     if layer.transposed:
-        rank = derived.value(node).ndim
+        rank = value.ndim
         node = Node(Op.TRANSPOSE, (node,), (*range(rank - 2), rank - 1, rank - 2))
-    return node, derived.value(node)
+        value = derived.value(node)
+    shape = value.shape
+    for first in range(len(shape) - 2, 0, -1):
+        if shape[-1] != channels == math.prod(shape[first:]):  # an output of several axes
+            node = Node(Op.RESHAPE, (node,), (*shape[:first], channels))
+            value = derived.value(node)
+    return node, value
 
 
 def _foldings(

@@ -1,0 +1,201 @@
+"""Version 2 of the archive: networks with kernels in space, FR or not."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from networks import images, relative_difference
+
+import fr_archive
+import fr_keras
+from fr_archive import Archive, ArchiveError, Kernel, Reference, container
+from fr_archive._kernels import _Table
+from fr_archive.container import Kind
+from fr_archive.rangecoder import Encoder
+from fr_keras import tflite
+from fr_keras.archive._quantization import quantize_kernel, quantize_vector
+from fr_keras.models.vectors import weights
+from fr_keras.models.walk import frequency_layers
+
+X = images(64, (8, 8, 2))
+
+
+def plain() -> keras.Model:
+    """Kernels of several kinds, statistics, and a bias with two axes."""
+    keras.utils.set_random_seed(3)
+    x = inputs = keras.Input((8, 8, 2), name="image")
+    x = layers.Conv2D(6, 3, padding="same", use_bias=False, name="conv")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.DepthwiseConv2D(3, activation="relu", name="depthwise")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.EinsumDense("ab,bcd->acd", (3, 4), bias_axes="cd", name="einsum")(x)
+    x = layers.Flatten(name="flat")(x)
+    model = keras.Model(inputs, layers.Dense(3, name="logits")(x), name="plain")
+    for weight in model.get_layer("norm").weights:
+        weight.assign(weight + 0.1 * np.arange(6))
+    model.get_layer("einsum").bias.assign(np.arange(12).reshape(3, 4) / 10)
+    return model
+
+
+def mixed() -> keras.Model:
+    return fr_keras.regularize(plain(), exclude=["einsum", "logits"])
+
+
+@pytest.mark.parametrize("make", [plain, mixed], ids=["plain", "mixed"])
+def test_a_network_comes_back(make, tmp_path):
+    model = make()
+    packing = fr_keras.save_archive(model, tmp_path / "m.fr", kernel_error=0.01)
+    loaded = fr_keras.load_archive(tmp_path / "m.fr")
+    assert len(frequency_layers(loaded)) == len(frequency_layers(model))
+    for before, after in zip(weights(model), weights(loaded), strict=True):
+        size = max(np.linalg.norm(before.values()), 1e-9)
+        error = np.linalg.norm(before.values() - after.values()) / size
+        # The step is the nearest of eight an octave.
+        assert error < 0.0125, before.name
+        if before.in_space and before.size > 100:
+            assert error > 0.008, before.name
+    fr_keras.save_archive(loaded, tmp_path / "again.fr", kernel_error=0.01)
+    assert (tmp_path / "again.fr").read_bytes() == (tmp_path / "m.fr").read_bytes()
+    residuals = {k: v for row in packing.layers for k, v in row.residuals.items()}
+    assert 0.008 < residuals["einsum/kernel"] < 0.0125
+    in_space = sum(one.size for one in weights(model) if one.in_space)
+    assert sum(row.kernel_numbers for row in packing.layers) == in_space
+    parts = sum(row.bytes for row in packing.layers)
+    assert 0 < packing.bytes - parts < 0.2 * packing.bytes + 150
+
+
+def test_the_file_of_a_plain_network_is_that_of_convert(tmp_path):
+    model = plain()
+    fr_keras.save_archive(model, tmp_path / "m.fr", skeleton={"calibration": X})
+    archive = fr_archive.decode((tmp_path / "m.fr").read_bytes())
+    loaded = fr_keras.load_archive(tmp_path / "m.fr")
+    done = tflite.convert(loaded, quantize="int8", calibration=X)
+    assert fr_archive.expand(archive) == done.content
+    # The kernels themselves are in gaps.
+    assert len(archive.skeleton) < 0.5 * len(done.content)
+    before = tflite.run(tflite.convert(model, quantize="int8", calibration=X).content, X)
+    assert relative_difference(before, tflite.run(done.content, X)) < 0.1
+
+
+@pytest.mark.filterwarnings("ignore:calibration changed")
+def test_statistics_are_measured_with_the_rounded_kernels(tmp_path):
+    model = plain()
+    coarse = {"kernel_error": 0.5, "error": 1e-4}
+    fr_keras.save_archive(model, tmp_path / "m.fr", **coarse)
+    expected = fr_keras.load_archive(tmp_path / "m.fr")
+    fr_keras.interop.calibrate_batch_norm(expected, X)
+    packing = fr_keras.save_archive(model, tmp_path / "c.fr", **coarse, calibration=X)
+    found = fr_keras.load_archive(tmp_path / "c.fr")
+    assert relative_difference(expected(X), found(X)) < 0.01
+    # What the report says of a kernel is the error of the rounding, not of a second one.
+    residuals = {k: v for row in packing.layers for k, v in row.residuals.items()}
+    assert residuals["conv/kernel"] > 0.3
+    assert packing.agreements["logits"].mean > 0
+
+
+def test_errors_by_layer(tmp_path):
+    model = plain()
+    whole = fr_keras.save_archive(model, tmp_path / "a.fr", kernel_error=0.1)
+    finer = fr_keras.save_archive(model, tmp_path / "b.fr", kernel_error={"einsum": 0.001})
+    assert finer.sections["kernels"] > whole.sections["kernels"]
+    with pytest.raises(ValueError, match="`kernel_error` must name only layers that it applies to"):
+        fr_keras.save_archive(model, tmp_path / "c.fr", kernel_error={"norm": 0.1})
+
+
+def test_kernels_of_zeros_and_on_a_grid_are_exact():
+    assert quantize_kernel(np.zeros(6, np.float32), 3, 0.1).reals().tolist() == [0.0] * 6
+    ternary = np.float32([1, 0, -1, 1] * 40) * np.float32(0.25)
+    found = quantize_kernel(ternary, 4, 0.01)
+    assert found.reals().tolist() == ternary.tolist()
+    assert {*found.values} == {-1, 0, 1}
+    assert quantize_kernel(np.empty(0, np.float32), 1, 0.1).values == ()
+
+
+def test_a_file_of_the_first_version_opens(tmp_path):
+    """There, plain kernels are cut into vectors."""
+    model = plain()
+    fr_keras.save_archive(model, tmp_path / "m.fr")
+    second = fr_archive.decode((tmp_path / "m.fr").read_bytes())
+    vectors = [
+        quantize_vector(part, 1e-4, weight.is_statistic("variance"))
+        for weight in weights(model)
+        for part in weight.cut(weight.values())
+    ]
+    data = fr_archive.encode(Archive(second.architecture, [], vectors))
+    assert data[3] == 1
+    (tmp_path / "old.fr").write_bytes(data)
+    loaded = fr_keras.load_archive(tmp_path / "old.fr")
+    assert relative_difference(model(X), loaded(X)) < 0.01
+    row = next(row for row in fr_keras.archive.inspect(tmp_path / "old.fr").layers)
+    assert row.kernel_numbers == 0
+    assert row.vector_numbers > 0
+
+
+def test_shapes_that_do_not_fit_are_refused_before_a_model_is_built(tmp_path, monkeypatch):
+    fr_keras.save_archive(plain(), tmp_path / "m.fr")
+    held = fr_archive.decode((tmp_path / "m.fr").read_bytes())
+    monkeypatch.setattr("fr_keras.archive._load.build", lambda *_: pytest.fail("built"))
+    first, *others = held.kernels
+    turned = Kernel(first.values, first.step, len(first.values) // first.columns)
+    for kernels in (others, [*held.kernels, first], [turned, *others], [*others, first]):
+        data = fr_archive.encode(
+            Archive(held.architecture, held.tensors, held.vectors, kernels=kernels)
+        )
+        (tmp_path / "bad.fr").write_bytes(data)
+        with pytest.raises(ArchiveError, match="must hold kernels in space of the shapes"):
+            fr_keras.load_archive(tmp_path / "bad.fr")
+
+
+def section(number: int, *rows: tuple[int, int, int, int]) -> bytes:
+    """A section of kernels that has only its table."""
+    encoder, table = Encoder(), _Table()
+    table.number.magnitude(encoder, number)
+    for height, columns, step, form in rows:
+        table.rows.signed(encoder, height)
+        table.columns.signed(encoder, columns)
+        table.step.signed(encoder, step)
+        table.form.magnitude(encoder, form)
+    return encoder.finish()
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (section(0), "1 to 4096 kernels, not 0"),
+        (section(4097), "1 to 4096 kernels, not 4097"),
+        (section(1, (-1, 1, 0, 0)), "at least 0 rows"),
+        (section(1, (1, 0, 0, 0)), "at least 0 rows"),
+        (section(1, (1, -3, 0, 0)), "at least 0 rows"),
+        (section(1, (1, 1, 600, 0)), "at least 0 rows"),
+        (section(1, (1, 1, 0, 1)), "the form 0"),
+        (section(1, (1 << 20, 1 << 20, 0, 0)), "may hold at most"),
+        (section(1, (0, 1 << 30, 0, 0)), "may hold at most"),  # an empty kernel of many columns
+        (section(2, (1, 1 << 15, 0, 0), (0, 1 << 15, 0, 0)), "may hold at most"),
+        (b"", "ends too early|1 to 4096 kernels"),
+    ],
+)
+def test_hostile_sections(payload, message):
+    parts = fr_archive.encode(Archive(Reference("net"), []))
+    sections = {
+        kind: parts[one.start : one.start + one.size] for kind, one in container.read(parts).items()
+    }
+    data = container.write({**sections, Kind.KERNELS: payload})
+    with pytest.raises(ArchiveError, match=message):
+        fr_archive.decode(data)
+
+
+def test_many_zeros_are_refused_by_the_writer():
+    zeros = Kernel((0,) * (1 << 17), 0, 1 << 10)
+    with pytest.raises(ArchiveError, match="nearly all of these are 0"):
+        fr_archive.encode(Archive(Reference("net"), [], kernels=[zeros]))
+    with pytest.raises(ArchiveError, match="rows of 3 columns"):
+        Kernel((1, 2), 0, 3)
+
+
+def test_a_search_finds_errors_of_kernels(tmp_path):
+    model = plain()
+    y = np.asarray(model(X)).argmax(-1)
+    found = fr_keras.archive.search(model, X, y, max_drop=0.2, minutes=0.05)
+    assert {*found.kernel_error} == {"conv", "depthwise", "einsum", "logits"}
+    rounding = {"step": found.step, "error": found.error, "kernel_error": found.kernel_error}
+    assert fr_keras.save_archive(model, tmp_path / "m.fr", **rounding).bytes == found.bytes
