@@ -31,6 +31,13 @@ def _untuned(iterate):
 tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
 
 
+def _optimize_graphs(does: bool) -> None:
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
+
+
+_optimize_graphs(False)
+
+
 def pytest_collection_finish():
     """What was imported stays: collections need not look at it, nor come at every 700 objects."""
     gc.collect()
@@ -44,10 +51,14 @@ def _fixed_seed():
 
 
 @pytest.fixture(autouse=True)
-def _graphs_as_traced(request):
-    """To optimize a graph costs more than to run it once; the slow tests run optimized graphs."""
-    slow = request.node.get_closest_marker("slow") is not None
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not slow})
+def _optimized_graphs(request):
+    """Only in slow tests: to optimize a graph costs more than to run it a few times."""
+    if request.node.get_closest_marker("slow") is None:
+        yield
+        return
+    _optimize_graphs(True)
+    yield
+    _optimize_graphs(False)
 
 
 @pytest.fixture
