@@ -68,6 +68,12 @@ def measured(device: Device, delegates, files=(), **settings) -> list[benchmark.
     return list(app.measure([subject(one, rows=1) for one in files], delegates, **options))
 
 
+@pytest.fixture
+def _at_once(monkeypatch):
+    """The command lets a phone rest before each measurement, which this one need not."""
+    monkeypatch.setitem(app.measure.__kwdefaults__, "pace", PACE)
+
+
 def left(device: Device) -> list[Path]:
     return [one for one in (device.root / "sdcard").rglob("*") if one.is_file()]
 
@@ -113,6 +119,7 @@ def test_the_stand_in_answers_as_the_app_does(device, tmp_path):
     assert {*held, *said, *said["times"], *said["device"], *inner} == written - OPTIONAL
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_the_command_and_the_report(device, tmp_path):
     words = ("benchmark", "--on", "android", "--app", "--adb", device.adb, "--runs", 2)
     out = tmp_path / "app.json"
@@ -268,6 +275,7 @@ def test_wrong_usage(words, message, tmp_path):
     assert message in done.output
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_a_failure_is_the_exit_code(device, apk, tmp_path):
     install(device, apk, fault="left")
     words = ("benchmark", "--on", "android", "--app", "--adb", device.adb, FILES[0], "--json")
