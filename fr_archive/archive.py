@@ -1,5 +1,7 @@
 """Archives: the contents of a file, and how they are encoded and decoded."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -75,6 +77,11 @@ class Sizes:
     kernels: tuple[float, ...]
     tables: tuple[float, float, float]
 
+    def of(self, data: bytes) -> "Sizes":
+        """Returns the sizes of a file that differs in its skeleton alone."""
+        found = container.read(data)
+        return dataclasses.replace(self, total=len(data), sections=_section_sizes(found))
+
 
 def encode(archive: Archive) -> bytes:
     """Returns the bytes of the file, the same for the same archive on every machine.
@@ -93,6 +100,18 @@ def encode(archive: Archive) -> bytes:
     if archive.kernels:
         payloads[Kind.KERNELS] = _kernels.write(archive.kernels)
     return container.write(payloads)
+
+
+def with_skeleton(data: bytes, skeleton: bytes) -> bytes:
+    """Returns a file with a skeleton added or replaced; its numbers are not coded again.
+
+    Raises:
+        ArchiveError: If `data` is not an archive, or the skeleton is too long.
+    """
+    payloads = {
+        kind: data[one.start : one.start + one.size] for kind, one in container.read(data).items()
+    }
+    return container.write({**payloads, Kind.SKELETON: skeleton})
 
 
 def decode(data: bytes, capacity: Fraction | float | None = None) -> Archive:
@@ -180,6 +199,10 @@ def _fraction(capacity: Fraction | float) -> Fraction:
     )
 
 
+def _section_sizes(sections: Mapping[Kind, Section]) -> dict[str, int]:
+    return {kind.name.lower(): one.start - one.begin + one.size for kind, one in sections.items()}
+
+
 class _File:
     """A file whose frame has been checked."""
 
@@ -205,10 +228,7 @@ class _File:
         return Sizes(
             total=len(self._data),
             header=container.HEADER_BYTES,
-            sections={
-                kind.name.lower(): section.start - section.begin + section.size
-                for kind, section in self._sections.items()
-            },
+            sections=_section_sizes(self._sections),
             tensors=tensors.bits,
             vectors=vectors.bits,
             kernels=kernels.bits,

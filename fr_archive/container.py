@@ -34,9 +34,6 @@ class Kind(enum.IntEnum):
     COEFFICIENTS = 7
 
 
-_SKIPPED = (4, 5, 6)
-
-
 @dataclass(frozen=True)
 class Section:
     """Where a section and its payload begin, and how long the file says the payload is."""
@@ -115,8 +112,6 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
             )
         if kind in list(Kind):
             sections[Kind(kind)] = section
-        elif kind not in _SKIPPED:
-            raise ArchiveError(f"Section {kind} is unknown and must not be skipped", begin)
     if position < len(data):
         raise ArchiveError("Nothing may follow the coefficients", position)
     if cut and position == len(data):

@@ -132,7 +132,8 @@ def write_archives(
 
     Args:
         trained: The networks by `Form.trained`.
-        forms: Forms whose modes are of `ARCHIVES`; those of networks that are not FR are left out.
+        forms: Forms whose modes are of `ARCHIVES`. Of networks that are not FR, an archive without
+            a skeleton is left out: it is smaller by no more than the skeleton.
         data: The data set with its task.
         output: The folder.
         progress: Shows a bar.
@@ -140,7 +141,11 @@ def write_archives(
     Returns:
         A row for each archive, and why there are others not, in words.
     """
-    forms = [form for form in forms if frequency_layers(trained[form.trained].model)]
+    forms = [
+        form
+        for form in forms
+        if form.mode == SKELETON or frequency_layers(trained[form.trained].model)
+    ]
     bar = progress.add_task("packing", total=len(forms))
     rows, left_out = [], []
     for form in forms:
@@ -196,11 +201,17 @@ def _write_archive(
     Raises:
         ValueError: If the archive cannot hold the model.
     """
-    path, calibration = output.folder / form.file, data.train.sample(_CALIBRATION_ROWS)
-    skeleton = {**about(data), "command": output.command} if form.mode == SKELETON else None
+    path, rows = output.folder / form.file, data.train.sample(_CALIBRATION_ROWS)
+    skeleton = None
+    if form.mode == SKELETON:
+        skeleton = {**about(data), "command": output.command, "calibration": rows}
     with quiet():
         save_archive(
-            model, path, calibration=calibration, skeleton=skeleton, overwrite=output.overwrite
+            model,
+            path,
+            calibration=rows,
+            skeleton=skeleton,
+            overwrite=output.overwrite,
         )
     archive, content = path.read_bytes(), None
     if skeleton is not None:

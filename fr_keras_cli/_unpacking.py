@@ -22,7 +22,7 @@ from fr_keras_cli._options import failure, force_option, json_option
 def unpack(file, output, capacity, force, as_json) -> None:
     """Unpack a .fr archive into a .keras model or a .tflite file.
 
-    FILE is the archive. An OUTPUT that ends in .keras becomes an FR model, and one that ends in
+    FILE is the archive. An OUTPUT that ends in .keras becomes a Keras model, and one that ends in
     .tflite becomes the int8 file for the phone. Only an archive that was packed with --skeleton
     can make a .tflite file, and always of the whole network.
     """

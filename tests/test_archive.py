@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 import fr_archive
 from fr_archive import Archive, ArchiveError, Kernel, Quantized, Reference
 from fr_archive._series import MOST_SERIES, interleaved
-from fr_archive.archive import decode_with_sizes
+from fr_archive.archive import decode_with_sizes, with_skeleton
 
 
 def lenet5(seed: int = 0) -> Archive:
@@ -134,6 +135,16 @@ def test_sizes_add_up():
     parts = (sizes.tensors, sizes.vectors, sizes.kernels)
     for name, bits, table in zip(names, parts, sizes.tables, strict=True):
         assert 0 <= 8 * (sizes.sections[name] - 1) - sum(bits) - table <= 16
+
+
+def test_a_skeleton_is_added_without_coding_again():
+    archive = lenet5()
+    data, skeleton = fr_archive.encode(archive), bytes(range(99))
+    whole = dataclasses.replace(archive, skeleton=skeleton)
+    found = with_skeleton(data, skeleton)
+    assert found == fr_archive.encode(whole)
+    assert with_skeleton(found, skeleton) == found
+    assert fr_archive.sizes(data).of(found) == fr_archive.sizes(found)
 
 
 def test_the_frame_takes_little():

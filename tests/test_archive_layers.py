@@ -215,7 +215,7 @@ def test_what_is_refused_is_refused_with_the_reason_and_at_once(tmp_path, monkey
         raise AssertionError("it worked for long")
 
     monkeypatch.setattr("fr_keras.archive._save.quantize_tensor", too_late)
-    monkeypatch.setattr("fr_keras.archive._save.calibrate_batch_norm", too_late)
+    monkeypatch.setattr("fr_keras.archive._statistics.calibrate_batch_norm", too_late)
     for output in refused_layers():
         layer = output._keras_history.operation
         x = layer.input

@@ -172,3 +172,16 @@ def test_the_name_of_a_class_changes_no_count():
         model = keras.Sequential([keras.Input((8, 8, 3)), kind(5, 3, strides=2)])
         counts += [summary(one).total("multiply_adds") for one in (model, regularize(model))]
     assert set(counts) == {3 * 3 * 3 * 3 * 3 * 5}
+
+
+def test_layers_in_every_step_count_once_for_each():
+    steps = keras.Input((5, 7, 9, 3))
+    x = kl.TimeDistributed(kl.Conv2D(4, 1, name="conv"))(steps)
+    nested = keras.Input((7, 9, 4))
+    block = keras.Model(nested, kl.Conv2D(2, 1, name="inner")(nested))
+    model = keras.Model(steps, kl.TimeDistributed(block)(x))
+    first = keras.Input((5, 4, 7, 9))
+    conv = kl.Conv2D(4, 1, data_format="channels_first", name="first")
+    moved = keras.Model(first, kl.TimeDistributed(conv)(first))
+    found = {row.name: row.multiply_adds for one in (model, moved) for row in summary(one).rows}
+    assert found == {"conv": 315 * 12, "inner": 315 * 8, "first": 315 * 16}

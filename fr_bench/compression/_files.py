@@ -27,30 +27,27 @@ class Precision(NamedTuple):
         step: The step of coefficients.
         error: The error of vectors.
         kernel_error: The error of kernels in space.
-        calibrated: Whether batch normalizations are measured again. It helps where rounding changes
-            much, and harms where a few rows know less than the statistics of the training.
     """
 
     step: float
     error: float
     kernel_error: float
-    calibrated: bool
 
 
 #: From coarse to the default, which keeps the function: for models with FR layers, and for others.
 IN_FREQUENCY = (
-    Precision(0.005, 0.01, 0.1, True),
-    Precision(0.0015, 0.0025, 0.03, True),
-    Precision(0.0003, 0.0005, 0.01, True),
+    Precision(0.005, 0.01, 0.1),
+    Precision(0.0015, 0.0025, 0.03),
+    Precision(0.0003, 0.0005, 0.01),
 )
 IN_SPACE = (
-    Precision(0.005, 0.01, 0.2, True),
-    Precision(0.005, 0.01, 0.1, True),
-    Precision(0.0015, 0.0025, 0.04, False),
-    Precision(0.0003, 0.0005, 0.01, False),
+    Precision(0.005, 0.01, 0.2),
+    Precision(0.005, 0.01, 0.1),
+    Precision(0.0015, 0.0025, 0.03),
+    Precision(0.0003, 0.0005, 0.01),
 )
 #: While trials compete.
-EARLY = (Precision(0.005, 0.01, 0.1, True),)
+EARLY = (Precision(0.005, 0.01, 0.1),)
 MODEL, TFLITE, ARCHIVE = "model.keras", "model.tflite", "model.fr"
 
 
@@ -152,10 +149,9 @@ def _archive(model, data: Dataset, rows: Split, folder: Path, precision: Precisi
     """The archive of a precision, with the .tflite file that it expands to, scored."""
     path = folder / f"partial.{ARCHIVE}"
     skeleton = {**about(data), "calibration": _calibration(data)}
-    *rounding, calibrated = precision
     save_archive(
-        model, path, *rounding, calibration=skeleton["calibration"] if calibrated else None,
-        skeleton=skeleton, overwrite=True,
+        model, path, *precision, calibration=skeleton["calibration"], skeleton=skeleton,
+        overwrite=True,
     )  # fmt: skip
     archive = path.read_bytes()
     path.unlink()

@@ -8,7 +8,7 @@ import keras
 
 import fr_archive
 from fr_archive import Archive, Config, skeletons
-from fr_archive.archive import decode_with_sizes, source
+from fr_archive.archive import decode_with_sizes, source, with_skeleton
 from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import _reference, _validate
 from fr_keras.archive._agreement import Sample, measured
@@ -18,10 +18,9 @@ from fr_keras.archive._precision import ERROR, KERNEL_ERROR, STEP, Precision, by
 from fr_keras.archive._quantization import quantize_tensor
 from fr_keras.archive._report import Packing, packing
 from fr_keras.archive._shapes import unbuilt
-from fr_keras.archive._weights import fill_kernels, rounded_kernels, rounded_vectors
-from fr_keras.interop import calibrate_batch_norm
-from fr_keras.models.coefficients import keep_series, kept_series
-from fr_keras.models.compaction import to_corner
+from fr_keras.archive._statistics import calibrated
+from fr_keras.archive._weights import rounded_kernels, rounded_vectors
+from fr_keras.models.coefficients import kept_series
 from fr_keras.models.vectors import weights
 from fr_keras.models.walk import (
     all_layers,
@@ -29,7 +28,6 @@ from fr_keras.models.walk import (
     check_graph,
     frequency_layers,
     named_kernels,
-    rebuild,
 )
 from fr_keras.tflite import convert
 from fr_keras.tflite.recipes.sites import sites_of
@@ -87,11 +85,13 @@ def save_archive(
         kernel_error: Root mean square error of each weight with several axes that is not in the
             DCT domain, relative to its root mean square; or a dict, as for `error`. The default is
             about the error of int8 weights with a scale for each channel.
-        calibration: Data as for `interop.calibrate_batch_norm`. After the coefficients are
-            quantized, the batch-norm statistics are measured on this data, in a copy of the model.
-            After FR layers, such statistics take few numbers; moving averages lag behind the
-            weights and take more. The statistics, and so the bytes, depend on the machine. Some of
-            the rows are then used to measure how much the file changes the outputs.
+        calibration: Data as for `interop.calibrate_batch_norm`. After the kernels are rounded, the
+            batch-norm statistics are measured on this data, in a copy of the model. After FR
+            layers, such statistics take few numbers; moving averages lag behind the weights and
+            take more. In a model without FR layers, the statistics stay those of the training, but
+            for the change that rounding makes on this data. The statistics, and so the bytes,
+            depend on the machine. Some of the rows are then used to measure how much the file
+            changes the outputs.
         skeleton: Arguments of `tflite.convert` for an int8 file that the archive can produce by
             itself; an empty dict is enough. `calibration` is its representative data, unless these
             arguments have other data. `fr_archive.expand` and `fr-keras unpack` then write,
@@ -138,9 +138,8 @@ def save_archive(
     if skeleton is not None:
         told("making the int8 file", None)
         arguments = {"calibration": calibration, **skeleton}
-        archive = dataclasses.replace(archive, skeleton=_skeleton(archive, found, arguments))
-        data = fr_archive.encode(archive)
-        sizes = fr_archive.sizes(data)
+        data = with_skeleton(data, _skeleton(archive, found, arguments))
+        sizes = sizes.of(data)
     report = packing(sizes, archive, found, weights(found), residuals)
     report = dataclasses.replace(report, left_out=tuple(given.left_out), agreements=agreements)
     write_bytes(path, data, overwrite)
@@ -208,32 +207,8 @@ def packed(
     kernels, of_kernels = rounded_kernels(found, kernel_errors)
     if calibration is not None:
         held = Archive(Config(description), tensors, kernels=kernels)
-        model = _calibrated(model, held, calibration, lambda done: told("calibrating", done))
+        model = calibrated(model, held, calibration, lambda done: told("calibrating", done))
     told("rounding other weights", None)
     vectors, residuals = rounded_vectors(model, weights(model), errors)
     network = _reference.find(model, description) or Config(description)
     return Archive(network, tensors, vectors, kernels=kernels), of_kernels | residuals
-
-
-def normalizes(model: keras.Model) -> bool:
-    """Whether there are statistics to calibrate."""
-    return any(isinstance(one, keras.layers.BatchNormalization) for one in all_layers(model))
-
-
-def _calibrated(
-    model: keras.Model,
-    held: Archive,
-    calibration: Iterable,
-    progress: Callable[[float], None],
-) -> keras.Model:
-    """A copy with the rounded kernels and statistics of its own, if it has any."""
-    if not normalizes(model):
-        for _ in calibration:
-            pass  # a `Sample` keeps some of the rows for the comparison
-        return model
-    copy = rebuild(model, to_corner)
-    for part, tensor in zip(frequency_layers(copy), held.tensors, strict=True):
-        keep_series(part, tensor.reals())
-    fill_kernels(weights(copy), held.kernels)
-    calibrate_batch_norm(copy, calibration, progress)
-    return copy

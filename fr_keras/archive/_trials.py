@@ -13,7 +13,8 @@ from fr_archive import Archive, Quantized
 from fr_keras.archive._load import loaded
 from fr_keras.archive._precision import ERROR, KERNEL_ERROR, STEP
 from fr_keras.archive._quantization import quantize_tensor
-from fr_keras.archive._save import normalizes, packed, prepared
+from fr_keras.archive._save import packed, prepared
+from fr_keras.archive._statistics import normalizes
 from fr_keras.archive._weights import (
     fill_kernels,
     fill_weights,
@@ -31,7 +32,7 @@ Place = tuple[str, str]
 #: A level of a step or an error is half an octave, one of a count an eighth.
 Levels = dict[Place, int]
 # At level 0: they make a small file, and most networks tolerate them.
-_UNITS = {"step": 0.005, "error": 0.01, "kernel_error": 0.05}
+_UNITS = {"step": 0.005, "error": 0.01, "kernel_error": 0.0125}
 
 
 class Measure:

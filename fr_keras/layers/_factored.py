@@ -28,12 +28,14 @@ class Chain:
         multiply_adds: Multiply-adds for one position of the core.
         weights: Number of weights in the kernels of all stages.
         channels: Number of output channels of all stages.
+        counts: Number of weights in the kernel of each stage.
     """
 
     roles: tuple[str, ...]
     multiply_adds: int
     weights: int
     channels: int
+    counts: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +124,8 @@ class FactoredKernel(FrequencyKernel):
                 counts["out"], channels["out"] = cut_out * whole_out, whole_out
             positions = self.positions()
             multiply_adds = sum(positions[role] * count for role, count in counts.items())
-            weights = sum(counts.values())
-            found.append(Chain(roles, multiply_adds, weights, sum(channels.values())))
+            each = tuple(counts[role] for role in roles)
+            found.append(Chain(roles, multiply_adds, sum(each), sum(channels.values()), each))
         return found
 
     def stage_kernels(self, roles: Sequence[str], coefficients) -> dict:

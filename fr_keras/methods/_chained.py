@@ -6,31 +6,28 @@ import keras
 import numpy as np
 
 from fr_keras.layers import FrequencyTwin
-from fr_keras.methods._linear import Linear, Stage
-from fr_keras.methods._tucker2 import Factors
+from fr_keras.methods._linear import Stage
 from fr_keras.models.baking import chain
 from fr_keras.models.joins import joined
 from fr_keras.models.origins import Baked, Origin
-from fr_keras.models.walk import carry, input_shapes, rebuild_by
+from fr_keras.models.walk import carry, input_shapes, named_layers, rebuild_by
 
 
 def chained(
     model: keras.Model,
-    layers: Mapping[str, Linear],
-    factors: Mapping[str, list[Factors]],
+    stages: Mapping[str, list[Stage]],
     shifts: Mapping[str, np.ndarray | None],
 ) -> keras.Model:
     """Returns a copy of a model with chains in place of some layers.
 
     Args:
         model: The model.
-        layers: These layers by name.
-        factors: For each layer the factors of its groups.
+        stages: The chains of these layers, by name.
         shifts: What is added to the biases of layers.
     """
-    shapes = input_shapes(model)
-    stages = {id(layers[name].layer): layers[name].stages(found) for name, found in factors.items()}
-    shift = {id(layers[name].layer): one for name, one in shifts.items() if one is not None}
+    shapes, layers = input_shapes(model), named_layers(model)
+    stages = {id(layers[name]): found for name, found in stages.items()}
+    shift = {id(layers[name]): one for name, one in shifts.items() if one is not None}
 
     def exchange(layer):
         if id(layer) not in stages:
@@ -44,10 +41,11 @@ def chained(
 
     plain, _ = rebuild_by(model, exchange, fill)
     origins = {}
-    for one in layers.values():
-        roles = tuple(role for role, _, _ in stages[id(one.layer)] if role)
-        for role, stage, _ in stages[id(one.layer)]:
-            origins[id(stage)] = Origin(one.layer, roles, (role,) if role else ())
+    for layer in layers.values():
+        chain_of = stages.get(id(layer), [])
+        roles = tuple(role for role, _, _ in chain_of if role)
+        for role, stage, _ in chain_of:
+            origins[id(stage)] = Origin(layer, roles, (role,) if role else ())
     return joined(Baked(plain, origins)).model
 
 

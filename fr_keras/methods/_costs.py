@@ -64,27 +64,36 @@ class _Kernel:
         return self._positions * math.prod(lengths)
 
 
-def _kernels(model: keras.Model, found: channels.Groups, measure: str) -> list[_Kernel]:
-    layers, kernels, unknown = named_layers(model), [], []
+def known_positions(model: keras.Model) -> dict[str, int]:
+    """Returns at how many positions the kernels of each layer are applied, where they multiply.
+
+    Raises:
+        ValueError: If the multiply-adds of a layer are not known.
+    """
+    layers, known, unknown = named_layers(model), {}, []
     for row in summary(model).rows:
-        if not row.kernel_weights:
-            continue
-        layer, positions = layers[row.name], 1
-        if measure == "multiply_adds":
-            if row.multiply_adds is None and isinstance(layer, keras.layers.Embedding):
-                continue  # it looks rows up
-            if row.multiply_adds is None:
-                unknown.append(f"'{row.name}' ({row.type})")
-                continue
-            positions = row.multiply_adds // row.kernel_weights
-        plain = TWINS[type(layer)].plain_kernels(layer)
-        kernels += [_Kernel(kernel, found, positions) for kernel in plain]
+        if not row.kernel_weights or isinstance(layers[row.name], keras.layers.Embedding):
+            continue  # an embedding looks rows up
+        if row.multiply_adds is None:
+            unknown.append(f"'{row.name}' ({row.type})")
+        else:
+            known[row.name] = row.multiply_adds // row.kernel_weights
     if unknown:
         raise ValueError(
             '`measure` "multiply_adds" must be known for every layer: give the model an input of '
-            'fixed size, or use "weights" or a function of a model. Received: '
+            'fixed size, or use another one, such as "weights". Received: '
             f"{', '.join(unknown)}, for which `fr_keras.summary` has none"
         )
+    return known
+
+
+def _kernels(model: keras.Model, found: channels.Groups, measure: str) -> list[_Kernel]:
+    layers, kernels = named_layers(model), []
+    counts = [row.name for row in summary(model).rows if row.kernel_weights]
+    positions = known_positions(model) if measure == "multiply_adds" else dict.fromkeys(counts, 1)
+    for name, number in positions.items():
+        plain = TWINS[type(layers[name])].plain_kernels(layers[name])
+        kernels += [_Kernel(kernel, found, number) for kernel in plain]
     return kernels
 
 

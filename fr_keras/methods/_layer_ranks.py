@@ -1,20 +1,14 @@
 """The layers of a model that can become chains, and the ranks and weights of a chain."""
 
 import dataclasses
-import itertools
 import math
 
 import keras
 
+from fr_keras.methods._chain_costs import Cost
 from fr_keras.methods._linear import Linear
 from fr_keras.methods._linear_kinds import linear
-from fr_keras.models.walk import (
-    check_finite,
-    check_graph,
-    frequency_layers,
-    input_shapes,
-    named_layers,
-)
+from fr_keras.models.walk import check_finite, input_shapes, named_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,31 +17,27 @@ class LayerRanks:
 
     Attributes:
         ranks: The ranks of its input and its output channels; an axis that is not factored has its
-            whole length. `None` if the layer stays whole.
+            whole length. Those of an FR layer that keeps its cosines are the ranks of its kernel.
+            `None` if the layer stays whole.
         weights: The number of its kernel weights.
         chain_weights: The number of kernel weights of its chain, or the same if it stays whole.
         reason: Why it stays whole; `None` if it becomes a chain.
+        cosines: Whether it is an FR layer that becomes its chain of cosines.
     """
 
     ranks: tuple[int, int] | None
     weights: int
     chain_weights: int
     reason: str | None
+    cosines: bool = False
 
 
 def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, LayerRanks]]:
     """Returns the layers that could be chains by name, and the others that have kernels.
 
     Raises:
-        ValueError: If the model has no graph, FR layers, or no such layer, or a weight is not
-            finite.
+        ValueError: If the model has no such layer, or a weight is not finite.
     """
-    check_graph(model)
-    if twins := frequency_layers(model):
-        raise ValueError(
-            "`model` must have plain layers only: FR layers are factored already, and "
-            f"`fr_keras.bake(model)` makes them plain. Received: layer '{twins[0].name}'"
-        )
     shapes, factorable, others = input_shapes(model), {}, {}
     for name, layer in named_layers(model).items():
         kernels = [math.prod(one.shape) for one in layer.weights if len(one.shape) > 1]
@@ -68,29 +58,18 @@ def found_layers(model: keras.Model) -> tuple[dict[str, Linear], dict[str, Layer
     return factorable, others
 
 
-def smallest(shape: tuple[int, int, int, int], ranks: tuple[int, int]) -> tuple[int, int]:
-    """Returns the ranks with whole axes where the stage costs more weights than merging it in."""
-    _, _, *whole = shape
-    choices = itertools.product(*({r, n} for r, n in zip(ranks, whole, strict=True)))
-    stages = lambda one: sum(r < n for r, n in zip(one, whole, strict=True))  # noqa: E731
-    return min(choices, key=lambda one: (count_weights(shape, one), stages(one)))
-
-
-def count_weights(shape: tuple[int, int, int, int], ranks: tuple[int, int]) -> int:
-    """Returns the number of weights of a chain."""
-    groups, k, s, t = shape
-    r_in, r_out = ranks
-    ends = (s * r_in if r_in < s else 0) + (r_out * t if r_out < t else 0)
-    return groups * (k * r_in * r_out + ends)
-
-
-def described(one: Linear, ranks: tuple[int, int] | None) -> LayerRanks:
+def described(one: Linear, cost: Cost, unit: str, ranks: tuple[int, int] | None) -> LayerRanks:
     """Returns what a layer becomes with these ranks; `None` if it was not to be factored."""
-    before, whole = math.prod(one.shape), one.shape[2:]
+    before, whole, cosines = math.prod(one.shape), one.shape[2:], cost.cosines
+    if cosines and (ranks is None or cosines.cost <= cost(cost.smallest(cost.limited(ranks)))):
+        if cosines.is_whole:
+            reason = f"its chain of cosines would have no fewer {unit}"
+            return LayerRanks(None, before, before, reason)
+        return LayerRanks(cosines.limit, before, cosines.chain.weights, None, cosines=True)
     if ranks is None:
         return LayerRanks(None, before, before, "`ranks` does not name it")
-    small = smallest(one.shape, ranks)
+    small = cost.smallest(cost.limited(ranks))
     if small == whole:
-        reason = f"its chain of ranks {ranks} would have no fewer weights"
+        reason = f"its chain of ranks {ranks} would have no fewer {unit}"
         return LayerRanks(None, before, before, reason)
-    return LayerRanks(small, before, count_weights(one.shape, small), None)
+    return LayerRanks(small, before, Cost(one.shape)(small), None)

@@ -62,8 +62,12 @@ def equal_losses(
     return ranks
 
 
-def _losses(one: Linear, seen: Statistics | None) -> list[list[np.ndarray]]:
-    """For each of `axes` and each group, the share that is lost with no rank, with one, ..."""
+def squares(one: Linear, seen: Statistics | None) -> list[np.ndarray]:
+    """Returns for each of `axes` the variance along each direction, `(groups, directions)`.
+
+    The directions are those of the outputs or of what the inputs give, the first ones those that
+    vary most. Without `seen`, they are the squared singular values of the kernel.
+    """
     kernel = np.stack([precise(group) for group in one.kernel()])
     outputs = None if seen is None else seen.outputs
     if seen is not None and seen.roots is not None:
@@ -71,9 +75,13 @@ def _losses(one: Linear, seen: Statistics | None) -> list[list[np.ndarray]]:
     found = []
     for axis in axes(one):
         if axis == 2 and outputs is not None:
-            squares = np.maximum(np.linalg.eigvalsh(outputs)[:, ::-1], 0)
+            found.append(np.maximum(np.linalg.eigvalsh(outputs)[:, ::-1], 0))
         else:
-            squares = np.stack([singular_values(group, axis) ** 2 for group in kernel])
-        sums = np.cumsum(squares[:, ::-1], axis=1)[:, ::-1]
-        found.append([group / (group[0] or 1) for group in sums])
+            found.append(np.stack([singular_values(group, axis) ** 2 for group in kernel]))
     return found
+
+
+def _losses(one: Linear, seen: Statistics | None) -> list[list[np.ndarray]]:
+    """For each of `axes` and each group, the share that is lost with no rank, with one, ..."""
+    sums = (np.cumsum(found[:, ::-1], axis=1)[:, ::-1] for found in squares(one, seen))
+    return [[group / (group[0] or 1) for group in axis] for axis in sums]

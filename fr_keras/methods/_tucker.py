@@ -4,18 +4,26 @@ import warnings
 from collections.abc import Iterable, Mapping
 
 import keras
-import numpy as np
 
+from fr_keras.methods._chain_costs import Costs
 from fr_keras.methods._chained import chained
+from fr_keras.methods._cosines import without_twins
+from fr_keras.methods._fitting import factored, nearest
 from fr_keras.methods._layer_ranks import LayerRanks, described, found_layers
 from fr_keras.methods._linear import Linear
-from fr_keras.methods._outputs import Statistics, output_errors, statistics
-from fr_keras.methods._ranks import Ranks, checked_ranks, chosen_ranks
+from fr_keras.methods._outputs import statistics
+from fr_keras.methods._ranks import Candidates, Ranks, check_sharing, checked_ranks, chosen_ranks
 from fr_keras.methods._rows import batches
-from fr_keras.methods._tucker2 import LONGEST, Factors, fitted, is_randomized, tucker2
+from fr_keras.methods._tucker2 import LONGEST, is_randomized
 
 
-def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None) -> keras.Model:
+def tucker(
+    model: keras.Model,
+    ranks: Ranks = "evbmf",
+    data: Iterable | None = None,
+    sharing: str = "error",
+    measure: str = "weights",
+) -> keras.Model:
     """Returns a smaller copy of a trained model, with kernels as chains of smaller ones.
 
     A kernel `(k, s, t)` of `k` positions, `s` input and `t` output channels is replaced by
@@ -29,9 +37,10 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     flattened. Axes of up to three channels, as those of a picture, are not factored, unless a pair
     of ranks says so. Each group of a convolution has factors of its own.
 
-    A stage is left out where that takes fewer weights. A layer stays whole where its chain has no
-    fewer weights, and if it is of another type, as a depthwise convolution; `tucker_ranks` says
-    what each layer becomes, and why one stays whole. Nothing is trained: train on afterwards.
+    A stage is left out where that takes fewer weights, or multiply-adds if these are the `measure`.
+    A layer stays whole where its chain has no fewer, and if it is of another type, as a depthwise
+    convolution; `tucker_ranks` says what each layer becomes, and why one stays whole. Nothing is
+    trained: train on afterwards.
 
     With `data`, the error of the layer's *outputs* on these rows counts, in place of that of its
     kernel: `B` has the directions in which the outputs vary most, and `A` those of the inputs that
@@ -41,19 +50,34 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     the model is not trained on. Take a few hundred rows: with fewer than a layer has inputs, the
     factors may fit these alone.
 
+    **FR layers** may be among the plain ones. One that is a convolution, a dense layer or a matrix
+    product becomes the chain of cosines that it is at its corner, which has no error, unless learnt
+    factors of the ranks that it gets cost less; singular vectors have a smaller error than as many
+    cosines. Its ranks are never above its corner. A fraction is of what the model would have with
+    whole kernels. FR layers of other kinds become plain layers with whole kernels.
+
     Args:
-        model: A built functional or sequential model of plain layers. It is not changed.
+        model: A built functional or sequential model. It is not changed.
         ranks: `"evbmf"` finds the rank and the noise of each kernel by empirical variational Bayes.
             In a kernel that was trained only briefly it takes most of what was learnt for noise, so
-            its ranks are too small. A number of kernel weights of the whole model (int), or a
-            fraction of them (float), is a budget: without `data` all ranks are the same share of
-            their axes; with it each axis loses at most the same share of the variance of the
-            layer's outputs.
+            its ranks are too small. A number (int), or a fraction of what the whole model has
+            (float), is a budget of kernel weights, or of what `measure` counts, and the layers
+            share it as `sharing` says.
             A dict from layer name to a rank, or a pair `(r_in, r_out)` of the channels in a group,
-            factors only these layers; where layers of nested models share a name, it has their
-            paths, such as `"left/fc"`.
+            gives learnt factors to these layers only; where layers of nested models share a name,
+            it has their paths, such as `"left/fc"`.
         data: Representative rows: an array `(rows, *input)`, a dict of arrays by input name, or a
             finite iterable of batches of either. Of `(inputs, labels)` tuples, the inputs are used.
+        sharing: How the layers share a budget. `"error"`: it is spent where it buys most, so that
+            the sum of the layers' errors is small; the error of a layer is the share of its outputs
+            that it loses, or without `data` that of its kernel. `"sensitivity"`: the same with the
+            change of the *model's* outputs on `data` when that layer alone is cut. It is measured
+            at up to four ranks of each layer, which takes as many passes of all rows. `"equal"`:
+            without `data` all ranks are the same share of their axes; with it each axis loses at
+            most the same share of the variance of the layer's outputs.
+        measure: What is counted, as in `fr_keras.summary`: `"weights"` of kernels, or
+            `"multiply_adds"`, of which early layers, and the stages that run at a larger
+            resolution, have many.
 
     Returns:
         A plain model that is not compiled. A chain is a model with the name of the layer; its
@@ -63,8 +87,9 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     Raises:
         ValueError: If no layer can become a chain; if `ranks` names a layer that cannot or is not
             there, has a rank of zero or above the axis, or is a budget that cannot be met; if the
-            model has FR layers, no graph, or weights or activations that are not finite; if `data`
-            has no rows.
+            model has no graph, or weights or activations that are not finite; if `data` has no
+            rows; if `sharing` is unknown or needs `data`; if `measure` is unknown, or the
+            multiply-adds of a layer are.
 
     Example:
 
@@ -79,89 +104,94 @@ def tucker(model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = N
     mobile applications", ICLR 2016, arXiv 1511.06530; ranks: Nakajima et al., JMLR 14, 2013; the
     directions of outputs: Zhang et al., arXiv 1505.06798, 2015.
     """
-    rows = None if data is None else list(batches(model, data))
-    found, table, seen = _planned(model, ranks, rows)
-    plan = {name: table[name].ranks for name in found if table[name].reason is None}
-    _say(ranks, table, plan, found)
-    layers = {name: found[name] for name in plan}
-    if rows is None:
-        factors = {name: _factored(one, plan[name]) for name, one in layers.items()}
-        return chained(model, layers, factors, {})
-    return chained(model, layers, *_fitted(model, layers, plan, seen, rows))
+    found, table = _planned(model, ranks, data, sharing, measure)
+    chains = {name: table[name] for name in found.layers if table[name].reason is None}
+    plan = {name: one.ranks for name, one in chains.items() if not one.cosines}
+    layers = {name: found.layers[name] for name in plan}
+    _say(ranks, table, chains, layers)
+    if found.rows is None:
+        factors, shifts = {name: factored(one, plan[name]) for name, one in layers.items()}, {}
+    else:
+        factors, shifts = nearest(found.model, layers, plan, found.seen, found.rows)
+    stages = {
+        name: found.costs.of[name].cosines.stages()
+        if one.cosines
+        else layers[name].stages(factors[name])
+        for name, one in chains.items()
+    }
+    return chained(found.model, stages, shifts)
 
 
 def tucker_ranks(
-    model: keras.Model, ranks: Ranks = "evbmf", data: Iterable | None = None
+    model: keras.Model,
+    ranks: Ranks = "evbmf",
+    data: Iterable | None = None,
+    sharing: str = "error",
+    measure: str = "weights",
 ) -> dict[str, LayerRanks]:
     """Returns what each layer with a kernel becomes in `tucker`, and why one stays whole.
 
-    The arguments and errors are those of `tucker`.
+    The arguments and errors are those of `tucker`, which takes a dict of these ranks: a budget that
+    takes long to share need not be shared twice.
 
     Example:
 
+    >>> import fr_keras
     >>> model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(32, name="hidden"),
     ...                           keras.layers.Dense(2, name="logits")])
     >>> for name, one in tucker_ranks(model, {"hidden": 8}).items():
     ...     print(name, one.ranks, one.weights, one.chain_weights, one.reason)
     hidden (64, 8) 2048 768 None
     logits None 64 64 `ranks` does not name it
+    >>> table = tucker_ranks(model, 0.5)
+    >>> small = tucker(model, {name: one.ranks for name, one in table.items() if one.ranks})
+
+    Of two layers, one is an FR layer:
+
+    >>> twin = fr_keras.regularize(model, include="hidden")
+    >>> twin.get_layer("hidden").truncate(60)
+    >>> for name, one in tucker_ranks(twin, 0.5).items():
+    ...     print(name, one.ranks, one.chain_weights, one.cosines)
+    hidden (64, 10) 960 True
+    logits None 64 False
     """
-    return _planned(model, ranks, None if data is None else list(batches(model, data)))[1]
+    return _planned(model, ranks, data, sharing, measure)[1]
 
 
 def _planned(
-    model: keras.Model, ranks: Ranks, rows: list | None
-) -> tuple[dict[str, Linear], dict[str, LayerRanks], dict[str, Statistics] | None]:
-    """The layers that could be chains, what all become, and how they vary on rows."""
+    model: keras.Model, ranks: Ranks, data: Iterable | None, sharing: str, measure: str
+) -> tuple[Candidates, dict[str, LayerRanks]]:
+    """The layers that could be chains, and what all layers become."""
+    model, twins = without_twins(model)
     found, others = found_layers(model)
     checked = checked_ranks(found, ranks)
+    check_sharing(sharing, checked, data is not None)
+    costs = Costs.counted(model, found, measure, twins)
     asked = {n: found[n] for n in (checked if isinstance(checked, Mapping) else found)}
+    rows = None if data is None else list(batches(model, data))
     seen = None if rows is None else statistics(model, asked, rows)
-    chosen = chosen_ranks(model, found, checked, seen)
-    table = {name: described(one, chosen.get(name)) for name, one in found.items()}
-    return found, {**table, **others}, seen
+    candidates = Candidates(model, found, costs, rows, seen)
+    chosen = chosen_ranks(candidates, checked, sharing)
+    table = {
+        name: described(one, costs.of[name], costs.unit, chosen.get(name))
+        for name, one in found.items()
+    }
+    return candidates, {**table, **others}
 
 
-def _say(ranks: Ranks, table: dict[str, LayerRanks], plan: dict, found: dict[str, Linear]) -> None:
+def _say(
+    ranks: Ranks, table: dict[str, LayerRanks], chains: Mapping, learnt: dict[str, Linear]
+) -> None:
     """Warns of layers that were asked for and stay whole, and of approximations."""
-    asked = ranks if isinstance(ranks, Mapping) else table if ranks == "evbmf" and not plan else ()
-    whole = [f"'{name}' because {table[name].reason}" for name in asked if name not in plan]
+    none = ranks == "evbmf" and not chains
+    asked = ranks if isinstance(ranks, Mapping) else table if none else ()
+    whole = [f"'{name}' because {table[name].reason}" for name in asked if name not in chains]
     if whole:
         warnings.warn(f"these layers stay whole: {'; '.join(whole)}.", stacklevel=3)
-    drawn = [name for name in plan if is_randomized(found[name].shape[1:])]
+    drawn = [name for name, one in learnt.items() if is_randomized(one.shape[1:])]
     if drawn:
         warnings.warn(
             f"the kernels of {drawn} have two sides longer than {LONGEST}: their ranks and factors "
             "are approximated by a randomized decomposition, which takes less memory.",
             stacklevel=3,
         )
-
-
-def _factored(one: Linear, ranks: tuple[int, int], seen: Statistics | None = None) -> list[Factors]:
-    """The factors of each group."""
-    kernel = one.kernel()
-    if seen is None:
-        return [tucker2(group, ranks) for group in kernel]
-    ends = ([None] * len(kernel) if end is None else end for end in (seen.roots, seen.outputs))
-    return [fitted(group, ranks, *both) for group, *both in zip(kernel, *ends, strict=True)]
-
-
-def _fitted(
-    model: keras.Model, layers: dict[str, Linear], plan: dict, seen: dict, rows: list
-) -> tuple[dict[str, list[Factors]], dict[str, np.ndarray | None]]:
-    """The factors with the least error on rows, and what their biases have to take."""
-    choices, missing = {}, {}
-    for name, one in layers.items():
-        choices[name] = [_factored(one, plan[name])]
-        if name in seen:
-            choices[name].append(_factored(one, plan[name], seen[name]))
-        kernel = one.kernel()
-        missing[name] = [kernel - _kernel(found) for found in choices[name]]
-    errors = output_errors(model, layers, missing, rows)
-    best = {name: int(np.argmin([error for error, _ in found])) for name, found in errors.items()}
-    factors = {name: choices[name][number] for name, number in best.items()}
-    return factors, {n: errors[n][number][1] for n, number in best.items()}
-
-
-def _kernel(factors: list[Factors]) -> np.ndarray:
-    return np.stack([one.kernel() for one in factors])

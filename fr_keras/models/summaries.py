@@ -208,8 +208,8 @@ def summary(model: keras.Model) -> Summary:
     """
     check_graph(model)
     used = collections.defaultdict(list)
-    for layer, positions in _uses(model):
-        used[id(layer)].append(positions)
+    for layer, before, after in uses(model):
+        used[id(layer)].append(before if isinstance(layer, _PER_INPUT) else after)
     rows = [
         _row(name, layer, used[id(layer)])
         for name, layer in named_layers(model).items()
@@ -253,20 +253,34 @@ def _form(layer: FactoredKernel, positions: int | None) -> dict:
     }
 
 
-def _uses(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, int | None]]:
-    """Yields each use of a layer in the graph, with the positions its kernel is applied at."""
+def uses(
+    model: keras.Model, steps: tuple[int | None, ...] = ()
+) -> Iterator[tuple[keras.layers.Layer, int | None, int | None]]:
+    """Yields each use of a layer in the graph, with the positions of its first input and output.
+
+    They are the lengths of all axes but the batch and the channels, multiplied; `None` if one has
+    no fixed length.
+
+    Args:
+        model: The model.
+        steps: How often it is applied itself, along each axis of a `TimeDistributed` around it.
+    """
     for node in nodes(model):
-        layer = node.operation
+        layer, axes = node.operation, steps
+        shapes = [tensor.shape for tensor in (*node.input_tensors[:1], *node.outputs[:1])]
+        while isinstance(layer, keras.layers.TimeDistributed):
+            layer, axes = layer.layer, (*axes, shapes[0][1])
+            shapes = [shape[:1] + shape[2:] for shape in shapes]
         if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
-            yield from _uses(layer)
-            continue
-        inner = layer.layer if isinstance(layer, keras.layers.TimeDistributed) else layer
-        tensors = node.input_tensors if isinstance(inner, _PER_INPUT) else node.outputs
-        if tensors:
-            yield inner, _positions(inner, tensors[0].shape)
+            yield from uses(layer, axes)
+        elif len(shapes) == 2:
+            before, after = (_positions(layer, shape, axes) for shape in shapes)
+            yield layer, before, after
 
 
-def _positions(layer: keras.layers.Layer, shape: tuple[int | None, ...]) -> int | None:
+def _positions(
+    layer: keras.layers.Layer, shape: tuple[int | None, ...], steps: tuple[int | None, ...]
+) -> int | None:
     channels_first = getattr(layer, "data_format", None) == "channels_first"
-    axes = shape[2:] if channels_first else shape[1:-1]
+    axes = *steps, *(shape[2:] if channels_first else shape[1:-1])
     return None if None in axes else math.prod(axes)

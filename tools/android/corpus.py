@@ -3,13 +3,14 @@
     PYTHONPATH=.:tests python tools/android/corpus.py build/android/corpus
 
 `archives.zip` contains the files: the goldens, networks that are packed with their skeletons, the
-hostile files of the tests, mutated files, and skeletons with random recipes. `verdicts.tsv` has a
-line for each:
+hostile files of the tests, mutated files, kernels in space, and skeletons with random recipes.
+`verdicts.tsv` has a line for each:
 
     name    "refused", or the SHA-256 of its contents    "none", "refused", or that of its .tflite
 """
 
 import argparse
+import dataclasses
 import hashlib
 import struct
 import sys
@@ -18,19 +19,22 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import corpus_kernels
 import numpy as np
 import test_archive_fuzz
 import test_archive_hostile
+import test_archive_kernels
+import test_archive_skeleton
 from corpus_recipes import random_skeleton
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Reference, lz, skeletons
+from fr_archive import Archive, ArchiveError, Quantized, Reference, lz, skeletons
 from fr_archive.architecture import _canonical
 from fr_archive.rangecoder import Decoder
 
 GOLDENS = Path(__file__).parents[2] / "tests" / "goldens"
 #: These networks are packed once; their files are kept beside the others.
-NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed")
+NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "plain_unet")
 MUTATED = 4000
 MUTATED_SMALL_SKELETONS = 1500
 MUTATED_NETWORKS = 40
@@ -60,12 +64,17 @@ def digest(archive: Archive) -> str:
     sha = hashlib.sha256(_canonical(data))
     for part in (archive.tensors, archive.vectors):
         for one in part:
-            sha.update(struct.pack("<ii", len(one.values), one.step))
-            sha.update(np.asarray(one.values, "<i4").tobytes())
-            sha.update(one.reals().astype("<f4").tobytes())
+            sha.update(_quantized(one))
             if len(one.values) <= 64:
                 sha.update(fr_archive.rebuild(one, len(one.values) + 7).astype("<f4").tobytes())
+    for one in archive.kernels:
+        sha.update(struct.pack("<i", one.columns) + _quantized(one))
     return sha.hexdigest()
+
+
+def _quantized(one: Quantized) -> bytes:
+    numbers = np.asarray(one.values, "<i4").tobytes() + one.reals().astype("<f4").tobytes()
+    return struct.pack("<ii", len(one.values), one.step) + numbers
 
 
 def networks(folder: Path) -> dict[str, bytes]:
@@ -73,10 +82,10 @@ def networks(folder: Path) -> dict[str, bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     missing = [name for name in NETWORKS if not (folder / f"{name}.fr").exists()]
     if missing:
-        import test_archive_skeleton as cases  # takes TensorFlow
-
+        cases = test_archive_skeleton
         makers = {name: getattr(cases, name, None) for name in NETWORKS}
         makers["lenet5_bn"] = lambda: cases.lenet5(batch_norm=True)
+        makers |= {"plain": test_archive_kernels.plain, "plain_unet": corpus_kernels.plain_unet}
         for name in missing:
             print(f"android: packing {name}", flush=True)
             with warnings.catch_warnings(action="ignore"):
@@ -93,9 +102,11 @@ def cases(packed: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     yield from ((f"hostile-{i}", data) for i, data in enumerate(hostile()))
     mutator = test_archive_fuzz.Mutator(seed=7)
     yield from ((f"mutated-{i}", mutator.file()) for i in range(MUTATED))
+    yield from corpus_kernels.files()
     for i in range(RANDOM_SKELETONS):
         yield f"recipes-{i}", random_skeleton(i)
-    yield from ((f"program-{i}", data) for i, data in enumerate(programs(packed["lenet5_bn"])))
+    for name in ("lenet5_bn", "plain"):
+        yield from ((f"program-{name}-{i}", data) for i, data in enumerate(programs(packed[name])))
     for name, data, count in (
         ("small", test_archive_fuzz.seeds()[1], MUTATED_SMALL_SKELETONS),
         *((name, data, MUTATED_NETWORKS) for name, data in packed.items() if name != "unet"),
@@ -106,20 +117,22 @@ def cases(packed: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def hostile() -> Iterator[bytes]:
-    """The files of `test_archive_hostile.py`."""
+    """The files of `test_archive_hostile.py`, and the kernels of `test_archive_kernels.py`."""
     tests = test_archive_hostile
     yield from (data for data, _, _ in _parameters(tests.test_broken_frames_are_refused))
     declared = tests.test_declared_sizes_are_refused_before_memory_is_taken
     yield from (tests.with_table(payload) for payload, _ in _parameters(declared))
+    sections = test_archive_kernels.test_hostile_sections
+    yield from (corpus_kernels.with_section(payload) for payload, _ in _parameters(sections))
     texts = tests.test_architectures_that_are_no_canonical_json_are_refused
     yield from (tests.with_text(text) for text in _parameters(texts))
     yield from (tests.with_text(text) for text in accepted_texts())
     yield from (tests.DATA[:end] for end in range(len(tests.DATA)))
-    body = tests.DATA[tests.HEADER_BYTES :]
+    head, body = tests.DATA[:4], tests.DATA[tests.HEADER_BYTES :]
     for place in range(8 * len(body)):
         flipped = bytearray(body)
         flipped[place // 8] ^= 1 << place % 8
-        yield tests.framed(bytes(flipped))
+        yield tests.framed(bytes(flipped), head)
 
 
 def accepted_texts() -> Iterator[bytes]:
@@ -143,11 +156,12 @@ def accepted_texts() -> Iterator[bytes]:
 
 def programs(network: bytes) -> Iterator[bytes]:
     """The hostile skeletons of `test_archive_skeleton.py`, in the archive of a network."""
-    import test_archive_skeleton
-
     archive = fr_archive.decode(network)
     for payload, _ in _parameters(test_archive_skeleton.test_hostile_skeletons):
         yield _with_skeleton(archive, payload)
+    if archive.kernels:
+        for payload in corpus_kernels.programs(archive):
+            yield _with_skeleton(archive, payload)
 
 
 def mutated_skeletons(network: bytes, count: int) -> Iterator[bytes]:
@@ -162,9 +176,7 @@ def mutated_skeletons(network: bytes, count: int) -> Iterator[bytes]:
 
 
 def _with_skeleton(archive: Archive, payload: bytes) -> bytes:
-    return fr_archive.encode(
-        Archive(archive.architecture, archive.tensors, archive.vectors, payload)
-    )
+    return fr_archive.encode(dataclasses.replace(archive, skeleton=payload))
 
 
 def _parameters(test) -> list:

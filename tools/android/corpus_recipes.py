@@ -1,12 +1,14 @@
 """Makes archives whose skeletons have random recipes: every operation, on shapes that fit."""
 
+import dataclasses
+import math
 import random
 import struct
 
 import numpy as np
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Quantized, Reference, skeletons
+from fr_archive import Archive, ArchiveError, Kernel, Quantized, Reference, skeletons
 from fr_archive.archive import source
 from fr_archive.filling import Filled, Part, fill
 from fr_archive.programs import Gap, Site
@@ -18,6 +20,7 @@ _TENSORS = [
     Quantized((-7,), 3),
 ]
 _VECTORS = [Quantized((12, -3, 1), -16), Quantized((5, 1), -9), Quantized((), 0)]
+_KERNELS = [Kernel(range(-11, 13), -14, 4), Kernel((5, 0, -1 << 30), -230, 1)]
 _LEAVES = 12
 _INNER = 40
 _SITES = 3
@@ -26,7 +29,7 @@ _SITES = 3
 def random_skeleton(seed: int) -> bytes:
     """Returns an archive of a few kernels that follow from random recipes."""
     draw = random.Random(seed)
-    archive = Archive(Reference("net"), _TENSORS, _VECTORS)
+    archive = Archive(Reference("net"), _TENSORS, _VECTORS, kernels=_KERNELS)
     evaluator = Evaluator(source(archive))
     nodes: list[Node] = []
     while len(nodes) < _LEAVES + _INNER:
@@ -38,15 +41,12 @@ def random_skeleton(seed: int) -> bytes:
             continue
         if array.size <= 5000 and np.isfinite(array).all():
             nodes.append(node)
-    return fr_archive.encode(
-        Archive(
-            archive.architecture, _TENSORS, _VECTORS, _skeleton(draw, nodes, evaluator, archive)
-        )
-    )
+    skeleton = _skeleton(draw, nodes, evaluator, archive)
+    return fr_archive.encode(dataclasses.replace(archive, skeleton=skeleton))
 
 
 def _leaf(draw: random.Random) -> Node:
-    match draw.randrange(6):
+    match draw.randrange(7):
         case 0:
             corner = [draw.randint(1, 5) for _ in range(draw.randint(1, 4))]
             weights = [draw.choice((1, 1, 2, 3, 15, 1 << 20)) for _ in corner]
@@ -68,13 +68,16 @@ def _leaf(draw: random.Random) -> Node:
         case 4:
             count = 2 * draw.randint(1, 4)
             return Node(Op.SEGMENTS, (), tuple(draw.randrange(3) for _ in range(count)))
+        case 5:
+            shape = draw.choice(((24,), (6, 4), (2, 3, 4), (3, 2, 4, 1), (3, 1), (1, 1, 3)))
+            return Node(Op.KERNEL, (), (int(math.prod(shape) == 3), *shape))
         case _:
             length = draw.randint(1, 5)
             return Node(Op.COSINES, (), (length, draw.randint(1, length), 0, length))
 
 
 def _inner(draw: random.Random, nodes: list[Node], evaluator: Evaluator) -> Node:
-    op = draw.choice(list(Op)[Op.CONTRACT :])
+    op = draw.choice(list(Op)[Op.CONTRACT : Op.KERNEL])
     a, b = draw.choice(nodes), draw.choice(nodes)
     array = evaluator.array(a)
     axis = (draw.randrange(array.ndim),) if array.ndim else (0,)

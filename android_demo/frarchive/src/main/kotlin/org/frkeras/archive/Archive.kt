@@ -18,11 +18,13 @@ import java.io.OutputStream
  * @property architecture Which network this is.
  * @property tensors The kept coefficients of each tensor, in zigzag order.
  * @property vectors The first DCT-II coefficients of each vector.
+ * @property kernels The kernels that lie in space; a file of version 1 has none.
  */
 public class Archive private constructor(
     public val architecture: Architecture,
     public val tensors: List<Quantized>,
     public val vectors: List<Quantized>,
+    public val kernels: List<Kernel>,
     private val skeleton: Section?,
 ) {
     /** Whether the archive can be expanded to a `.tflite` file. */
@@ -35,8 +37,9 @@ public class Archive private constructor(
      * Whoever runs the file verifies it as a flatbuffer before, as every interpreter does that is
      * given a file it cannot trust: the format promises its numbers, not its tables.
      *
-     * @param memory How many bytes the arrays of the expansion may take at a time. The format
-     *   bounds them; a phone may bound them more closely.
+     * @param memory How many bytes the arrays of the expansion may take at a time; the archive
+     *   itself takes four for each of its numbers. The format bounds both; a phone may bound this
+     *   one more closely.
      * @throws ArchiveException If there is no skeleton, or it makes no sense or takes too much.
      * @throws java.io.IOException If [output] fails.
      */
@@ -62,8 +65,10 @@ public class Archive private constructor(
         val section = skeleton ?: throw ArchiveException(
             "An archive must have a skeleton to make a .tflite file: pack it with one",
         )
-        return Skeleton(skeletonText(section), tensors, vectors)
+        return Skeleton(skeletonText(section), source())
     }
+
+    internal fun source() = Source(tensors, vectors, kernels)
 
     public companion object {
         /** What the format allows: 2^25 numbers, what sorting takes, and a file of 2^26 bytes. */
@@ -72,18 +77,22 @@ public class Archive private constructor(
         /**
          * Reads an archive from [input] to its end; [input] stays open.
          *
-         * Memory is taken for what is there, not for what a file declares.
+         * Memory is taken for what is there, not for what a file declares: a byte of it may stand
+         * for 64 numbers, and the format bounds their count.
          *
          * @throws ArchiveException If it is no archive, or damaged, or not as a writer writes it.
          * @throws java.io.IOException If [input] fails.
          */
         @JvmStatic
         public fun decode(input: InputStream): Archive {
-            val sections = readSections(input)
-            val architecture = readArchitecture(sections.getValue(Kind.ARCHITECTURE))
-            val vectors = sections[Kind.VECTORS]?.let { readVectors(it) }.orEmpty()
-            val tensors = readSeries(sections.getValue(Kind.COEFFICIENTS), ::interleaved)
-            return Archive(architecture, tensors, vectors, sections[Kind.SKELETON])
+            // A payload is let go once it is read; kernels come last, because they take most.
+            val sections = readSections(input).toMutableMap()
+            val architecture = readArchitecture(checkNotNull(sections.remove(Kind.ARCHITECTURE)))
+            val vectors = sections.remove(Kind.VECTORS)?.let { readVectors(it) }.orEmpty()
+            val coefficients = checkNotNull(sections.remove(Kind.COEFFICIENTS))
+            val tensors = readSeries(coefficients, ::interleaved)
+            val kernels = sections.remove(Kind.KERNELS)?.let { readKernels(it) }.orEmpty()
+            return Archive(architecture, tensors, vectors, kernels, sections[Kind.SKELETON])
         }
 
         /**

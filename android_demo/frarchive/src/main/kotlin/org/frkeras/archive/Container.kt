@@ -4,20 +4,19 @@ import java.io.InputStream
 import java.util.zip.CRC32
 
 private const val HEADER_BYTES = 8
-private const val VERSION = 1
 private const val LONGEST_VARINT = 4
 private const val CHUNK = 1 shl 16
+private val VERSIONS = 1..2
 private val MAGIC = byteArrayOf(0xf7.toByte(), 'F'.code.toByte(), 'R'.code.toByte())
 
-/** What a section holds. Sections come in this order; kind 3 is refused, 4 to 6 are skipped. */
+/** What a section holds. Sections come in this order; 4 to 6 are skipped. */
 internal enum class Kind(val code: Int) {
     ARCHITECTURE(0),
     VECTORS(1),
     SKELETON(2),
+    KERNELS(3),
     COEFFICIENTS(7),
 }
-
-private val SKIPPED = 4..6
 
 /** The payload of a section, and the byte of the file at which it begins. */
 internal class Section(val payload: ByteArray, val start: Long) {
@@ -30,14 +29,18 @@ internal fun readSections(input: InputStream): Map<Kind, Section> {
     if (header.size < HEADER_BYTES || !header.copyOf(MAGIC.size).contentEquals(MAGIC)) {
         throw ArchiveException("This is no .fr archive: it must begin with F7 46 52 and 5 bytes", 0)
     }
-    if (header[3].toInt() != VERSION) {
-        throw ArchiveException("Only version $VERSION of the format is known, not ${header[3]}", 3)
+    val version = header[3].toInt()
+    if (version !in VERSIONS) {
+        throw ArchiveException("Only versions 1 and 2 of the format are known, not $version", 3)
     }
     val frame = Frame(input)
     val sections = frame.sections()
     val expected = (4 until HEADER_BYTES).fold(0L) { sum, at -> sum shl 8 or header.unsigned(at) }
     if (frame.checksum != expected) {
         throw ArchiveException("The checksum is wrong: the file is damaged", 4)
+    }
+    if ((version == 2) != (Kind.KERNELS in sections)) {
+        throw ArchiveException("A file has version 2 if it holds kernels in space, else 1", 3)
     }
     return sections
 }
@@ -62,12 +65,7 @@ private class Frame(private val input: InputStream) {
             val start = position
             val kind = Kind.entries.find { it.code == code }
             val payload = payload(code, head shr 3, keep = kind != null)
-            when {
-                kind != null -> sections[kind] = Section(payload, start)
-                code !in SKIPPED -> throw ArchiveException(
-                    "Section $code is unknown and must not be skipped", begin,
-                )
-            }
+            if (kind != null) sections[kind] = Section(payload, start)
         }
         if (input.read() >= 0) {
             throw ArchiveException("Nothing may follow the coefficients", position)

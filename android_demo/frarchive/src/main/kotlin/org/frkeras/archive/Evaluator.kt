@@ -10,8 +10,7 @@ private const val DOUBLE_BYTES = 8L
 internal class Evaluator(
     private val program: Program,
     private val shapes: Shapes,
-    private val tensors: List<Quantized>,
-    private val vectors: List<Quantized>,
+    private val source: Source,
 ) {
     private val nodes = program.steps.count { it is Node }
     private val lastUse = lastUses()
@@ -101,11 +100,12 @@ internal class Evaluator(
             Op.STARTS -> NdArray(shape, inputs[0].data.sliceArray(2 * shape[0] until 3 * shape[0]))
             Op.TILE -> tile(inputs[0].data, shape)
             Op.CONCATENATE -> concatenate(inputs[0], inputs[1], axis, shape)
+            Op.KERNEL -> NdArray(shape, source.kernels[axis].numbers.doubles())
         }
     }
 
     private fun coefficients(numbers: LongArray, shape: IntArray): NdArray {
-        val reals = tensors[numbers[0].toInt()].reals()
+        val reals = source.tensors[numbers[0].toInt()].reals()
         val order = zigzag(shape, numbers.sliceArray(1 + shape.size until numbers.size))
         val out = DoubleArray(order.size)
         for (place in reals.indices) out[order[place]] = reals[place].toDouble()
@@ -116,8 +116,9 @@ internal class Evaluator(
         val (first, length, total) = numbers.axes()
         val out = DoubleArray(total)
         for (start in 0 until total step length) {
-            val vector = vectors[first + start / length].rebuild(minOf(length, total - start))
-            for (i in vector.indices) out[start + i] = maxOf(vector[i], least).toDouble()
+            val vector = source.vectors[first + start / length]
+            val reals = vector.rebuild(minOf(length, total - start))
+            for (i in reals.indices) out[start + i] = maxOf(reals[i], least).toDouble()
         }
         return NdArray(intArrayOf(total), out)
     }

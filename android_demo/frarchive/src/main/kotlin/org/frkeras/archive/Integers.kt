@@ -53,9 +53,8 @@ internal class Scale(val length: Int) {
     var count = 0
         private set
 
-    /** Class of the mean: below 1/4, 1/2, 1, 2, 4, 8, 16, and above. */
-    fun scale(): Int =
-        if (count == 0) UNKNOWN_SCALE else minOf(7, bits(mean shr 6))
+    /** Class of the mean, and of an unknown one. */
+    fun scale(): Int = if (count == 0) UNKNOWN_SCALE else classOf(mean)
 
     /** Class of the place: the first two, the first tenth, the first third, and the others. */
     fun zone(): Int = when {
@@ -66,23 +65,63 @@ internal class Scale(val length: Int) {
     }
 
     fun add(magnitude: Int) {
-        mean += Math.floorDiv((magnitude.toLong() shl 8) - mean, minOf(count, 8) + 1L)
+        mean = moved(mean, magnitude, minOf(count, 8))
         count++
     }
+}
 
-    private fun bits(number: Long) = Long.SIZE_BITS - number.countLeadingZeroBits()
+/** The class of a mean in 1/256: below 1/4, 1/2, 1, 2, 4, 8, 16, and above. */
+internal fun classOf(mean: Long): Int =
+    minOf(7, Long.SIZE_BITS - (mean shr 6).countLeadingZeroBits())
+
+/** A mean in 1/256 after the next magnitude, beside which it weighs as much as [count] others. */
+internal fun moved(mean: Long, magnitude: Int, count: Int): Long =
+    mean + Math.floorDiv((magnitude.toLong() shl 8) - mean, count + 1L)
+
+/** Magnitudes whose exponent is predicted twice; the decoder takes the mean of both. */
+internal class Magnitudes {
+    private val digits = Digits()
+
+    fun read(decoder: RangeDecoder, first: Chances, second: Chances): Int {
+        var exponent = 0
+        while (exponent < MOST_DIGITS) {
+            val bit = decoder.bit(first.one(exponent) + second.one(exponent) shr 1)
+            first.learn(exponent, bit)
+            second.learn(exponent, bit)
+            if (bit == 0) break
+            exponent++
+        }
+        return digits.read(decoder, exponent)
+    }
+}
+
+/** For each class of a mean, the chances that the exponent goes on. */
+internal fun exponentsByClass(): Array<Chances> =
+    Array(NOT_ZERO.size) { exponents(NOT_ZERO[it], PRIOR_WEIGHT) }
+
+/** In a geometric distribution the chances that the exponent goes on are squares. */
+private fun exponents(notZero: Int, seen: Int): Chances {
+    val chances = Chances(MOST_DIGITS)
+    var one = notZero
+    for (exponent in 0 until MOST_DIGITS) {
+        chances.set(exponent, one, seen)
+        // 63,549 squared has 32 bits.
+        one = maxOf((one.toLong() * one shr 16).toInt(), LEAST_PRIOR)
+    }
+    return chances
 }
 
 /** Quantized numbers whose scale changes slowly along each series. */
 internal class Coefficients {
-    private val byScale = Array(NOT_ZERO.size) { exponents(NOT_ZERO[it], PRIOR_WEIGHT) }
+    private val byScale = exponentsByClass()
     private val byZone = Array(ZONES) { exponents(NOT_ZERO[UNKNOWN_SCALE], 0) }
-    private val digits = Digits()
+    private val magnitudes = Magnitudes()
     private val firstNegative = Chances(1)
 
     /** Reads the next number of a series. */
     fun read(decoder: RangeDecoder, series: Scale): Int {
-        val magnitude = magnitude(decoder, series)
+        val scale = byScale[series.scale()]
+        val magnitude = magnitudes.read(decoder, scale, byZone[series.zone()])
         val negative = when {
             magnitude == 0 -> 0
             series.count == 0 -> decoder.learned(firstNegative, 0)
@@ -90,31 +129,5 @@ internal class Coefficients {
         }
         series.add(magnitude)
         return if (negative == 1) -magnitude else magnitude
-    }
-
-    private fun magnitude(decoder: RangeDecoder, series: Scale): Int {
-        val scale = byScale[series.scale()]
-        val zone = byZone[series.zone()]
-        var exponent = 0
-        while (exponent < MOST_DIGITS) {
-            val bit = decoder.bit(scale.one(exponent) + zone.one(exponent) shr 1)
-            scale.learn(exponent, bit)
-            zone.learn(exponent, bit)
-            if (bit == 0) break
-            exponent++
-        }
-        return digits.read(decoder, exponent)
-    }
-
-    /** In a geometric distribution the chances that the exponent goes on are squares. */
-    private fun exponents(notZero: Int, seen: Int): Chances {
-        val chances = Chances(MOST_DIGITS)
-        var one = notZero
-        for (exponent in 0 until MOST_DIGITS) {
-            chances.set(exponent, one, seen)
-            // 63,549 squared has 32 bits.
-            one = maxOf((one.toLong() * one shr 16).toInt(), LEAST_PRIOR)
-        }
-        return chances
     }
 }

@@ -30,6 +30,7 @@ internal enum class Op(val inputs: Int) {
     STARTS(1),
     TILE(1),
     CONCATENATE(2),
+    KERNEL(0),
 }
 
 /** A step of a program. */

@@ -9,8 +9,8 @@ private val MANTISSAS = intArrayOf(32768, 35734, 38968, 42495, 46341, 50535, 551
 internal val STEPS = LOWEST..HIGHEST
 
 /**
- * Whole numbers and the step that they count: the coefficients of a tensor in zigzag order, or the
- * first DCT-II coefficients of a vector.
+ * Whole numbers and the step that they count: the coefficients of a tensor in zigzag order, the
+ * first DCT-II coefficients of a vector, or the numbers of a kernel.
  *
  * ```
  * val tensor = Archive.decode(input).tensors[0]
@@ -37,6 +37,12 @@ public class Quantized internal constructor(private val values: IntArray, public
     public fun reals(): FloatArray {
         val step = stepSize
         return FloatArray(size) { (values[it] * step).toFloat() }
+    }
+
+    /** Returns what [reals] returns, in double precision. */
+    internal fun doubles(): DoubleArray {
+        val step = stepSize
+        return DoubleArray(size) { (values[it] * step).toFloat().toDouble() }
     }
 
     /**

@@ -1,10 +1,14 @@
 package org.frkeras.archive
 
-private const val MOST_SERIES = 1 shl 12
 private const val MOST_NUMBERS = 1 shl 22
 private const val FREE_NUMBERS = 1 shl 16
 private const val MOST_NUMBERS_A_BYTE = 1 shl 6
-private const val COUNTS = 3 shl 14
+
+/** How many tensors, vectors or kernels a section has at most. */
+internal const val MOST_SERIES = 1 shl 12
+
+/** The chance that the exponent of a length goes on: lengths repeat, or differ by much. */
+internal const val LENGTHS = 3 shl 14
 
 /** In which order the numbers of a section come: calls its argument with a series for each. */
 internal typealias Order = (counts: IntArray, next: (Int) -> Unit) -> Unit
@@ -30,10 +34,10 @@ private fun readTable(decoder: RangeDecoder, size: Int): Pair<IntArray, IntArray
     if (number > MOST_SERIES) {
         throw decoder.refused("A section has at most $MOST_SERIES tensors or vectors, not $number")
     }
-    val most = minOf(MOST_NUMBERS.toLong(), FREE_NUMBERS + MOST_NUMBERS_A_BYTE * size.toLong())
+    val most = mostNumbers(MOST_NUMBERS, size)
     val counts = IntArray(number)
     val steps = IntArray(number)
-    val countNumbers = Numbers(COUNTS)
+    val countNumbers = Numbers(LENGTHS)
     val stepNumbers = Numbers()
     var count = 0L
     var step = 0L
@@ -53,6 +57,10 @@ private fun readTable(decoder: RangeDecoder, size: Int): Pair<IntArray, IntArray
     }
     return counts to steps
 }
+
+/** How many numbers, [limit] at most, a payload of [size] bytes may hold. */
+internal fun mostNumbers(limit: Int, size: Int): Long =
+    minOf(limit.toLong(), FREE_NUMBERS + MOST_NUMBERS_A_BYTE * size.toLong())
 
 /** All numbers of the first series, then those of the second. */
 internal fun oneByOne(counts: IntArray, next: (Int) -> Unit) {

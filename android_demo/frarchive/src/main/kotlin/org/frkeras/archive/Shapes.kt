@@ -17,8 +17,7 @@ private const val TOO_MANY = 1L shl 40
  */
 internal class Shapes(
     program: Program,
-    private val tensors: List<Quantized>,
-    private val vectors: List<Quantized>,
+    private val source: Source,
 ) {
     private val shapes = mutableListOf<IntArray>()
     private var work = 0L
@@ -82,6 +81,7 @@ internal class Shapes(
             Op.STARTS -> listOf(segmentCount(inputs[0]))
             Op.TILE -> tile(numbers, inputs[0])
             Op.CONCATENATE -> concatenate(axis(numbers, inputs[0]), inputs[0], inputs[1])
+            Op.KERNEL -> kernel(numbers)
         }
     }
 
@@ -94,8 +94,9 @@ internal class Shapes(
             "lengths and weights are at least 1, and weights at most $HEAVIEST_AXIS"
         }
         spend(listOf(rank.toLong()) + corner)
-        fits(numbers[0] < tensors.size) { "there is no tensor ${numbers[0]}" }
-        fits(tensors[numbers[0].toInt()].size <= size(corner)) { "more coefficients than places" }
+        fits(numbers[0] < source.tensors.size) { "there is no tensor ${numbers[0]}" }
+        val tensor = source.tensors[numbers[0].toInt()]
+        fits(tensor.size <= size(corner)) { "more coefficients than places" }
         return corner
     }
 
@@ -106,8 +107,8 @@ internal class Shapes(
         spend(listOf(total), length)
         for (start in 0 until total step length) {
             val number = first + start / length
-            fits(number < vectors.size) { "there is no vector $number" }
-            fits(vectors[number.toInt()].size <= minOf(length, total - start)) {
+            fits(number < source.vectors.size) { "there is no vector $number" }
+            fits(source.vectors[number.toInt()].size <= minOf(length, total - start)) {
                 "vector $number has more coefficients than numbers"
             }
         }
@@ -181,6 +182,16 @@ internal class Shapes(
         fits(b.size == a.size && others(a) == others(b)) { "the lengths of another axis differ" }
         val shape = a.lengths().with(axis, a[axis].toLong() + b[axis])
         spend(listOf(a.count().toLong() + b.count()))
+        return shape
+    }
+
+    private fun kernel(numbers: LongArray): List<Long> {
+        fits(numbers.isNotEmpty()) { "it has the number of a kernel, and a shape" }
+        val shape = numbers.drop(1)
+        spend(shape)
+        fits(numbers[0] < source.kernels.size) { "there is no kernel ${numbers[0]}" }
+        val kernel = source.kernels[numbers[0].toInt()].numbers
+        fits(kernel.size.toLong() == size(shape)) { "its kernel has ${kernel.size} numbers" }
         return shape
     }
 

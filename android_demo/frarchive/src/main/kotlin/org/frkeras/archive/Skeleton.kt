@@ -10,13 +10,9 @@ private const val IDENTIFIER = 0x334c4654 // TFL3, little-endian
 private const val IDENTIFIER_AT = 1
 
 /** A flatbuffer without its numbers, and the recipes that fill it. */
-internal class Skeleton(
-    text: ByteArray,
-    private val tensors: List<Quantized>,
-    private val vectors: List<Quantized>,
-) {
+internal class Skeleton(text: ByteArray, private val source: Source) {
     private val program = ProgramReader(text).program()
-    private val shapes = Shapes(program, tensors, vectors)
+    private val shapes = Shapes(program, source)
     private val layout = Layout(program, shapes)
 
     /**
@@ -26,7 +22,7 @@ internal class Skeleton(
      */
     fun expand(output: OutputStream, memory: Long) {
         val scales = DoubleArray(program.sites.size) { layout.scale(program.sites[it]) }
-        val evaluator = Evaluator(program, shapes, tensors, vectors)
+        val evaluator = Evaluator(program, shapes, source)
         val needed = evaluator.peakBytes() + layout.partBytes
         if (needed > memory) {
             throw ArchiveException(

@@ -55,7 +55,10 @@ class ContainerTest {
     fun `an error says where it is`() {
         val cases = mapOf(
             ByteArray(0) to 0L,
+            framed(body, version = 0) to 3L,
             framed(body, version = 2) to 3L,
+            framed(body, version = 3) to 3L,
+            framed(body.copyOf(12) + section(3, KERNELS) + coefficients) to 3L,
             EXAMPLE.copyOf().also { it[EXAMPLE.size - 1]++ } to 4L,
             framed(section(7, ByteArray(0))) to 8L,
             framed(bytes("80 00") + body) to 8L,
@@ -70,12 +73,20 @@ class ContainerTest {
     }
 
     @Test
-    fun `reserved sections are skipped or refused`() {
+    fun `reserved sections are skipped`() {
         val head = body.copyOf(12)
         val reserved = section(4, ByteArray(3)) + section(6, ByteArray(0))
         assertEquals(2, Archive.decode(framed(head + reserved + coefficients)).tensors.size)
-        val unknown = framed(head + section(3, ByteArray(3)) + coefficients)
-        assertTrue("Section 3 is unknown" in refusal { Archive.decode(unknown) })
+    }
+
+    @Test
+    fun `version 2 is for kernels in space, and no other version`() {
+        val kernels = body.copyOf(12) + section(3, KERNELS) + coefficients
+        assertEquals(3, Archive.decode(framed(kernels, version = 2)).kernels.size)
+        val rule = "version 2 if it holds kernels in space, else 1"
+        assertTrue(rule in refusal { Archive.decode(framed(kernels, version = 1)) })
+        assertTrue(rule in refusal { Archive.decode(framed(body, version = 2)) })
+        assertTrue("not 3" in refusal { Archive.decode(framed(kernels, version = 3)) })
     }
 
     @Test

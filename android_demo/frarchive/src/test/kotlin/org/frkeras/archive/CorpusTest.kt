@@ -20,8 +20,12 @@ class CorpusTest {
                 "${count { it.file == "refused" }} with a skeleton that is refused",
         )
         assertEquals(emptyList<String>(), different.take(20), "${different.size} differ")
-        assertTrue(cases.any { it.name.startsWith("golden-") && it.contents.length == 64 })
-        assertTrue(cases.any { it.name == "network-unet" && it.file.length == 64 })
+        for (name in listOf("golden-archive_v1", "golden-archive_v2")) {
+            assertEquals(64, cases.single { it.name == name }.contents.length)
+        }
+        for (name in listOf("network-unet", "network-plain")) {
+            assertEquals(64, cases.single { it.name == name }.file.length)
+        }
     }
 
     private fun difference(case: Case): String? {
@@ -50,13 +54,20 @@ class CorpusTest {
             }.encodeToByteArray(),
         )
         for (one in archive.tensors + archive.vectors) {
-            sha.update(words(2) { if (it == 0) one.size else one.step })
-            sha.update(words(one.size) { one[it] })
-            sha.update(reals(one.reals()))
+            sha.update(quantized(one))
             if (one.size <= 64) sha.update(reals(one.rebuild(one.size + 7)))
+        }
+        for (one in archive.kernels) {
+            sha.update(words(1) { one.columns })
+            sha.update(quantized(one.numbers))
         }
         return hexadecimal(sha.digest())
     }
+
+    private fun quantized(one: Quantized) =
+        words(2) { if (it == 0) one.size else one.step } +
+            words(one.size) { one[it] } +
+            reals(one.reals())
 
     private fun quoted(name: String) =
         "\"" + name.replace("\\", "\\\\").replace("\"", "\\\"") + "\""

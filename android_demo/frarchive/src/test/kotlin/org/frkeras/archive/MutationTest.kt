@@ -29,7 +29,10 @@ class MutationTest {
             val seed = (if (number % 10 == 0) seeds else small).random()
             when (number % 4) {
                 0 -> open(mutated(seed.data))
-                1 -> open(framed(mutated(seed.data.copyOfRange(8, seed.data.size))))
+                1 -> {
+                    val body = seed.data.copyOfRange(8, seed.data.size)
+                    open(framed(mutated(body), seed.data[3].toInt()))
+                }
                 2 -> open(reframed(seed.data))
                 else -> expand(if (number % 100 == 99) networks.random() else small.random())
             }
@@ -62,7 +65,7 @@ class MutationTest {
             val head = if (random.nextInt(4) == 0) text.size else minOf(text.size, 400)
             val wrong = mutated(text.copyOf(head)) + text.copyOfRange(head, text.size)
             val output = ByteArrayOutputStream()
-            Skeleton(wrong, archive.tensors, archive.vectors).expand(output, MEMORY)
+            Skeleton(wrong, archive.source()).expand(output, MEMORY)
             isFlatbuffer(output.toByteArray())
             expanded++
         } catch (_: ArchiveException) {
@@ -77,7 +80,7 @@ class MutationTest {
         val body = sections.map { (kind, payload) ->
             section(kind.code, if (kind == wrong) mutated(payload) else payload)
         }
-        return framed(body.reduce(ByteArray::plus))
+        return framed(body.reduce(ByteArray::plus), data[3].toInt())
     }
 
     private fun mutated(data: ByteArray): ByteArray {

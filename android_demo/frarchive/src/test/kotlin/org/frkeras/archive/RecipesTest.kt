@@ -14,6 +14,8 @@ import org.junit.jupiter.api.Test
 class RecipesTest {
     private val tensors = listOf(Quantized(intArrayOf(3, -1, 0, 2), 0))
     private val vectors = listOf(Quantized(intArrayOf(4), 0))
+    private val kernels = listOf(Kernel(Quantized(intArrayOf(3, -1, 0, 2, 7, -4), 0), 2))
+    private val source = Source(tensors, vectors, kernels)
     private val one = step(Op.SCALAR, numbers = listOf(0x3f800000))
     private val site = listOf(31L, 1, 0, 0, 1)
     private val matrix = NdArray(intArrayOf(2, 3), DoubleArray(6) { it + 1.0 })
@@ -78,6 +80,20 @@ class RecipesTest {
     }
 
     @Test
+    fun `a kernel in space fills a file`() {
+        val steps = listOf(
+            step(Op.KERNEL, numbers = listOf(0, 3, 2)), // [[3, -1], [0, 2], [7, -4]]
+            step(Op.TRANSPOSE, 1, numbers = listOf(1, 0)),
+            listOf(31L, 1, 0, 4, 0), // the scale at word 2
+        )
+        val head = words(16, 0x334c4654, (0.5f).toRawBits())
+        val file = expand(skeleton(5, steps, listOf(listOf(3, 0, 0)), head))
+        val scale = (7 / 127.0).toFloat()
+        val whole = listOf(3, 0, 7, -1, 2, -4).map { Math.rint(it / scale.toDouble()).toInt() }
+        assertEquals(whole, file.copyOfRange(12, 18).map { it.toInt() })
+    }
+
+    @Test
     fun `halves are rounded to even`() {
         val kernel = NdArray(intArrayOf(1, 4), doubleArrayOf(127.0, 0.5, 1.5, 2.5))
         val filling = Filling(kernel, null, 1.0, true)
@@ -96,7 +112,15 @@ class RecipesTest {
     @Test
     fun `recipes that make no sense are refused`() {
         val cases = mapOf(
-            listOf(listOf(19L, 0L)) to "no operation 19",
+            listOf(listOf(20L, 0L)) to "no operation 20",
+            listOf(step(Op.KERNEL)) to "the number of a kernel, and a shape",
+            listOf(step(Op.KERNEL, numbers = listOf(1, 6))) to "no kernel 1",
+            listOf(step(Op.KERNEL, numbers = listOf((1L shl 32) - 1, 6))) to "no kernel 4294967295",
+            listOf(step(Op.KERNEL, numbers = listOf(0, 5))) to "has 6 numbers",
+            listOf(step(Op.KERNEL, numbers = listOf(0))) to "has 6 numbers",
+            listOf(step(Op.KERNEL, numbers = listOf(0, 0, 6))) to "has 6 numbers",
+            listOf(step(Op.KERNEL, numbers = listOf(0, 1L shl 20, 1L shl 20))) to "at most",
+            listOf(step(Op.KERNEL, numbers = listOf(0L, 6L) + List(32) { 1L })) to "32 axes",
             listOf(step(Op.CONTRACT, 1, 1, numbers = listOf(0))) to "points 1 back",
             listOf(step(Op.COEFFICIENTS, numbers = listOf(9, 3, 1))) to "no tensor 9",
             listOf(step(Op.COEFFICIENTS, numbers = listOf(0, 3, 1))) to "more coefficients",
@@ -145,10 +169,10 @@ class RecipesTest {
         val large = step(Op.COSINES, numbers = listOf(1024, 1024, 0, 1024))
         val text = skeleton(8, listOf(large), template = words(0, 0x334c4654) + ByteArray(24))
         val output = ByteArrayOutputStream()
-        val said = refusal { Skeleton(text, tensors, vectors).expand(output, 8L shl 20) }
+        val said = refusal { Skeleton(text, source).expand(output, 8L shl 20) }
         assertTrue("`memory` allows 8388608" in said, said)
         assertEquals(0, output.size())
-        Skeleton(text, tensors, vectors).expand(output, 9L shl 20)
+        Skeleton(text, source).expand(output, 9L shl 20)
         assertEquals(32, output.size())
     }
 
@@ -159,7 +183,7 @@ class RecipesTest {
         val negative = List(27) { step(Op.SUBTRACT, 1, 1) }
         val template = words(0, 0x334c4654) + ByteArray(24)
         val text = skeleton(8, listOf(large) + negative, template = template)
-        Skeleton(text, tensors, vectors).expand(ByteArrayOutputStream(), 17L shl 20)
+        Skeleton(text, source).expand(ByteArrayOutputStream(), 17L shl 20)
     }
 
     @Test
@@ -177,14 +201,14 @@ class RecipesTest {
             override fun write(byte: Int): Unit = throw IOException("the disk is full")
         }
         val error = assertThrows(IOException::class.java) {
-            Skeleton(text, tensors, vectors).expand(full, Archive.MOST_MEMORY)
+            Skeleton(text, source).expand(full, Archive.MOST_MEMORY)
         }
         assertEquals("the disk is full", error.message)
     }
 
     private fun expand(text: ByteArray): ByteArray {
         val output = ByteArrayOutputStream()
-        Skeleton(text, tensors, vectors).expand(output, 64L shl 20)
+        Skeleton(text, source).expand(output, 64L shl 20)
         return output.toByteArray()
     }
 

@@ -9,6 +9,11 @@ internal val EXAMPLE = bytes(
     "F7 46 52 01 93 0F 48 FC 30 3D 02 22 5F A6 23 21 6E EA 95 50 57 4A 9F 7C A4 51 46 DB AD 82 6B",
 )
 
+/** The payload of a section of three kernels, of which the second has no rows. */
+internal val KERNELS = bytes(
+    "3b ef 25 6e b7 27 f8 30 ee 57 f2 82 d8 00 00 00 00 00 00 00 00 00 00 00 00 00 00 2f 2f",
+)
+
 internal fun bytes(hexadecimal: String): ByteArray =
     hexadecimal.split(' ').map { it.toInt(16).toByte() }.toByteArray()
 

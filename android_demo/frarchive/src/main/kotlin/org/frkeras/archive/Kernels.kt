@@ -1,0 +1,92 @@
+package org.frkeras.archive
+
+private const val MOST_NUMBERS = 1 shl 24
+
+// The least mean of the class of an unknown scale, in 1/256.
+private const val UNKNOWN_MEAN = 512L
+private const val LAST_FEW = 8
+private const val LAST_OF_COLUMN = 32
+
+/** Reads the section of kernels in space: a table of their shapes and steps, then their numbers. */
+internal fun readKernels(section: Section): List<Kernel> {
+    val decoder = section.decoder()
+    val shapes = KernelTable(decoder, section.payload.size).shapes()
+    val numbers = KernelNumbers()
+    val kernels = shapes.map { shape ->
+        val values = numbers.read(decoder, shape.rows, shape.columns)
+        Kernel(Quantized(values, shape.step), shape.columns)
+    }
+    decoder.finish()
+    return kernels
+}
+
+private class KernelShape(val rows: Int, val columns: Int, val step: Int)
+
+/** The table of a section of so many bytes; its rows are differences from the row before. */
+private class KernelTable(private val decoder: RangeDecoder, private val size: Int) {
+    private val most = mostNumbers(MOST_NUMBERS, size)
+    private val rowNumbers = Numbers(LENGTHS)
+    private val columnNumbers = Numbers(LENGTHS)
+    private val stepNumbers = Numbers()
+    private val formNumbers = Numbers()
+    private var rows = 0L
+    private var columns = 0L
+    private var step = 0L
+    private var total = 0L
+
+    fun shapes(): List<KernelShape> {
+        val number = Numbers().magnitude(decoder)
+        if (number !in 1..MOST_SERIES) {
+            throw decoder.refused("A section has 1 to $MOST_SERIES kernels, not $number")
+        }
+        return List(number) { shape() }
+    }
+
+    private fun shape(): KernelShape {
+        rows += rowNumbers.signed(decoder)
+        columns += columnNumbers.signed(decoder)
+        step += stepNumbers.signed(decoder)
+        val form = formNumbers.magnitude(decoder)
+        if (rows < 0 || columns < 1 || step < STEPS.first || step > STEPS.last || form != 0) {
+            throw decoder.refused("A kernel has no $rows rows of $columns, step $step, form $form")
+        }
+        // An empty kernel counts as one with a row. The product fits into 63 bits: the lengths
+        // of the kernel before were at most 2^24, and the differences are below 2^31.
+        total += maxOf(rows, 1) * columns
+        if (total > most) {
+            throw decoder.refused("$size bytes hold at most $most numbers, not $total")
+        }
+        return KernelShape(rows.toInt(), columns.toInt(), step.toInt())
+    }
+}
+
+/**
+ * The numbers of kernels, row by row. The exponent of each is predicted from the last few numbers
+ * of its kernel and from those of its column. All kernels share what is learned.
+ */
+private class KernelNumbers {
+    private val byScale = exponentsByClass()
+    private val byColumn = exponentsByClass()
+    private val magnitudes = Magnitudes()
+
+    fun read(decoder: RangeDecoder, rows: Int, columns: Int): IntArray {
+        val values = IntArray(rows * columns)
+        // Means, in 1/256. Those of the columns of a single row would never be taken.
+        val ofColumns = LongArray(if (rows > 1) columns else 0) { UNKNOWN_MEAN }
+        var mean = UNKNOWN_MEAN
+        for (place in values.indices) {
+            val row = place / columns
+            val column = place % columns
+            val ofColumn = if (rows > 1) ofColumns[column] else UNKNOWN_MEAN
+            val scale = byScale[classOf(mean)]
+            val magnitude = magnitudes.read(decoder, scale, byColumn[classOf(ofColumn)])
+            mean = moved(mean, magnitude, minOf(place, LAST_FEW))
+            if (rows > 1) {
+                ofColumns[column] = moved(ofColumn, magnitude, minOf(row, LAST_OF_COLUMN))
+            }
+            val negative = magnitude != 0 && decoder.bit(HALF) == 1
+            values[place] = if (negative) -magnitude else magnitude
+        }
+        return values
+    }
+}

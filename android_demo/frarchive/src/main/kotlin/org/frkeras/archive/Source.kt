@@ -1,0 +1,8 @@
+package org.frkeras.archive
+
+/** The numbers of an archive, as recipes take them. */
+internal class Source(
+    val tensors: List<Quantized>,
+    val vectors: List<Quantized>,
+    val kernels: List<Kernel>,
+)

@@ -1,0 +1,83 @@
+package org.frkeras.archive
+
+import org.junit.jupiter.api.Assertions.assertArrayEquals
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+/** Sections of kernels in space whose bytes the Python implementation wrote. */
+class KernelsTest {
+    @Test
+    fun `kernels are read`() {
+        val kernels = Archive.decode(withKernels(KERNELS)).kernels
+        val numbers = listOf(listOf(2, 0, -1, 5, 0, 1), listOf(), listOf(2147483646, -7))
+        assertEquals(numbers, kernels.map { it.numbers }.map { one -> List(one.size) { one[it] } })
+        assertEquals(listOf(-20, 3, 0), kernels.map { it.numbers.step })
+        assertEquals(listOf(3, 1, 1), kernels.map { it.columns })
+        val step = Math.scalb(46341.0, -18).toFloat()
+        assertArrayEquals(
+            floatArrayOf(2 * step, 0f, -step, 5 * step, 0f, step), kernels[0].numbers.reals(),
+        )
+        assertTrue(Archive.decode(EXAMPLE).kernels.isEmpty())
+    }
+
+    @Test
+    fun `real numbers are rounded to float32 once`() {
+        val numbers = Quantized(intArrayOf(2147483646, -1234567891, 16777217), -3)
+        val expected = numbers.reals().map { it.toDouble() }.toDoubleArray()
+        assertArrayEquals(expected, numbers.doubles())
+        assertTrue(numbers.doubles()[0] != 2147483646 * numbers.stepSize)
+    }
+
+    @Test
+    fun `tables that no writer writes are refused`() {
+        val cases = mapOf(
+            "80" to "1 to 4096 kernels, not 0",
+            "00 0f fe" to "1 to 4096 kernels, not 4097",
+            "74 29" to "-1 rows of 1",
+            "6f b2" to "3 rows of 0",
+            "76 18 6f f1" to "step 512",
+            "76 2c" to "form 1",
+            "5b 39 eb da" to "hold at most 65792 numbers, not 131072",
+            "76 c8 89 fc 9c" to "hold at most 65856 numbers, not 131072", // no rows
+            "5a db 00 00 00 02 60 00 00 00 00 45" to "not 4611686009837453316",
+        )
+        for ((table, message) in cases) {
+            val said = refusal { Archive.decode(withKernels(bytes(table))) }
+            assertTrue(message in said, "$said, not $message")
+        }
+    }
+
+    @Test
+    fun `a payload ends where its numbers end`() {
+        for (data in listOf(KERNELS + 0, KERNELS + bytes("ff 00"))) {
+            assertTrue("must end here" in refusal { Archive.decode(withKernels(data)) })
+        }
+        assertTrue("too early" in refusal { Archive.decode(withKernels(KERNELS.copyOf(13))) })
+    }
+
+    @Test
+    fun `a cut inside of the kernels is refused`() {
+        val whole = withKernels(KERNELS)
+        for (end in whole.indices) refusal { Archive.decode(whole.copyOf(end)) }
+        val body = whole.copyOfRange(8, whole.size - 16) // without the coefficients and 5 bytes
+        assertTrue("Section 3 ends too early" in refusal { Archive.decode(framed(body, 2)) })
+    }
+
+    @Test
+    fun `the most numbers fit into the memory`() {
+        // Two rows of 2^23 columns, and one of 2^24, for which the bytes do not suffice.
+        for (table in listOf("71 35 be fb ff 9f", "74 b1 70 d3 ff ce")) {
+            val payload = bytes(table) + ByteArray(1 shl 18)
+            val said = refusal { Archive.decode(withKernels(payload)) }
+            assertTrue("ends too early" in said, said)
+        }
+    }
+
+    /** A file of the worked example with a section of kernels. */
+    private fun withKernels(kernels: ByteArray): ByteArray {
+        val head = EXAMPLE.copyOfRange(8, 20)
+        val coefficients = EXAMPLE.copyOfRange(20, EXAMPLE.size)
+        return framed(head + section(3, kernels) + coefficients, version = 2)
+    }
+}
