@@ -75,12 +75,13 @@ def compare(
 
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from fr_bench import data, training
+    >>> from fr_bench import data
     >>> digits = data.load("digits")
+    >>> classes = keras.layers.Dense(10, activation="softmax")
+    >>> network = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), classes])
     >>> regime = Regime(epochs=1, truncation_epochs=1)
     >>> with tempfile.TemporaryDirectory() as folder, Progress(disable=True) as progress:
     ...     output = Output(Path(folder), "an example")
-    ...     network = training.network(digits, seed=0)
     ...     given = (network, digits, output, progress, ("FR",), (0.05,), ("int8",), regime)
     ...     results = compare(*given)
     >>> [form["form"] for form in results["forms"]], results["trainings"][0]["rows"]

@@ -11,12 +11,31 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
+import tensorflow as tf
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)
 hypothesis.settings.load_profile("fr_keras")
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def _untuned(iterate):
+    """TensorFlow 2.21 can miss the word to end the thread that tunes an iterator: whoever frees
+    the iterator then waits about as long as it has lived."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return lambda dataset: iterate(dataset.with_options(options))
+
+
+tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
+
+
+def _optimize_graphs(does: bool) -> None:
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
+
+
+_optimize_graphs(False)
 
 
 def pytest_collection_finish():
@@ -29,6 +48,17 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _optimized_graphs(request):
+    """Only in slow tests: to optimize a graph costs more than to run it a few times."""
+    if request.node.get_closest_marker("slow") is None:
+        yield
+        return
+    _optimize_graphs(True)
+    yield
+    _optimize_graphs(False)
 
 
 @pytest.fixture

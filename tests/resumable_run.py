@@ -27,12 +27,14 @@ class KillAt(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
         if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.kill()
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main(folder: Path, step: int) -> None:
+def train(folder: Path, *others: keras.callbacks.Callback) -> None:
     keras.utils.set_random_seed(0)
-    tf.config.experimental.enable_op_determinism()
     plain = small_convnet()
     plain.get_layer("dropout").rate = 0.0  # its random state is not part of Keras' backup
     model = regularize(plain)
@@ -40,9 +42,8 @@ def main(folder: Path, step: int) -> None:
     callbacks = [
         TailTruncation(0.1, epochs=4, schedule="linear", warmup=1),
         keras.callbacks.BackupAndRestore(folder / "backup"),
+        *others,
     ]
-    if step:
-        callbacks.append(KillAt(step))
     model.fit(
         images(8 * BATCHES),
         np.arange(8 * BATCHES) % 5,
@@ -56,5 +57,6 @@ def main(folder: Path, step: int) -> None:
 
 
 if __name__ == "__main__":
+    tf.config.experimental.enable_op_determinism()
     for name in sys.argv[2:]:
-        main(Path(name), int(sys.argv[1]))
+        train(Path(name), *[KillAt(step) for step in [int(sys.argv[1])] if step])

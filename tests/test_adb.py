@@ -283,11 +283,11 @@ def test_a_silent_fallback_to_the_cpu_is_noted(device, one):
 
 
 def test_a_tool_that_hangs_is_ended(device, one):
-    pace = android.Pace(rest=0, cool=0, run=3, back=1)
+    pace = android.Pace(rest=0, cool=0, run=2, back=1)
     given = tool(device.folder, fault="hang")
     (result,) = android.measure([one], ["none"], tool=given, adb=device.adb, pace=pace)
     assert result.status == "failed"
-    assert "more than 3 seconds" in result.message
+    assert "more than 2 seconds" in result.message
     assert device.files() == []
     # The shell around the tool ends by itself once the tool is gone.
     end = time.monotonic() + 60

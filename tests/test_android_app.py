@@ -49,6 +49,8 @@ def apk(tmp_path_factory) -> Path:
 @pytest.fixture
 def device(tmp_path, apk) -> Iterator[Device]:
     found = Device(tmp_path)
+    # The phone looks for a result each second; this one need not wait so long.
+    found.program("sleep", "#!/bin/sh\nexec /bin/sleep 0.1\n")
     install(found, apk)
     yield found
     # It ends without its file, also where the phone was gone when it should be closed.
@@ -64,6 +66,12 @@ def install(device: Device, apk: Path, **settings) -> None:
 def measured(device: Device, delegates, files=(), **settings) -> list[benchmark.Result]:
     options = {"adb": device.adb, "runs": 3, "warmup": 1, "pace": PACE, **settings}
     return list(app.measure([subject(one, rows=1) for one in files], delegates, **options))
+
+
+@pytest.fixture
+def _at_once(monkeypatch):
+    """The command lets a phone rest before each measurement, which this one need not."""
+    monkeypatch.setitem(app.measure.__kwdefaults__, "pace", PACE)
 
 
 def left(device: Device) -> list[Path]:
@@ -111,6 +119,7 @@ def test_the_stand_in_answers_as_the_app_does(device, tmp_path):
     assert {*held, *said, *said["times"], *said["device"], *inner} == written - OPTIONAL
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_the_command_and_the_report(device, tmp_path):
     words = ("benchmark", "--on", "android", "--app", "--adb", device.adb, "--runs", 2)
     out = tmp_path / "app.json"
@@ -153,10 +162,10 @@ def test_what_goes_wrong_is_a_result_and_the_next_follows(device, apk, fault, me
 
 def test_an_app_that_hangs_is_closed(device, apk):
     install(device, apk, fault="hang")
-    pace = dataclasses.replace(PACE, run=2)
+    pace = dataclasses.replace(PACE, run=1)
     results = app.measure([], ["none"], adb=device.adb, pace=pace)
     for found in (next(results), next(results)):
-        assert (found.status, "more than 2 seconds" in found.message) == ("failed", True)
+        assert (found.status, "more than 1 seconds" in found.message) == ("failed", True)
         # Before the next one rests.
         assert not (device.root / "system/app/pid").exists()
 
@@ -266,6 +275,7 @@ def test_wrong_usage(words, message, tmp_path):
     assert message in done.output
 
 
+@pytest.mark.usefixtures("_at_once")
 def test_a_failure_is_the_exit_code(device, apk, tmp_path):
     install(device, apk, fault="left")
     words = ("benchmark", "--on", "android", "--app", "--adb", device.adb, FILES[0], "--json")

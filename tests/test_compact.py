@@ -81,7 +81,11 @@ def test_what_is_kept_cannot_grow_beyond_the_start():
 @pytest.mark.parametrize(
     "optimizer",
     [
-        {"class_name": "SGD", "config": {"learning_rate": 0.05, "momentum": 0.9}},
+        # `test_compact_keeps_the_slots` has its slots.
+        pytest.param(
+            {"class_name": "SGD", "config": {"learning_rate": 0.05, "momentum": 0.9}},
+            marks=pytest.mark.slow,
+        ),
         {"class_name": "AdamW", "config": {"weight_decay": 0.1, "epsilon": 0.01, "use_ema": True}},
         # Its slots are as SGD's.
         pytest.param(

@@ -102,8 +102,17 @@ def test_auto_is_never_larger_than_dense_in_int8(network, share):
     assert len(auto.content) <= len(dense.content)
 
 
-@pytest.mark.parametrize("quantize", [one for one in MODES if one != "int8"])
-@pytest.mark.parametrize("network", [tiny, grouped_and_strided], ids=lambda one: one.__name__)
+OTHERS = [one for one in MODES if one != "int8"]
+
+
+@pytest.mark.parametrize(
+    ("network", "quantize"),
+    [
+        *((tiny, mode) for mode in OTHERS),
+        (grouped_and_strided, OTHERS[0]),
+        *(pytest.param(grouped_and_strided, one, marks=pytest.mark.slow) for one in OTHERS[1:]),
+    ],
+)
 def test_nor_in_another_mode(network, quantize):
     model = fr_model(network, 0.6)
     auto, dense = (

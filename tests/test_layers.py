@@ -13,6 +13,13 @@ PLAIN = {twin: plain for plain, twin in layers.TWINS.items()}
 KEPT = 9
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+# What TensorFlow traces or compiles is that of the class; the other rows of a class are slow.
+_FIRST = {case.cls: case for case in reversed(CASES)}
+each_class = pytest.mark.parametrize(
+    "case",
+    [one if one is _FIRST[one.cls] else pytest.param(one, marks=pytest.mark.slow) for one in CASES],
+    ids=lambda case: case.id,
+)
 
 
 def test_every_layer_has_a_case():
@@ -143,7 +150,7 @@ def test_weights_file_round_trip_by_value(case, tmp_path):
     assert np.array_equal(as_numpy(model(x)), as_numpy(other(x)))
 
 
-@each_case
+@each_class
 def test_symbolic_eager_and_jit_agree(case):
     model, x = model_of(case), case.inputs()
     truncate(model.get_layer("layer"))
@@ -155,7 +162,7 @@ def test_symbolic_eager_and_jit_agree(case):
     assert relative_difference(eager, jit) < 1e-5
 
 
-@each_case
+@each_class
 def test_fit_moves_kept_coefficients_only(case):
     model, x = model_of(case), case.inputs(8)
     layer = model.get_layer("layer")

@@ -32,12 +32,13 @@ NETWORKS = {
     "both ways": recurrent(lambda *args, **kw: layers.Bidirectional(layers.LSTM(*args, **kw))),
     "parts": of_parts,
 }
+_SELDOM = ("GRU", "LSTM", "SimpleRNN")  # "GRU of version 1" and "both ways" are alike
 
 
 @pytest.mark.parametrize(
     "network",
     [
-        pytest.param(network, marks=[pytest.mark.slow] if name in ("GRU", "SimpleRNN") else [])
+        pytest.param(network, marks=[pytest.mark.slow] if name in _SELDOM else [])
         for name, network in NETWORKS.items()
     ],
     ids=NETWORKS,

@@ -38,8 +38,15 @@ def coefficients(model):
     return [layer.kept_coefficients() for layer in frequency_layers(model)]
 
 
-@pytest.mark.parametrize("start", [None, 120])
-@pytest.mark.parametrize("step", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize(
+    ("start", "step"),
+    [
+        *((None, step) for step in (0.02, 0.3)),
+        (120, 0.1),
+        pytest.param(None, 0.1, marks=pytest.mark.slow),
+        *(pytest.param(120, step, marks=pytest.mark.slow) for step in (0.02, 0.3)),
+    ],
+)
 def test_an_archive_holds_exactly_what_was_trained(tmp_path, start, step):
     model = twin(start)
     fit(model, ArchiveRounding(step, rate=1e-4))
@@ -206,12 +213,21 @@ def as_it_was(model):
 
 
 L2 = keras.regularizers.L2(0.01)
+INTERRUPTIONS = (
+    *((hook, True) for hook in HOOKS),
+    *((hook, False) for hook in ("on_train_batch_begin", "on_train_batch_end", "on_test_begin")),
+)
+# Of two hooks between which the callback does nothing, one.
+_OFTEN = (
+    *((hook, True) for hook in ("on_train_begin", "on_train_batch_begin", "on_train_batch_end")),
+    *((hook, True) for hook in ("on_test_batch_begin", "on_test_batch_end")),
+    ("on_train_batch_begin", False),
+)
 
 
 @pytest.mark.parametrize(
     ("hook", "first"),
-    [(hook, True) for hook in HOOKS]
-    + [("on_train_batch_begin", False), ("on_train_batch_end", False), ("on_test_begin", False)],
+    [one if one in _OFTEN else pytest.param(*one, marks=pytest.mark.slow) for one in INTERRUPTIONS],
 )
 def test_an_interruption_leaves_nothing_behind(hook, first):
     model = twin(kernel_regularizer=L2)

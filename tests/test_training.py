@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from networks import bfloat16, colours, relative_difference
+from resumable_run import KillAt, train
 
 from fr_keras import TailTruncation, bake, regularize, summary
 from fr_keras.models.walk import frequency_layers
@@ -178,8 +179,26 @@ def check_resumed(tmp_path, steps):
         assert np.array_equal(a[name], b[name]), name
 
 
-def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
-    check_resumed(tmp_path, [6])
+class StoppedAt(KillAt):
+    """Stops the fit, and leaves the process alive."""
+
+    def kill(self):
+        raise KeyboardInterrupt
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
+    """Killed processes, and equal bits, are what the slow test is for."""
+    found = []
+    for name, steps in (("whole", []), ("stopped", [6])):
+        for step in steps:
+            with pytest.raises(KeyboardInterrupt):
+                train(tmp_path / name, StoppedAt(step))
+            assert not (tmp_path / name / "weights.npz").exists()
+        train(tmp_path / name)
+        with np.load(tmp_path / name / "weights.npz") as held:
+            found.append([held[one] for one in held.files])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -101,16 +101,19 @@ def compress(
 
     >>> from fr_bench import data, training
     >>> digits = data.load("digits")
-    >>> network = training.network(digits, seed=0)
+    >>> hidden = keras.layers.Dense(32, activation="relu")
+    >>> classes = keras.layers.Dense(10, activation="softmax")
+    >>> stack = [keras.Input((28, 28, 1)), keras.layers.Flatten(), hidden, classes]
+    >>> network = keras.Sequential(stack)
     >>> regime = training.Regime(epochs=2)
     >>> _ = training.fit(network, digits, regime)
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     found = compress(
-    ...         network, digits, folder, methods=("channels",), keeps=(0.5,), minutes=0.1,
+    ...         network, digits, folder, methods=("channels",), keeps=(0.5,), minutes=0.02,
     ...         verbose=False,
     ...     )
-    >>> found.chosen.trial.download_bytes < 450_000
+    >>> found.chosen.trial.download_bytes < 30_000
     True
     """
     candidates = _checked(methods, keeps, max_drop, budget, minutes)

@@ -22,6 +22,7 @@ from fr_keras.tflite.lowering import converted
 from fr_keras.tflite.modes import Mode, mode_of
 from fr_keras.tflite.recipes.derive import LayerRecipes, fits_an_archive
 from fr_keras.tflite.runner import Runner
+from fr_keras.tflite.signature import predict
 
 
 class ConversionWarning(UserWarning):
@@ -171,7 +172,8 @@ def convert(
     if memory is not None:
         fit = fitted(content, memory, recipes)
         content, recipes, twice = fit.content, fit.places, fit.twice
-    found = agreements(model, Runner(content), checking, rows_from, mode)
+    expected = predict(model, checking)
+    found = agreements(model, expected, Runner(content), checking, rows_from, mode)
     for name, agreement in found.items():
         _warn_unless_it_holds(agreement, f"{model.name}' output '{name}", quantize)
     if path is not None:

@@ -16,6 +16,7 @@ from fr_keras.tflite.lowering import named, raw
 from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.scopes import Scopes
+from fr_keras.tflite.signature import predict
 
 
 def sensitivity(
@@ -58,12 +59,13 @@ def sensitivity(
     scopes = Scopes(plain.model)
     content = calibrated(raw(scopes, INT8), calibrating)
     every, found = outputs_of_ops(content), {}
+    expected = predict(model, checking)
     layers = {name: layer for name, layer in named_layers(model).items() if layer.weights}
     for name, layer in track(layers.items(), "Sensitivity", transient=True, disable=not verbose):
         own = {*outputs_from(content, scopes, plain.made_from([layer]))}
         if own:
             others = [one for one in every if one not in own]
             runner = Runner(named(quantized(content, True, others), scopes))
-            by_output = agreements(model, runner, checking, rows_from, INT8)
+            by_output = agreements(model, expected, runner, checking, rows_from, INT8)
             found[name] = max(by_output.values(), key=lambda one: one.relative)
     return dict(sorted(found.items(), key=lambda item: -item[1].relative))

@@ -8,7 +8,7 @@ import numpy as np
 from fr_keras.tflite.deployable import in_half
 from fr_keras.tflite.modes import FLOAT16, Mode
 from fr_keras.tflite.runner import Runner
-from fr_keras.tflite.signature import output_names, predict
+from fr_keras.tflite.signature import output_names
 
 _ARGMAX_BOUND = 0.95
 
@@ -88,18 +88,26 @@ def agreement_of(outputs: np.ndarray, expected: np.ndarray, **fields: object) ->
 
 
 def agreements(
-    model: keras.Model, runner: Runner, rows: list[np.ndarray], rows_from: str, mode: Mode
+    model: keras.Model,
+    expected: list[np.ndarray],
+    runner: Runner,
+    rows: list[np.ndarray],
+    rows_from: str,
+    mode: Mode,
 ) -> dict[str, Agreement]:
-    """How far a file in that mode is from the model, by the name of the output."""
+    """How far a file in that mode is from the model, by the name of the output.
+
+    `expected` are the model's outputs for the rows.
+    """
     half = in_half(model)
     outputs = runner.run_all(rows)
     return {
         name: agreement_of(
             outputs[name],
-            expected,
+            one,
             rows_from=rows_from,
             step=runner.output_steps[name],
             bound=max(mode.bound, FLOAT16.bound if half else 0),
         )
-        for name, expected in zip(output_names(model), predict(model, rows), strict=True)
+        for name, one in zip(output_names(model), expected, strict=True)
     }

@@ -86,10 +86,13 @@ def _paths(structure) -> list[tuple]:
 def predict(model: keras.Model, rows: list[np.ndarray]) -> list[np.ndarray]:
     """Returns the model's flat outputs as float32, in batches of about a million input numbers."""
     size = sum(part[0].size for part in rows)
-    outputs = keras.tree.flatten(
-        model.predict(packed(model, rows), batch_size=min(32, 1 + 2**20 // size), verbose=0)
-    )
-    return [np.asarray(output, np.float32) for output in outputs]
+    batch = min(32, 1 + 2**20 // size)
+    if len(rows[0]) <= batch:  # to trace a network takes longer than to run it once
+        found = model(packed(model, rows), training=False)
+    else:
+        found = model.predict(packed(model, rows), batch_size=batch, verbose=0)
+    outputs = map(keras.ops.convert_to_numpy, keras.tree.flatten(found))
+    return [output.astype(np.float32) for output in outputs]
 
 
 def _names(structure, layers: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """int8 quantization of a float flatbuffer, with ranges chosen for the least error."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -141,15 +141,32 @@ def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:
     """
     low, high = min(values.min(), 0.0), max(values.max(), 0.0)
     rounded = np.count_nonzero(values) / len(values) / 12
-
-    def error(low: float, high: float) -> float:
-        beyond = values - np.clip(values, low, high)
-        return np.mean(beyond * beyond) + rounded * ((high - low) / steps) ** 2
-
+    ordered = np.sort(values).astype(np.float64)
+    below, above = _squares_above(-ordered), _squares_above(ordered[::-1])
     for _ in range(2):
-        tries = [(low * a, high * b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))]
-        low, high = min(tries, key=lambda ends: error(*ends))
+        tries = np.array([(a, b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))])
+        lows, highs = (tries * (low, high)).T
+        clipped = (below(-lows) + above(highs)) / len(values)
+        best = np.argmin(clipped + rounded * ((highs - lows) / steps) ** 2)
+        low, high = lows[best], highs[best]
     return float(low), float(high)
+
+
+def _squares_above(falling: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from ends to the sum of `(value - end)**2` over the values above each end.
+
+    Args:
+        falling: Values from the largest to the smallest.
+    """
+    sums, squares = (np.concatenate([[0.0], np.cumsum(falling**power)]) for power in (1, 2))
+
+    rising = -falling
+
+    def beyond(ends: np.ndarray) -> np.ndarray:
+        count = np.searchsorted(rising, -ends)
+        return squares[count] - 2 * ends * sums[count] + count * ends**2
+
+    return beyond
 
 
 def _observed(content: bytes, model, rows: list[np.ndarray]) -> dict[int, Samples]:
