@@ -246,11 +246,11 @@ def test_all_of_them_convert(registered, mode):
 def test_all_of_them_go_into_an_archive(registered, tmp_path):
     twin = truncated(all_of_them())
     first, second = tmp_path / "first.fr", tmp_path / "second.fr"
-    save_archive(twin, first, step=1e-5, error=1e-5)
+    save_archive(twin, first, step=1e-5, error=1e-5, kernel_error=1e-5)
     loaded = load_archive(first)
     assert [type(one) for one in loaded.layers] == [type(one) for one in twin.layers]
     assert relative_difference(outputs(twin), outputs(loaded)) < 1e-3
-    save_archive(loaded, second, step=1e-5, error=1e-5)
+    save_archive(loaded, second, step=1e-5, error=1e-5, kernel_error=1e-5)
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -263,7 +263,7 @@ def test_the_archive_makes_their_int8_file(registered, tmp_path):
 
 def test_a_layer_that_was_left_plain_goes_along(registered, tmp_path):
     twin = regularize(all_of_them(), exclude=["moreweights", "shared"])
-    save_archive(twin, tmp_path / "m.fr", step=1e-5, error=1e-5)
+    save_archive(twin, tmp_path / "m.fr", step=1e-5, error=1e-5, kernel_error=1e-5)
     loaded = load_archive(tmp_path / "m.fr")
     assert type(loaded.get_layer("shared")) is ByText
     assert relative_difference(outputs(twin), outputs(loaded)) < 1e-3
@@ -273,7 +273,7 @@ def test_a_bias_moves_into_no_statistics_where_it_counts_otherwise(registered, t
     stack = [keras.Input((UNITS,)), Doubled(UNITS), keras.layers.BatchNormalization()]
     twin = regularize(keras.Sequential(stack))
     twin.layers[0].bias.assign(np.linspace(-1, 1, UNITS))
-    save_archive(twin, tmp_path / "m.fr", step=1e-5, error=1e-5)
+    save_archive(twin, tmp_path / "m.fr", step=1e-5, error=1e-5, kernel_error=1e-5)
     assert relative_difference(outputs(twin), outputs(load_archive(tmp_path / "m.fr"))) < 1e-3
 
 
