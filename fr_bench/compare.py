@@ -105,7 +105,14 @@ def compare(
         for mode in modes
         if mode in candidates[name].modes
     ]
-    _prepare(output, budgets, forms)
+    # An archive makes an int8 file.
+    archives = [
+        Form(name, mode, keep)
+        for name, keep in budgets
+        for mode in ARCHIVES
+        if "int8" in candidates[name].modes
+    ]
+    _prepare(output, budgets, [*forms, *archives])
     trained = {}
     for name, keep in budgets:
         form = Form(name, "", keep)
@@ -115,7 +122,6 @@ def compare(
         with replacing(output.folder / form.model, output.overwrite) as path:
             made.model.save(path)
     rows, _ = write_forms(trained, forms, found.data, output, progress)
-    archives = [Form(name, mode, keep) for name, keep in budgets for mode in ARCHIVES]
     packed, left_out = write_archives(trained, archives, found.data, output, progress)
     titles = [Form(name, "", keep).trained for name, keep in budgets]
     rows = sorted(
@@ -132,9 +138,8 @@ def compare(
 def _prepare(output: Output, budgets: list[tuple], forms: list[Form]) -> None:
     """Checks all files; which networks become archives is only known when they are made."""
     models = [Form(name, "", keep).model for name, keep in budgets]
-    archives = [Form(name, mode, keep).file for name, keep in budgets for mode in ARCHIVES]
-    tflites = [form.file for form in forms]
-    output.prepare(*tflites, *models, *archives, "results.json", "compare.html")
+    files = [form.file for form in forms]
+    output.prepare(*files, *models, "results.json", "compare.html")
 
 
 def _results(

@@ -73,7 +73,7 @@ def test_a_registered_candidate_is_compared_in_its_modes(tmp_path):
     results = compared(tmp_path, "own", "plain", modes=modes)
     assert [one["form"] for one in results["forms"]] == [
         *("own float32", "own float16"),  # in the order that was asked for
-        *(f"plain {mode}" for mode in modes),
+        *(f"plain {mode}" for mode in (*modes, "archive+int8")),
     ]
     own, plain = results["trainings"]
     assert (own["seconds"], own["rows"], own["history"]) == (0.5, 1234, {})
@@ -248,7 +248,7 @@ def test_the_command_line_compares_what_a_package_registers(installed, tmp_path)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
-    assert [one["form"] for one in results["forms"]] == ["good int8"]
+    assert [one["form"] for one in results["forms"]] == ["good int8", "good archive+int8"]
     assert (tmp_path / "compare_output" / "good_int8.tflite").is_file()
     assert (results["trainings"][0]["seconds"], results["trainings"][0]["rows"]) == (1.5, 99)
     warnings = done.stderr.splitlines()

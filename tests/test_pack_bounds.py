@@ -110,7 +110,7 @@ def test_save_archive_tells_what_it_does(network, tmp_path):
     }
     fr_keras.save_archive(network, tmp_path / "m.fr", **options)
     assert list(dict.fromkeys(text for text, _ in told)) == [
-        "rounding coefficients",
+        "rounding kernels",
         "calibrating",
         "rounding other weights",
         "comparing outputs",
@@ -145,7 +145,7 @@ def test_without_a_terminal_there_are_plain_lines_on_stderr(files, tmp_path):
     assert len(trials) == report["trials"]
     assert trials[0].startswith("search: archive 1: ")
     assert "search: archives are tried for at most 10 minutes" in lines
-    assert "pack: rounding coefficients" in lines
+    assert "pack: rounding kernels" in lines
     assert report["complete"]
     assert not any("ended after" in line for line in lines)
 
