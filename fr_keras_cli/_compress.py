@@ -54,7 +54,7 @@ from fr_keras_cli._training import seed_option
     multiple=True,
     metavar="NAME",
     help="Method to try, as `compare --list` names it. May be given more than once. "
-    "[default: FR-ordered, channels, narrow]",
+    "[default: FR-ordered, channels, tucker, narrow]",
 )
 @click.option(
     "--keep",

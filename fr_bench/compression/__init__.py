@@ -27,7 +27,7 @@ from fr_bench.training import Regime
 __all__ = ["KEEPS", "METHODS", "Compression", "compress"]
 
 #: The methods that are tried by default.
-METHODS = ("FR-ordered", "channels", "narrow")
+METHODS = ("FR-ordered", "channels", "tucker", "narrow")
 #: The budgets of each method by default.
 KEEPS = (0.5, 0.2, 0.1, 0.05)
 _LEARNING_RATE, _DISTILLATION, _TRUNCATION = 1e-3, 0.5, 0.7
