@@ -217,7 +217,7 @@ def test_many_zeros_are_refused_by_the_writer():
 def test_a_search_finds_errors_of_kernels(tmp_path):
     model = plain()
     y = np.asarray(model(X)).argmax(-1)
-    found = fr_keras.archive.search(model, X, y, max_drop=0.2, minutes=0.05)
+    found = fr_keras.archive.search(model, X, y, max_drop=0.2, minutes=0.02)
     assert {*found.kernel_error} == {"conv", "depthwise", "einsum", "logits"}
     rounding = {"step": found.step, "error": found.error, "kernel_error": found.kernel_error}
     assert fr_keras.save_archive(model, tmp_path / "m.fr", **rounding).bytes == found.bytes
