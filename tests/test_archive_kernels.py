@@ -47,6 +47,8 @@ def test_a_network_comes_back(make, tmp_path):
     packing = fr_keras.save_archive(model, tmp_path / "m.fr", kernel_error=0.01)
     loaded = fr_keras.load_archive(tmp_path / "m.fr")
     assert len(frequency_layers(loaded)) == len(frequency_layers(model))
+    types = {type(one) for one in loaded.layers}
+    assert (fr_keras.layers.FRBatchNormalization in types) == bool(frequency_layers(model))
     for before, after in zip(weights(model), weights(loaded), strict=True):
         size = max(np.linalg.norm(before.values()), 1e-9)
         error = np.linalg.norm(before.values() - after.values()) / size

@@ -24,7 +24,8 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
     """Returns the model that a `.fr` file holds.
 
     As after `compact`, its FR layers store no more than the corner of the kept coefficients, and
-    its batch normalizations are `layers.FRBatchNormalization`. The model is not compiled. A file
+    its batch normalizations are `layers.FRBatchNormalization`; a model without FR layers has plain
+    layers of Keras alone. The model is not compiled. A file
     cannot make code run: it can only name layers of Keras and fr_keras that are on a list, and
     layers that your program gave to `register_twin`.
 
@@ -98,7 +99,7 @@ def _maker(shapes: Unbuilt, counts: list[int]):
     held = iter(shapes.held(counts))
 
     def make(name, arguments):
-        if name == "BatchNormalization":
+        if name == "BatchNormalization" and shapes.spectra:
             return FRBatchNormalization.from_config(make_layer(name, arguments).get_config())
         layer = make_layer(name, arguments)
         if not isinstance(layer, FrequencyTwin):
