@@ -110,6 +110,11 @@ class Task:
         part = getattr(self._cifar, split)
         return part.inputs(), part.y
 
+    def some(self, count: int) -> np.ndarray:
+        """So many training inputs, in even steps."""
+        x = self.rows("train")[0]
+        return x[:: max(1, len(x) // count)][:count]
+
     def dataset(self) -> Dataset:
         """The rows as a data set of `fr_bench`."""
         if self.name != "unet":

@@ -201,17 +201,11 @@ def _write_archive(
     Raises:
         ValueError: If the archive cannot hold the model.
     """
-    path, rows = output.folder / form.file, data.train.sample(_CALIBRATION_ROWS)
-    skeleton = None
-    if form.mode == SKELETON:
-        skeleton = {**about(data), "command": output.command, "calibration": rows}
+    path, calibration = output.folder / form.file, data.train.sample(_CALIBRATION_ROWS)
+    skeleton = {**about(data), "command": output.command} if form.mode == SKELETON else None
     with quiet():
         save_archive(
-            model,
-            path,
-            calibration=rows,
-            skeleton=skeleton,
-            overwrite=output.overwrite,
+            model, path, calibration=calibration, skeleton=skeleton, overwrite=output.overwrite
         )
     archive, content = path.read_bytes(), None
     if skeleton is not None:

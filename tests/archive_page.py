@@ -54,6 +54,19 @@ def read_digits(stream: Stream, digits: dict, e: int) -> int:
     return v - 1
 
 
+def read_exponent(stream: Stream, first: list, second: list) -> int:
+    e = 0
+    while e < 30:
+        a, b = first[e], second[e]
+        bit = stream.bit(a[0] + b[0] >> 1)
+        learn(a, bit)
+        learn(b, bit)
+        if not bit:
+            break
+        e += 1
+    return e
+
+
 class Numbers:
     def __init__(self, p: int):
         self.unary = [[p, 1] for _ in range(30)]
@@ -80,15 +93,7 @@ class Coefficients:
         n, count, mean = state["n"], state["count"], state["mean"]
         scale = min(7, (mean >> 6).bit_length()) if count else 4
         zone = 0 if count < 2 else 1 if 10 * count < n else 2 if 3 * count < n else 3
-        e = 0
-        while e < 30:
-            a, b = self.by_scale[scale][e], self.by_zone[zone][e]
-            bit = stream.bit(a[0] + b[0] >> 1)
-            learn(a, bit)
-            learn(b, bit)
-            if not bit:
-                break
-            e += 1
+        e = read_exponent(stream, self.by_scale[scale], self.by_zone[zone])
         m = read_digits(stream, self.digits, e)
         negative = 0
         if m:
@@ -132,15 +137,7 @@ def read_kernels(payload: bytes) -> list[tuple[tuple[int, ...], int, int]]:
         for place in range(rows * columns):
             r, c = divmod(place, columns)
             scale, other = (min(7, (one >> 6).bit_length()) for one in (mean, of_column[c]))
-            e = 0
-            while e < 30:
-                a, b = by_scale[scale][e], by_column[other][e]
-                bit = stream.bit(a[0] + b[0] >> 1)
-                learn(a, bit)
-                learn(b, bit)
-                if not bit:
-                    break
-                e += 1
+            e = read_exponent(stream, by_scale[scale], by_column[other])
             m = read_digits(stream, digits, e)
             values.append(-m if m and stream.bit(32768) else m)
             mean += (256 * m - mean) // (min(place, 8) + 1)

@@ -220,6 +220,17 @@ def lively(model: keras.Model, seed: int = 0) -> keras.Model:
                 weight.assign(rng.uniform(0.5, 1.5, weight.shape))
             elif len(weight.shape) == 1:
                 weight.assign(rng.normal(0, 0.3, weight.shape))
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # it computes with what follows from its weights
+    return model
+
+
+def lifted(model: keras.Model) -> keras.Model:
+    """Raises biases and betas above 0: a ReLU that is never active hides all that comes before."""
+    for layer in all_layers(model):
+        for weight in layer.weights:
+            if weight.name in ("bias", "beta"):
+                weight.assign(0.1 + np.abs(weight))
     return model
 
 

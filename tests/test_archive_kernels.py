@@ -117,6 +117,19 @@ def test_statistics_of_a_network_that_is_hardly_rounded_stay(tmp_path):
         np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
 
 
+def test_a_network_that_is_too_large_is_refused_at_once(tmp_path, monkeypatch):
+    def too_late(*_):
+        raise AssertionError("it worked for long")
+
+    monkeypatch.setattr("fr_keras.archive._save.MOST_KERNEL_NUMBERS", 1000)
+    monkeypatch.setattr("fr_keras.archive._save.rounded_kernels", too_late)
+    message = r"at most 1,000 numbers .* `fr_keras.regularize`. Received: 2,7\d\d"
+    with pytest.raises(ValueError, match=message):
+        fr_keras.save_archive(plain(), tmp_path / "m.fr")
+    with pytest.raises(AssertionError):  # FR layers do not count
+        fr_keras.save_archive(fr_keras.regularize(plain()), tmp_path / "m.fr")
+
+
 def test_errors_by_layer(tmp_path):
     model = plain()
     whole = fr_keras.save_archive(model, tmp_path / "a.fr", kernel_error=0.1)

@@ -8,6 +8,7 @@ from channel_graphs import (
     Builder,
     check,
     inputs_of,
+    lifted,
     lively,
 )
 from keras import layers, ops
@@ -20,7 +21,7 @@ from fr_keras.models.walk import all_layers
 @pytest.mark.parametrize("seed", range(12))
 def test_random_graphs(seed):
     keras.utils.set_random_seed(seed)
-    model = lively(Builder(seed).model())
+    model = lifted(lively(Builder(seed).model()))
     check(model, inputs_of(model), seed, 1e-5)
 
 

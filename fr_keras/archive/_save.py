@@ -8,7 +8,7 @@ import keras
 
 import fr_archive
 from fr_archive import Archive, Config, skeletons
-from fr_archive.archive import decode_with_sizes, source, with_skeleton
+from fr_archive.archive import MOST_KERNEL_NUMBERS, decode_with_sizes, source, with_skeleton
 from fr_archive.files import check_target, write_bytes
 from fr_keras.archive import _reference, _validate
 from fr_keras.archive._agreement import Sample, measured
@@ -182,7 +182,13 @@ def prepared(model: keras.Model) -> Prepared:
     for layer in all_layers(model):
         check_finite(layer)
     given = at_inference(model)
-    weights(given.model)
+    numbers = sum(one.size for one in weights(given.model) if one.in_space)
+    if numbers > MOST_KERNEL_NUMBERS:
+        raise ValueError(
+            f"`model` must have at most {MOST_KERNEL_NUMBERS:,} numbers in kernels outside of FR "
+            "layers: convert large layers with `fr_keras.regularize`. Received: "
+            f"{numbers:,}"
+        )
     _validate.check(given.description)
     shapes = unbuilt(given.description)
     shapes.check_held([part.kept for part in frequency_layers(given.model)])
@@ -194,7 +200,7 @@ def packed(
     step: Precision,
     error: Precision,
     kernel_error: Precision,
-    calibration: Iterable | None,
+    calibration: Sample | None,
     told: Callable[[str, float | None], None] = lambda text, share: None,
 ) -> tuple[Archive, dict[str, float]]:
     """Returns the archive of a prepared model, and the error of each weight by its name."""
@@ -209,9 +215,9 @@ def packed(
     kernel_errors = by_layer("kernel_error", kernel_error, names, KERNEL_ERROR)
     tensors = [quantize_tensor(kept_series(part), steps[name]) for name, part in parts.items()]
     kernels, of_kernels = rounded_kernels(found, kernel_errors)
-    if isinstance(calibration, Sample) and not normalizes(model):
-        calibration.read()
-    elif calibration is not None and normalizes(model):
+    if calibration is not None and not normalizes(model):
+        calibration.read()  # rows for the comparison of outputs
+    elif calibration is not None:
         held = Archive(Config(description), tensors, kernels=kernels)
         model = calibrated(model, held, calibration, lambda done: told("calibrating", done))
     told("rounding other weights", None)

@@ -143,8 +143,8 @@ def clipped_range(values: np.ndarray, steps: int = 255) -> tuple[float, float]:
     rounded = np.count_nonzero(values) / len(values) / 12
     ordered = np.sort(values).astype(np.float64)
     below, above = _squares_above(-ordered), _squares_above(ordered[::-1])
+    tries = np.array([(a, b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))])
     for _ in range(2):
-        tries = np.array([(a, b) for s in _SHRINK for a, b in ((s, s), (s, 1), (1, s))])
         lows, highs = (tries * (low, high)).T
         clipped = (below(-lows) + above(highs)) / len(values)
         best = np.argmin(clipped + rounded * ((highs - lows) / steps) ** 2)
@@ -159,7 +159,6 @@ def _squares_above(falling: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         falling: Values from the largest to the smallest.
     """
     sums, squares = (np.concatenate([[0.0], np.cumsum(falling**power)]) for power in (1, 2))
-
     rising = -falling
 
     def beyond(ends: np.ndarray) -> np.ndarray:
