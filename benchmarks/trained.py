@@ -50,7 +50,7 @@ def mobile(classes: int = 10) -> keras.Model:
     inputs = keras.Input((32, 32, 3), name="image")
     x = layers.Rescaling(1 / 255, name="rescaling")(inputs)
     x = _normalized(layers.Conv2D(32, 3, padding="same", use_bias=False, name="stem")(x))
-    for number, (width, stride) in enumerate([(64, 1), (128, 2), (128, 1), (256, 2), (256, 1)]):
+    for number, (width, stride) in enumerate([(64, 2), (128, 1), (128, 2), (256, 1), (256, 1)]):
         depthwise = layers.DepthwiseConv2D(
             3, stride, padding="same", use_bias=False, name=f"depthwise{number}"
         )

@@ -11,7 +11,7 @@ import fr_bench.report as report
 from fr_archive.files import replacing
 from fr_bench.candidates import USUAL
 from fr_bench.data import Dataset
-from fr_bench.forms import Form, Output, write_forms
+from fr_bench.forms import ARCHIVES, Form, Output, write_archives, write_forms
 from fr_bench.preflight import preflight, usual_scale
 from fr_bench.training import Regime, network
 from fr_keras.callbacks import band_energy
@@ -27,6 +27,7 @@ _FORMS = [
     *(Form(name, mode) for name in USUAL if name != "FR" for mode in ("float32", "int8")),
     *(Form("FR", mode) for mode in MODES),
 ]
+_ARCHIVES = [Form("plain", ARCHIVES[-1]), *(Form("FR", mode) for mode in ARCHIVES)]
 
 
 def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> dict:
@@ -35,7 +36,8 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
     Args:
         data: The data set; its test split is run once through each file, at the end.
         regime: The training regime of every network.
-        output: The folder for the FR model, the .tflite files, `results.json` and `report.html`.
+        output: The folder for the FR model, the .tflite files, the archives, `results.json` and
+            `report.html`.
         progress: Shows the progress of trainings and conversions.
 
     Returns:
@@ -48,7 +50,9 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
     report.check_installed()
     for candidate in USUAL.values():
         candidate.check_installed()
-    output.prepare(*(f.file for f in _FORMS), "fr.keras", "results.json", "report.html")
+    output.prepare(
+        *(form.file for form in [*_FORMS, *_ARCHIVES]), "fr.keras", "results.json", "report.html"
+    )
     untrained = network(data, regime.seed)
     data = preflight(untrained, data, scale=usual_scale(data)).data
     trained = {
@@ -59,13 +63,14 @@ def run(data: Dataset, regime: Regime, output: Output, progress: Progress) -> di
     with replacing(output.folder / "fr.keras", output.overwrite) as path:
         models["FR"].save(path)
     forms, outputs = write_forms(trained, _FORMS, data, output, progress)
+    packed, _ = write_archives(trained, _ARCHIVES, data, output, progress)
     results = {
         "data": data.name,
         "metric": data.task.metric_name,
         "regime": dataclasses.asdict(regime),
         "network": summary(models["FR"]).to_dict(),
         "histories": {name: one.history for name, one in trained.items()},
-        "forms": forms,
+        "forms": [*forms, *packed],
         "bands": {name: _band_energy(model) for name, model in models.items()},
         "confusion": _confusion(data, outputs["FR int8"]),
     }

@@ -20,7 +20,6 @@ from fr_keras_cli._options import (
     json_option,
     positive,
     scale_option,
-    telling,
 )
 
 _above_zero = click.FloatRange(0, min_open=True)
@@ -117,6 +116,7 @@ def pack(model, output, calibration, data, skeleton, force, as_json, **options) 
 
         from fr_archive.files import check_target
         from fr_keras import save_archive
+        from fr_keras_cli._progress import telling
 
         check_target(output, overwrite=force)
         source = calibration or data
@@ -182,6 +182,7 @@ def _searches(data: str | None, options: dict) -> bool:
 def _search(model, dataset, calibration, options: dict) -> tuple:
     """Returns the model that the search found, the arguments of `save_archive`, and a report."""
     from fr_keras import archive
+    from fr_keras_cli._progress import telling
 
     minutes, rows = options["minutes"] or _MINUTES, dataset.validation
     with telling("search") as say:

@@ -16,7 +16,6 @@ from fr_keras_cli._options import (
     json_option,
     metric_option,
     positive,
-    progress_bars,
     scale_option,
 )
 
@@ -127,6 +126,7 @@ def benchmark(
         from fr_archive.files import check_target
         from fr_bench import benchmark as library
         from fr_bench.benchmark import run
+        from fr_keras_cli._progress import progress_bars
 
         check_target(out, overwrite=force)
         _check_usage(files, targets, data, options["tool"], options["app"])

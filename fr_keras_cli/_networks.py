@@ -18,7 +18,6 @@ from fr_keras_cli._options import (
     loss_option,
     metric_option,
     out_option,
-    progress_bars,
     scale_option,
     validation_option,
 )
@@ -48,8 +47,8 @@ _KEEP = "Coefficients or kernel weights to keep: a count such as 776, or a fract
 def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
     """Show the whole way on LeNet-5: train, convert, compare.
 
-    Trains a plain network, a pruned one and one with frequency regularization, converts them to
-    .tflite files, and compares the files on the test split. Needs the extra `demo`.
+    Trains a plain network, a pruned one and one with frequency regularization, makes .tflite files
+    and archives of them, and compares these on the test split. Needs the extra `demo`.
     """
     with failure():
         from rich.console import Console
@@ -57,6 +56,7 @@ def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
         from fr_bench import demo as demo_module
         from fr_bench.forms import Output, table
         from fr_bench.training import network
+        from fr_keras_cli._progress import progress_bars
 
         dataset = load_classes(data, image_size)
         regime = regime_of(epochs, keep=keep, seed=seed)
@@ -151,6 +151,7 @@ def compare(
         from fr_bench.compare import MODES
         from fr_bench.compare import compare as run
         from fr_bench.forms import Output, costs, table
+        from fr_keras_cli._progress import progress_bars
 
         known = all_candidates()
         if lists:

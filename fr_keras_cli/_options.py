@@ -1,9 +1,7 @@
 """Options that the sub-commands share, and how they show what they do."""
 
-import contextlib
 import re
 import shlex
-from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
 
 import click
@@ -158,39 +156,3 @@ def file_name(path: str | Path) -> str:
     if Path(text).expanduser().resolve() == Path.home():
         return "~"  # the last part would be the user's name
     return PureWindowsPath(text).name or text
-
-
-def progress_bars():
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True))
-
-
-@contextlib.contextmanager
-def telling(name: str) -> Iterator[Callable[..., None]]:
-    """Shows on stderr what a command does: one bar on a terminal, and plain lines elsewhere.
-
-    Yields:
-        A function that takes what is being done, and optionally which share of it is done.
-    """
-    from rich.markup import escape
-
-    bars, said = progress_bars(), []
-    if not bars.console.is_terminal:
-
-        def say(text: str, share: float | None = None) -> None:
-            if said[-1:] != [text]:
-                said.append(text)
-                click.echo(f"{name}: {text}", err=True)
-
-        yield say
-        return
-    with bars:
-        bar = bars.add_task(name, total=None)
-
-        def show(text: str, share: float | None = None) -> None:
-            total = None if share is None else 1.0
-            bars.update(bar, description=escape(text), completed=share or 0, total=total)
-
-        yield show

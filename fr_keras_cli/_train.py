@@ -21,7 +21,6 @@ from fr_keras_cli._options import (
     loss_option,
     metric_option,
     positive,
-    progress_bars,
     scale_option,
     validation_option,
 )
@@ -121,6 +120,7 @@ def train(model, out, config, recipe, resume, tensorboard, force, as_json, **opt
 
         from fr_bench import train as module
         from fr_keras import summary
+        from fr_keras_cli._progress import progress_bars
 
         chosen = _recipe(config, recipe, {"model": model, **options})
         with _usage():

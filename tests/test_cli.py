@@ -355,16 +355,22 @@ def test_demo(npz, tmp_path):
     out = tmp_path / "demo"
     done = call("demo", "--data", npz, *QUICK, "--out", out, "--json")
     assert done.exit_code == 0, done.output
+    # Where stderr is no terminal, each step has a line.
+    assert "converting plain int8" in done.stderr
+    assert "(1 of " in done.stderr
     results = json.loads(done.stdout)
     assert results == json.loads((out / "results.json").read_text())
     assert f"{results['network']['kept']:,} of" in demo.title(results)
     forms = {form["form"]: form for form in results["forms"]}
     names = ("plain", "pruning", "narrow")
     others = {f"{name} {mode}" for name in names for mode in ("float32", "int8")}
-    assert set(forms) == others | {f"FR {mode}" for mode in fr_keras.tflite.MODES}
+    archives = {"plain archive+int8", "FR archive", "FR archive+int8"}
+    assert set(forms) == others | {f"FR {mode}" for mode in fr_keras.tflite.MODES} | archives
+    for name in archives:
+        assert (out / forms[name]["file"]).stat().st_size == forms[name]["download_bytes"]
     x, y = arrays(rows=60)["x_test"][..., None] / 255, arrays(rows=60)["y_test"]
-    for name, form in forms.items():
-        path = out / (name.lower().replace(" ", "_") + ".tflite")
+    for name in set(forms) - archives:
+        form, path = forms[name], out / (name.lower().replace(" ", "_") + ".tflite")
         assert path.stat().st_size == form["device_bytes"]
         right = np.mean(fr_keras.tflite.run(path, x).argmax(-1) == y)
         assert (form["score"]["value"], form["score"]["n"]) == (right, len(y))

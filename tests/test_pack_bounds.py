@@ -194,14 +194,21 @@ x = np.broadcast_to(np.arange(10_000, dtype=np.uint8)[:, None, None, None], (10_
 split = data.Split(x, np.arange(10_000) % 5, scale=1 / 255)
 dataset = data.Dataset("pictures", split, split, split, tuple("abcde"))
 _loading.load_for = lambda *_: dataset
+
+
+def largest():
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024
+
+
+before = largest()
 inputs = keras.Input((224, 224, 3))
 hidden = layers.BatchNormalization()(layers.Conv2D(16, 3, strides=4)(inputs))
 outputs = layers.Dense(5)(layers.GlobalAveragePooling2D()(hidden))
 model, archive, *options = sys.argv[1:]
 regularize(keras.Model(inputs, outputs)).save(model)
 main(["pack", model, archive, "--scale", "0..1", *options], standalone_mode=False)
-status = Path("/proc/self/status").read_text()
-print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024)
+print(largest() - before)
 """
 
 
@@ -215,9 +222,9 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024)
     ids=["calibration", "search"],
 )
 def test_ten_thousand_pictures_fit_into_a_gigabyte(options, tmp_path):
-    """TensorFlow alone takes two thirds of it."""
+    """TensorFlow alone takes two thirds of it, on some processors a little more."""
     files = [str(tmp_path / name) for name in ("m.keras", "m.fr")]
     command = [sys.executable, "-c", _LARGE, *files, *options]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) < 10**9, done.stdout
+    assert int(done.stdout.split()[-1]) < 10**9 / 3, done.stdout

@@ -11,13 +11,13 @@ import fr_archive
 from fr_archive.files import replacing, write_bytes
 from fr_bench._scoring import about, quiet, score_of
 from fr_bench.compression._plan import Goal
-from fr_bench.data import Dataset, Split
+from fr_bench.data import Arrays, Dataset, Split
 from fr_bench.tasks import Scored
 from fr_keras import save_archive, tflite
 from fr_keras.models.walk import frequency_layers
 
-#: Rows for calibration, as `fr-keras pack` takes them for a search.
-CALIBRATION_ROWS = 512
+# The most and the least rows for calibration, and the numbers in them that are enough.
+_MOST_ROWS, _LEAST_ROWS, _NUMBERS = 512, 64, 1 << 20
 
 
 class Precision(NamedTuple):
@@ -63,6 +63,12 @@ class Files:
     download: str
     score: Scored
     note: str = ""
+
+
+def calibration(data: Dataset) -> Arrays:
+    """Training inputs for calibration: fewer of large pictures, each of which shows more."""
+    enough = _NUMBERS // data.train.row_numbers
+    return data.train.sample(min(max(enough, _LEAST_ROWS), _MOST_ROWS))
 
 
 def write_files(
@@ -112,7 +118,7 @@ def _precisions(model: keras.Model, goal: Goal | None) -> tuple[Precision, ...]:
 
 
 def _gzipped(model, data: Dataset, rows: Split, folder: Path, mode: str) -> Files:
-    done = tflite.convert(model, quantize=mode, calibration=_calibration(data), **about(data))
+    done = tflite.convert(model, quantize=mode, calibration=calibration(data), **about(data))
     write_bytes(folder / TFLITE, done.content, overwrite=True)
     small = len(gzip.compress(done.content, mtime=0))
     return Files(len(done.content), small, "tflite.gz", score_of(done.content, data, rows))
@@ -142,7 +148,7 @@ def _packed(
 def _archive(model, data: Dataset, rows: Split, folder: Path, precision: Precision) -> tuple:
     """The archive of a precision, with the .tflite file that it expands to, scored."""
     path = folder / f"partial.{ARCHIVE}"
-    skeleton = {**about(data), "calibration": _calibration(data)}
+    skeleton = {**about(data), "calibration": calibration(data)}
     save_archive(
         model, path, *precision, calibration=skeleton["calibration"], skeleton=skeleton,
         overwrite=True,
@@ -152,7 +158,3 @@ def _archive(model, data: Dataset, rows: Split, folder: Path, precision: Precisi
     content = fr_archive.expand(fr_archive.decode(archive))
     score = score_of(content, data, rows)
     return Files(len(content), len(archive), "fr", score), archive, content
-
-
-def _calibration(data: Dataset):
-    return data.train.sample(CALIBRATION_ROWS)

@@ -9,7 +9,7 @@ import keras
 from rich.progress import Progress
 
 from fr_bench.candidates import Candidate
-from fr_bench.compression._files import CALIBRATION_ROWS, write_files
+from fr_bench.compression._files import calibration, write_files
 from fr_bench.compression._folder import RunFolder
 from fr_bench.compression._plan import STEPS, Goal, best_narrow, hopeless, survivors
 from fr_bench.compression._trial import WHOLE, Cell, Trial
@@ -146,7 +146,7 @@ class Rounds:
         before, score = model.get_weights(), self._score(model, rows)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "calibration changed")
-            calibrate_batch_norm(model, self.data.train.sample(CALIBRATION_ROWS))
+            calibrate_batch_norm(model, calibration(self.data))
         if self._score(model, rows) < score:
             model.set_weights(before)
 
