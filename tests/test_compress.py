@@ -438,6 +438,13 @@ def test_the_best(goal, name):
     assert goal.best(TRIALS).name == name
 
 
+def test_a_file_that_is_hardly_larger_is_taken_if_it_scores_better():
+    alike = [trial("a 1", 1000, 0.91), trial("b 1", 1020, 0.93), trial("c 1", 1021, 0.95)]
+    assert Goal(0.9, None).best(alike).name == "b 1"
+    assert names(survivors(alike, Goal(0.9, None))) == ["b 1", "a 1"]
+    assert Goal(0.94, None).best(alike).name == "c 1"
+
+
 def test_small_budgets_of_a_method_that_failed_are_not_trained():
     goal = Goal(0.9, None)
     assert "narrow 0.2 had only 0.7000" in hopeless(Cell("narrow", 0.1), TRIALS, goal, 0.6)

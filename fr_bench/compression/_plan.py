@@ -16,6 +16,8 @@ _MOST_EPOCHS, _FEWEST_EPOCHS = 40, 3
 _LARGEST_BATCH, _SMALLEST_BATCH = 32, 8
 _BATCHES = 50  # so many or more in an epoch of all rows, if the smallest batch allows
 _TRAINING_SHARE = 0.6  # of the time; the rest is for converting, packing and scoring
+# A file that is larger by no more than this is taken if it scores better.
+_AS_SMALL = 1.02
 # FR layers and a teacher make a step longer than one of the plain network.
 _SLOWER = 2.5
 
@@ -41,7 +43,8 @@ class Goal:
     def best(self, trials: list[Trial]) -> Trial:
         """The trial to choose: of those that hold the goal, the smallest or the best one.
 
-        If none holds it, the one that comes nearest.
+        Of files about as small as the smallest, it is the one with the best score. If no trial
+        holds the goal, it is the one that comes nearest.
         """
         held = [one for one in trials if self.holds(one)]
         if self.budget is not None:
@@ -50,7 +53,15 @@ class Goal:
             return max(held, key=lambda one: one.score.value)
         if not held:
             return max(trials, key=lambda one: one.score.value)
-        return min(held, key=lambda one: one.download_bytes)
+        return _smallest(held)
+
+
+def _smallest(trials: list[Trial]) -> Trial:
+    """The best of the trials whose files are about as small as the smallest."""
+    most = _AS_SMALL * min(one.download_bytes for one in trials)
+    return max(
+        (one for one in trials if one.download_bytes <= most), key=lambda one: one.score.value
+    )
 
 
 def cells(methods: tuple[str, ...], keeps: tuple[int | float, ...]) -> list[Cell]:
@@ -106,7 +117,7 @@ def survivors(trials: list[Trial], goal: Goal) -> list[Trial]:
     if goal.budget is not None:
         chosen = sorted(held, key=by_score) or [goal.best(trials)]
         return chosen[:limit]
-    first = min(held, key=lambda one: one.download_bytes, default=None)
+    first = _smallest(held) if held else None
     most = math.inf if first is None else first.download_bytes
     nearest = sorted((one for one in best if one.download_bytes < most), key=by_score)
     return [one for one in itertools.chain([first], nearest) if one is not None][:limit]
