@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from fr_keras.methods import KBit, SoftLevels, Ternary
+from fr_keras.methods import AdaptiveFloat, KBit, SoftLevels, Ternary
 
 
 def kernel(*shape, seed: int = 0) -> np.ndarray:
@@ -187,6 +187,43 @@ def test_soft_levels_need_as_many_values():
     ).all()
 
 
+PAIRS = [(bits, exponent) for bits in range(2, 9) for exponent in range(1, bits)]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_adaptive_floats_are_the_nearest_of_all_bit_patterns(pair):
+    bits, exponent = pair
+    mantissa = bits - 1 - exponent
+    w = kernel(60, seed=bits)
+    # The smallest range that holds the kernel, by trying all.
+    top = next(u for u in range(-40, 40) if np.abs(w).max() <= 2.0**u * (2 - 2.0**-mantissa))
+    levels = set()
+    for sign in (-1, 1):
+        for code in range(2**exponent):
+            for m in range(2**mantissa):
+                e = top + 1 - 2**exponent + code
+                size = 2.0 ** (e + 1) * m / 2**mantissa
+                if code:
+                    size = 2.0**e * (1 + m / 2**mantissa)
+                levels.add(sign * size)
+    levels = np.array(sorted(levels))
+    assert len(levels) == AdaptiveFloat(*pair).most_levels == 2**bits - 1
+    values, g, found = quantized(AdaptiveFloat(*pair), w)
+    expected = levels[np.abs(w[:, None] - levels).argmin(-1)]
+    np.testing.assert_array_equal(values, expected.astype("float32"))
+    np.testing.assert_array_equal(found["kernel"], g)
+
+
+@pytest.mark.parametrize("size", [1.5, 0.75, 2.0**-20 * 1.5])
+def test_a_kernel_that_fills_the_range_is_exact(size):
+    """The scale is exact, where a computed logarithm would round up."""
+    w = np.array([size, -size / 3], "float32")
+    values = quantized(AdaptiveFloat(3, 1), w)[0]
+    assert values[0] == w[0]
+    even = np.linspace(-size, size, 99, dtype="float32")
+    assert len(np.unique(quantized(AdaptiveFloat(3, 1), even)[0])) == 7
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -197,6 +234,10 @@ def test_soft_levels_need_as_many_values():
         (lambda: KBit(9), "`bits`"),
         (lambda: KBit(3, "optimal"), "`bits` must be 1 or 2 with method='optimal'"),
         (lambda: KBit(2, "best"), "`method` must be one of"),
+        (lambda: AdaptiveFloat(9, 2), "`bits` must be a whole number from 2 to 8. Received: 9"),
+        (lambda: AdaptiveFloat(1, 1), "`bits`"),
+        (lambda: AdaptiveFloat(4, 0), "`exponent_bits` must be a whole number from 1 to bits - 1"),
+        (lambda: AdaptiveFloat(4, 4), "`exponent_bits` .* Received: 4 with bits=4"),
         (lambda: SoftLevels((1,)), "`levels` must be at least two rising numbers"),
         (lambda: SoftLevels((1, 0, -1)), "`levels`"),
         (lambda: SoftLevels((-1, 0, 2)), "as far below 0 as above.* Received: .-1, 0, 2."),
@@ -208,7 +249,7 @@ def test_arguments_out_of_range(make, message):
 
 
 @pytest.mark.parametrize(
-    "one", [Ternary(0.1), KBit(2, "optimal"), SoftLevels((-2, 0, 2))], ids=repr
+    "one", [Ternary(0.1), KBit(2, "optimal"), SoftLevels((-2, 0, 2)), AdaptiveFloat(5, 2)], ids=repr
 )
 def test_a_quantizer_comes_back_from_its_config(one):
     config = keras.saving.serialize_keras_object(one)

@@ -1,6 +1,8 @@
 """Compression methods beside frequency regularization, each usable alone on plain Keras models."""
 
 from fr_keras.methods._activation import prune_inactive
+from fr_keras.methods._adaptive_float import AdaptiveFloat
+from fr_keras.methods._float_bits import adaptive_float
 from fr_keras.methods._freqnet import FreqNet
 from fr_keras.methods._kbit import KBit
 from fr_keras.methods._layer_ranks import LayerRanks
@@ -18,6 +20,7 @@ from fr_keras.methods._tucker import tucker, tucker_ranks
 
 __all__ = [
     "CRITERIA",
+    "AdaptiveFloat",
     "FreqNet",
     "KBit",
     "LayerRanks",
@@ -26,6 +29,7 @@ __all__ = [
     "SoftFilterPruning",
     "SoftLevels",
     "Ternary",
+    "adaptive_float",
     "keep_zeros",
     "narrow",
     "prune",

@@ -60,9 +60,7 @@ def quantize_kernels(
     3
     """
     check_graph(model)
-    chosen = _chosen(model, quantizer, exclude)
-    for name, (layer, one) in chosen.items():
-        _check(name, layer, one)
+    chosen = chosen_layers(model, quantizer, exclude)
     by_id = {id(layer): one for layer, one in chosen.values()}
 
     def exchange(layer):
@@ -74,8 +72,10 @@ def quantize_kernels(
     return rebuild(model, exchange)
 
 
-def _chosen(model, quantizer, exclude) -> dict[str, tuple[keras.layers.Layer, Quantizer]]:
-    """The layers to quantize by name, each with its quantizer."""
+def chosen_layers(
+    model: keras.Model, quantizer: Quantizer | Mapping[str, Quantizer], exclude: Selector
+) -> dict[str, tuple[keras.layers.Layer, Quantizer]]:
+    """Returns the layers to quantize by name, each with its quantizer, after checking them."""
     named = named_layers(model)
     if isinstance(quantizer, Mapping):
         if exclude is not None:
@@ -103,6 +103,8 @@ def _chosen(model, quantizer, exclude) -> dict[str, tuple[keras.layers.Layer, Qu
             "by default the first and the last. With exclude=[], all are quantized. "
             f"Received: {list(named)}"
         )
+    for name, (layer, one) in chosen.items():
+        _check(name, layer, one)
     return chosen
 
 
