@@ -1,6 +1,7 @@
 """`adaptive_float`: the format of each layer, by trying all, within a mean number of bits."""
 
 import itertools
+import sys
 
 import keras
 import numpy as np
@@ -106,3 +107,32 @@ def test_a_budget_that_cannot_be_met(bits):
 def test_nothing_left_to_quantize():
     with pytest.raises(ValueError, match="must have a layer to quantize"):
         adaptive_float(two_layers(), 4, exclude=kl.Dense)
+
+
+@pytest.mark.slow
+def test_a_search_keeps_to_the_budget_and_is_never_worse_than_its_start():
+    pytest.importorskip("optuna")
+    model, seen = two_layers(), []
+
+    def score(small):
+        """The best division is one that no error of a kernel or an output would find."""
+        assert small is not model
+        seen.append([len(np.unique(layer.kernel)) for layer in small.layers])
+        return -len(np.unique(small.get_layer("wide").kernel))
+
+    found = adaptive_float(model, 4.5, score=score, trials=20)
+    start = adaptive_float(model, 4.5)
+    assert len({tuple(one) for one in seen}) == len(seen) > 1  # none is scored twice
+    assert found["wide"].bits < start["wide"].bits
+    assert 120 * found["wide"].bits + 30 * found["small"].bits <= 4.5 * 150
+    assert adaptive_float(model, 4.5, score=lambda small: 0, trials=5) == start
+    with pytest.raises(ValueError, match="`score` must return finite numbers"):
+        adaptive_float(model, 4.5, score=lambda small: np.nan, trials=2)
+
+
+def test_a_search_needs_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ImportError, match=r"pip install 'fr-keras\[optuna\]'"):
+        adaptive_float(two_layers(), 4, score=lambda small: 0)
+    with pytest.raises(ValueError, match="`trials` must be at least 1"):
+        adaptive_float(two_layers(), 4, score=lambda small: 0, trials=0)

@@ -10,7 +10,14 @@ from networks import images, live, relative_difference, small_convnet
 import fr_keras
 from fr_keras import bake, regularize, tflite
 from fr_keras.layers import QUANTIZED, QuantizedKernel
-from fr_keras.methods import KBit, RisingTemperature, SoftLevels, Ternary, quantize_kernels
+from fr_keras.methods import (
+    AdaptiveFloat,
+    KBit,
+    RisingTemperature,
+    SoftLevels,
+    Ternary,
+    quantize_kernels,
+)
 from fr_keras.models.walk import named_layers
 
 # Every kind of layer by name, with the shape of its input.
@@ -121,6 +128,30 @@ def test_levels_are_exact_under_every_policy(policy, tmp_path):
         np.testing.assert_array_equal(getattr(bake(few).get_layer("it"), kernel), expected)
         assert few(x).dtype == bake(few)(x).dtype
         np.testing.assert_array_equal(few(x), bake(few)(x))
+
+
+GRAPHS = {
+    "ternary": (Ternary(), "float32"),
+    "greedy": (KBit(3), "float32"),
+    "optimal": (KBit(2, "optimal"), "float32"),
+    "soft": (SoftLevels(), "float32"),
+    "soft, half": (SoftLevels(), "mixed_float16"),
+    "floats": (AdaptiveFloat(4, 2), "float32"),
+}
+
+
+@pytest.mark.parametrize("case", GRAPHS)
+def test_each_quantizer_trains_in_a_graph(case):
+    one, policy = GRAPHS[case]
+    few = quantize_kernels(one_layer("Dense", dtype=policy), one, exclude=[])
+    few.compile(keras.optimizers.SGD(0.01), "mse")
+    before = [weight.numpy() for weight in few.trainable_weights]
+    few.fit(images(8, (8,)) - 0.5, np.ones((8, 6), "float32"), verbose=0)
+    for weight, values in zip(few.trainable_weights, before, strict=True):
+        assert np.isfinite(weight).all()
+        assert not np.array_equal(weight, values), weight.name
+    for values in few.get_layer("it").levels().values():
+        assert 1 < len(values) <= one.most_levels
 
 
 def test_nested_shared_and_wrapped_layers():

@@ -1,6 +1,7 @@
 """`KBit`: least-squares binary quantization with one or more bits."""
 
 import dataclasses
+import math
 
 import keras
 from keras import ops
@@ -86,11 +87,12 @@ def _sign(values):
 
 def _middle(sizes):
     """The middle between the means of two groups of numbers with the least squared deviations."""
-    ordered = ops.sort(ops.reshape(sizes, (-1,)))
+    count = math.prod(sizes.shape)
+    ordered = ops.sort(ops.reshape(sizes, (count,)))
     # Differences from the mean, or sums of many numbers would lose digits.
     sums = ops.cumsum(ordered - ops.mean(ordered))
-    below = ops.cast(ops.arange(1, len(ordered) + 1), sizes.dtype)
-    above = ops.maximum(len(ordered) - below, 1)
+    below = ops.cast(ops.arange(1, count + 1), sizes.dtype)
+    above = ops.maximum(count - below, 1)
     # The deviations between the groups, which add up to a constant with those inside them.
     between = ops.square(sums) * (1 / below + 1 / above)
     last = ops.take(ordered, ops.argmax(between))
