@@ -1,4 +1,4 @@
-"""Writes the goldens that are missing: a model per public layer, and archives.
+"""Writes the goldens that are missing: a model per public layer and quantizer, and archives.
 
 A golden is never rewritten: it is what an older version saved, and must load forever.
 """
@@ -10,9 +10,15 @@ import numpy as np
 from layer_cases import CASES
 from networks import images, live, small_convnet, truncated_twin
 
-from fr_keras import load_archive, regularize, save_archive, zoo
+from fr_keras import load_archive, methods, regularize, save_archive, zoo
 
 FOLDER = Path(__file__).parent / "goldens"
+QUANTIZERS = (
+    methods.Ternary(0.2),
+    methods.KBit(2, "optimal"),
+    methods.SoftLevels((-2, -1, 1, 2)),
+    methods.AdaptiveFloat(4, 2),
+)
 
 
 def make(case) -> None:
@@ -27,6 +33,33 @@ def make(case) -> None:
     x = case.inputs()
     model.save(path)
     np.savez(path.with_suffix(".npz"), x=x, y=keras.ops.convert_to_numpy(model(x)))
+
+
+def make_quantized(quantizer) -> None:
+    """A quantizer in a layer of each kind that holds its kernels in another way."""
+    path = FOLDER / "levels" / f"{type(quantizer).__name__}.keras"
+    if path.exists():
+        return
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((5, 5, 2)),
+            layers.Conv2D(3, 2, name="conv"),
+            layers.SeparableConv2D(4, 2, name="separable"),
+            layers.Conv2DTranspose(3, 2, name="transposed"),
+            layers.Flatten(),
+            layers.Dense(5, name="dense"),
+        ]
+    )
+    few = methods.quantize_kernels(model, quantizer, exclude=[])
+    x = images(4, (5, 5, 2))
+    few.compile("sgd", "mse")
+    few.fit(x, np.ones((4, 5)), verbose=0)  # so that kernels and scales are not at their start
+    without_optimizer = keras.models.clone_model(few)
+    without_optimizer.set_weights(few.get_weights())
+    without_optimizer.save(path)
+    np.savez(path.with_suffix(".npz"), x=x, y=keras.ops.convert_to_numpy(few(x)))
 
 
 def make_archives() -> None:
@@ -46,4 +79,6 @@ def make_archives() -> None:
 if __name__ == "__main__":
     for one in CASES:
         make(one)
+    for one in QUANTIZERS:
+        make_quantized(one)
     make_archives()

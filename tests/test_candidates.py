@@ -273,7 +273,7 @@ def test_candidates_are_listed(fresh):
     assert not {*MODULES} & {*sys.modules}  # nothing is loaded before somebody looks
     done = CliRunner().invoke(main, ["compare", "--list", "--json"])
     found = {one["method"]: one for one in json.loads(done.stdout)}
-    assert list(found) == [*USUAL, "FR-ordered", "channels", "freqnet", "tucker", "good"]
+    assert list(found) == [*USUAL, "FR-ordered", "channels", "freqnet", "ternary", "tucker", "good"]
     assert found["good"] == {
         "method": "good",
         "description": "From an installed package.",
@@ -287,18 +287,37 @@ def test_candidates_are_listed(fresh):
     assert refused.exit_code == 2
     assert (
         "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, freqnet, "
-        "tucker, good. Received: absent" in refused.stderr
+        "ternary, tucker, good. Received: absent" in refused.stderr
     )
 
 
-def test_the_narrow_network_and_the_cut_ones_keep_to_the_budget():
+def colours() -> tuple[Dataset, keras.Model]:
     x, y = networks.colours(96)
     data = Dataset("colours", *(Split(x, y),) * 3, labels=tuple("abcde"))
     inputs = keras.Input((12, 12, 3))
     z = keras.layers.Conv2D(16, 3, activation="relu", name="conv")(inputs)
     z = keras.layers.GlobalAveragePooling2D()(z)
     z = keras.layers.Dense(40, activation="relu", name="hidden")(z)
-    model = keras.Model(inputs, keras.layers.Dense(5, activation="softmax", name="classes")(z))
+    return data, keras.Model(inputs, keras.layers.Dense(5, activation="softmax", name="classes")(z))
+
+
+def test_the_ternary_network_is_plain_and_has_three_values_in_a_kernel():
+    data, model = colours()
+    before = [one.copy() for one in model.get_weights()]
+    with Progress(disable=True) as progress:
+        ternary = all_candidates()["ternary"]
+        trained = ternary.train(model, data, Regime(epochs=1), progress, "ternary")
+    kernels = {one.path: one.numpy() for one in trained.model.weights if one.name == "kernel"}
+    assert {path: len(np.unique(one)) for path, one in kernels.items()}["hidden/kernel"] == 3
+    assert sum(np.count_nonzero(one) for one in kernels.values()) == trained.kept
+    assert type(trained.model.get_layer("hidden")) is keras.layers.Dense
+    assert trained.rows == 96
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_narrow_network_and_the_cut_ones_keep_to_the_budget():
+    data, model = colours()
     before = [one.copy() for one in model.get_weights()]
     with Progress(disable=True) as progress:
         for name in ("narrow", "channels", "freqnet", "tucker"):

@@ -4,6 +4,7 @@ from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
 from fr_bench.candidates._freqnet import FreqNet
 from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
+from fr_bench.candidates._levels import Ternary
 from fr_bench.candidates._low_rank import Tucker
 from fr_bench.candidates._narrow import Narrow
 from fr_bench.candidates._plain import Plain
@@ -22,6 +23,7 @@ for _name, _one in {
     "FR-ordered": OrderedFrequency(),
     "channels": ChannelPruning(),
     "freqnet": FreqNet(),
+    "ternary": Ternary(),
     "tucker": Tucker(),
 }.items():
     register_candidate(_name, _one)

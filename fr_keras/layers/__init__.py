@@ -1,4 +1,4 @@
-"""Keras layers whose kernels are held in the DCT domain."""
+"""Keras layers whose kernels are held in the DCT domain, or take few values."""
 
 from fr_keras.layers._attention import FRMultiHeadAttention
 from fr_keras.layers._batch_norm import FRBatchNormalization
@@ -17,11 +17,14 @@ from fr_keras.layers._einsum_dense import FREinsumDense
 from fr_keras.layers._embedding import FREmbedding
 from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
-from fr_keras.layers._refusal import misnamed, refusal
+from fr_keras.layers._quantized import QUANTIZED, QuantizedKernel, Quantizer, State
+from fr_keras.layers._refusal import adapted, misnamed, refusal
 from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
+from fr_keras.layers._transformed import TransformedKernel, straight_through
 from fr_keras.layers._twins import TWINS, plain_class, register_twin
 
 __all__ = [
+    "QUANTIZED",
     "TWINS",
     "Chain",
     "FRBatchNormalization",
@@ -42,8 +45,14 @@ __all__ = [
     "FactoredKernel",
     "FrequencyKernel",
     "FrequencyTwin",
+    "QuantizedKernel",
+    "Quantizer",
+    "State",
+    "TransformedKernel",
+    "adapted",
     "misnamed",
     "plain_class",
     "refusal",
     "register_twin",
+    "straight_through",
 ]

@@ -27,6 +27,11 @@ def refusal(layer: keras.layers.Layer) -> str | None:
                 f"`{name}` must be None: it would act on the coefficients, not on the kernel. "
                 f"Received: {value}"
             )
+    return adapted(layer)
+
+
+def adapted(layer: keras.layers.Layer) -> str | None:
+    """Returns why the kernel of a layer is not a plain weight; `None` if it is one."""
     if getattr(layer, "lora_rank", None):
         return f"`lora_rank` must be None: there is no kernel to adapt. Received: {layer.lora_rank}"
     if layer.quantization_mode is not None:

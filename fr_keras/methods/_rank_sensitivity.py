@@ -8,6 +8,7 @@ import numpy as np
 from fr_keras.methods._chained import chained
 from fr_keras.methods._fitting import nearest, whole_kernel
 from fr_keras.methods._linear import Linear
+from fr_keras.methods._output_changes import change, outputs_of
 from fr_keras.methods._outputs import Statistics
 from fr_keras.methods._rank_shares import Curve
 from fr_keras.models.walk import named_layers
@@ -37,7 +38,7 @@ def sensitive(
     """
     probes = {name: _probes(one) for name, one in curves.items()}
     changes: dict[str, list[float]] = {name: [] for name in curves}
-    copy, before = chained(model, {}, {}), _outputs(model, rows)
+    copy, before = chained(model, {}, {}), outputs_of(model, rows)
     for step in range(1 + len(_MEASURED)):
         asked = {n: layers[n] for n, found in probes.items() if step < len(found)}
         plan = {n: tuple(map(int, curves[n].pairs[probes[n][step]])) for n in asked}
@@ -45,7 +46,7 @@ def sensitive(
         for name, one in asked.items():
             kernel = one.like(whole_kernel(factors[name])).kernel
             after = _with(named_layers(copy)[name], kernel, shifts[name], copy, rows)
-            changes[name].append(_change(before, after))
+            changes[name].append(change(before, after))
     return {name: _measured(one, probes[name], changes[name]) for name, one in curves.items()}
 
 
@@ -63,14 +64,6 @@ def _measured(curve: Curve, probes: Sequence[int], changes: Sequence[float]) -> 
     return Curve.of(curve.pairs, curve.costs, np.interp(curve.errors, errors, changes))
 
 
-def _outputs(model: keras.Model, rows: Sequence) -> list[list[np.ndarray]]:
-    """The outputs of a model for each batch."""
-    found = (keras.tree.flatten(model(inputs, training=False)) for inputs, _ in rows)
-    return [
-        [keras.ops.convert_to_numpy(one).astype(np.float64) for one in batch] for batch in found
-    ]
-
-
 def _with(layer: keras.layers.Layer, kernel, shift, model: keras.Model, rows: Sequence) -> list:
     """The outputs of a model while one of its layers has another kernel, and more bias."""
     changed = [layer.kernel] if shift is None else [layer.kernel, layer.bias]
@@ -78,16 +71,7 @@ def _with(layer: keras.layers.Layer, kernel, shift, model: keras.Model, rows: Se
     layer.kernel.assign(kernel)
     if shift is not None:
         layer.bias.assign(keras.ops.cast(layer.bias, "float64") + shift)
-    found = _outputs(model, rows)
+    found = outputs_of(model, rows)
     for weight, value in zip(changed, before, strict=True):
         weight.assign(value)
     return found
-
-
-def _change(before: list[list[np.ndarray]], after: list[list[np.ndarray]]) -> float:
-    """The squared change of all outputs, each as a share of its squares."""
-    shares = 0.0
-    for one, other in zip(zip(*before, strict=True), zip(*after, strict=True), strict=True):
-        change = sum(np.square(a - b).sum() for a, b in zip(one, other, strict=True))
-        shares += change / (sum(np.square(a).sum() for a in one) or 1)
-    return float(shares)

@@ -7,20 +7,21 @@ import keras
 import numpy as np
 
 from fr_keras._keras_internals import inner_layers
-from fr_keras.layers import FrequencyKernel, FrequencyTwin
+from fr_keras.layers import FrequencyKernel, FrequencyTwin, QuantizedKernel
 
-#: Writes the weights of an FR layer to the plain layer, or chain of layers, in its place.
+_CONVERTED = (FrequencyTwin, QuantizedKernel)
+#: Writes the weights of a converted layer to the plain layer, or chain of layers, in its place.
 Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
 
 
 def carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> None:
-    """Gives `twin` the state of `layer`, by way of the kernel where their domains differ."""
-    converted = isinstance(twin, FrequencyTwin)
+    """Gives `twin` the state of `layer`, by way of the plain kernel where they differ."""
+    converted = isinstance(twin, _CONVERTED)
     if isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel):
         # The twin may store a smaller corner.
         for before, after in zip(layer.weights, twin.weights, strict=True):
             after.assign(before[tuple(slice(n) for n in after.shape)])
-    elif isinstance(layer, FrequencyTwin) == converted:
+    elif isinstance(layer, _CONVERTED) == converted:
         _carry_beyond_weights(layer, twin)
         twin.set_weights(layer.get_weights())  # last: Keras stores the sum of a kernel and its LoRA
     elif converted:

@@ -1,10 +1,16 @@
-"""`bake`: turns a model in the DCT domain back into plain Keras layers."""
+"""`bake`: turns FR layers and quantized layers back into plain Keras layers."""
 
 from collections.abc import Iterable
 
 import keras
 
-from fr_keras.layers import FactoredKernel, FRBatchNormalization, FrequencyTwin, plain_class
+from fr_keras.layers import (
+    FactoredKernel,
+    FRBatchNormalization,
+    FrequencyTwin,
+    QuantizedKernel,
+    plain_class,
+)
 from fr_keras.layers.forms import WHOLE, Chooser, chooser
 from fr_keras.models.joins import joined
 from fr_keras.models.origins import Baked, Origin
@@ -12,9 +18,10 @@ from fr_keras.models.walk import all_layers, check_graph, input_shapes, rebuild_
 
 
 def bake(model: keras.Model, form: str = "dense") -> keras.Model:
-    """Returns `model` with every FR layer replaced by plain Keras layers.
+    """Returns `model` with every FR layer and quantized layer replaced by plain Keras layers.
 
-    The result computes the same function, and fr_keras is not needed to load it.
+    The result computes the same function, and fr_keras is not needed to load it. A quantized layer
+    becomes the plain layer whose kernel holds the levels.
 
     A chain is a `keras.Sequential` with the name of the layer. Its stages `<layer>_in` and
     `<layer>_out` are 1x1 convolutions (or dense layers) whose kernels are cosines, and
@@ -40,6 +47,8 @@ def bake(model: keras.Model, form: str = "dense") -> keras.Model:
             that are not finite, or has an FR layer whose class was not registered with
             `register_twin`.
 
+    Warns if all weights of a quantized kernel have the same level.
+
     Example:
 
     >>> from fr_keras import regularize
@@ -61,7 +70,7 @@ def baked(model: keras.Model, choose: Chooser) -> Baked:
     roles: dict[int, tuple[str, ...]] = {}
 
     def exchange(layer):
-        if isinstance(layer, FRBatchNormalization):
+        if isinstance(layer, (FRBatchNormalization, QuantizedKernel)):
             return layer.plain()
         if not isinstance(layer, FrequencyTwin):
             return None

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fr_keras._keras_internals import nodes
 from fr_keras._printing import Printed
-from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin
+from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin, QuantizedKernel
 from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import check_graph, named_layers
 
@@ -221,13 +221,14 @@ def summary(model: keras.Model) -> Summary:
 def _row(name: str, layer: keras.layers.Layer, positions: list[int | None]) -> LayerRow:
     converted = isinstance(layer, FrequencyTwin)
     parts = layer.parts() if converted else []
+    plain = layer.plain_type if isinstance(layer, QuantizedKernel) else type(layer)
     numbers = sum(math.prod(weight.shape) for weight in layer.weights)
     kernel = 0
     if converted:
         kernel = sum(math.prod(part.spectrum_shape) for part in parts)
         numbers -= sum(len(part.truncation) + math.prod(part.coefficients.shape) for part in parts)
-    elif type(layer) in TWINS:
-        kernels = TWINS[type(layer)].plain_kernels(layer)
+    elif plain in TWINS:
+        kernels = TWINS[plain].plain_kernels(layer)
         kernel = sum(math.prod(weight.shape) for weight in kernels)
     multiplies = kernel and not isinstance(layer, _NOT_PER_POSITION)
     known = sum(positions) if multiplies and positions and None not in positions else None

@@ -1,7 +1,7 @@
 """`regularize`: turns a functional or sequential Keras model into its twin in the DCT domain."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
@@ -19,15 +19,8 @@ from fr_keras.layers import (
 from fr_keras.models._carry import carry, carry_random_states
 from fr_keras.models._ordering import unordered
 from fr_keras.models.budget import Keep, targets
+from fr_keras.models.selectors import Selector, check_names, matches, names
 from fr_keras.models.walk import check_graph, named_layers, plain_kernels, rebuild_by
-
-Selector = (
-    str
-    | type[keras.layers.Layer]
-    | Callable[[keras.layers.Layer], bool]
-    | Sequence["Selector"]
-    | None
-)
 
 # Layers that neither move nor mix the numbers of a flattened tensor.
 _ELEMENTWISE = (
@@ -104,9 +97,9 @@ def regularize(
     weighable = {
         n for n, x in named.items() if issubclass(TWINS.get(type(x), object), FrequencyKernel)
     }
-    _check_names("include", _names(include), named)
-    _check_names("exclude", _names(exclude), named)
-    _check_names("axis_weights", axis_weights, weighable)
+    check_names("include", names(include), named)
+    check_names("exclude", names(exclude), named)
+    check_names("axis_weights", axis_weights, weighable)
     chosen = _chosen(named, include, exclude)
     _suggest_order(model, chosen)
     configs = {id(x): twin_config(x, axis_weights.get(name)) for name, x in chosen.items()}
@@ -220,8 +213,8 @@ def _chosen(
         name: layer
         for name, layer in named.items()
         if type(layer) in TWINS
-        and (include is None or _matches(include, name, layer))
-        and not (exclude is not None and _matches(exclude, name, layer))
+        and (include is None or matches(include, name, layer))
+        and not (exclude is not None and matches(exclude, name, layer))
     }
     for name, layer in chosen.items():
         reason, twin = refusal(layer), TWINS[type(layer)]
@@ -253,30 +246,3 @@ def flattened_axes(dense: keras.layers.Dense) -> tuple[int, ...] | None:
             return axes if len(axes) > 1 and None not in axes else None
         if not isinstance(layer, _ELEMENTWISE):
             return None
-
-
-def _matches(selector: Selector, name: str, layer: keras.layers.Layer) -> bool:
-    if isinstance(selector, str):
-        return name == selector
-    if isinstance(selector, type):
-        return isinstance(layer, selector)
-    if callable(selector):
-        return bool(selector(layer))
-    return any(_matches(one, name, layer) for one in selector)
-
-
-def _names(selector: Selector) -> list[str]:
-    if isinstance(selector, str):
-        return [selector]
-    if selector is None or callable(selector):
-        return []
-    return [name for one in selector for name in _names(one)]
-
-
-def _check_names(argument: str, names: Iterable[str], known: Iterable[str]) -> None:
-    unknown = sorted(set(names) - set(known))
-    if unknown:
-        raise ValueError(
-            f"`{argument}` must name layers of the model, with paths where layers of nested models "
-            f"share a name: {sorted(known)}. Received: {unknown}"
-        )

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import keras
 
 from fr_keras._keras_internals import graph, inner_layers
+from fr_keras.layers import FrequencyTwin, QuantizedKernel
 from fr_keras.layers.forms import Chooser
 from fr_keras.models.baking import baked
 from fr_keras.models.origins import Baked, Origin
-from fr_keras.models.walk import all_layers, copied, frequency_layers, rebuild_with_twins
+from fr_keras.models.walk import all_layers, copied, rebuild_with_twins
 
 _HALF = ("float16", "bfloat16")
 # Types that are changed to float32, as a dtype or as the name of a dtype policy.
@@ -30,7 +31,7 @@ def deployable(model: keras.Model, choose: Chooser) -> Baked:
     if any(map(_in_another_float, _operations(model))):
         model, twins = rebuild_with_twins(model, _in_float32)
         before = {id(twins[old]): layer for old, layer in before.items()}
-    if not frequency_layers(model):
+    if not any(isinstance(one, (FrequencyTwin, QuantizedKernel)) for one in all_layers(model)):
         return Baked(model, {new: Origin(layer) for new, layer in before.items()})
     plain = baked(model, choose)
     origins = {

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from fr_keras.layers import TransformedKernel, straight_through
 from fr_keras.models.joins import FORWARD, TRANSPOSED
 
 _LEVELS = 255
@@ -60,42 +61,20 @@ class FakeQuantize(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
 
-class RoundedKernel:
+class RoundedKernel(TransformedKernel):
     """A mixin for a Keras layer, which makes it compute with its kernel rounded to int8.
 
-    Each output channel has its own step. So a batch normalization after the layer, which the
-    converter multiplies into the kernel, does not change the rounding.
+    Each output channel has its own step and 255 values. So a batch normalization after the layer,
+    which the converter multiplies into the kernel, does not change the rounding.
     """
 
-    def add_weight(self, *args, name=None, **kwargs):
-        weight = super().add_weight(*args, name=name, **kwargs)
-        if name == "kernel":
-            self._exact = weight
-        return weight
-
-    @property
-    def kernel(self):
-        """The kernel with 255 values for each output channel."""
-        if not hasattr(self, "_exact"):
-            raise AttributeError("You must build the layer before accessing `kernel`.")
-        kernel = ops.convert_to_tensor(self._exact)
+    def transformed(self, name, kernel):
         outputs = {-2} if isinstance(self, TRANSPOSED) else {-1}
         if isinstance(self, _DEPTHWISE):
             outputs = {-2, -1}
         axes = [axis for axis in range(-len(kernel.shape), 0) if axis not in outputs]
         step = ops.maximum(ops.max(ops.abs(kernel), axes, keepdims=True), 1e-12) / (_LEVELS // 2)
-        return kernel + ops.stop_gradient(ops.round(kernel / step) * step - kernel)
-
-    @kernel.setter
-    def kernel(self, value):
-        # Transposed layers assign what `add_weight` returned.
-        self._exact = value
-
-    def save_own_variables(self, store):
-        keras.layers.Layer.save_own_variables(self, store)
-
-    def load_own_variables(self, store):
-        keras.layers.Layer.load_own_variables(self, store)
+        return straight_through(ops.round(kernel / step) * step, kernel)
 
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
