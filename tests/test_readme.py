@@ -65,6 +65,17 @@ def test_the_code_of_the_guide_runs_from_top_to_bottom(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # it learned nothing
+def test_the_recipes_for_users_of_tfmot_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in _blocks("docs/coming-from-tfmot.md", "python"):
+        exec(block, names)
+    assert len(np.unique(names["levels"].layers[3].levels()["kernel"])) == 16
+    files = {"pruned.tflite", "pruned.fr", "aware.tflite", "levels.fr"}
+    assert {path.name for path in tmp_path.iterdir()} == files
+
+
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # ties of arg-maxes
 def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -113,7 +124,8 @@ def test_every_page_with_code_is_run():
     pages = {page.name for page in PAGES if "```python" in page.read_text()}
     # The example of the format is run by test_archive_format.py.
     assert pages == {
-        *("README.md", "archive-format.md", "extending.md", "guide.md", "index.md", "research.md")
+        *("README.md", "archive-format.md", "coming-from-tfmot.md", "extending.md", "guide.md"),
+        *("index.md", "research.md"),
     }
 
 
