@@ -18,6 +18,7 @@ from fr_keras.layers._embedding import FREmbedding
 from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
 from fr_keras.layers._refusal import misnamed, refusal
+from fr_keras.layers._seeded_signs import SeededSigns
 from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
 from fr_keras.layers._twins import TWINS, plain_class, register_twin
 
@@ -42,6 +43,7 @@ __all__ = [
     "FactoredKernel",
     "FrequencyKernel",
     "FrequencyTwin",
+    "SeededSigns",
     "misnamed",
     "plain_class",
     "refusal",

@@ -1,6 +1,7 @@
 """Compression methods beside frequency regularization, each usable alone on plain Keras models."""
 
 from fr_keras.methods._activation import prune_inactive
+from fr_keras.methods._elm import elm
 from fr_keras.methods._freqnet import FreqNet
 from fr_keras.methods._layer_ranks import LayerRanks
 from fr_keras.methods._magnitude import MagnitudePruning
@@ -18,6 +19,7 @@ __all__ = [
     "LayerRanks",
     "MagnitudePruning",
     "SoftFilterPruning",
+    "elm",
     "keep_zeros",
     "narrow",
     "prune",
