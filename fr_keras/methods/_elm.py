@@ -32,9 +32,10 @@ def elm(
 
         h = activation(x W + c),    outputs = h K + b    (classes: softmax(s (h K + b)))
 
-    where `W` is `(d, neurons)` and `K` is `(neurons, outputs)`. `W` holds `+-1 / sqrt(d)` by
-    `SeededSigns(seed)`, and `c` uniform numbers of that magnitude at most, from the same seed;
-    nothing trains them. `K` and `b` have the least
+    where `W` is `(d, neurons)` and `K` is `(neurons, outputs)`. `W` holds `+a` and `-a` by
+    `SeededSigns(seed, a)`, where `a` is the power of two nearest to `1 / sqrt(d)`, and `c` holds
+    uniform numbers from `-a` to `a`, from the same seed; both are frozen. `K` and `b` have the
+    least
 
         sum over rows |h K + b - t|^2 + penalty * m |K|^2
 

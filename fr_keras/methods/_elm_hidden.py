@@ -33,7 +33,8 @@ def hidden(
     x = inputs = keras.Input(shape, name="input")
     if len(shape) > 1:
         x = keras.layers.Flatten(name="flatten")(inputs)
-    signs = SeededSigns(seed, math.prod(shape) ** -0.5)
+    # A power of two is a whole step of an archive.
+    signs = SeededSigns(seed, 2.0 ** round(-0.5 * math.log2(math.prod(shape))))
     layer = keras.layers.Dense(
         neurons, activation, kernel_initializer=signs, trainable=False, name="hidden"
     )
