@@ -5,9 +5,8 @@
 The last 5,000 training rows choose the penalty; the test rows are only looked at once, at the end.
 Each number of neurons is a process of its own. `fit` is the method alone: its seconds, and the peak
 resident set of the process above what it has after its imports and the data. `resident_megabytes`
-is the whole peak. `steps` has what the method said when it was so far, with the penalty that was
-chosen in the last line. The archive is `save_archive` as it is by default; with a seed in place of
-the hidden layer it would need no kernel of it, and `hidden_kernel_bytes` is what that takes now.
+is the whole peak. `steps` is what the method says and when; the last one has the penalty that was
+chosen. The archive is that of `save_archive` with its defaults, with the bytes of its sections.
 
 A row that is in the JSON is not measured again: delete it to begin anew.
 """

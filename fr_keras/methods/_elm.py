@@ -53,9 +53,9 @@ def elm(
     before it is loaded, because the config names `SeededSigns`.
 
     Args:
-        data: A tuple of arrays `(rows, ...)` and labels, or an iterable of batches of such tuples.
-            Labels are whole numbers from 0 for classes (int), one-hot rows, or floats, one or
-            several a row, for regression.
+        data: A tuple of arrays `(rows, ...)` and labels, or a finite iterable of batches of such
+            tuples. Labels are whole numbers from 0 for classes (int), one-hot rows, or floats, one
+            or several a row, for regression; floats are never classes, unless they are one-hot.
         neurons: The size of the hidden layer, 1 to 65,534.
         validation: Rows as for `data` that choose. If there are none, every tenth row of `data`
             does, and is not fitted; so a tenth of the data is held in memory. Where nothing is to

@@ -100,8 +100,8 @@ class Targets:
     def _begin(self, kind: str, labels: np.ndarray) -> None:
         self._kind = kind
         if kind == "numbers":
-            self._mean, self._spread = labels.mean(0, dtype=np.float64), labels.std(0)
-            self._spread = np.where(self._spread > 0, self._spread, 1.0)
+            self._mean, spread = labels.mean(0, dtype=np.float64), labels.std(0, dtype=np.float64)
+            self._spread = np.where(spread > 0, spread, 1.0)
         elif kind == "one-hot classes":
             self.classes = labels.shape[1]
 

@@ -11,7 +11,7 @@ import numpy as np
 MOST_FEATURES = 65_534
 # Up to so many features the triangle is in float64.
 _MOST_IN_DOUBLE = 8_000
-# So many rows are added to the triangle at once, which takes as long as for a few.
+# So many rows are added to the triangle at once: a few at a time would take much longer.
 _ROWS = 512
 
 
@@ -71,7 +71,7 @@ class Ridge:
         """Adds rows.
 
         Args:
-            features: An array `(rows, features)`.
+            features: An array `(rows, features)`; the first one has at least one row.
             targets: An array `(rows, targets)`. A later one may have more columns: they count as
                 0 for the rows before.
         """
