@@ -30,7 +30,7 @@ class SeededSigns(keras.initializers.Initializer):
     Example:
 
     >>> SeededSigns(seed=1, scale=0.5)((2, 3)).numpy()
-    array([[-0.5,  0.5,  0.5],
+    array([[ 0.5,  0.5,  0.5],
            [ 0.5,  0.5, -0.5]], dtype=float32)
 
     Source of the generator: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1,
