@@ -19,6 +19,7 @@ from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
 from fr_keras.layers._quantized import QUANTIZED, QuantizedKernel, Quantizer, State
 from fr_keras.layers._refusal import adapted, misnamed, refusal
+from fr_keras.layers._seeded_signs import SeededSigns
 from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
 from fr_keras.layers._transformed import TransformedKernel, straight_through
 from fr_keras.layers._twins import TWINS, plain_class, register_twin
@@ -48,6 +49,7 @@ __all__ = [
     "QuantizedKernel",
     "Quantizer",
     "State",
+    "SeededSigns",
     "TransformedKernel",
     "adapted",
     "misnamed",

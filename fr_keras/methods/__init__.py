@@ -2,6 +2,7 @@
 
 from fr_keras.methods._activation import prune_inactive
 from fr_keras.methods._adaptive_float import AdaptiveFloat
+from fr_keras.methods._elm import elm
 from fr_keras.methods._float_bits import adaptive_float
 from fr_keras.methods._freqnet import FreqNet
 from fr_keras.methods._kbit import KBit
@@ -30,6 +31,7 @@ __all__ = [
     "SoftLevels",
     "Ternary",
     "adaptive_float",
+    "elm",
     "keep_zeros",
     "narrow",
     "prune",

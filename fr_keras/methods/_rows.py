@@ -14,7 +14,7 @@ _NUMBERS = 1 << 20
 
 
 def batches(
-    model: keras.Model, data: Iterable, labels_for: str | None = None
+    model: keras.Model, data: Iterable, labels_for: str | None = None, name: str = "data"
 ) -> Iterator[tuple[object, np.ndarray | None]]:
     """Yields the inputs and the labels of `data` in batches that are small enough to compute.
 
@@ -22,14 +22,15 @@ def batches(
         model: The model that the inputs are for.
         data: Inputs as an array or a dict of arrays, a tuple of inputs and labels, or an iterable
             of batches of either.
-        labels_for: What needs the labels, for the message if there are none.
+        labels_for: What needs classes as labels, for the message if there are none.
+        name: The argument that `data` is, for messages.
 
     Raises:
         ValueError: If there are no rows, no labels where they are needed, labels that are not
             classes, or parts of different length.
     """
     fixed, some = model.inputs[0].shape[0], False
-    for batch in [data] if _is_whole(data) else data:
+    for batch in [data] if is_whole(data, name) else data:
         inputs, labels = _parts(model, batch)
         leaves = keras.tree.flatten(inputs)
         if labels_for:
@@ -37,7 +38,7 @@ def batches(
         lengths = {len(one) for one in [*leaves, *([] if labels is None else [labels])]}
         if len(lengths) > 1:
             raise ValueError(
-                "`data` must have as many rows in each input and in the labels. "
+                f"`{name}` must have as many rows in each input and in the labels. "
                 f"Received: {sorted(lengths)} rows"
             )
         numbers = sum(math.prod(one.shape[1:]) for one in leaves)
@@ -48,14 +49,14 @@ def batches(
             rows = keras.tree.map_structure(lambda one, part=part: one[part], inputs)
             yield rows, None if labels is None else labels[part]
     if not some:
-        raise ValueError("`data` must hold at least one batch with rows. Received: none")
+        raise ValueError(f"`{name}` must hold at least one batch with rows. Received: none")
 
 
-def _is_whole(data) -> bool:
-    """Whether `data` is one batch: arrays, or a tuple of inputs and labels."""
+def is_whole(data, name: str = "data") -> bool:
+    """Returns whether `data` is one batch: arrays, or a tuple of inputs and labels."""
     if data is None or isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
         raise ValueError(
-            "`data` must be an array, a tuple of inputs and labels, or batches of either. "
+            f"`{name}` must be an array, a tuple of inputs and labels, or batches of either. "
             f"Received: {type(data).__name__}"
         )
     return isinstance(data, (np.ndarray, Mapping, tuple)) or hasattr(data, "numpy")
