@@ -14,7 +14,7 @@ from test_archive_fuzz import Mutator
 
 import fr_archive
 import fr_keras
-from fr_archive import ArchiveError, lz, skeletons
+from fr_archive import ArchiveError, Codebook, lz, skeletons
 from fr_archive.archive import source
 from fr_archive.container import varint
 from fr_archive.rangecoder import Decoder
@@ -164,7 +164,10 @@ def test_a_reader_written_from_the_page_makes_the_same_file(packed, make):
     numbers = [
         [(one.values, one.step) for one in part] for part in (archive.tensors, archive.vectors)
     ]
-    kernels = [(one.values, one.step, one.columns) for one in archive.kernels]
+    kernels = [
+        (one.values, one.levels if isinstance(one, Codebook) else one.step, one.columns)
+        for one in archive.kernels
+    ]
     expanded = skeleton_page.expand(archive.skeleton, *numbers, kernels)
     assert expanded == fr_archive.expand(archive)
 

@@ -28,7 +28,7 @@ import test_archive_skeleton
 from corpus_recipes import random_skeleton
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Quantized, Reference, lz, skeletons
+from fr_archive import Archive, ArchiveError, Codebook, Quantized, Reference, lz, skeletons
 from fr_archive.architecture import _canonical
 from fr_archive.rangecoder import Decoder
 
@@ -68,13 +68,20 @@ def digest(archive: Archive) -> str:
             if len(one.values) <= 64:
                 sha.update(fr_archive.rebuild(one, len(one.values) + 7).astype("<f4").tobytes())
     for one in archive.kernels:
-        sha.update(struct.pack("<i", one.columns) + _quantized(one))
+        sha.update(struct.pack("<i", one.columns))
+        sha.update(_codebook(one) if isinstance(one, Codebook) else _quantized(one))
     return sha.hexdigest()
 
 
 def _quantized(one: Quantized) -> bytes:
     numbers = np.asarray(one.values, "<i4").tobytes() + one.reals().astype("<f4").tobytes()
     return struct.pack("<ii", len(one.values), one.step) + numbers
+
+
+def _codebook(one: Codebook) -> bytes:
+    levels, places = np.asarray(one.levels, "<f4"), np.asarray(one.values, "<i4")
+    head = struct.pack("<ii", len(one.values), len(one.levels))
+    return head + levels.tobytes() + places.tobytes() + one.reals().astype("<f4").tobytes()
 
 
 def networks(folder: Path) -> dict[str, bytes]:
