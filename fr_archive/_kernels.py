@@ -109,8 +109,8 @@ def write(kernels: Sequence[Kernel | Codebook]) -> bytes:
     if total > _most_numbers(len(payload)):
         raise ArchiveError(
             f"{len(payload)} bytes may hold at most {_most_numbers(len(payload))} numbers of "
-            "kernels in space, and nearly all of these are 0: remove whole channels, or deliver "
-            f"the .tflite file, gzipped. Received: {total}"
+            "kernels in space, and nearly all of these are 0, or of one level: remove whole "
+            f"channels, or deliver the .tflite file, gzipped. Received: {total}"
         )
     return payload
 

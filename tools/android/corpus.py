@@ -34,7 +34,7 @@ from fr_archive.rangecoder import Decoder
 
 GOLDENS = Path(__file__).parents[2] / "tests" / "goldens"
 #: These networks are packed once; their files are kept beside the others.
-NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "plain_unet")
+NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "few_levels", "plain_unet")
 MUTATED = 4000
 MUTATED_SMALL_SKELETONS = 1500
 MUTATED_NETWORKS = 40
@@ -92,7 +92,8 @@ def networks(folder: Path) -> dict[str, bytes]:
         cases = test_archive_skeleton
         makers = {name: getattr(cases, name, None) for name in NETWORKS}
         makers["lenet5_bn"] = lambda: cases.lenet5(batch_norm=True)
-        makers |= {"plain": test_archive_kernels.plain, "plain_unet": corpus_kernels.plain_unet}
+        makers |= {name: getattr(test_archive_kernels, name) for name in ("plain", "few_levels")}
+        makers["plain_unet"] = corpus_kernels.plain_unet
         for name in missing:
             print(f"android: packing {name}", flush=True)
             with warnings.catch_warnings(action="ignore"):

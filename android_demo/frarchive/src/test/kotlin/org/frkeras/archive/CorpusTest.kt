@@ -23,7 +23,7 @@ class CorpusTest {
         for (name in listOf("golden-archive_v1", "golden-archive_v2", "golden-archive_v2_codebooks")) {
             assertEquals(64, cases.single { it.name == name }.contents.length)
         }
-        for (name in listOf("network-unet", "network-plain")) {
+        for (name in listOf("network-unet", "network-plain", "network-few_levels")) {
             assertEquals(64, cases.single { it.name == name }.file.length)
         }
     }
