@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 from networks import images, relative_difference
+from test_archive_skeleton import by_the_page
 
 import fr_archive
 import fr_keras
@@ -195,6 +196,7 @@ def test_the_skeleton_of_a_network_of_few_levels(tmp_path):
     assert fr_archive.expand(archive) == (
         tflite.convert(loaded, quantize="int8", calibration=X).content
     )
+    assert by_the_page(archive) == fr_archive.expand(archive)
 
 
 @pytest.mark.parametrize(

@@ -154,13 +154,8 @@ def test_the_file_that_convert_writes_is_the_file_that_the_archive_makes(packed,
     assert again.sections["skeleton"] == packing.sections["skeleton"]
 
 
-@pytest.mark.parametrize(
-    "make",
-    [normalized_lenet5, biased, pytest.param(unet, marks=pytest.mark.slow)],
-    ids=["lenet5", "biased", "unet"],
-)
-def test_a_reader_written_from_the_page_makes_the_same_file(packed, make):
-    archive = packed(make)[-1]
+def by_the_page(archive):
+    """The file of an archive by a reader written from the page."""
     numbers = [
         [(one.values, one.step) for one in part] for part in (archive.tensors, archive.vectors)
     ]
@@ -168,8 +163,17 @@ def test_a_reader_written_from_the_page_makes_the_same_file(packed, make):
         (one.values, one.levels if isinstance(one, Codebook) else one.step, one.columns)
         for one in archive.kernels
     ]
-    expanded = skeleton_page.expand(archive.skeleton, *numbers, kernels)
-    assert expanded == fr_archive.expand(archive)
+    return skeleton_page.expand(archive.skeleton, *numbers, kernels)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [normalized_lenet5, biased, pytest.param(unet, marks=pytest.mark.slow)],
+    ids=["lenet5", "biased", "unet"],
+)
+def test_a_reader_written_from_the_page_makes_the_same_file(packed, make):
+    archive = packed(make)[-1]
+    assert by_the_page(archive) == fr_archive.expand(archive)
 
 
 def test_the_constants_agree_with_those_of_the_quantizer(tmp_path, monkeypatch):
