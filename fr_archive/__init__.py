@@ -12,6 +12,7 @@ Example:
 array([ 0.75, -0.25,  0.  ], dtype=float32)
 """
 
+from fr_archive._codebooks import Codebook
 from fr_archive._cosines import cosines, rebuild
 from fr_archive._errors import ArchiveError
 from fr_archive._steps import Kernel, Quantized, quantize
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Archive",
     "ArchiveError",
+    "Codebook",
     "Config",
     "Kernel",
     "Quantized",

@@ -93,15 +93,19 @@ def _contents(data: bytes) -> dict:
     }
 
 
-def _rows(series: Sequence[fr_archive.Quantized], bits: Sequence[float]) -> list[dict]:
+def _rows(
+    series: Sequence[fr_archive.Quantized | fr_archive.Codebook], bits: Sequence[float]
+) -> list[dict]:
     return [
-        {
-            "numbers": len(one.values),
-            "step": fr_archive.step_value(one.step),
-            "bytes": size / 8,
-        }
+        {"numbers": len(one.values), **_rounding(one), "bytes": size / 8}
         for one, size in zip(series, bits, strict=True)
     ]
+
+
+def _rounding(one: fr_archive.Quantized | fr_archive.Codebook) -> dict:
+    if isinstance(one, fr_archive.Codebook):
+        return {"levels": list(one.levels)}
+    return {"step": fr_archive.step_value(one.step)}
 
 
 def _lines(path: Path, found: dict) -> list[str]:
@@ -112,12 +116,16 @@ def _lines(path: Path, found: dict) -> list[str]:
     lines += [f"{'':12}{'numbers':>10}{'step':>12}{'bytes':>12}"]
     for kind in ("tensor", "vector", "kernel"):
         lines += [
-            f"{kind} {place:<5}{row['numbers']:>10,}{row['step']:>12.3g}{row['bytes']:>12,.1f}"
+            f"{kind} {place:<5}{row['numbers']:>10,}{_step(row):>12}{row['bytes']:>12,.1f}"
             for place, row in enumerate(found[f"{kind}s"])
         ]
     if "skeleton" in found["sections"]:
         return [*lines, "It has a skeleton: `fr-archive unpack` makes its .tflite file."]
     return [*lines, "It has no skeleton, so it cannot make a .tflite file by itself."]
+
+
+def _step(row: dict) -> str:
+    return f"{row['step']:.3g}" if "step" in row else f"{len(row['levels'])} levels"
 
 
 if __name__ == "__main__":

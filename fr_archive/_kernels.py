@@ -1,13 +1,16 @@
 """The section of kernels in space: a table of their shapes and steps, then all their numbers.
 
 A kernel is coded as a matrix: its last axis gives the columns, all other axes together the rows.
-Kernels follow one another.
+Kernels follow one another. The form of a kernel is 0 for whole numbers of a step, or the number of
+its levels.
 """
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from fr_archive._codebooks import MOST_LEVELS, Codebook, Levels, Places
 from fr_archive._errors import ArchiveError
 from fr_archive._integers import LARGEST, Columns, Kernels, Numbers
 from fr_archive._series import FREE_NUMBERS, MOST_NUMBERS_A_BYTE, MOST_SERIES
@@ -27,7 +30,7 @@ class Read:
         bits: The information in each kernel, in bits.
     """
 
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[Kernel | Codebook, ...]
     table_bits: float
     bits: tuple[float, ...]
 
@@ -42,7 +45,54 @@ class _Table:
         self.step, self.form = Numbers(), Numbers()
 
 
-def write(kernels: Sequence[Kernel]) -> bytes:
+class _Row(NamedTuple):
+    """What the table says of one kernel."""
+
+    rows: int
+    columns: int
+    step: int
+    form: int
+
+
+class _Contents:
+    """The numbers of all kernels, one kernel after the other."""
+
+    def __init__(self):
+        self._numbers, self._levels = Kernels(), Levels()
+
+    def write(self, encoder: Encoder, one: Kernel | Codebook) -> None:
+        if isinstance(one, Codebook):
+            self._levels.code(encoder, len(one.levels), one.levels)
+            places = Places(one.levels, len(one.values) // one.columns, one.columns)
+            for value in one.values:
+                places.code(encoder, value)
+            return
+        state = Columns(one.columns)
+        for value in one.values:
+            self._numbers.code(encoder, state, value)
+
+    def read(self, decoder: Decoder, row: _Row) -> Kernel | Codebook:
+        count = range(row.rows * row.columns)
+        if not row.form:
+            state = Columns(row.columns)
+            values = [self._numbers.code(decoder, state) for _ in count]
+            return Kernel(values, row.step, row.columns)
+        levels = self._levels.code(decoder, row.form)
+        if levels is None:
+            raise ArchiveError(
+                "Levels must be finite and ascend, without -0, and be coded as mirrored if so",
+                decoder.position,
+            )
+        places = Places(levels, row.rows, row.columns)
+        return Codebook([places.code(decoder) for _ in count], levels, row.columns)
+
+
+def size(kernel: Kernel | Codebook) -> int:
+    """Returns how many bytes a section of one kernel has."""
+    return len(_payload([kernel]))
+
+
+def write(kernels: Sequence[Kernel | Codebook]) -> bytes:
     """Returns the payload of the section.
 
     Raises:
@@ -55,29 +105,33 @@ def write(kernels: Sequence[Kernel]) -> bytes:
             "numbers in them: convert large layers with `fr_keras.regularize`, or make them "
             f"smaller. Received: {len(kernels)} and {total}"
         )
+    payload = _payload(kernels)
+    if total > _most_numbers(len(payload)):
+        raise ArchiveError(
+            f"{len(payload)} bytes may hold at most {_most_numbers(len(payload))} numbers of "
+            "kernels in space, and nearly all of these are 0, or of one level: remove whole "
+            f"channels, or deliver the .tflite file, gzipped. Received: {total}"
+        )
+    return payload
+
+
+def _payload(kernels: Sequence[Kernel | Codebook]) -> bytes:
     encoder, table = Encoder(), _Table()
     table.number.magnitude(encoder, len(kernels))
     rows = columns = step = 0
     for one in kernels:
         height = len(one.values) // one.columns
+        in_levels = isinstance(one, Codebook)
+        change = 0 if in_levels else one.step - step
         table.rows.signed(encoder, height - rows)
         table.columns.signed(encoder, one.columns - columns)
-        table.step.signed(encoder, one.step - step)
-        table.form.magnitude(encoder, 0)
-        rows, columns, step = height, one.columns, one.step
-    coder = Kernels()
+        table.step.signed(encoder, change)
+        table.form.magnitude(encoder, len(one.levels) if in_levels else 0)
+        rows, columns, step = height, one.columns, step + change
+    contents = _Contents()
     for one in kernels:
-        state = Columns(one.columns)
-        for value in one.values:
-            coder.code(encoder, state, value)
-    payload = encoder.finish()
-    if total > _most_numbers(len(payload)):
-        raise ArchiveError(
-            f"{len(payload)} bytes may hold at most {_most_numbers(len(payload))} numbers of "
-            "kernels in space, and nearly all of these are 0: remove whole channels, or deliver "
-            f"the .tflite file, gzipped. Received: {total}"
-        )
-    return payload
+        contents.write(encoder, one)
+    return encoder.finish()
 
 
 def read(decoder: Decoder, size: int) -> Read:
@@ -90,21 +144,19 @@ def read(decoder: Decoder, size: int) -> Read:
     Raises:
         ArchiveError: If `write` cannot have made the section.
     """
-    shapes = _read_table(decoder, size)
+    table = _read_table(decoder, size)
     spent = [decoder.spent()]
-    kernels, coder = [], Kernels()
-    for rows, columns, step in shapes:
-        state = Columns(columns)
-        values = [coder.code(decoder, state) for _ in range(rows * columns)]
-        kernels.append(Kernel(values, step, columns))
+    kernels, contents = [], _Contents()
+    for row in table:
+        kernels.append(contents.read(decoder, row))
         spent.append(decoder.spent())
     decoder.finish()
     bits = (after - before for before, after in itertools.pairwise(spent))
     return Read(tuple(kernels), spent[0], tuple(bits))
 
 
-def _read_table(decoder: Decoder, size: int) -> list[tuple[int, int, int]]:
-    """The rows, columns and step of each kernel."""
+def _read_table(decoder: Decoder, size: int) -> list[_Row]:
+    """What the table says of each kernel."""
     table, found, most = _Table(), [], _most_numbers(size)
     number = table.number.magnitude(decoder)
     if not 1 <= number <= MOST_SERIES:
@@ -115,12 +167,19 @@ def _read_table(decoder: Decoder, size: int) -> list[tuple[int, int, int]]:
     for _ in range(number):
         rows += table.rows.signed(decoder)
         columns += table.columns.signed(decoder)
-        step += table.step.signed(decoder)
+        change = table.step.signed(decoder)
+        step += change
         form = table.form.magnitude(decoder)
-        if not (rows >= 0 and 1 <= columns <= LARGEST and LOWEST <= step <= HIGHEST) or form:
+        if not (rows >= 0 and 1 <= columns <= LARGEST and LOWEST <= step <= HIGHEST):
             raise ArchiveError(
-                "A kernel must have at least 0 rows and 1 column, a step from "
-                f"{LOWEST} to {HIGHEST} and the form 0, not {rows}, {columns}, {step} and {form}",
+                f"A kernel must have at least 0 rows and 1 column, and a step from {LOWEST} to "
+                f"{HIGHEST}, not {rows}, {columns} and {step}",
+                decoder.position,
+            )
+        if form > MOST_LEVELS or (form and change):
+            raise ArchiveError(
+                f"A kernel must have a form up to {MOST_LEVELS}, and above 0 no step of its own, "
+                f"not the form {form} and a step that differs by {change}",
                 decoder.position,
             )
         # An empty kernel takes time for its columns, too.
@@ -129,7 +188,7 @@ def _read_table(decoder: Decoder, size: int) -> list[tuple[int, int, int]]:
             raise ArchiveError(
                 f"{size} bytes may hold at most {most} numbers, not {total}", decoder.position
             )
-        found.append((rows, columns, step))
+        found.append(_Row(rows, columns, step, form))
     return found
 
 

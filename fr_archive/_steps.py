@@ -72,8 +72,8 @@ class Quantized:
     step: int
 
     def __post_init__(self):
-        object.__setattr__(self, "values", _whole("values", self.values, -LARGEST, LARGEST))
-        (step,) = _whole("step", [self.step], LOWEST, HIGHEST)
+        object.__setattr__(self, "values", whole("values", self.values, -LARGEST, LARGEST))
+        (step,) = whole("step", [self.step], LOWEST, HIGHEST)
         object.__setattr__(self, "step", step)
 
     def exact(self) -> np.ndarray:
@@ -107,12 +107,7 @@ class Kernel(Quantized):
 
     def __post_init__(self):
         super().__post_init__()
-        (columns,) = _whole("columns", [self.columns], 1, LARGEST)
-        object.__setattr__(self, "columns", columns)
-        if len(self.values) % columns:
-            raise ArchiveError(
-                f"`values` must fill rows of {columns} columns. Received: {len(self.values)} values"
-            )
+        object.__setattr__(self, "columns", complete_rows(self.values, self.columns))
 
 
 def quantize(reals: Iterable[float], step: int) -> Quantized:
@@ -131,7 +126,18 @@ def quantize(reals: Iterable[float], step: int) -> Quantized:
     return Quantized(tuple(map(int, np.rint(reals / value(step)).tolist())), step)
 
 
-def _whole(name: str, numbers: Iterable[int], least: int, most: int) -> tuple[int, ...]:
+def complete_rows(values: tuple[int, ...], columns: int) -> int:
+    """Returns `columns`, after a check that so many divide the values."""
+    (columns,) = whole("columns", [columns], 1, LARGEST)
+    if len(values) % columns:
+        raise ArchiveError(
+            f"`values` must fill rows of {columns} columns. Received: {len(values)} values"
+        )
+    return columns
+
+
+def whole(name: str, numbers: Iterable[int], least: int, most: int) -> tuple[int, ...]:
+    """Returns numbers after a check that they are whole and within bounds."""
     try:
         if isinstance(numbers, np.ndarray) and numbers.dtype.kind in "iu":
             numbers = numbers.tolist()  # one by one they are slow

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from fr_archive import _kernels, _series, container, skeletons
+from fr_archive import _codebooks, _kernels, _series, container, skeletons
 from fr_archive import architecture as architectures
+from fr_archive._codebooks import Codebook
 from fr_archive._cosines import rebuild
 from fr_archive._errors import ArchiveError
 from fr_archive._steps import Kernel, Quantized
@@ -17,6 +18,8 @@ from fr_archive.recipes import Source
 
 #: The most numbers that the kernels in space of an archive may have.
 MOST_KERNEL_NUMBERS = _kernels.MOST_NUMBERS
+#: The most levels that a codebook may have.
+MOST_LEVELS = _codebooks.MOST_LEVELS
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Archive:
     tensors: tuple[Quantized, ...]
     vectors: tuple[Quantized, ...] = ()
     skeleton: bytes | None = None
-    kernels: tuple[Kernel, ...] = ()
+    kernels: tuple[Kernel | Codebook, ...] = ()
 
     def __post_init__(self):
         for name in ("tensors", "vectors", "kernels"):
@@ -100,6 +103,11 @@ def encode(archive: Archive) -> bytes:
     if archive.kernels:
         payloads[Kind.KERNELS] = _kernels.write(archive.kernels)
     return container.write(payloads)
+
+
+def kernel_size(kernel: Kernel | Codebook) -> int:
+    """Returns how many bytes a kernel in space takes if it is the only one, its shape included."""
+    return _kernels.size(kernel)
 
 
 def with_skeleton(data: bytes, skeleton: bytes) -> bytes:

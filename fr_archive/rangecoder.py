@@ -9,6 +9,7 @@ Source: G. N. N. Martin, "Range encoding", 1979; a carry is added to the bytes a
 """
 
 import math
+from array import array
 from collections.abc import Sequence
 
 from fr_archive._errors import ArchiveError
@@ -23,6 +24,8 @@ _CEILING = (1 << 16) - _FLOOR
 # A probability that has seen n bits moves by the fraction 1 / (n + 1.5), and after 64 bits by
 # 1 / 65.5. It moves fast at first, because streams are short.
 _RATES = [(2 << 16) // (2 * seen + 3) for seen in range(65)]
+# Of two predictions the first, more general one counts as much as one that has learned 15 bits.
+_FIRST = 16
 
 
 class Chance:
@@ -38,6 +41,32 @@ class Chance:
         self.one += ((bit << 16) - self.one) * _RATES[self.seen] >> 16
         if self.seen < 64:
             self.seen += 1
+
+
+class Chances:
+    """A table of probabilities as in `Chance`, in little memory."""
+
+    def __init__(self, size: int):
+        self._one = array("H", [HALF]) * size
+        self._seen = bytearray(size)
+
+    def code(self, coder: "Encoder | Decoder", first: int, second: int, bit: int = 0) -> int:
+        """Codes a bit that has been predicted twice, and has both learn it.
+
+        The second counts as much as it has learned, up to four times the first.
+        """
+        ones, seen = self._one, self._seen
+        a, b = ones[first], ones[second]
+        n, m = seen[first], seen[second]
+        bit = coder.bit((_FIRST * a + (m + 1) * b) // (_FIRST + m + 1), bit)
+        aim = bit << 16
+        ones[first] = a + ((aim - a) * _RATES[n] >> 16)
+        ones[second] = b + ((aim - b) * _RATES[m] >> 16)
+        if n < 64:
+            seen[first] = n + 1
+        if m < 64:
+            seen[second] = m + 1
+        return bit
 
 
 class Encoder:

@@ -1,8 +1,10 @@
 """Random archives for the tests."""
 
+import math
+
 from hypothesis import strategies as st
 
-from fr_archive import Archive, Config, Kernel, Quantized, Reference
+from fr_archive import Archive, Codebook, Config, Kernel, Quantized, Reference
 from fr_archive._integers import LARGEST
 from fr_archive._steps import HIGHEST, LOWEST
 
@@ -41,11 +43,34 @@ kernels = st.builds(
     steps,
     st.data(),
 )
+_reals = st.one_of(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), st.floats(width=32)).filter(
+    math.isfinite
+)
+levels = st.lists(_reals, min_size=1, max_size=8, unique=True).map(sorted)
+# Half of them mirrored at 0.
+levels = levels | levels.map(lambda some: sorted({*some, *(-one for one in some)}))
+codebooks = st.builds(
+    lambda levels, rows, columns, data: Codebook(
+        data.draw(
+            st.lists(
+                st.integers(0, len(levels) - 1),
+                min_size=rows * columns,
+                max_size=rows * columns,
+            )
+        ),
+        levels,
+        columns,
+    ),
+    levels,
+    st.integers(0, 8),
+    st.integers(1, 6),
+    st.data(),
+)
 archives = st.builds(
     Archive,
     architectures,
     series,
     series,
     st.none() | st.binary(max_size=40),
-    st.lists(kernels, max_size=4),
+    st.lists(kernels | codebooks, max_size=4),
 )

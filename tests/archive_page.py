@@ -5,6 +5,7 @@ It shares no code with `fr_archive`, checks nothing, and is as plain as the page
 
 import collections
 import json
+import struct
 from fractions import Fraction
 
 RATE = [131072 // (2 * n + 3) for n in range(65)]
@@ -122,28 +123,84 @@ def read_series(payload: bytes, interleaved: bool) -> list[tuple[tuple[int, ...]
     return list(zip(map(tuple, values), steps, strict=True))
 
 
-def read_kernels(payload: bytes) -> list[tuple[tuple[int, ...], int, int]]:
-    stream, shapes, shape = Stream(payload), [], [0, 0, 0]
+def read_kernels(payload: bytes) -> list[tuple]:
+    """Of each kernel its whole numbers, step and columns, or its places, levels and columns."""
+    stream, table, shape = Stream(payload), [], [0, 0, 0]
     counters = Numbers(49152), Numbers(49152), Numbers(32768)
-    form, digits = Numbers(32768), new_digits()
+    form = Numbers(32768)
     for _ in range(Numbers(32768).magnitude(stream)):
         shape = [n + counter.signed(stream) for n, counter in zip(shape, counters, strict=True)]
-        assert form.magnitude(stream) == 0
-        shapes.append(shape)
-    by_scale, by_column = ([[[one, 4] for one in P[s]] for s in range(8)] for _ in range(2))
+        table.append((*shape, form.magnitude(stream)))
+    whole, mirrored = WholeNumbers(), [32768, 0]
     kernels = []
-    for rows, columns, step in shapes:
+    for rows, columns, step, form in table:
+        if form:
+            levels = read_levels(stream, form, mirrored)
+            kernels.append((read_places(stream, levels, rows, columns), levels, columns))
+        else:
+            kernels.append((whole.read(stream, rows, columns), step, columns))
+    return kernels
+
+
+class WholeNumbers:
+    def __init__(self):
+        self.by_scale, self.by_column = (
+            [[[one, 4] for one in P[s]] for s in range(8)] for _ in range(2)
+        )
+        self.digits = new_digits()
+
+    def read(self, stream: Stream, rows: int, columns: int) -> tuple[int, ...]:
         mean, of_column, values = 512, [512] * columns, []
         for place in range(rows * columns):
             r, c = divmod(place, columns)
             scale, other = (min(7, (one >> 6).bit_length()) for one in (mean, of_column[c]))
-            e = read_exponent(stream, by_scale[scale], by_column[other])
-            m = read_digits(stream, digits, e)
+            e = read_exponent(stream, self.by_scale[scale], self.by_column[other])
+            m = read_digits(stream, self.digits, e)
             values.append(-m if m and stream.bit(32768) else m)
             mean += (256 * m - mean) // (min(place, 8) + 1)
             of_column[c] += (256 * m - of_column[c]) // (min(r, 32) + 1)
-        kernels.append((tuple(values), step, columns))
-    return kernels
+        return tuple(values)
+
+
+def read_levels(stream: Stream, count: int, mirrored: list[int]) -> tuple[float, ...]:
+    def level():
+        bits = "".join(str(stream.bit(32768)) for _ in range(32))
+        return struct.unpack(">f", int(bits, 2).to_bytes(4, "big"))[0]
+
+    if not stream.learned(mirrored):
+        return tuple(level() for _ in range(count))
+    upper = [level() for _ in range(count // 2)]
+    return (*(-one for one in upper[::-1]), *[0.0] * (count % 2), *upper)
+
+
+def read_places(stream: Stream, levels: tuple[float, ...], rows: int, columns: int):
+    count = len(levels)
+    if count == 1:
+        return (0,) * (rows * columns)
+    base = levels.index(min(levels, key=abs))
+    w = (count - 2).bit_length()
+    chances = collections.defaultdict(lambda: [32768, 0])
+
+    def decision(v, c):
+        (a, _), (b, t) = pair = chances[v], chances[c, v]
+        bit = stream.bit((16 * a + (t + 1) * b) // (t + 17))
+        for chance in pair:
+            learn(chance, bit)
+        return bit
+
+    values = []
+    for place in range(rows * columns):
+        c = place % columns if rows >= count else 0
+        if not decision(0, c):
+            values.append(base)
+            continue
+        v = 1
+        for i in range(w)[::-1]:
+            beyond = ((2 * v + 1) << i) - (1 << w) > count - 2
+            v = 2 * v + (0 if beyond else decision(v, c))
+        other = v - (1 << w)
+        values.append(other + (other >= base))
+    return tuple(values)
 
 
 def read_text(payload: bytes, dictionary: bytes) -> bytes:

@@ -9,13 +9,13 @@ from networks import images, live
 from test_archive_kernels import section
 from test_archive_skeleton import program
 
-from fr_archive import Archive, Kernel, Quantized, Reference, _kernels, container, encode
+from fr_archive import Archive, Codebook, Kernel, Quantized, Reference, _kernels, container, encode
 from fr_archive._integers import Columns, Kernels
 from fr_archive.container import HEADER_BYTES, Kind
 from fr_archive.rangecoder import Encoder
 from fr_keras import zoo
 
-RANDOM = 60
+RANDOM = 90
 MUTATIONS = 6  # of each
 _TENSORS, _VECTORS = [Quantized((3, -1, 0, 2), -20)], [Quantized((1, 0), -24)]
 _HEAD = container.MAGIC + b"\x02"
@@ -40,17 +40,32 @@ def files() -> Iterator[tuple[str, bytes]]:
     yield from ((f"kernels-hostile-{i}", data) for i, data in enumerate(_hostile()))
 
 
-def _random(seed: int) -> list[Kernel]:
-    """Kernels whose columns differ in scale, some without rows, some with the largest numbers."""
+def _random(seed: int) -> list[Kernel | Codebook]:
+    """Kernels whose columns differ, some without rows, some with the largest numbers."""
     random = np.random.default_rng(seed)
     kernels = []
     for _ in range(random.integers(1, 5)):
         rows, columns = random.integers((0, 1), (60, 20))
+        if random.random() < 0.5:
+            kernels.append(_codebook(random, int(rows), int(columns)))
+            continue
         scales = 10 ** random.uniform(-1.5, random.choice([1.5, 9]), columns)
         values = np.rint(random.laplace(size=(rows, columns)) * scales)
         values = np.clip(values, 2 - 2**31, 2**31 - 2).astype(np.int64)
         kernels.append(Kernel(values.ravel(), int(random.integers(-512, 512)), int(columns)))
     return kernels
+
+
+def _codebook(random: np.random.Generator, rows: int, columns: int) -> Codebook:
+    """A kernel of 1 to 16 levels, of which each column prefers others."""
+    levels = np.unique((10 ** random.uniform(-45, 38) * random.normal(size=16)).astype(np.float32))
+    levels = np.sort(random.permutation(levels)[: random.integers(1, 17)])
+    if random.random() < 0.5:
+        half = levels[: random.integers(1, 9)]
+        levels = np.unique([*half, *-half])  # mirrored
+    alpha, beta = random.uniform(0.1, 2, (2, columns))
+    values = np.rint(random.beta(alpha, beta, (rows, columns)) * (len(levels) - 1))
+    return Codebook(values.astype(np.int64).ravel(), levels, columns)
 
 
 def with_section(payload: bytes) -> bytes:
@@ -115,12 +130,16 @@ def _sections() -> Iterator[bytes]:
         (1, 1, 512, 0),
         (1, 1, -513, 0),
         (0, 1, 0, 2**31 - 2),
+        (1 << 12, 1 << 12, 0, 16),
+        (2, 1 << 15, 0, 2),
+        (1 << 14, 4, 0, 1),
         (0, 1 << 16, 0, 0),
         (0, 1 << 17, 0, 0),
         (1 << 17, 1, 0, 0),
         (1 << 12, 1 << 12, 0, 0),
         (2**31 - 2, 2**31 - 2, 0, 0),
         (300, 10, 0, 0),
+        *((6, 4, 0, form) for form in range(1, 18)),
     ):
         yield section(1, row)
     yield section(2, (1, 1, 500, 0), (0, 0, 12, 0))

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 import fr_archive
+from fr_archive import _codebooks
 
 FOLDER = Path(__file__).parent / "goldens"
-NAMES = ("archive_v1", "archive_v2")
+NAMES = ("archive_v1", "archive_v2", "archive_v2_codebooks")
 
 
 def contents(name: str) -> fr_archive.Archive:
@@ -39,8 +40,26 @@ def contents(name: str) -> fr_archive.Archive:
             fr_archive.Kernel((2**31 - 2, 0, 2 - 2**31, 1), -512, 2),
         ]
         if name == "archive_v2"
-        else [],
+        else codebooks(name),
     )
+
+
+def codebooks(name: str) -> list[fr_archive.Codebook | fr_archive.Kernel]:
+    """Kernels of every number of levels, mirrored or not, few rows or none, and others between."""
+    if name != "archive_v2_codebooks":
+        return []
+    random = np.random.default_rng(6)
+    kernels = []
+    for count in range(1, _codebooks.MOST_LEVELS + 1):
+        levels = np.sort(random.normal(size=count)).astype(np.float32)
+        mirrored = (levels - levels[::-1]) / 2
+        for some, rows, columns in ((levels, count, 3), (mirrored, count - 1, 5)):
+            places = np.rint(random.beta(0.7, 0.7, (rows, columns)) * (count - 1)).astype(int)
+            kernels.append(fr_archive.Codebook(places.ravel(), some, columns))
+        kernels.append(fr_archive.Kernel(random.integers(-9, 9, 4), count, 2))
+    largest = np.finfo(np.float32).max
+    least = float(np.float32(1e-45))
+    return [*kernels, fr_archive.Codebook((1, 0, 2), (-largest, least, largest), 1)]
 
 
 def described(archive: fr_archive.Archive) -> dict:
@@ -48,6 +67,8 @@ def described(archive: fr_archive.Archive) -> dict:
 
     def series(one):
         reals = [float(real).hex() for real in one.reals()]
+        if isinstance(one, fr_archive.Codebook):
+            return {"levels": len(one.levels), "values": list(one.values), "reals": reals}
         return {"step": one.step, "values": list(one.values), "reals": reals}
 
     vectors = [

@@ -54,6 +54,8 @@ class Follower:
     def op19(self, numbers):
         kernel, *shape = numbers
         values, k = self.kernels[kernel][:2]
+        if isinstance(k, tuple):
+            return shape, [k[value] for value in values]
         return shape, [float32(value * step(k)) for value in values]
 
     def follow(self, op, arrays, numbers):

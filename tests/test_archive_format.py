@@ -12,7 +12,16 @@ from hypothesis import given
 from make_archive_golden import FOLDER, NAMES, described
 
 import fr_archive
-from fr_archive import _integers, _kernels, _series, _steps, container, rangecoder
+from fr_archive import (
+    Codebook,
+    _codebooks,
+    _integers,
+    _kernels,
+    _series,
+    _steps,
+    container,
+    rangecoder,
+)
 from fr_archive.architecture import DEEPEST, MOST_TEXT
 
 PAGE = (Path(__file__).parents[1] / "docs" / "archive-format.md").read_text()
@@ -50,7 +59,10 @@ def test_the_page_suffices_to_read_an_archive(archive):
     assert found["tensors"] == [(one.values, one.step) for one in archive.tensors]
     assert found["vectors"] == [(one.values, one.step) for one in archive.vectors]
     assert found["skeleton"] == archive.skeleton
-    assert found["kernels"] == [(one.values, one.step, one.columns) for one in archive.kernels]
+    assert found["kernels"] == [
+        (one.values, one.levels if isinstance(one, Codebook) else one.step, one.columns)
+        for one in archive.kernels
+    ]
 
 
 def test_numbers_of_the_page():
@@ -70,6 +82,7 @@ def test_numbers_of_the_page():
     assert _series.MOST_NUMBERS == 2**22
     assert _kernels.MOST_NUMBERS == 2**24
     assert _integers._UNKNOWN_MEAN == 512
+    assert _codebooks.MOST_LEVELS == 16
     assert (_series.FREE_NUMBERS, _series.MOST_NUMBERS_A_BYTE) == (2**16, 2**6)
     assert container.MOST_SECTION_BYTES == 2**25 - 1
     assert _integers.LARGEST == 2**31 - 2

@@ -13,6 +13,7 @@ import fr_archive
 from fr_archive import (
     Archive,
     ArchiveError,
+    Codebook,
     Config,
     Kernel,
     Quantized,
@@ -59,6 +60,12 @@ def seeds() -> list[bytes]:
     )
     small = [Quantized((3, -1, 0, 2), -20), Quantized((1, 0), -24), Quantized((), 7)]
     in_space = [Kernel((2, 0, -1, 5, 0, 1), -20, 3), Kernel((), 3, 1), Kernel((-7,), 0, 1)]
+    levels = [
+        Codebook((0, 1, 2, 1, 1, 0, 2, 2), (-0.5, 0, 0.5), 2),
+        Kernel((2, 0, -1, 5), -20, 2),
+        Codebook((4, 0, 2, 3, 1), (-1, -0.25, 0.5, 0.75, 3), 5),
+        Codebook((0,) * 6, (0.3,), 3),
+    ]
     return [
         fr_archive.encode(archive)
         for archive in (
@@ -70,6 +77,7 @@ def seeds() -> list[bytes]:
             Archive(Reference("net"), [Quantized((2**31 - 2, 5 - 2**31, 0), 511)]),
             Archive(Reference("net"), [Quantized((i % 5 - 2,), i) for i in range(9)]),
             Archive(Reference("net"), [], small[:1], kernels=in_space),
+            Archive(Reference("net"), [], small[:1], kernels=levels),
         )
     ]
 

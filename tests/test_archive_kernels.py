@@ -5,15 +5,22 @@ import numpy as np
 import pytest
 from keras import layers
 from networks import images, relative_difference
+from test_archive_skeleton import by_the_page
 
 import fr_archive
 import fr_keras
-from fr_archive import Archive, ArchiveError, Kernel, Reference, container
+from fr_archive import Archive, ArchiveError, Codebook, Kernel, Reference, container
 from fr_archive._kernels import _Table
+from fr_archive.archive import kernel_size
 from fr_archive.container import Kind
-from fr_archive.rangecoder import Encoder
+from fr_archive.rangecoder import HALF, Encoder
 from fr_keras import tflite
-from fr_keras.archive._quantization import quantize_kernel, quantize_vector
+from fr_keras.archive._quantization import (
+    _in_levels,
+    _in_steps,
+    quantize_kernel,
+    quantize_vector,
+)
 from fr_keras.models.vectors import weights
 from fr_keras.models.walk import frequency_layers
 
@@ -141,11 +148,116 @@ def test_errors_by_layer(tmp_path):
 
 def test_kernels_of_zeros_and_on_a_grid_are_exact():
     assert quantize_kernel(np.zeros(6, np.float32), 3, 0.1).reals().tolist() == [0.0] * 6
-    ternary = np.float32([1, 0, -1, 1] * 40) * np.float32(0.25)
-    found = quantize_kernel(ternary, 4, 0.01)
-    assert found.reals().tolist() == ternary.tolist()
-    assert {*found.values} == {-1, 0, 1}
+    whole = np.float32([20, 0, -11, 1] * 40 + [*range(20)]) * np.float32(0.25)
+    found = quantize_kernel(whole, 4, 0.01)
+    assert found.reals().tolist() == whole.tolist()
+    assert max(found.values) == 20
     assert quantize_kernel(np.empty(0, np.float32), 1, 0.1).values == ()
+
+
+def few_levels() -> keras.Model:
+    """A ternary, a binary and a 4-bit kernel, and a kernel whose columns have other zeros."""
+    model, random = plain(), np.random.default_rng(1)
+    fine = np.sort(random.normal(size=16)).astype(np.float32)
+    for name, levels in (
+        ("conv", [-0.123, 0, 0.123]),
+        ("depthwise", [-0.3, 0.1]),
+        ("einsum", fine),
+    ):
+        kernel = model.get_layer(name).kernel
+        kernel.assign(random.choice(np.float32(levels), kernel.shape))
+    return model
+
+
+def test_kernels_of_few_levels_come_back_exactly(tmp_path):
+    model = few_levels()
+    packing = fr_keras.save_archive(model, tmp_path / "m.fr", kernel_error=0.01)
+    loaded = fr_keras.load_archive(tmp_path / "m.fr")
+    for name in ("conv", "depthwise", "einsum"):
+        before, after = (one.get_layer(name).kernel.numpy() for one in (model, loaded))
+        assert before.tobytes() == after.tobytes(), name
+    rows = {row.name: row for row in packing.layers}
+    assert [rows[name].levels for name in ("conv", "depthwise", "einsum")] == [(3,), (2,), (16,)]
+    assert (rows["logits"].levels, len(rows["logits"].steps)) == ((), 1)
+    assert "3 levels" in str(packing)
+    assert packing.to_dict()["layers"][0]["levels"] == list(packing.layers[0].levels)
+    residuals = {k: v for row in packing.layers for k, v in row.residuals.items()}
+    assert residuals["einsum/kernel"] == 0 < residuals["logits/kernel"]
+    # log2(3) bits for each of 108 numbers, and 33 for the levels.
+    assert rows["conv"].bytes < (1.1 * 1.585 * 108 + 40) / 8 + 6 * 4
+    fr_keras.save_archive(loaded, tmp_path / "again.fr", kernel_error=0.01)
+    assert (tmp_path / "again.fr").read_bytes() == (tmp_path / "m.fr").read_bytes()
+
+
+def test_the_skeleton_of_a_network_of_few_levels(tmp_path):
+    fr_keras.save_archive(few_levels(), tmp_path / "m.fr", skeleton={"calibration": X})
+    archive = fr_archive.decode((tmp_path / "m.fr").read_bytes())
+    loaded = fr_keras.load_archive(tmp_path / "m.fr")
+    assert fr_archive.expand(archive) == (
+        tflite.convert(loaded, quantize="int8", calibration=X).content
+    )
+    assert by_the_page(archive) == fr_archive.expand(archive)
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "form"),
+    [
+        (np.arange(18) % 16 + 0.1, 0.01, Kernel),  # 64 bytes of levels for 18 numbers
+        (np.arange(17).repeat(100), 0.001, Kernel),  # one too many
+        (np.arange(16).repeat(100) ** 1.5, 0.001, Codebook),
+        (np.arange(16).repeat(100) ** 1.5, 1, Kernel),  # next to nothing is left
+        (np.random.default_rng(0).normal(size=9000) * (np.arange(9000) % 9 > 4), 0.3, Codebook),
+        (np.random.default_rng(0).normal(size=9000), 0.01, Kernel),
+        (np.float32([-0.0, 0.0, 0.1] * 90), 0.001, Codebook),
+    ],
+)
+def test_the_smaller_form_is_taken(values, error, form):
+    values = np.float32(values)[: len(values) // 9 * 9]
+    found = quantize_kernel(values, 9, error)
+    assert type(found) is form
+    size = kernel_size(found)
+    for other in (_in_levels(values, 9), _in_steps(values, 9, error)):
+        assert other is None or kernel_size(other) >= size or form is Codebook
+    difference = np.sqrt(np.mean(np.square(found.reals() - values)))
+    assert difference <= 1.05 * error * np.sqrt(np.mean(np.square(values)))
+    again = quantize_kernel(found.reals(), 9, error)
+    assert again == found
+
+
+def test_a_column_of_zeros_costs_next_to_nothing():
+    random = np.random.default_rng(2)
+    ternary = random.choice([-1, 0, 1], (1000, 20))
+    whole = kernel_size(Codebook(ternary.ravel() + 1, (-1, 0, 1), 20))
+    assert whole == pytest.approx(20_000 * np.log2(3) / 8, rel=0.02)
+    ternary[:, ::2] = 0
+    half = kernel_size(Codebook(ternary.ravel() + 1, (-1, 0, 1), 20))
+    assert half == pytest.approx(10_000 * np.log2(3) / 8, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("values", "levels", "columns", "message"),
+    [
+        ((0,), (), 1, "`levels` must be 1 to 16"),
+        ((0,), range(17), 1, "`levels` must be 1 to 16"),
+        ((0,), (1, 1), 1, "in ascending order"),
+        ((0,), (2, 1), 1, "in ascending order"),
+        ((0,), (0, np.inf), 1, "finite"),
+        ((0,), (0, 1e39), 1, "finite"),
+        ((0,), (np.nan,), 1, "finite"),
+        ((0,), (1, 1 + 1e-9), 1, "of float32"),
+        ((2,), (0, 1), 1, "`values` must lie between 0 and 1"),
+        ((-1,), (0, 1), 1, "`values` must lie between 0 and 1"),
+        ((0, 1), (0, 1), 3, "rows of 3 columns"),
+        ((0, 1), (0, 1), 0, "`columns` must lie between 1"),
+    ],
+)
+def test_codebooks_that_are_refused(values, levels, columns, message):
+    with pytest.raises(ArchiveError, match=message):
+        Codebook(values, levels, columns)
+
+
+def test_zero_has_one_sign():
+    assert str(Codebook((0,), (-0.0, 1), 1).levels[0]) == "0.0"
 
 
 def test_a_file_of_the_first_version_opens(tmp_path):
@@ -195,6 +307,20 @@ def section(number: int, *rows: tuple[int, int, int, int]) -> bytes:
     return encoder.finish()
 
 
+def levels_section(count: int, mirrored: int, *levels: float) -> bytes:
+    """A section of a kernel without rows that has these levels."""
+    encoder, table = Encoder(), _Table()
+    table.number.magnitude(encoder, 1)
+    for numbers, number in ((table.rows, 0), (table.columns, 1), (table.step, 0)):
+        numbers.signed(encoder, number)
+    table.form.magnitude(encoder, count)
+    encoder.bit(HALF, mirrored)
+    for level in levels:
+        for bit in f"{int.from_bytes(np.array(level, '>f4').tobytes()):032b}":
+            encoder.bit(HALF, int(bit))
+    return encoder.finish()
+
+
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
@@ -204,7 +330,24 @@ def section(number: int, *rows: tuple[int, int, int, int]) -> bytes:
         (section(1, (1, 0, 0, 0)), "at least 0 rows"),
         (section(1, (1, -3, 0, 0)), "at least 0 rows"),
         (section(1, (1, 1, 600, 0)), "at least 0 rows"),
-        (section(1, (1, 1, 0, 1)), "the form 0"),
+        (section(1, (1, 1, 0, 17)), "a form up to 16"),
+        (section(1, (1, 1, 3, 2)), "no step of its own"),
+        (section(2, (1, 1, 3, 0), (0, 0, 1, 2)), "no step of its own"),
+        (levels_section(1, 0, np.nan), "Levels must"),
+        (levels_section(2, 0, 1, np.inf), "Levels must"),
+        (levels_section(2, 0, -np.inf, 1), "Levels must"),
+        (levels_section(2, 0, 1, 1), "Levels must"),
+        (levels_section(3, 0, 1, 3, 2), "Levels must"),
+        (levels_section(2, 0, -0.0, 1), "Levels must"),
+        (levels_section(2, 0, -1, -0.0), "Levels must"),
+        (levels_section(1, 0, 0), "Levels must"),  # not said to be mirrored, but is
+        (levels_section(2, 0, -1, 1), "Levels must"),
+        (levels_section(3, 0, -1, 0, 1), "Levels must"),
+        (levels_section(2, 1, 0), "Levels must"),
+        (levels_section(2, 1, -1), "Levels must"),
+        (levels_section(3, 1, -0.0), "Levels must"),
+        (levels_section(4, 1, 2, 2), "Levels must"),
+        (levels_section(4, 1, 2, np.inf), "Levels must"),
         (section(1, (1 << 20, 1 << 20, 0, 0)), "may hold at most"),
         (section(1, (0, 1 << 30, 0, 0)), "may hold at most"),  # an empty kernel of many columns
         (section(2, (1, 1 << 15, 0, 0), (0, 1 << 15, 0, 0)), "may hold at most"),
@@ -212,13 +355,23 @@ def section(number: int, *rows: tuple[int, int, int, int]) -> bytes:
     ],
 )
 def test_hostile_sections(payload, message):
+    with pytest.raises(ArchiveError, match=message):
+        fr_archive.decode(with_kernels(payload))
+
+
+def with_kernels(payload: bytes) -> bytes:
     parts = fr_archive.encode(Archive(Reference("net"), []))
     sections = {
         kind: parts[one.start : one.start + one.size] for kind, one in container.read(parts).items()
     }
-    data = container.write({**sections, Kind.KERNELS: payload})
-    with pytest.raises(ArchiveError, match=message):
-        fr_archive.decode(data)
+    return container.write({**sections, Kind.KERNELS: payload})
+
+
+@pytest.mark.parametrize("payload", [levels_section(3, 1, 2), levels_section(2, 0, -1, 2)])
+def test_levels_alone_are_read(payload):
+    encoder = fr_archive.decode(with_kernels(payload))
+    assert encoder.kernels[0].values == ()
+    assert encoder.kernels[0].levels in [(-2, 0, 2), (-1, 2)]
 
 
 def test_many_zeros_are_refused_by_the_writer():

@@ -11,7 +11,17 @@ import math
 
 import numpy as np
 
-from fr_archive import Kernel, Quantized, cosines, nearest_step, quantize, rebuild, step_value
+from fr_archive import (
+    Codebook,
+    Kernel,
+    Quantized,
+    cosines,
+    nearest_step,
+    quantize,
+    rebuild,
+    step_value,
+)
+from fr_archive.archive import MOST_LEVELS, kernel_size
 
 _FINEST, _COARSEST = -512, 511
 # How much finer than requested the grid may be on which values already lie. For a tensor it is half
@@ -23,7 +33,7 @@ _VECTOR_SLACK = 24
 _VARIANCE_SLACK = 80
 # The search for the steps of a vector ends when this many in a row were worse than the best.
 _PATIENCE = 8
-# So many coefficients of a tensor tell whether all can be multiples of a step.
+# So many numbers of a tensor tell whether all can be multiples of a step, or are few levels.
 _GLANCE = 64
 # No variance that is read is below this, whoever wrote the file.
 LEAST_VARIANCE = np.float32(1e-12)
@@ -58,8 +68,11 @@ def quantize_tensor(coefficients: np.ndarray, step: float) -> Quantized:
     return found
 
 
-def quantize_kernel(values: np.ndarray, columns: int, error: float) -> Kernel:
-    """Returns the numbers of a kernel in space in whole steps.
+def quantize_kernel(values: np.ndarray, columns: int, error: float) -> Kernel | Codebook:
+    """Returns the numbers of a kernel in space in the form that takes the fewest bytes.
+
+    A kernel of at most 16 different numbers is stored exactly, as a codebook, unless whole steps
+    are smaller. What whole steps leave of a kernel may be stored as a codebook, too.
 
     Args:
         values: Finite float32 numbers, flat.
@@ -68,9 +81,32 @@ def quantize_kernel(values: np.ndarray, columns: int, error: float) -> Kernel:
 
     Example:
 
-    >>> quantize_kernel(np.float32([1, -1, 1, 1]), 2, error=0.01).values
-    (1, -1, 1, 1)
+    >>> quantize_kernel(np.float32([3, -2, 1, 1]), 2, error=0.1).values
+    (3, -2, 1, 1)
+    >>> quantize_kernel(np.float32(40 * [0.3, -0.1]), 2, error=0.1).levels == (
+    ...     np.float32(-0.1),
+    ...     np.float32(0.3),
+    ... )
+    True
     """
+    rounded = _in_steps(values, columns, error)
+    # Their order matters: a kernel that is read is the first of its forms, so packing it again
+    # gives the same.
+    for book in (_in_levels(values, columns), _in_levels(rounded.reals(), columns)):
+        if book is not None and kernel_size(book) <= kernel_size(rounded):
+            return book
+    return rounded
+
+
+def _in_levels(values: np.ndarray, columns: int) -> Codebook | None:
+    """The kernel as a codebook; `None` if it has too many different numbers, or none."""
+    if len(np.unique(values[:_GLANCE])) > MOST_LEVELS:
+        return None
+    levels, places = np.unique(values, return_inverse=True)
+    return Codebook(places, levels, columns) if 1 <= len(levels) <= MOST_LEVELS else None
+
+
+def _in_steps(values: np.ndarray, columns: int, error: float) -> Kernel:
     # An error is even between two steps, so that its root mean square is a step / sqrt(12).
     step = error * math.sqrt(12 / max(1, len(values)))
     found = quantize_tensor(values, step)

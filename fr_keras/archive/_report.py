@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import fr_archive
+from fr_archive import Codebook
 from fr_keras._printing import Printed
 from fr_keras.layers import FrequencyTwin
 from fr_keras.models.vectors import Weight
@@ -24,7 +25,9 @@ class LayerRow:
         type: Name of its class.
         kept: Number of its kept coefficients.
         kernel_numbers: How many numbers its kernels in space have.
-        steps: Quantization step of each of its coefficient tensors, then of each kernel in space.
+        steps: Quantization step of each of its coefficient tensors, then of each kernel in space
+            that is not a codebook.
+        levels: How many levels each of its kernels in space has that is a codebook.
         vector_numbers: How many numbers stand for its other weights.
         bytes: Size of all these numbers. It has fractions, because layers share one coded stream.
         residuals: Root mean square error of each weight that is not stored as coefficients,
@@ -37,6 +40,7 @@ class LayerRow:
     kept: int
     kernel_numbers: int
     steps: tuple[float, ...]
+    levels: tuple[int, ...]
     vector_numbers: int
     bytes: float
     residuals: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -67,7 +71,10 @@ class Packing(Printed):
 
     def to_dict(self) -> dict:
         """Returns the fields as plain types, ready for JSON."""
-        layers = [{**dataclasses.asdict(row), "steps": list(row.steps)} for row in self.layers]
+        layers = [
+            {**dataclasses.asdict(row), "steps": list(row.steps), "levels": list(row.levels)}
+            for row in self.layers
+        ]
         agreements = {name: one.to_dict() for name, one in self.agreements.items()}
         plain = {**dataclasses.asdict(self), "layers": layers, "agreements": agreements}
         return {**plain, "left_out": list(self.left_out)}
@@ -98,7 +105,9 @@ class Packing(Printed):
                 row.type,
                 f"{row.kept:,}" if row.kept else "",
                 f"{row.kernel_numbers:,}" if row.kernel_numbers else "",
-                ", ".join(f"{step:.2g}" for step in row.steps),
+                ", ".join(
+                    [f"{step:.2g}" for step in row.steps] + [f"{n} levels" for n in row.levels]
+                ),
                 f"{row.vector_numbers:,}" if row.vector_numbers else "",
                 f"{row.bytes:,.1f}",
                 f"{max(row.residuals.values()):.1e}" if row.residuals else "",
@@ -154,13 +163,19 @@ def packing(
         others = [one for name in mine for one in of_weights.get(name, ())]
         if not spectra and not others and not whole:
             continue
+        coded = [one for one, _ in spectra + whole]
         rows.append(
             LayerRow(
                 name=layer_name,
                 type=type(layer).__name__,
                 kept=sum(len(one.values) for one, _ in spectra),
                 kernel_numbers=sum(len(one.values) for one, _ in whole),
-                steps=tuple(fr_archive.step_value(one.step) for one, _ in spectra + whole),
+                steps=tuple(
+                    fr_archive.step_value(one.step)
+                    for one in coded
+                    if not isinstance(one, Codebook)
+                ),
+                levels=tuple(len(one.levels) for one in coded if isinstance(one, Codebook)),
                 vector_numbers=sum(len(one.values) for one, _ in others),
                 bytes=sum(bits for _, bits in spectra + whole + others) / 8,
                 residuals={name: residuals[name] for name in mine} if residuals else {},

@@ -16,6 +16,7 @@ from fr_keras.archive._quantization import quantize_tensor
 from fr_keras.archive._save import packed, prepared
 from fr_keras.archive._statistics import Fitting, normalizes
 from fr_keras.archive._weights import (
+    Rounded,
     fill_kernels,
     fill_weights,
     rounded_kernels,
@@ -85,6 +86,7 @@ class Network:
         self._weights = weights(self.model)
         # What the parts hold now.
         self._tensors: dict[str, Quantized] = {}
+        self._rounded: dict[str, Rounded] = {}
         self._fitting = self.calibration = None
         if calibration is not None and normalizes(model):
             self._set_weights()
@@ -114,7 +116,7 @@ class Network:
             tensors.append(quantize_tensor(series[:count], steps[name]))
         self._set_coefficients(tensors)
         self._set_weights()
-        kernels, _ = rounded_kernels(self._weights, kernel_errors)
+        kernels, _ = rounded_kernels(self._weights, kernel_errors, self._rounded)
         fill_kernels(self._weights, kernels)
         if self._fitting is not None:
             self._fitting.fit()

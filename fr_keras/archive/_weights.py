@@ -1,12 +1,12 @@
 """The weights of a model beside its coefficients, in whole steps, and back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
 
-from fr_archive import Archive, Kernel, Quantized
+from fr_archive import Archive, Codebook, Kernel, Quantized
 from fr_keras.archive._normalization import move_biases, scales
 from fr_keras.archive._quantization import (
     quantize_kernel,
@@ -16,25 +16,34 @@ from fr_keras.archive._quantization import (
 )
 from fr_keras.models.vectors import Weight
 
+#: A kernel in space as it was rounded, with the error that was allowed and that it has.
+Rounded = tuple[float, Kernel | Codebook, float]
+
 
 def rounded_kernels(
-    found: list[Weight], errors: Mapping[str, float]
-) -> tuple[list[Kernel], dict[str, float]]:
-    """Returns the kernels in space in whole steps, and the error of each by its name.
+    found: list[Weight], errors: Mapping[str, float], known: dict[str, Rounded] | None = None
+) -> tuple[list[Kernel | Codebook], dict[str, float]]:
+    """Returns the kernels in space as an archive holds them, and the error of each by its name.
 
     Args:
         found: The weights of a model.
         errors: The allowed errors, by the name of the layer in `named_layers`.
+        known: What was found for the same weights with other errors, by their names; it is renewed.
     """
-    kernels, residuals = [], {}
-    for weight in found:
-        if weight.in_space:
-            values = weight.values()
-            kernels.append(quantize_kernel(values, weight.columns, errors[weight.layer_name]))
-            size = root_of_squares(values)
-            difference = root_of_squares(kernels[-1].reals() - values)
-            residuals[weight.name] = difference / size if size else 0.0
-    return kernels, residuals
+    known = {} if known is None else known
+    in_space = [weight for weight in found if weight.in_space]
+    for weight in in_space:
+        error = errors[weight.layer_name]
+        if weight.name in known and known[weight.name][0] == error:
+            continue
+        values = weight.values()
+        kernel = quantize_kernel(values, weight.columns, error)
+        size = root_of_squares(values)
+        difference = root_of_squares(kernel.reals() - values)
+        known[weight.name] = error, kernel, difference / size if size else 0.0
+    rounded = {weight.name: known[weight.name] for weight in in_space}
+    kernels = [kernel for _, kernel, _ in rounded.values()]
+    return kernels, {name: residual for name, (_, _, residual) in rounded.items()}
 
 
 def rounded_vectors(
@@ -90,7 +99,7 @@ def fill_weights(found: list[Weight], archive: Archive) -> None:
             weight.assign(np.concatenate(parts))
 
 
-def fill_kernels(found: list[Weight], kernels: list[Kernel]) -> None:
+def fill_kernels(found: list[Weight], kernels: Iterable[Kernel | Codebook]) -> None:
     """Sets the kernels in space of a model."""
     in_space = [weight for weight in found if weight.in_space]
     for weight, kernel in zip(in_space, kernels, strict=True):

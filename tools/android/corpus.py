@@ -28,13 +28,13 @@ import test_archive_skeleton
 from corpus_recipes import random_skeleton
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Quantized, Reference, lz, skeletons
+from fr_archive import Archive, ArchiveError, Codebook, Quantized, Reference, lz, skeletons
 from fr_archive.architecture import _canonical
 from fr_archive.rangecoder import Decoder
 
 GOLDENS = Path(__file__).parents[2] / "tests" / "goldens"
 #: These networks are packed once; their files are kept beside the others.
-NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "plain_unet")
+NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "few_levels", "plain_unet")
 MUTATED = 4000
 MUTATED_SMALL_SKELETONS = 1500
 MUTATED_NETWORKS = 40
@@ -68,13 +68,20 @@ def digest(archive: Archive) -> str:
             if len(one.values) <= 64:
                 sha.update(fr_archive.rebuild(one, len(one.values) + 7).astype("<f4").tobytes())
     for one in archive.kernels:
-        sha.update(struct.pack("<i", one.columns) + _quantized(one))
+        sha.update(struct.pack("<i", one.columns))
+        sha.update(_codebook(one) if isinstance(one, Codebook) else _quantized(one))
     return sha.hexdigest()
 
 
 def _quantized(one: Quantized) -> bytes:
     numbers = np.asarray(one.values, "<i4").tobytes() + one.reals().astype("<f4").tobytes()
     return struct.pack("<ii", len(one.values), one.step) + numbers
+
+
+def _codebook(one: Codebook) -> bytes:
+    levels, places = np.asarray(one.levels, "<f4"), np.asarray(one.values, "<i4")
+    head = struct.pack("<ii", len(one.values), len(one.levels))
+    return head + levels.tobytes() + places.tobytes() + one.reals().astype("<f4").tobytes()
 
 
 def networks(folder: Path) -> dict[str, bytes]:
@@ -85,7 +92,8 @@ def networks(folder: Path) -> dict[str, bytes]:
         cases = test_archive_skeleton
         makers = {name: getattr(cases, name, None) for name in NETWORKS}
         makers["lenet5_bn"] = lambda: cases.lenet5(batch_norm=True)
-        makers |= {"plain": test_archive_kernels.plain, "plain_unet": corpus_kernels.plain_unet}
+        makers |= {name: getattr(test_archive_kernels, name) for name in ("plain", "few_levels")}
+        makers["plain_unet"] = corpus_kernels.plain_unet
         for name in missing:
             print(f"android: packing {name}", flush=True)
             with warnings.catch_warnings(action="ignore"):

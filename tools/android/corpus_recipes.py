@@ -8,7 +8,7 @@ import struct
 import numpy as np
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Kernel, Quantized, Reference, skeletons
+from fr_archive import Archive, ArchiveError, Codebook, Kernel, Quantized, Reference, skeletons
 from fr_archive.archive import source
 from fr_archive.filling import Filled, Part, fill
 from fr_archive.programs import Gap, Site
@@ -20,7 +20,12 @@ _TENSORS = [
     Quantized((-7,), 3),
 ]
 _VECTORS = [Quantized((12, -3, 1), -16), Quantized((5, 1), -9), Quantized((), 0)]
-_KERNELS = [Kernel(range(-11, 13), -14, 4), Kernel((5, 0, -1 << 30), -230, 1)]
+# By how many numbers they have.
+_KERNELS = {
+    24: Kernel(range(-11, 13), -14, 4),
+    3: Kernel((5, 0, -1 << 30), -230, 1),
+    6: Codebook((3, 0, 1, 1, 2, 0), (-1.5, -0.1, 0.3, 7), 3),
+}
 _LEAVES = 12
 _INNER = 40
 _SITES = 3
@@ -29,7 +34,7 @@ _SITES = 3
 def random_skeleton(seed: int) -> bytes:
     """Returns an archive of a few kernels that follow from random recipes."""
     draw = random.Random(seed)
-    archive = Archive(Reference("net"), _TENSORS, _VECTORS, kernels=_KERNELS)
+    archive = Archive(Reference("net"), _TENSORS, _VECTORS, kernels=_KERNELS.values())
     evaluator = Evaluator(source(archive))
     nodes: list[Node] = []
     while len(nodes) < _LEAVES + _INNER:
@@ -69,8 +74,10 @@ def _leaf(draw: random.Random) -> Node:
             count = 2 * draw.randint(1, 4)
             return Node(Op.SEGMENTS, (), tuple(draw.randrange(3) for _ in range(count)))
         case 5:
-            shape = draw.choice(((24,), (6, 4), (2, 3, 4), (3, 2, 4, 1), (3, 1), (1, 1, 3)))
-            return Node(Op.KERNEL, (), (int(math.prod(shape) == 3), *shape))
+            shape = draw.choice(
+                ((24,), (6, 4), (2, 3, 4), (3, 2, 4, 1), (3, 1), (1, 1, 3), (2, 3), (6,))
+            )
+            return Node(Op.KERNEL, (), ([*_KERNELS].index(math.prod(shape)), *shape))
         case _:
             length = draw.randint(1, 5)
             return Node(Op.COSINES, (), (length, draw.randint(1, length), 0, length))

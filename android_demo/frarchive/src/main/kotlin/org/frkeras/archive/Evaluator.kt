@@ -100,7 +100,7 @@ internal class Evaluator(
             Op.STARTS -> NdArray(shape, inputs[0].data.sliceArray(2 * shape[0] until 3 * shape[0]))
             Op.TILE -> tile(inputs[0].data, shape)
             Op.CONCATENATE -> concatenate(inputs[0], inputs[1], axis, shape)
-            Op.KERNEL -> NdArray(shape, source.kernels[axis].numbers.doubles())
+            Op.KERNEL -> NdArray(shape, source.kernels[axis].doubles())
         }
     }
 

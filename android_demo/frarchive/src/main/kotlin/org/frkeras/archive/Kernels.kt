@@ -7,20 +7,27 @@ private const val UNKNOWN_MEAN = 512L
 private const val LAST_FEW = 8
 private const val LAST_OF_COLUMN = 32
 
-/** Reads the section of kernels in space: a table of their shapes and steps, then their numbers. */
+/** Reads the section of kernels in space: a table of them, then their numbers. */
 internal fun readKernels(section: Section): List<Kernel> {
     val decoder = section.decoder()
-    val shapes = KernelTable(decoder, section.payload.size).shapes()
+    val rows = KernelTable(decoder, section.payload.size).rows()
     val numbers = KernelNumbers()
-    val kernels = shapes.map { shape ->
-        val values = numbers.read(decoder, shape.rows, shape.columns)
-        Kernel(Quantized(values, shape.step), shape.columns)
+    val levels = Levels()
+    val kernels = rows.map { row ->
+        if (row.form == 0) {
+            val values = numbers.read(decoder, row.rows, row.columns)
+            Kernel.Whole(Quantized(values, row.step), row.columns)
+        } else {
+            val ofKernel = levels.read(decoder, row.form)
+            val places = Places(ofKernel, row.rows, row.columns).read(decoder)
+            Kernel.Codebook(places, ofKernel, row.columns)
+        }
     }
     decoder.finish()
     return kernels
 }
 
-private class KernelShape(val rows: Int, val columns: Int, val step: Int)
+private class KernelRow(val rows: Int, val columns: Int, val step: Int, val form: Int)
 
 /** The table of a section of so many bytes; its rows are differences from the row before. */
 private class KernelTable(private val decoder: RangeDecoder, private val size: Int) {
@@ -34,21 +41,25 @@ private class KernelTable(private val decoder: RangeDecoder, private val size: I
     private var step = 0L
     private var total = 0L
 
-    fun shapes(): List<KernelShape> {
+    fun rows(): List<KernelRow> {
         val number = Numbers().magnitude(decoder)
         if (number !in 1..MOST_SERIES) {
             throw decoder.refused("A section has 1 to $MOST_SERIES kernels, not $number")
         }
-        return List(number) { shape() }
+        return List(number) { row() }
     }
 
-    private fun shape(): KernelShape {
+    private fun row(): KernelRow {
         rows += rowNumbers.signed(decoder)
         columns += columnNumbers.signed(decoder)
-        step += stepNumbers.signed(decoder)
+        val change = stepNumbers.signed(decoder)
+        step += change
         val form = formNumbers.magnitude(decoder)
-        if (rows < 0 || columns < 1 || step < STEPS.first || step > STEPS.last || form != 0) {
-            throw decoder.refused("A kernel has no $rows rows of $columns, step $step, form $form")
+        if (rows < 0 || columns < 1 || step < STEPS.first || step > STEPS.last) {
+            throw decoder.refused("A kernel has no $rows rows of $columns, step $step")
+        }
+        if (form > MOST_LEVELS || form != 0 && change != 0) {
+            throw decoder.refused("A kernel has no form $form, with a step that differs by $change")
         }
         // An empty kernel counts as one with a row. The product fits into 63 bits: the lengths
         // of the kernel before were at most 2^24, and the differences are below 2^31.
@@ -56,7 +67,7 @@ private class KernelTable(private val decoder: RangeDecoder, private val size: I
         if (total > most) {
             throw decoder.refused("$size bytes hold at most $most numbers, not $total")
         }
-        return KernelShape(rows.toInt(), columns.toInt(), step.toInt())
+        return KernelRow(rows.toInt(), columns.toInt(), step.toInt(), form)
     }
 }
 

@@ -190,7 +190,7 @@ internal class Shapes(
         val shape = numbers.drop(1)
         spend(shape)
         fits(numbers[0] < source.kernels.size) { "there is no kernel ${numbers[0]}" }
-        val kernel = source.kernels[numbers[0].toInt()].numbers
+        val kernel = source.kernels[numbers[0].toInt()]
         fits(kernel.size.toLong() == size(shape)) { "its kernel has ${kernel.size} numbers" }
         return shape
     }

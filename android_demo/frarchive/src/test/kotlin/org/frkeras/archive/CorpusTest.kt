@@ -20,10 +20,10 @@ class CorpusTest {
                 "${count { it.file == "refused" }} with a skeleton that is refused",
         )
         assertEquals(emptyList<String>(), different.take(20), "${different.size} differ")
-        for (name in listOf("golden-archive_v1", "golden-archive_v2")) {
+        for (name in listOf("golden-archive_v1", "golden-archive_v2", "golden-archive_v2_codebooks")) {
             assertEquals(64, cases.single { it.name == name }.contents.length)
         }
-        for (name in listOf("network-unet", "network-plain")) {
+        for (name in listOf("network-unet", "network-plain", "network-few_levels")) {
             assertEquals(64, cases.single { it.name == name }.file.length)
         }
     }
@@ -59,7 +59,14 @@ class CorpusTest {
         }
         for (one in archive.kernels) {
             sha.update(words(1) { one.columns })
-            sha.update(quantized(one.numbers))
+            when (one) {
+                is Kernel.Whole -> sha.update(quantized(one.numbers))
+                is Kernel.Codebook -> {
+                    val levels = one.levels()
+                    sha.update(words(2) { if (it == 0) one.size else levels.size })
+                    sha.update(reals(levels) + words(one.size) { one[it] } + reals(one.reals()))
+                }
+            }
         }
         return hexadecimal(sha.digest())
     }

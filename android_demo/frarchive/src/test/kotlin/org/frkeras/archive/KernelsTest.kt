@@ -9,16 +9,33 @@ import org.junit.jupiter.api.Test
 class KernelsTest {
     @Test
     fun `kernels are read`() {
-        val kernels = Archive.decode(withKernels(KERNELS)).kernels
+        val kernels = Archive.decode(withKernels(KERNELS)).kernels.map { it as Kernel.Whole }
         val numbers = listOf(listOf(2, 0, -1, 5, 0, 1), listOf(), listOf(2147483646, -7))
         assertEquals(numbers, kernels.map { it.numbers }.map { one -> List(one.size) { one[it] } })
         assertEquals(listOf(-20, 3, 0), kernels.map { it.numbers.step })
         assertEquals(listOf(3, 1, 1), kernels.map { it.columns })
         val step = Math.scalb(46341.0, -18).toFloat()
         assertArrayEquals(
-            floatArrayOf(2 * step, 0f, -step, 5 * step, 0f, step), kernels[0].numbers.reals(),
+            floatArrayOf(2 * step, 0f, -step, 5 * step, 0f, step), kernels[0].reals(),
         )
         assertTrue(Archive.decode(EXAMPLE).kernels.isEmpty())
+    }
+
+    @Test
+    fun `codebooks are read`() {
+        val data = "31 63 5a ce 1e 37 03 58 54 5f fc f8 ff af 17 4c f6 ba ba c4 71 fb 83 0b ff fe 84 " +
+            "07 ff fe 82 85 ff fe 7c 7d ff fa 91 ca 41 62 13 99 0c"
+        val kernels = Archive.decode(withKernels(bytes(data))).kernels
+        assertArrayEquals(
+            floatArrayOf(-.5f, 0f, .5f, 0f, 0f, -.5f, .5f, .5f), kernels[0].reals(),
+        )
+        assertEquals(4, (kernels[1] as Kernel.Whole).size)
+        val third = kernels[2] as Kernel.Codebook
+        assertArrayEquals(floatArrayOf(-1f, -.25f, .5f, .75f, 3f), third.levels())
+        assertEquals(listOf(4, 0, 2, 3, 1), List(third.size) { third[it] })
+        assertArrayEquals(doubleArrayOf(3.0, -1.0, 0.5, 0.75, -0.25), third.doubles())
+        assertArrayEquals(FloatArray(6) { 0.3f }, kernels[3].reals())
+        assertEquals(listOf(2, 2, 5, 3), kernels.map { it.columns })
     }
 
     @Test
@@ -37,7 +54,13 @@ class KernelsTest {
             "74 29" to "-1 rows of 1",
             "6f b2" to "3 rows of 0",
             "76 18 6f f1" to "step 512",
-            "76 2c" to "form 1",
+            "76 27 4d" to "form 17",
+            "76 1f 02" to "form 2, with a step that differs by 3",
+            "7d 8a bf fb 83 fc" to "Levels", // not a number
+            "7d 82 d8 27 ff ff 28 32 ff fd" to "Levels", // they descend
+            "7d 81 26 da ff fe 4c ff ff fd" to "Levels", // -0
+            "7d 81 26 da ff ff 28 32 ff fd" to "Levels", // -1 and 1, but not as mirrored
+            "7d 80 4b a7 ff fd" to "Levels", // 0 and its mirror
             "5b 39 eb da" to "hold at most 65792 numbers, not 131072",
             "76 c8 89 fc 9c" to "hold at most 65856 numbers, not 131072", // no rows
             "5a db 00 00 00 02 60 00 00 00 00 45" to "not 4611686009837453316",
@@ -71,6 +94,12 @@ class KernelsTest {
             val payload = bytes(table) + ByteArray(1 shl 18)
             val said = refusal { Archive.decode(withKernels(payload)) }
             assertTrue("ends too early" in said, said)
+        }
+        // Ten rows of ten levels, and one row of one level.
+        val ten = "68 7c eb 28 f3 78 9f a0 ff ff f4 67 5f ff f4 4f ff ff f4 44 4f ff f4 38 9f ff " +
+            "f4 32 c7 ff f4 2c ef ff f4 27 17 ff f4 21 3f ff f4 1e 53 ff d2"
+        for (table in listOf(ten, "74 b1 70 d3 ff cd 98 8d b7 ff 31")) {
+            refusal { Archive.decode(withKernels(bytes(table) + ByteArray(1 shl 18))) }
         }
     }
 

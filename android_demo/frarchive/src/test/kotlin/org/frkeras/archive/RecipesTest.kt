@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test
 class RecipesTest {
     private val tensors = listOf(Quantized(intArrayOf(3, -1, 0, 2), 0))
     private val vectors = listOf(Quantized(intArrayOf(4), 0))
-    private val kernels = listOf(Kernel(Quantized(intArrayOf(3, -1, 0, 2, 7, -4), 0), 2))
+    private val kernels = listOf(Kernel.Whole(Quantized(intArrayOf(3, -1, 0, 2, 7, -4), 0), 2))
     private val source = Source(tensors, vectors, kernels)
     private val one = step(Op.SCALAR, numbers = listOf(0x3f800000))
     private val site = listOf(31L, 1, 0, 0, 1)
