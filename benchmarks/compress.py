@@ -56,8 +56,6 @@ class Untaught(Candidate):
 
 
 METHODS = (ORDERED, "FR", "FR-random", "FR-untaught", "tucker", "channels", "narrow")
-#: Shares of the download of the plain int8 file at which the methods are compared.
-SHARES = (0.5, 0.25, 0.125)
 
 
 def methods_of(rows: list[dict]) -> tuple[str, ...]:
@@ -86,7 +84,7 @@ def run(given, network: str, seed: int, methods: tuple[str, ...]) -> dict:
 
 
 def table(runs: list[dict]) -> str:
-    """The chosen files, and the best of each method at equal bytes, in Markdown."""
+    """The chosen files, and all budgets of all methods, in Markdown."""
     lines = [
         "| network, seed | its score | plain int8 | its score | chosen | download | its score |",
         "|---|--:|--:|--:|---|--:|--:|",
@@ -99,29 +97,21 @@ def table(runs: list[dict]) -> str:
             f"{plain['download_bytes']:,} | {plain['test']['value']:.4f} | {one['chosen']} | "
             f"{chosen['download_bytes']:,} | {chosen['test']['value']:.4f} |"
         )
-    lines += [
-        "",
-        f"| network, seed | at most | {' | '.join(METHODS)} |",
-        "|---|" + "--:|" * (1 + len(METHODS)),
-    ]
-    for one in runs:
-        whole = next(trial for trial in one["trials"] if trial["name"] == "plain int8")
-        for share in SHARES:
-            most = int(share * whole["download_bytes"])
-            cells = (best_within(one["trials"], method, most) for method in METHODS)
-            lines.append(
-                f"| {one['network']}, {one['seed']} | {most:,} bytes | {' | '.join(cells)} |"
-            )
+    lines += ["", f"| network, seed | method | {' | '.join(map(str, KEEPS))} |"]
+    lines.append("|---|---|" + "--:|" * len(KEEPS))
+    for one, method in itertools.product(runs, METHODS):
+        cells = (cell(one["trials"], method, keep) for keep in KEEPS)
+        lines.append(f"| {one['network']}, {one['seed']} | {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def best_within(trials: list[dict], method: str, most: int) -> str:
-    """The best validation score of a method's files of at most so many bytes, by its last round."""
-    fits = [t for t in trials if t["method"] == method and t["download_bytes"] <= most]
-    if not fits:
-        return "-"
-    last = max(trial["rung"] for trial in fits)
-    return f"{max(trial['score']['value'] for trial in fits if trial['rung'] == last):.4f}"
+def cell(trials: list[dict], method: str, keep: float) -> str:
+    """Bytes of the download, validation score, and the last round that a budget took part in."""
+    for one in trials:
+        if (one["method"], one["keep"]) == (method, keep):
+            found = f"{one['download_bytes']:,}: {one['score']['value']:.4f}"
+            return f"{found} ({one['rung'] + 1})"
+    return "-"
 
 
 def main() -> None:
