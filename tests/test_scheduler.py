@@ -134,11 +134,14 @@ def test_errors_say_what_is_wrong(make, text):
         make()
 
 
-def test_a_name_starts_once_and_the_refusal_changes_nothing():
+def test_a_name_starts_once_and_a_refusal_changes_nothing():
     scheduler = Scheduler(8_000_000)
     before = scheduler.start(plain("a"), 0.0)
     with pytest.raises(ValueError, match=r"end the other one first.*'a'"):
         scheduler.start(plain("a", SMALL), 1.0)
+    for event, given in (("end", ["a"]), ("prioritize", ["a", 2.0]), ("heat", [6]), ("trim", [80])):
+        with pytest.raises(ValueError, match="`now`"):
+            getattr(scheduler, event)(*given, math.inf)
     assert scheduler.plan == before == scheduler.update(2.0)
 
 

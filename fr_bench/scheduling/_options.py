@@ -77,8 +77,8 @@ def at_price(option: Option, price: float) -> int:
     if price <= 0 or least == most:
         return most
     # slope / u + price * u is least at this u, and the next whole numbers are all that count.
-    units = int(math.sqrt(option.slope / price))
-    units = most - 1 if units >= most else least if units < least else units
+    root = math.sqrt(option.slope / price)
+    units = most - 1 if root >= most else max(least, int(root))
     return units if option.late(units) - option.late(units + 1) <= price else units + 1
 
 

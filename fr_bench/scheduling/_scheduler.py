@@ -72,23 +72,28 @@ class Scheduler:
                 "`application` must have a name that none has yet: end the other one first. "
                 f"Received: '{application.name}'"
             )
+        _check_clock(now)
         self._applications[application.name] = application
         return self.update(now)
 
     def end(self, name: str, now: float) -> Plan:
         """An application ends."""
-        del self._applications[self._known(name)]
+        known = self._known(name)
+        _check_clock(now)
+        del self._applications[known.name]
         return self.update(now)
 
     def prioritize(self, name: str, priority: float, now: float) -> Plan:
         """The priority of an application changes."""
-        old = self._applications[self._known(name)]
-        self._applications[name] = dataclasses.replace(old, priority=priority)
+        changed = dataclasses.replace(self._known(name), priority=priority)
+        _check_clock(now)
+        self._applications[name] = changed
         return self.update(now)
 
     def allow(self, memory: int, now: float) -> Plan:
         """The memory that all together may take changes; what `trim` said stays."""
         choose((), memory)
+        _check_clock(now)
         self._memory = memory
         return self.update(now)
 
@@ -97,8 +102,10 @@ class Scheduler:
         is back: give 0 when it is."""
         if not isinstance(level, int) or level < 0:
             raise ValueError(
-                f"`level` must be a whole number, 0 or more. Received: level={level!r}"
+                "`level` must be a whole number, 0 (memory is back) or more. "
+                f"Received: level={level!r}"
             )
+        _check_clock(now)
         self._memory_percent = TRIM[max(one for one in TRIM if one <= level)]
         return self.update(now)
 
@@ -106,21 +113,21 @@ class Scheduler:
         """Android says how hot the phone is: the thermal status, 0 (none) to 6 (shutdown)."""
         if not isinstance(status, int) or not 0 <= status < len(HEAT):
             raise ValueError(f"`status` must be 0 to 6. Received: status={status!r}")
+        _check_clock(now)
         self._units = HEAT[status]
         return self.update(now)
 
     def update(self, now: float) -> Plan:
-        """Chooses again: after an event, or when a change is `due`."""
-        if not (isinstance(now, int | float) and math.isfinite(now)):
-            raise ValueError(f"`now` must be a finite number of seconds. Received: now={now!r}")
+        """Chooses again: when a change is `due`."""
+        _check_clock(now)
         self._changed = min(self._changed, now)
         best, stay = self._choose({}), self._choose(self._held())
-        if stay.waiting == best.waiting and not self._pays(best, stay):
+        if stay.waiting != best.waiting:
+            return self._take(best, now, None)
+        if not self._pays(best, stay):
             return self._take(stay, now, None)
         free = self._changed + self._hold
-        if stay.waiting == best.waiting and now < free:
-            return self._take(stay, now, free)
-        return self._take(best, now, None)
+        return self._take(stay, now, free) if now < free else self._take(best, now, None)
 
     def _take(self, plan: Plan, now: float, due: float | None) -> Plan:
         held = self._held()
@@ -144,11 +151,16 @@ class Scheduler:
         shares = self.plan.shares.items()
         return {name: one.capacity for name, one in shares if name in self._applications}
 
-    def _known(self, name: str) -> str:
+    def _known(self, name: str) -> Application:
         if name not in self._applications:
-            known = ", ".join(map(repr, self._applications)) or "none"
+            known = ", ".join(self._applications) or "none"
             raise ValueError(
                 f"`name` must be that of an application that has started: {known}. "
                 f"Received: {name!r}"
             )
-        return name
+        return self._applications[name]
+
+
+def _check_clock(now: float) -> None:
+    if not (isinstance(now, int | float) and math.isfinite(now)):
+        raise ValueError(f"`now` must be a finite number of seconds. Received: now={now!r}")
