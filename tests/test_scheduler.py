@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 import random
+import re
 
 import pytest
 import scheduler_vectors as vectors
@@ -243,6 +244,14 @@ def test_no_event_breaks_the_limits(seed):
         named = {app.name: app for app in apps}
         held = [named[name].capacities[one.capacity].memory for name, one in plan.shares.items()]
         assert sum(held) <= allowed
+
+
+def test_the_example_of_the_page_runs():
+    """It asserts what it shows."""
+    page = (vectors.FILE.parents[1] / "docs" / "scheduler.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "assert" in block
+    exec(block, {})
 
 
 def test_the_vectors_are_what_python_chooses():
