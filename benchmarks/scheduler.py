@@ -35,7 +35,7 @@ MEMORY = 400_000_000
 SPLITS = ("equal", "chosen")
 #: Costs nearer to 0 count as this one, so that rounding does not count as a difference.
 LEAST = 1e-6
-LATES = (1e-4, 5e-4, 1e-3, 1e-2)
+LATES = (1e-4, 3e-4, 5e-4, 7e-4, 1e-3, 3e-3, 1e-2)
 
 
 def cases(_: argparse.Namespace) -> dict:
