@@ -1,7 +1,8 @@
 """How good and how fast the scheduler's choices are, and what it gains on a simulated phone.
 
     python benchmarks/scheduler.py
-    python tools/android/scheduler.py && python benchmarks/scheduler.py --parts jvm
+    python tools/android/scheduler.py
+    python benchmarks/scheduler.py --parts jvm --jars kotlin-stdlib-2.1.21.jar
 
 Part "cases": random small cases against brute force, beside the greedy that NestDNN publishes.
 Part "times": choices for 6 applications of 5 capacities, and for more. Times are those of the
