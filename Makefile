@@ -22,6 +22,7 @@ docs: .venv/ready-docs
 
 android: $(READY)
 	$(BIN)/python tools/android/jvm.py
+	$(BIN)/python tools/android/scheduler.py
 	$(BIN)/python tools/android/app.py
 	$(BIN)/python tools/android/guide.py
 	$(BIN)/python tools/android/apk.py

@@ -16,4 +16,4 @@ dependencyResolutionManagement {
 
 rootProject.name = "fr_keras"
 
-include(":app", ":frarchive")
+include(":app", ":frarchive", ":scheduler")

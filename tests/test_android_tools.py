@@ -92,7 +92,7 @@ def test_jars_are_fetched_by_maven_and_checked(tools, tmp_path, monkeypatch):
         jars.fetch([jar], root)
 
 
-@pytest.mark.parametrize("name", ["jvm", "app", "apk", "screens"])
+@pytest.mark.parametrize("name", ["jvm", "scheduler", "app", "apk", "screens"])
 def test_what_is_missing_is_said(name, tools, tmp_path, monkeypatch, capsys):
     jars, _ = tools
     module = importlib.import_module(name)
