@@ -4,39 +4,30 @@
 
 They are the archives of `android_demo/models`, with a skeleton whose file takes and gives float32,
 because the runtime for browsers takes no other, and for each the float32 file and the dense int8
-file of the same network. The index is like that of the Android app. The `capacities` of an archive
-say with how many bytes which share of its coefficients is there.
+file of the same network.
 """
 
 import argparse
-import gzip
-import hashlib
-import json
-import math
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import fr_archive
-from fr_bench import data
-from fr_bench.benchmark import process
-from fr_bench.benchmark.result import REFERENCE
+from fr_bench import data, page
 from fr_keras import load_archive, save_archive, tflite
 
 ARCHIVES = Path(__file__).resolve().parents[2] / "android_demo" / "models"
-#: Archive -> task of the page.
-TASKS = {"digits": "digits", "shapes": "segmentation"}
+#: The archives, which have the names of their data sets.
+NAMES = ("digits", "shapes")
 #: Names of classes that a data set does not have.
 LABELS = {"shapes": ("ground", "shape")}
 #: How many rows outputs are compared on.
 ROWS = 4
-SHARES = (0.25, 0.5, 0.75, 1.0)
 COMMAND = "python tools/web/models.py"
 
 
-def files(name: str) -> Iterator[tuple[str, str, bytes, bytes]]:
-    """Yields the files of a network: name, form, content, and the flatbuffer that runs."""
+def files(name: str) -> Iterator[tuple[str, str, bytes]]:
+    """Yields the files of a network: name, form and content."""
     found, path = data.load(name), ARCHIVES / f"{name}.fr"
     model = load_archive(path)
     options = {
@@ -49,73 +40,28 @@ def files(name: str) -> Iterator[tuple[str, str, bytes, bytes]]:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / path.name
         save_archive(model, target, step=0.005, error=0.01, skeleton=int8)
-        archive = target.read_bytes()
-    yield path.name, "archive, int8", archive, fr_archive.expand(fr_archive.decode(archive))
+        yield path.name, "archive, int8", target.read_bytes()
     for file, form, settings in (
         (f"{name}_float32.tflite", "factored, float32", options),
         (f"{name}_dense_int8.tflite", "dense, int8", {**int8, "quantize": "int8", "form": "dense"}),
     ):
-        content = tflite.convert(model, **settings).content
-        yield file, form, content, content
-
-
-def capacities(archive: bytes) -> list[dict]:
-    """With how many bytes which share of the coefficients of each tensor is there."""
-    counts = [len(one.values) for one in fr_archive.decode(archive).tensors]
-    return [
-        {"share": share, "bytes": _enough(archive, [math.ceil(share * count) for count in counts])}
-        for share in SHARES
-    ]
-
-
-def _enough(archive: bytes, wanted: list[int]) -> int:
-    """The fewest bytes with which so many coefficients of each tensor are there."""
-    low, high = 0, len(archive)
-    while low < high:
-        middle = (low + high) // 2
-        try:
-            found = fr_archive.decode_prefix(archive[:middle]).tensors
-        except fr_archive.ArchiveError:
-            found = ()
-        are_there = [len(one.values) >= count for one, count in zip(found, wanted, strict=False)]
-        if found and all(are_there):
-            high = middle
-        else:
-            low = middle + 1
-    return low
+        yield file, form, tflite.convert(model, **settings).content
 
 
 def write(folder: Path) -> None:
     """Writes the files and the index."""
     folder.mkdir(parents=True, exist_ok=True)
-    entries = []
-    for name, task in TASKS.items():
+    found = []
+    for name in NAMES:
         x = data.load(name).test.inputs()
         rows = x[:: len(x) // ROWS][:ROWS]
-        for file, form, content, runs in files(name):
+        for file, form, content in files(name):
+            one = page.bundled(file, content, form, rows)
             (folder / file).write_bytes(content)
-            outputs = process.work(runs, [rows], REFERENCE).outputs
-            (folder / f"{file}.rows").write_bytes(
-                b"".join(part.astype("<f4").tobytes() for part in (rows, *outputs))
-            )
-            metadata = tflite.inspect(runs).metadata
-            entries.append(
-                {
-                    "file": file,
-                    "task": task,
-                    "form": form,
-                    "bytes": len(content),
-                    "download_bytes": min(len(content), len(gzip.compress(content))),
-                    "sha256": hashlib.sha256(runs).hexdigest(),
-                    "reference": f"{file}.rows",
-                    "labels": metadata["labels"],
-                    "normalization": metadata["normalization"],
-                    "capacities": capacities(content) if file.endswith(".fr") else [],
-                }
-            )
-            print(f"{file:28} {form:18} {len(content):>9,} bytes")
-    index = {"format": "fr-keras-models", "version": 1, "files": entries}
-    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+            (folder / one.line["reference"]).write_bytes(one.rows)
+            found.append(one)
+            print(f"{file:28} {form:18} {len(content):>9,} bytes", flush=True)
+    (folder / "index.json").write_bytes(page.index(found))
 
 
 if __name__ == "__main__":

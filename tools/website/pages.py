@@ -47,6 +47,7 @@ API = (
     "fr_bench.compare",
     "fr_bench.benchmark",
     "fr_bench.report",
+    "fr_bench.page",
 )
 CLI = "cli.md"
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")

@@ -21,7 +21,9 @@ export async function capabilities(): Promise<Capabilities> {
   if (typeof WebAssembly !== "object") {
     throw new Error("This browser has no WebAssembly, so no network can run here.");
   }
-  const ways: Way[] = [{ name: "WebAssembly, 1 thread", accelerator: "wasm", variant: "plain", threads: 1 }];
+  const ways: Way[] = [
+    { name: "WebAssembly, 1 thread", accelerator: "wasm", variant: "plain", threads: 1 },
+  ];
   const facts = [await threads(ways), await webGpu(ways), await webNn(ways)];
   const hasSimd = await supportsFeature("relaxedSimd");
   if (!hasSimd) facts.unshift("No relaxed SIMD, so a slower build of the runtime is used.");
@@ -31,8 +33,8 @@ export async function capabilities(): Promise<Capabilities> {
 async function threads(ways: Way[]): Promise<string> {
   if (!self.crossOriginIsolated) {
     return (
-      "One thread: the server does not isolate this page, or it came by HTTP from another device. " +
-      "On the computer of `fr-keras serve` itself there are threads."
+      "One thread: the server does not isolate this page, or it came by HTTP from another " +
+      "device. On the computer of `fr-keras serve` itself there are threads."
     );
   }
   const isReady = (await supportsFeature("threads")) && (await supportsFeature("relaxedSimd"));

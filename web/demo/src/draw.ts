@@ -1,7 +1,7 @@
 /** The screen *Draw*: a digit, and what the network takes it for at each capacity. */
 import { type Capacity, type ModelFile, streamed } from "./catalog.js";
 import type { Engine } from "./engine.js";
-import type { Network } from "./network.js";
+import { type Network, opened } from "./network.js";
 import { Pad } from "./pad.js";
 import { bytes, choice, complain, element, made } from "./page.js";
 import { inputs } from "./pictures.js";
@@ -23,6 +23,8 @@ class DrawScreen {
   private readonly pad: Pad;
   /** Of each capacity that has arrived, its flatbuffer. */
   private files: Uint8Array[] = [];
+  /** Of a .tflite file, the whole alone. */
+  private readonly capacities: readonly Capacity[];
   private isFetching = false;
   private inUse = -1;
   /** One task follows another, so that a run never meets a network that is half loaded. */
@@ -33,6 +35,8 @@ class DrawScreen {
     private readonly network: Network,
     private readonly model: ModelFile,
   ) {
+    const whole = { share: 1, bytes: model.bytes };
+    this.capacities = model.capacities.length > 0 ? model.capacities : [whole];
     this.pad = new Pad(element<HTMLCanvasElement>("pad"), () => this.follow(() => this.guess()));
   }
 
@@ -47,16 +51,20 @@ class DrawScreen {
     this.files = [];
     this.inUse = -1;
     element("capacities").replaceChildren();
-    const { model } = this;
+    const { capacities, model } = this;
     let taken = 0;
     try {
-      await streamed(model.file, (data) => {
-        this.count(data.length);
-        while (taken < model.capacities.length && model.capacities[taken].bytes <= data.length) {
-          const number = taken++;
-          this.follow(() => this.expand(number, data));
-        }
-      }, bytesASecond);
+      await streamed(
+        model.file,
+        (data) => {
+          this.count(data.length);
+          while (taken < capacities.length && capacities[taken].bytes <= data.length) {
+            const number = taken++;
+            this.follow(() => this.expand(number, data));
+          }
+        },
+        bytesASecond,
+      );
     } finally {
       this.isFetching = false;
     }
@@ -64,7 +72,8 @@ class DrawScreen {
 
   private count(arrived: number): void {
     element<HTMLProgressElement>("arrived").value = arrived / this.model.bytes;
-    element("bytes").textContent = `${arrived.toLocaleString("en")} of ${bytes(this.model.bytes)} have arrived.`;
+    element("bytes").textContent =
+      `${arrived.toLocaleString("en")} of ${bytes(this.model.bytes)} have arrived.`;
   }
 
   private follow(task: () => Promise<void>): void {
@@ -72,16 +81,20 @@ class DrawScreen {
   }
 
   private async expand(number: number, data: Uint8Array): Promise<void> {
-    const capacity = this.model.capacities[number];
+    const capacity = this.capacities[number];
     const isWhole = capacity.bytes === this.model.bytes;
     const part = data.slice(0, capacity.bytes);
-    const { file, sha256, milliseconds } = await this.engine.ask("expand", { data: part, isCut: !isWhole });
+    const begin = performance.now();
+    const { file, sha256 } = await (isWhole
+      ? opened(this.engine, part)
+      : this.engine.ask("expand", { data: part, isCut: true }));
+    const milliseconds = performance.now() - begin;
     if (isWhole && sha256 !== this.model.sha256) {
       throw new Error(`'${this.model.file}' gives another file than Python's.`);
     }
     this.files[number] = file;
-    element("draw-report").textContent =
-      `${bytes(capacity.bytes)} became a .tflite file of ${bytes(file.length)} in ${milliseconds.toFixed(0)} ms.`;
+    const made = `a .tflite file of ${bytes(file.length)} in ${milliseconds.toFixed(0)} ms`;
+    element("draw-report").textContent = `${bytes(capacity.bytes)} became ${made}.`;
     this.offer(number, capacity);
     await this.use(number);
   }
@@ -112,10 +125,13 @@ class DrawScreen {
       return;
     }
     if (!this.network.isReady) return;
-    const { output, milliseconds } = await this.network.run(inputs(picture(strokes), this.model.normalization));
+    const { output, milliseconds } = await this.network.run(
+      inputs(picture(strokes), this.model.normalization),
+    );
     const order = [...output.keys()].sort((a, b) => output[b] - output[a]).slice(0, SHOWN);
     const name = (one: number) => this.model.labels[one] ?? String(one);
-    element("guess").textContent = `This is ${name(order[0])}, found in ${milliseconds.toFixed(1)} ms.`;
+    element("guess").textContent =
+      `This is ${name(order[0])}, found in ${milliseconds.toFixed(1)} ms.`;
     list.replaceChildren(...order.map((one) => bar(name(one), output[one])));
   }
 }

@@ -16,7 +16,10 @@ export class Engine {
   private next = 0;
 
   /** Has a task done. What it takes is copied. */
-  ask<Task extends keyof Tasks>(task: Task, takes: Tasks[Task]["takes"]): Promise<Tasks[Task]["gives"]> {
+  ask<Task extends keyof Tasks>(
+    task: Task,
+    takes: Tasks[Task]["takes"],
+  ): Promise<Tasks[Task]["gives"]> {
     const worker = (this.worker ??= this.started());
     const id = this.next++;
     return new Promise((give, refuse) => {

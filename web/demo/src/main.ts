@@ -13,9 +13,8 @@ async function start(): Promise<void> {
   const [{ ways, facts }, models] = await Promise.all([capabilities(), catalog()]);
   element("device").textContent = facts.join(" ");
   startMeasure(models, ways);
-  const archive = (task: ModelFile["task"]) =>
-    models.find((one) => one.task === task && one.capacities.length > 0);
-  const [digits, segmentation] = [archive("digits"), archive("segmentation")];
+  const first = (task: ModelFile["task"]) => models.find((one) => one.task === task);
+  const [digits, segmentation] = [first("digits"), first("segmentation")];
   if (digits) {
     const engine = new Engine();
     startDraw(engine, new Network(engine, ways[0]), digits);

@@ -13,7 +13,8 @@ const MOST_BYTES = 2 ** 28;
 const FLOAT_BYTES = 4;
 /** How many columns of numbers the table has. */
 const NUMBERS = 4;
-const IN_BACKGROUND = "The page went to the background, where browsers slow it down: this was not measured.";
+const IN_BACKGROUND =
+  "The page went to the background, where browsers slow it down: this was not measured.";
 
 /** A file to measure: one of the page, or one that somebody opened. */
 interface Subject {
@@ -27,7 +28,10 @@ interface Subject {
 export function startMeasure(models: readonly ModelFile[], ways: readonly Way[]): void {
   const screen = new MeasureScreen(ways);
   for (const model of models) {
-    screen.offer({ name: model.file, bytes: model.bytes, model, data: () => contents(model.file) }, model.form);
+    screen.offer(
+      { name: model.file, bytes: model.bytes, model, data: () => contents(model.file) },
+      model.form,
+    );
   }
   const take = (file: File | undefined) => {
     if (file) screen.take(file);
@@ -72,7 +76,11 @@ class MeasureScreen {
 
   /** Shows a file to choose. */
   offer(subject: Subject, form: string): void {
-    const [label, input] = choice("checkbox", "file", `${subject.name}, ${form}, ${bytes(subject.bytes)}`);
+    const [label, input] = choice(
+      "checkbox",
+      "file",
+      `${subject.name}, ${form}, ${bytes(subject.bytes)}`,
+    );
     input.checked = true;
     element("files").append(label);
     this.subjects.push([subject, input]);
@@ -81,7 +89,11 @@ class MeasureScreen {
   /** Takes a file that somebody opened. */
   take(file: File): void {
     if (file.size > MOST_BYTES) {
-      complain(new Error(`'${file.name}' has ${bytes(file.size)}; at most ${bytes(MOST_BYTES)} are taken.`));
+      complain(
+        new Error(
+          `'${file.name}' has ${bytes(file.size)}; at most ${bytes(MOST_BYTES)} are taken.`,
+        ),
+      );
       return;
     }
     const data = async () => new Uint8Array(await file.arrayBuffer());
@@ -121,7 +133,8 @@ class MeasureScreen {
       }
     }
     element<HTMLButtonElement>("stop").disabled = true;
-    element("progress").textContent = this.stopped ?? `${this.results.length} measurements are done.`;
+    element("progress").textContent =
+      this.stopped ?? `${this.results.length} measurements are done.`;
   }
 
   /** Measures a file in a worker of its own, so that one that breaks costs one result. */
@@ -139,7 +152,11 @@ class MeasureScreen {
       const { variant, accelerator, threads } = way;
       const loaded = await engine.ask("load", { file, variant, accelerator, threads });
       const rows = await rowsFor(subject, loaded);
-      const timed = await engine.ask("time", { inputs: rows.inputs[0], warmup: number("warmup"), runs: number("runs") });
+      const timed = await engine.ask("time", {
+        inputs: rows.inputs[0],
+        warmup: number("warmup"),
+        runs: number("runs"),
+      });
       return {
         ...known,
         sha256,
@@ -169,7 +186,9 @@ class MeasureScreen {
       const numbers = [found.first_us, found.median_us, found.p95_us];
       row.append(...numbers.map((one) => made("td", (one / 1000).toFixed(2))));
       const classes = result.agreement?.[0]?.[1].argmax;
-      row.append(made("td", classes === undefined ? "not compared" : `${(100 * classes).toFixed(2)} %`));
+      row.append(
+        made("td", classes === undefined ? "not compared" : `${(100 * classes).toFixed(2)} %`),
+      );
     } else {
       const cell = made("td", message);
       cell.colSpan = NUMBERS;
@@ -207,7 +226,11 @@ async function rowsFor({ model }: Subject, { inputs, outputs }: Loaded): Promise
   };
 }
 
-async function agreed(engine: Engine, { outputs }: Loaded, rows: Rows): Promise<[string, Agreement][]> {
+async function agreed(
+  engine: Engine,
+  { outputs }: Loaded,
+  rows: Rows,
+): Promise<[string, Agreement][]> {
   if (!rows.outputs) return [];
   const found: Float32Array[] = [];
   for (const inputs of rows.inputs) {

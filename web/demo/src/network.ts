@@ -23,6 +23,8 @@ export async function opened(
 
 /** A network of one input and one output on a worker, for the screens that show what it sees. */
 export class Network {
+  private file: Uint8Array | undefined;
+  /** Nothing where the worker has been ended since: then the next run loads the network again. */
   private loaded: Loaded | undefined;
 
   constructor(
@@ -32,7 +34,7 @@ export class Network {
 
   /** Whether there is a network. */
   get isReady(): boolean {
-    return this.loaded !== undefined;
+    return this.file !== undefined;
   }
 
   /** The length of the last axis of the output: its classes. */
@@ -49,11 +51,18 @@ export class Network {
   async load(file: Uint8Array): Promise<void> {
     const { variant, accelerator, threads } = this.way;
     this.loaded = await this.engine.ask("load", { file, variant, accelerator, threads });
+    this.file = file;
   }
 
   /** Returns the output, and how many milliseconds it took. */
   async run(input: Float32Array): Promise<{ output: Float32Array; milliseconds: number }> {
-    const { outputs, milliseconds } = await this.engine.ask("run", { inputs: [input] });
-    return { output: outputs[0], milliseconds };
+    if (!this.loaded && this.file) await this.load(this.file);
+    try {
+      const { outputs, milliseconds } = await this.engine.ask("run", { inputs: [input] });
+      return { output: outputs[0], milliseconds };
+    } catch (error) {
+      this.loaded = undefined;
+      throw error;
+    }
   }
 }

@@ -18,7 +18,11 @@ export function made<Name extends keyof HTMLElementTagNameMap>(
 }
 
 /** Returns a label with a new radio button or checkbox in it. */
-export function choice(kind: "radio" | "checkbox", name: string, text: string): [HTMLLabelElement, HTMLInputElement] {
+export function choice(
+  kind: "radio" | "checkbox",
+  name: string,
+  text: string,
+): [HTMLLabelElement, HTMLInputElement] {
   const label = made("label");
   const input = made("input");
   input.type = kind;

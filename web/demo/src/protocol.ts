@@ -26,7 +26,6 @@ export interface Loaded {
 export interface Expanded {
   readonly file: Uint8Array<ArrayBuffer>;
   readonly sha256: string;
-  readonly milliseconds: number;
 }
 
 /** Inferences of one input, the first of which is timed by itself. */

@@ -86,6 +86,10 @@ async function numbers(output: Tensor): Promise<Float32Array> {
   return found;
 }
 
-function described({ name, dtype, shape }: Omit<Described, "shape"> & { shape: Int32Array }): Described {
+function described({
+  name,
+  dtype,
+  shape,
+}: Omit<Described, "shape"> & { shape: Int32Array }): Described {
   return { name, dtype, shape: [...shape] };
 }

@@ -84,7 +84,8 @@ class SegmentScreen {
     const found = [...new Set(classes)].filter((one) => one > 0);
     const names = found.map((one) => model.labels[one] ?? `class ${one}`).join(", ") || "nothing";
     const share = classes.filter((one) => one > 0).length / classes.length;
-    said.textContent = `Found: ${names}, on ${(100 * share).toFixed(0)} % of the pixels, in ${milliseconds.toFixed(1)} ms.`;
+    const where = `on ${(100 * share).toFixed(0)} % of the pixels`;
+    said.textContent = `Found: ${names}, ${where}, in ${milliseconds.toFixed(1)} ms.`;
     element("segment-report").textContent =
       `${model.file} is a download of ${bytes(model.bytes)}. It sees ${side} × ${side} pixels.`;
   }

@@ -8,7 +8,9 @@ import { sha256 } from "./sha256.js";
 const MEMORY = 256 * 2 ** 20;
 
 type Handlers = {
-  [Task in keyof Tasks]: (takes: Tasks[Task]["takes"]) => Promise<Tasks[Task]["gives"]> | Tasks[Task]["gives"];
+  [Task in keyof Tasks]: (
+    takes: Tasks[Task]["takes"],
+  ) => Promise<Tasks[Task]["gives"]> | Tasks[Task]["gives"];
 };
 
 const HANDLERS: Handlers = {
@@ -19,21 +21,25 @@ const HANDLERS: Handlers = {
   time,
 };
 
-self.onmessage = async ({ data }: MessageEvent<Request>) => {
-  const { id, task, takes } = data;
+/** One task follows another: a network must not run while another is loaded. */
+let last: Promise<void> = Promise.resolve();
+
+self.onmessage = ({ data }: MessageEvent<Request>) => {
+  last = last.then(() => answer(data));
+};
+
+async function answer({ id, task, takes }: Request): Promise<void> {
   try {
     const gives = await HANDLERS[task](takes as never);
     self.postMessage({ id, gives } satisfies Reply);
   } catch (error) {
     self.postMessage({ id, problem: sentence(error) } satisfies Reply);
   }
-};
+}
 
 function expanded({ data, isCut }: Tasks["expand"]["takes"]): Expanded {
-  const begin = performance.now();
   const file = expand(isCut ? decodePrefix(data) : decode(data), MEMORY);
-  const milliseconds = performance.now() - begin;
-  return { file: file as Uint8Array<ArrayBuffer>, sha256: sha256(file), milliseconds };
+  return { file: file as Uint8Array<ArrayBuffer>, sha256: sha256(file) };
 }
 
 function sentence(error: unknown): string {

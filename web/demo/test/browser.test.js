@@ -95,7 +95,7 @@ test("the keyboard draws, and shows other screens", OPTIONS, async (context) => 
   await page.waitForSelector("#guesses li", { state: "detached" });
   await page.focus("#tab-draw");
   await page.keyboard.press("ArrowRight");
-  assert.ok(await page.isVisible("#segment") && !(await page.isVisible("#draw")));
+  assert.ok((await page.isVisible("#segment")) && !(await page.isVisible("#draw")));
   await noProblem(page);
 });
 
@@ -118,7 +118,9 @@ test("a picture of one's own is segmented, and stays here", OPTIONS, async (cont
   const { page, foreign } = await opened(context);
   await page.click("#tab-segment");
   await page.click("#shapes");
-  await page.waitForFunction(() => document.getElementById("segmented").textContent.startsWith("Found"));
+  await page.waitForFunction(() =>
+    document.getElementById("segmented").textContent.startsWith("Found"),
+  );
   assert.match(await page.textContent("#segmented"), /^Found: shape,/);
   const share = Number(/on (\d+) %/.exec(await page.textContent("#segmented"))[1]);
   // The three shapes cover about a fifth of the picture.
@@ -130,8 +132,14 @@ test("a picture of one's own is segmented, and stays here", OPTIONS, async (cont
     await page.evaluate(() => document.getElementById("photo").toDataURL().split(",")[1]),
     "base64",
   );
-  await page.setInputFiles("#open-picture", { name: "own.png", mimeType: "image/png", buffer: png });
-  await page.waitForFunction(() => document.getElementById("segmented").textContent.startsWith("Found"));
+  await page.setInputFiles("#open-picture", {
+    name: "own.png",
+    mimeType: "image/png",
+    buffer: png,
+  });
+  await page.waitForFunction(() =>
+    document.getElementById("segmented").textContent.startsWith("Found"),
+  );
   await noProblem(page);
   const text = { name: "text.png", mimeType: "image/png", buffer: Buffer.from("no picture") };
   await page.setInputFiles("#open-picture", text);
@@ -145,7 +153,9 @@ async function measured(page) {
   await page.fill("#warmup", "1");
   await page.fill("#runs", "3");
   await page.click("#start");
-  await page.waitForFunction(() => /done|stopped/.test(document.getElementById("progress").textContent));
+  await page.waitForFunction(() =>
+    /done|stopped/.test(document.getElementById("progress").textContent),
+  );
   const download = page.waitForEvent("download");
   await page.click("#download");
   return readFileSync(await (await download).path(), "utf8");
@@ -168,7 +178,10 @@ test("outputs are those of Python, with one thread and with several", OPTIONS, a
     // The file that an archive makes here is Python's.
     assert.equal(one.sha256, known.sha256);
     const [{ argmax, rows }] = Object.values(one.agreement);
-    assert.ok(rows === 4 && argmax >= (known.form.includes("float32") ? 0.995 : 0.99), `${one.file}: ${argmax}`);
+    assert.ok(
+      rows === 4 && argmax >= (known.form.includes("float32") ? 0.995 : 0.99),
+      `${one.file}: ${argmax}`,
+    );
     assert.ok(one.times.runs === 3 && one.times.median_us > 0);
   }
   assert.deepEqual(new Set(results.map(({ threads }) => threads)), new Set([1, CORES]));
@@ -182,12 +195,16 @@ test("what goes to the background is not measured", OPTIONS, async (context) => 
   await page.waitForSelector("#files label");
   await page.fill("#runs", "10000");
   await page.click("#start");
-  await page.waitForFunction(() => document.getElementById("progress").textContent.startsWith("Measuring"));
+  await page.waitForFunction(() =>
+    document.getElementById("progress").textContent.startsWith("Measuring"),
+  );
   await page.evaluate(() => {
     Object.defineProperty(document, "hidden", { get: () => true });
     document.dispatchEvent(new Event("visibilitychange"));
   });
-  await page.waitForFunction(() => /background/.test(document.getElementById("progress").textContent));
+  await page.waitForFunction(() =>
+    /background/.test(document.getElementById("progress").textContent),
+  );
   assert.match(await page.textContent("#results tbody"), /background/);
   await noProblem(page);
 });

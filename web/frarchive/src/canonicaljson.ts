@@ -134,9 +134,7 @@ export class CanonicalJson {
   }
 
   private refused(message: string): JsonError {
-    return new JsonError(
-      `it is no canonical JSON, for ${message} (at character ${this.position})`,
-    );
+    return new JsonError(`it is no canonical JSON, for ${message} (at character ${this.position})`);
   }
 }
 

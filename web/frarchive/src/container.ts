@@ -41,7 +41,8 @@ export function readSections(data: Uint8Array, cut = false): Map<number, Section
   }
   if (!cut) checkSum(data);
   const sections = split(data, cut);
-  if (cut && sections.get(Kind.coefficients)?.payload.length === sections.get(Kind.coefficients)?.size) checkSum(data);
+  const last = sections.get(Kind.coefficients);
+  if (cut && last?.payload.length === last?.size) checkSum(data);
   if (!sections.has(Kind.architecture)) {
     throw new ArchiveError("The architecture must come first", HEADER_BYTES);
   }

@@ -84,7 +84,9 @@ export class Filling {
   }
 
   private found(): Float32Array {
-    const isFinite = [this.kernel, this.bias].every((one) => !one || one.data.every(Number.isFinite));
+    const isFinite = [this.kernel, this.bias].every(
+      (one) => !one || one.data.every(Number.isFinite),
+    );
     if (!isFinite) throw new ArchiveError("A kernel and its bias must be finite");
     const largest = Float64Array.from({ length: this.channels }, (_, at) => this.largest(at));
     const least = (largestOf(largest) / MOST) * SMALLEST;

@@ -33,7 +33,8 @@ export class Layout {
     const kept = words - this.wordsInside;
     if (template.length !== 4 * kept) {
       throw new ArchiveError(
-        `A skeleton with these gaps has ${kept} words outside of them, not ${template.length} bytes`,
+        `A skeleton with these gaps has ${kept} words outside of them, ` +
+          `not ${template.length} bytes`,
       );
     }
   }

@@ -31,8 +31,14 @@ test("the worked example of the page is read", () => {
     name: "lenet5",
     arguments: '{"batch_norm":true}',
   });
-  assert.deepEqual(numbers(archive.tensors), [[9, -4, 0, 1, -2, 0, 0, 1], [3, -1, 0, 0]]);
-  assert.deepEqual(archive.tensors.map((one) => one.step), [-24, -20]);
+  assert.deepEqual(numbers(archive.tensors), [
+    [9, -4, 0, 1, -2, 0, 0, 1],
+    [3, -1, 0, 0],
+  ]);
+  assert.deepEqual(
+    archive.tensors.map((one) => one.step),
+    [-24, -20],
+  );
   assert.deepEqual(numbers(archive.vectors), [[12, -3, 1]]);
   assert.match(refusal(() => expand(archive)).message, /skeleton/);
 });

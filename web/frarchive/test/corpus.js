@@ -35,7 +35,9 @@ function stored(zip) {
   const files = new Map();
   let entry = zip.readUInt32LE(end + 16);
   for (let left = zip.readUInt16LE(end + 10); left > 0; left--) {
-    const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((at) => zip.readUInt16LE(entry + at));
+    const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((at) =>
+      zip.readUInt16LE(entry + at),
+    );
     if (zip.readUInt16LE(entry + 10) !== STORED) throw new Error("a file is compressed");
     const local = zip.readUInt32LE(entry + 42);
     const start = local + 30 + zip.readUInt16LE(local + 26) + zip.readUInt16LE(local + 28);

@@ -40,9 +40,17 @@ function mutatedOnce(bytes) {
   const rest = bytes.slice(place);
   switch (random(6)) {
     case 0:
-      return [...before, ...rest.slice(0, 1).map((byte) => byte ^ (1 << random(8))), ...rest.slice(1)];
+      return [
+        ...before,
+        ...rest.slice(0, 1).map((byte) => byte ^ (1 << random(8))),
+        ...rest.slice(1),
+      ];
     case 1:
-      return [...before, ...rest.slice(0, 1).map(() => pick([...EXTREMES, random(256)])), ...rest.slice(1)];
+      return [
+        ...before,
+        ...rest.slice(0, 1).map(() => pick([...EXTREMES, random(256)])),
+        ...rest.slice(1),
+      ];
     case 2:
       return [...before, ...Array.from({ length: 1 + random(3) }, () => random(256)), ...rest];
     case 3:
@@ -80,38 +88,46 @@ function expanded(data) {
   return expandText(joined(mutated(text.subarray(0, head)), text.subarray(head)), archive, MEMORY);
 }
 
-test(`${FILES} mutations neither crash nor hang nor fill the memory`, { skip: missing(WHOLE) }, () => {
-  const seeds = cases(WHOLE).filter(({ contents, data }) => contents !== "refused" && data.length < 30_000);
-  const small = seeds.filter(({ data }) => data.length < 1000);
-  const networks = seeds.filter(({ name }) => name.startsWith("network-"));
-  const kinds = [
-    ({ data }) => opened(mutated(data)),
-    ({ data }) => opened(framed(mutated(data.subarray(8)), data[3])),
-    ({ data }) => opened(reframed(data)),
-    ({ data }) => expanded(data),
-  ];
-  const count = { refused: 0, read: 0, expanded: 0 };
-  let longest = 0;
-  for (let number = 0; number < FILES; number++) {
-    const isLarge = number % 4 === 3 && number % 100 === 99;
-    const seed = pick(isLarge ? networks : number % 10 === 0 ? seeds : small);
-    const start = performance.now();
-    try {
-      const file = kinds[number % 4](seed);
-      count[file ? "expanded" : "read"]++;
-      if (file) assert.equal(new TextDecoder().decode(file.subarray(4, 8)), "TFL3");
-    } catch (error) {
-      if (!(error instanceof ArchiveError)) throw error;
-      count.refused++;
+test(
+  `${FILES} mutations neither crash nor hang nor fill the memory`,
+  { skip: missing(WHOLE) },
+  () => {
+    const seeds = cases(WHOLE).filter(
+      ({ contents, data }) => contents !== "refused" && data.length < 30_000,
+    );
+    const small = seeds.filter(({ data }) => data.length < 1000);
+    const networks = seeds.filter(({ name }) => name.startsWith("network-"));
+    const kinds = [
+      ({ data }) => opened(mutated(data)),
+      ({ data }) => opened(framed(mutated(data.subarray(8)), data[3])),
+      ({ data }) => opened(reframed(data)),
+      ({ data }) => expanded(data),
+    ];
+    const count = { refused: 0, read: 0, expanded: 0 };
+    let longest = 0;
+    for (let number = 0; number < FILES; number++) {
+      const isLarge = number % 4 === 3 && number % 100 === 99;
+      const seed = pick(isLarge ? networks : number % 10 === 0 ? seeds : small);
+      const start = performance.now();
+      try {
+        const file = kinds[number % 4](seed);
+        count[file ? "expanded" : "read"]++;
+        if (file) assert.equal(new TextDecoder().decode(file.subarray(4, 8)), "TFL3");
+      } catch (error) {
+        if (!(error instanceof ArchiveError)) throw error;
+        count.refused++;
+      }
+      longest = Math.max(longest, performance.now() - start);
     }
-    longest = Math.max(longest, performance.now() - start);
-  }
-  const resident = 1024 * process.resourceUsage().maxRSS;
-  console.log(
-    `${FILES} mutations: ${count.refused} refused, ${count.read} read, ${count.expanded} ` +
-      `expanded; at most ${Math.round(longest)} ms and ${Math.round(resident / 2 ** 20)} MB`,
-  );
-  assert.equal(count.refused + count.read + count.expanded, FILES);
-  assert.ok(count.refused > FILES / 2 && count.read > FILES / 1000 && count.expanded > FILES / 1000);
-  assert.ok(longest < LONGEST && resident < MOST_RESIDENT);
-});
+    const resident = 1024 * process.resourceUsage().maxRSS;
+    console.log(
+      `${FILES} mutations: ${count.refused} refused, ${count.read} read, ${count.expanded} ` +
+        `expanded; at most ${Math.round(longest)} ms and ${Math.round(resident / 2 ** 20)} MB`,
+    );
+    assert.equal(count.refused + count.read + count.expanded, FILES);
+    assert.ok(
+      count.refused > FILES / 2 && count.read > FILES / 1000 && count.expanded > FILES / 1000,
+    );
+    assert.ok(longest < LONGEST && resident < MOST_RESIDENT);
+  },
+);

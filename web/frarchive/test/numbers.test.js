@@ -95,8 +95,17 @@ test("zigzag is a plain sort by sum and tie rule", () => {
   const weights = [5, 1, 3, 2];
   const places = [];
   for (let flat = 0; flat < 72; flat++) {
-    const index = [Math.floor(flat / 24), Math.floor(flat / 12) % 2, Math.floor(flat / 3) % 4, flat % 3];
-    places.push({ flat, sum: index.reduce((sum, one, axis) => sum + one * weights[axis], 0), index });
+    const index = [
+      Math.floor(flat / 24),
+      Math.floor(flat / 12) % 2,
+      Math.floor(flat / 3) % 4,
+      flat % 3,
+    ];
+    places.push({
+      flat,
+      sum: index.reduce((sum, one, axis) => sum + one * weights[axis], 0),
+      index,
+    });
   }
   const key = ({ sum, index }) => [sum, index[3], index[2], index[0], index[1]];
   places.sort((a, b) => {
@@ -104,7 +113,10 @@ test("zigzag is a plain sort by sum and tie rule", () => {
     const at = left.findIndex((one, place) => one !== right[place]);
     return left[at] - right[at];
   });
-  assert.deepEqual([...zigzag(corner, weights)], places.map(({ flat }) => flat));
+  assert.deepEqual(
+    [...zigzag(corner, weights)],
+    places.map(({ flat }) => flat),
+  );
 });
 
 test("the largest corners are sorted exactly", () => {
