@@ -31,7 +31,7 @@ _PAGE = Path("build") / "web" / "demo"
     help="The port; 0 takes a free one.",
 )
 def serve(files, page, port) -> None:
-    """Open networks in the browser of a phone, to try and to measure them there.
+    """Open networks in the browser of a phone, to try and measure.
 
     FILES are .fr archives with a skeleton, or .tflite files, with float32 inputs and outputs. Every
     device in the same network can open the page and load the files, until Ctrl-C.

@@ -184,7 +184,7 @@ class MeasureScreen {
     row.append(head);
     if (found) {
       const numbers = [found.first_us, found.median_us, found.p95_us];
-      row.append(...numbers.map((one) => made("td", (one / 1000).toFixed(2))));
+      row.append(...numbers.map((one) => made("td", milliseconds(one))));
       const classes = result.agreement?.[0]?.[1].argmax;
       row.append(
         made("td", classes === undefined ? "not compared" : `${(100 * classes).toFixed(2)} %`),
@@ -246,6 +246,12 @@ function notes({ accelerator }: Way, { isWhole }: Loaded, { outputs }: Rows): st
   }
   if (!outputs) found.push("Inputs were random numbers, and outputs were not compared.");
   return found;
+}
+
+/** Three digits of a time in microseconds. */
+function milliseconds(time: number): string {
+  const found = time / 1000;
+  return found.toFixed(found < 10 ? 2 : found < 100 ? 1 : 0);
 }
 
 function noise(length: number): Float32Array {
