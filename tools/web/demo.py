@@ -28,7 +28,8 @@ def build() -> None:
     node.compile_reader()
     node.run(["tsc"], PAGE, "the compiler refuses `web/demo`")
     script, models = Path(__file__).with_name("models.py"), TARGET / "models"
-    if not node.is_newer(models / "index.json", script, node.ROOT / "fr_keras"):
+    sources = (script, node.ROOT / "fr_keras", node.ROOT / "fr_bench" / "page")
+    if not node.is_newer(models / "index.json", *sources):
         node.python(script, str(models))
     node.bundle(TARGET)
 

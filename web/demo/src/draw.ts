@@ -3,7 +3,7 @@ import { type Capacity, type ModelFile, streamed } from "./catalog.js";
 import type { Engine } from "./engine.js";
 import { type Network, opened } from "./network.js";
 import { Pad } from "./pad.js";
-import { bytes, choice, complain, element, made } from "./page.js";
+import { bytes, choice, complain, element, forget, made } from "./page.js";
 import { inputs } from "./pictures.js";
 import { picture, SEVEN } from "./strokes.js";
 
@@ -41,6 +41,7 @@ class DrawScreen {
   }
 
   draw(strokes: Pad["strokes"]): void {
+    forget();
     this.pad.strokes = strokes;
   }
 

@@ -3,7 +3,7 @@ import type { Way } from "./capabilities.js";
 import { contents, type ModelFile } from "./catalog.js";
 import { Engine } from "./engine.js";
 import { opened } from "./network.js";
-import { bytes, choice, complain, element, made } from "./page.js";
+import { bytes, choice, complain, element, forget, made } from "./page.js";
 import type { Loaded } from "./protocol.js";
 import { type Result, text } from "./results.js";
 import { type Agreement, agreement, times } from "./statistics.js";
@@ -119,6 +119,7 @@ class MeasureScreen {
   /** Measures each chosen file in each chosen way. */
   async measure(): Promise<void> {
     if (this.engine) return;
+    forget();
     const subjects = this.subjects.filter(([, input]) => input.checked);
     const ways = this.ways.filter(([, input]) => input.checked);
     this.results = [];
@@ -148,10 +149,10 @@ class MeasureScreen {
       way,
     };
     try {
-      const { file, sha256 } = await opened(engine, await subject.data());
+      const { file, sha256 } = await opened(engine, this.unlessStopped(await subject.data()));
       const { variant, accelerator, threads } = way;
       const loaded = await engine.ask("load", { file, variant, accelerator, threads });
-      const rows = await rowsFor(subject, loaded);
+      const rows = this.unlessStopped(await rowsFor(subject, loaded));
       const timed = await engine.ask("time", {
         inputs: rows.inputs[0],
         warmup: number("warmup"),
@@ -172,6 +173,12 @@ class MeasureScreen {
       engine.end();
       this.engine = undefined;
     }
+  }
+
+  /** An ended worker does not know that it must not start anew. */
+  private unlessStopped<Value>(value: Value): Value {
+    if (this.stopped) throw new Error(this.stopped);
+    return value;
   }
 
   private show(result: Result): void {

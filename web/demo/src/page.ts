@@ -38,6 +38,11 @@ export function complain(error: unknown): void {
   problem.hidden = false;
 }
 
+/** Takes the sentence away, where something new begins. */
+export function forget(): void {
+  element("problem").hidden = true;
+}
+
 /** The drawing context of a canvas. */
 export function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   const found = canvas.getContext("2d", { willReadFrequently: true });

@@ -2,7 +2,7 @@
 import type { ModelFile } from "./catalog.js";
 import type { Engine } from "./engine.js";
 import { flatbuffer, type Network } from "./network.js";
-import { bytes, complain, context, element } from "./page.js";
+import { bytes, complain, context, element, forget } from "./page.js";
 import { classesOf, gray, inputs, overlay, resized } from "./pictures.js";
 
 /** Starts the screen. */
@@ -70,6 +70,7 @@ class SegmentScreen {
   }
 
   private async segment(): Promise<void> {
+    forget();
     const { model, network, photo } = this;
     const said = element("segmented");
     said.textContent = "Segmenting …";
