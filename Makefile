@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready-dev
 READY_ALL := .venv/ready-all
 
-.PHONY: demo test test-all docs android lint wheel clean
+.PHONY: demo test test-all docs android web lint wheel clean
 
 demo: .venv/ready-demo
 	$(BIN)/fr-keras demo --force
@@ -27,6 +27,10 @@ android: $(READY)
 	$(BIN)/python tools/android/guide.py
 	$(BIN)/python tools/android/apk.py
 	$(BIN)/python tools/android/screens.py --if-possible
+
+web: $(READY)
+	$(BIN)/python tools/web/reader.py
+	$(BIN)/python tools/web/demo.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

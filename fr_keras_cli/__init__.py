@@ -22,6 +22,7 @@ from fr_keras_cli._errors import debug_option
 from fr_keras_cli._files import convert, inspect, sensitivity
 from fr_keras_cli._networks import compare, demo
 from fr_keras_cli._reports import report
+from fr_keras_cli._serve import serve
 from fr_keras_cli._train import train
 from fr_keras_cli._unpacking import unpack
 
@@ -66,6 +67,7 @@ for _command in (
     inspect,
     benchmark,
     report,
+    serve,
     doctor,
 ):
     main.add_command(debug_option(_command))

@@ -15,7 +15,8 @@ import numpy as np
 from fr_archive.files import write_bytes
 
 FORMAT, VERSION = "fr-keras-benchmark", 1
-TARGETS = ("host", "arm64", "gpu", "android")
+#: `browser` is what the page of `web/demo` measures; `fr-keras benchmark` runs the others.
+TARGETS = ("host", "arm64", "gpu", "android", "browser")
 DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
 #: `done`: it ran. `refused`: the target would not take the file. `failed`: it broke.
 STATUSES = ("done", "refused", "failed")

@@ -16,7 +16,7 @@ import struct
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import corpus_kernels
@@ -41,10 +41,10 @@ MUTATED_NETWORKS = 40
 RANDOM_SKELETONS = 800
 
 
-def verdict(data: bytes) -> tuple[str, str]:
+def verdict(data: bytes, decode: Callable[[bytes], Archive] = fr_archive.decode) -> tuple[str, str]:
     """Returns what decoding a file gives, and what expanding it gives."""
     try:
-        archive = fr_archive.decode(data)
+        archive = decode(data)
     except ArchiveError:
         return "refused", "none"
     if archive.skeleton is None:

@@ -48,6 +48,7 @@ API = (
     "fr_bench.benchmark",
     "fr_bench.report",
     "fr_bench.scheduling",
+    "fr_bench.page",
 )
 CLI = "cli.md"
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")

@@ -1,0 +1,6 @@
+/** Reads `.fr` archives, networks in kilobytes, and expands them to `.tflite` files. */
+export type { Architecture } from "./architecture.js";
+export { type Archive, decode, decodePrefix, expand, MOST_MEMORY } from "./archive.js";
+export { ArchiveError } from "./errors.js";
+export type { Kernel } from "./kernels.js";
+export { Quantized } from "./quantized.js";
