@@ -2,5 +2,6 @@
 export type { Architecture } from "./architecture.js";
 export { type Archive, decode, decodePrefix, expand, MOST_MEMORY } from "./archive.js";
 export { ArchiveError } from "./errors.js";
-export type { Kernel } from "./kernels.js";
+export { Codebook } from "./codebooks.js";
+export { type Kernel, QuantizedKernel } from "./kernels.js";
 export { Quantized } from "./quantized.js";

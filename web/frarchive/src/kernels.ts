@@ -1,3 +1,4 @@
+import { Codebooks, MOST_LEVELS } from "./codebooks.js";
 import type { Section } from "./container.js";
 import { Numbers } from "./integers.js";
 import { HIGHEST_STEP, LOWEST_STEP, Quantized } from "./quantized.js";
@@ -38,14 +39,18 @@ interface Row {
   readonly rows: number;
   readonly columns: number;
   readonly step: number;
+  /** 0 for whole numbers of the step, or how many levels a codebook has. */
+  readonly form: number;
 }
 
-/** Reads the section of kernels in space: a table of their shapes and steps, then their numbers. */
+/** Reads the section of kernels in space: a table of them, then their numbers. */
 export function readKernels(section: Section): Kernel[] {
   const decoder = section.decoder();
   const rows = new KernelTable(decoder, section.size).rows();
   const wholeNumbers = new WholeNumbers();
-  const kernels = rows.map(({ rows, columns, step }) => {
+  const codebooks = new Codebooks();
+  const kernels = rows.map(({ rows, columns, step, form }) => {
+    if (form > 0) return codebooks.read(decoder, form, rows, columns);
     const values = wholeNumbers.read(decoder, rows, columns);
     return new QuantizedKernel(new Quantized(values, step), columns);
   });
@@ -84,14 +89,16 @@ class KernelTable {
     const { decoder } = this;
     this.height += this.rowNumbers.signed(decoder);
     this.columns += this.columnNumbers.signed(decoder);
-    this.step += this.stepNumbers.signed(decoder);
+    const change = this.stepNumbers.signed(decoder);
+    this.step += change;
     const form = this.formNumbers.magnitude(decoder);
     const { height, columns, step } = this;
     const hasStep = step >= LOWEST_STEP && step <= HIGHEST_STEP;
-    if (height < 0 || columns < 1 || !hasStep || form !== 0) {
-      throw decoder.refused(
-        `A kernel has no ${height} rows of ${columns}, step ${step}, form ${form}`,
-      );
+    if (height < 0 || columns < 1 || !hasStep) {
+      throw decoder.refused(`A kernel has no ${height} rows of ${columns}, step ${step}`);
+    }
+    if (form > MOST_LEVELS || (form > 0 && change !== 0)) {
+      throw decoder.refused(`A kernel has no form ${form} with a step that differs by ${change}`);
     }
     // An empty kernel counts as one with a row. A product that is rounded is far above the limit.
     this.total += Math.max(height, 1) * columns;
@@ -100,6 +107,6 @@ class KernelTable {
         `${this.size} bytes hold at most ${this.most} numbers, not ${this.total}`,
       );
     }
-    return { rows: height, columns, step };
+    return { rows: height, columns, step, form };
   }
 }

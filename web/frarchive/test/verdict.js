@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { ArchiveError, decode, expand } from "../dist/index.js";
+import { ArchiveError, Codebook, decode, expand } from "../dist/index.js";
 
 const MEMORY = 320 * 2 ** 20;
 const FEW = 64;
@@ -40,13 +40,20 @@ function digest({ architecture, tensors, vectors, kernels }) {
   }
   for (const one of kernels) {
     sha.update(Int32Array.of(one.columns));
-    quantized(sha, one.numbers);
+    if (one instanceof Codebook) codebook(sha, one);
+    else quantized(sha, one.numbers);
   }
   return sha.digest("hex");
 }
 
 function quantized(sha, one) {
   sha.update(Int32Array.of(one.values.length, one.step)).update(one.values).update(one.reals());
+}
+
+function codebook(sha, one) {
+  const { places, levels } = one;
+  sha.update(Int32Array.of(places.length, levels.length)).update(levels);
+  sha.update(Int32Array.from(places)).update(one.reals());
 }
 
 function quoted(name) {
