@@ -2,11 +2,11 @@
 
     python benchmarks/rate_training.py --data mnist.npz
 
-A row for each domain, rate and seed has the bytes of the whole archive and the validation accuracy of
-the model that is loaded from it. Validation chooses: of the rates at which the mean accuracy of the
-seeds is high enough, the one with the fewest bytes; of no such rate, the most accurate. Only its
-archives are tested, once. Starts and archives are kept in `--work` and rows in the results, so an
-interrupted run continues where it stopped.
+A row for each domain, rate and seed has the bytes of the whole archive and the validation accuracy
+of the model that is loaded from it. Validation chooses: of the rates at which the mean accuracy of
+the seeds is high enough, the one with the fewest bytes; if there is none, the most accurate. Only
+its archives are tested, once. Starts and archives are kept in `--work` and rows in the results, so
+an interrupted run continues where it stopped.
 """
 
 import argparse
@@ -34,6 +34,7 @@ STEP = {"dct": 0.5, "space": 0.25}
 LEARNING_RATE = 0.003
 # What the mean validation accuracy has to be: that of `longer` in lenet5_archive.json.
 ENOUGH = 0.9875
+ACCURACY = "validation_accuracy"
 
 
 def started(mnist: data.Dataset, domain: str, seed: int, work: Path) -> keras.Model:
@@ -87,7 +88,7 @@ def one_row(
         "bytes": packing.bytes,
         "sections": packing.sections,
         "layers": {one.name: layer(model, one) for one in packing.layers},
-        "validation_accuracy": archive.accuracy(load_archive(path), mnist.validation),
+        ACCURACY: archive.accuracy(load_archive(path), mnist.validation),
         "seconds": round(seconds, 1),
     }
 
@@ -117,9 +118,6 @@ def chosen_rate(rows: list[dict], domain: str) -> float | None:
     if enough:
         return min(enough, key=lambda rate: means[rate][0])
     return max(means, key=lambda rate: means[rate][1])
-
-
-ACCURACY = "validation_accuracy"
 
 
 def test(mnist: data.Dataset, rows: list[dict], domain: str, work: Path) -> None:

@@ -1,4 +1,4 @@
-"""`price_kernels`: a model whose kernels are whole steps that `RateTraining` makes pay for bytes."""
+"""`price_kernels`: a model whose kernels are whole steps, ready for `RateTraining`."""
 
 import warnings
 
@@ -17,9 +17,7 @@ from fr_keras.models.selectors import Selector, check_names, matches, names
 from fr_keras.models.walk import check_graph, named_layers, rebuild
 
 
-def price_kernels(
-    model: keras.Model, step: float = 0.25, exclude: Selector = None
-) -> keras.Model:
+def price_kernels(model: keras.Model, step: float = 0.25, exclude: Selector = None) -> keras.Model:
     """Returns a copy of a model whose kernels are whole numbers of steps, ready for `RateTraining`.
 
     The kernels and their steps are trained. FR layers have whole steps of their coefficients, all

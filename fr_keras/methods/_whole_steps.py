@@ -87,7 +87,7 @@ class WholeSteps(Quantizer):
         rest = ops.stop_gradient(ops.round(parts) - parts)
         change = kernel + step * rest
         exact = ops.round(parts) * step
-        return ops.stop_gradient(exact) + change - ops.stop_gradient(change)
+        return ops.stop_gradient(exact) + (change - ops.stop_gradient(change))
 
     def step_of(self, kernel, state):
         """Returns the step of an archive with which a kernel computes.
