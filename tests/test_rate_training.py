@@ -143,20 +143,19 @@ def test_an_archive_holds_the_trained_numbers_exactly(tmp_path):
             kernels += 1
             np.testing.assert_array_equal(got, own)
     assert kernels == 5
-    print(packing.sections, history)
+    # So few numbers take about as much again for the tables of their counts and steps.
+    written = packing.sections["coefficients"] + packing.sections["kernels"]
+    assert written / 2 < history["bytes"][-1] < written
 
 
-@pytest.mark.parametrize("make", [plain, mixed])
-def test_a_budget_is_met_however_the_training_goes(make):
-    for budget in (150, 100):
-        model, callback = compiled(make()), RateTraining(bytes=budget)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of steps made coarser, or of kernels of one number
-            fit(model, callback, epochs=2)
-        assert callback._estimate() <= budget
-        for layer in named_layers(model).values():
-            if isinstance(layer, Quantizing):
-                assert np.count_nonzero(layer.quantized(*layer.kernel_names)) >= 1
+@pytest.mark.parametrize(("make", "budget"), [(plain, 150), (mixed, 100)])
+def test_a_budget_is_met_however_the_training_goes(make, budget):
+    model, callback = compiled(make()), RateTraining(bytes=budget)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of steps made coarser, or of kernels of one number
+        fit(model, callback, epochs=2)
+    assert callback._estimate() <= budget
+    assert all(kernel.left() >= 1 for kernel in callback._kernels)
 
 
 def test_the_price_follows_the_estimate():
@@ -200,7 +199,7 @@ def test_a_training_goes_on_from_a_file(tmp_path):
     model = compiled(mixed())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        history = fit(model, RateTraining(bytes=180), epochs=2)
+        history = fit(model, RateTraining(bytes=180))
     model.save(tmp_path / "m.keras")
     back = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_array_equal(back(X), model(X))
@@ -210,8 +209,8 @@ def test_a_training_goes_on_from_a_file(tmp_path):
         callback.set_params({"epochs": 4, "steps": 16})
         callback.on_train_begin()
         assert callback._price() == pytest.approx(history["price"][-1], rel=1e-6)
-    again = [fit(one, RateTraining(rate=1e-5), shuffle=False)["loss"] for one in (model, back)]
-    np.testing.assert_allclose(*again, rtol=1e-5)
+    for before, after in zip(model.optimizer.variables, back.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_a_high_price_leaves_one_number_and_says_so():

@@ -105,7 +105,8 @@ class WholeSteps(Quantizer):
     def penalty(self, kernel, alike, state):
         parts = kernel / self.step_of(kernel, state)
         decay = self._decay(parts, alike)
-        bits = sum(_bits(ops.abs(parts + u), decay) for u in _NOISE) / len(_NOISE)
+        noise = ops.reshape(ops.cast(_NOISE, parts.dtype), (-1, *(1 for _ in parts.shape)))
+        bits = ops.mean(_bits(ops.abs(parts + noise), decay), axis=0)
         return ops.cast(state["price"], kernel.dtype) * ops.sum(alike.counted(bits))
 
     def bits(self, kernel, alike: Alike, state: dict):
