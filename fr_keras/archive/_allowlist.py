@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from fr_archive import ArchiveError
-from fr_keras.layers import TWINS, FRBatchNormalization, QuantizedKernel
+from fr_keras.layers import TWINS, FRBatchNormalization
 
 _PLAIN = """
     Activation ActivityRegularization AdaptiveAveragePooling1D AdaptiveAveragePooling2D
@@ -115,8 +115,6 @@ def reason(layer: object) -> str:
     cls = type(layer)
     if not isinstance(layer, keras.layers.Layer):
         return "it is a bare operation, such as Keras makes for masks: use a layer of Keras"
-    if isinstance(layer, QuantizedKernel):
-        return "its levels are computed from another kernel: give `fr_keras.bake(model)`"
     if getattr(keras.layers, cls.__name__, None) is cls:
         return _REASONS.get(cls.__name__, "this version of fr_keras does not know it")
     return (

@@ -21,6 +21,7 @@ from fr_keras.archive._shapes import unbuilt
 from fr_keras.archive._statistics import calibrated, normalizes
 from fr_keras.archive._weights import rounded_kernels, rounded_vectors
 from fr_keras.models.coefficients import kept_series
+from fr_keras.models.quantized import unquantized
 from fr_keras.models.vectors import weights
 from fr_keras.models.walk import (
     all_layers,
@@ -182,7 +183,7 @@ def prepared(model: keras.Model) -> Prepared:
     check_graph(model)
     for layer in all_layers(model):
         check_finite(layer)
-    given = at_inference(model)
+    given = at_inference(unquantized(model))
     numbers = sum(one.size for one in weights(given.model) if one.in_space)
     if numbers > MOST_KERNEL_NUMBERS:
         raise ValueError(

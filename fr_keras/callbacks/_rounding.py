@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 import fr_archive
-from fr_keras.layers import FrequencyKernel
+from fr_keras.layers import FrequencyKernel, Quantizing
 from fr_keras.models.walk import named_kernels
 
 # An archive has this many steps per octave.
@@ -75,6 +75,12 @@ class ArchiveRounding(keras.callbacks.Callback):
             raise ValueError(
                 "`model` has no trainable FR layers, so there is nothing to round. Convert it with "
                 "`fr_keras.regularize(model)` before compile and fit."
+            )
+        priced = [name for name, layer in named.items() if isinstance(layer, Quantizing)]
+        if priced:
+            raise ValueError(
+                "`model` must not have quantized coefficients, whose steps are trained: train it "
+                f"with `fr_keras.methods.RateTraining`. Received: quantized layers {priced}"
             )
         self._steps = self._steps_of(named)
         self.restore()

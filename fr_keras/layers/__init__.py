@@ -17,7 +17,9 @@ from fr_keras.layers._einsum_dense import FREinsumDense
 from fr_keras.layers._embedding import FREmbedding
 from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
-from fr_keras.layers._quantized import QUANTIZED, QuantizedKernel, Quantizer, State
+from fr_keras.layers._quantized import QUANTIZED, QuantizedKernel
+from fr_keras.layers._quantized_frequency import QUANTIZED_TWINS, QuantizedCoefficients
+from fr_keras.layers._quantizer import Alike, Columns, Quantizer, Quantizing, State
 from fr_keras.layers._refusal import adapted, misnamed, refusal
 from fr_keras.layers._seeded_signs import SeededSigns
 from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
@@ -26,8 +28,11 @@ from fr_keras.layers._twins import TWINS, plain_class, register_twin
 
 __all__ = [
     "QUANTIZED",
+    "QUANTIZED_TWINS",
     "TWINS",
+    "Alike",
     "Chain",
+    "Columns",
     "FRBatchNormalization",
     "FRConv1D",
     "FRConv1DTranspose",
@@ -46,8 +51,10 @@ __all__ = [
     "FactoredKernel",
     "FrequencyKernel",
     "FrequencyTwin",
+    "QuantizedCoefficients",
     "QuantizedKernel",
     "Quantizer",
+    "Quantizing",
     "State",
     "SeededSigns",
     "TransformedKernel",

@@ -252,7 +252,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
 
     def other_weights(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
         """Yields the other weights of this layer and its plain twin, pair by pair."""
-        held = (self.coefficients, self._truncation, *self.plain_kernels(plain))
+        held = (*self.held(), *self.plain_kernels(plain))
         held = {id(one) for one in held}
         own, its = ([w for w in layer.weights if id(w) not in held] for layer in (self, plain))
         if [tuple(w.shape) for w in own] != [tuple(w.shape) for w in its]:

@@ -30,6 +30,10 @@ class Truncated:
             trainable=False,
         )
 
+    def held(self) -> list:
+        """Returns the weights that are in the place of the kernel."""
+        return [self.coefficients, self._truncation]
+
     def _mask(self):
         """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph.
 

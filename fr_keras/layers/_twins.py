@@ -122,8 +122,9 @@ def plain_class(twin: type[FrequencyTwin]) -> type[keras.layers.Layer]:
     Raises:
         ValueError: If the twin is not registered.
     """
+    kind = getattr(twin, "frequency_type", twin)
     for plain, its in TWINS.items():
-        if its is twin:
+        if its is kind:
             return plain
     raise ValueError(
         "`model` must have only FR layers whose plain layer is known: call "

@@ -9,8 +9,10 @@ from fr_keras.methods._kbit import KBit
 from fr_keras.methods._layer_ranks import LayerRanks
 from fr_keras.methods._magnitude import MagnitudePruning
 from fr_keras.methods._narrow import narrow
+from fr_keras.methods._price_kernels import price_kernels
 from fr_keras.methods._quantize_kernels import quantize_kernels
 from fr_keras.methods._ranking import CRITERIA, rank
+from fr_keras.methods._rate_training import RateTraining
 from fr_keras.methods._selection import prune, select
 from fr_keras.methods._soft_filters import SoftFilterPruning
 from fr_keras.methods._soft_levels import RisingTemperature, SoftLevels
@@ -18,6 +20,7 @@ from fr_keras.methods._sparse_low_rank import keep_zeros, sparse_low_rank
 from fr_keras.methods._stepwise import prune_stepwise
 from fr_keras.methods._ternary import Ternary
 from fr_keras.methods._tucker import tucker, tucker_ranks
+from fr_keras.methods._whole_steps import WholeSteps
 
 __all__ = [
     "CRITERIA",
@@ -26,14 +29,17 @@ __all__ = [
     "KBit",
     "LayerRanks",
     "MagnitudePruning",
+    "RateTraining",
     "RisingTemperature",
     "SoftFilterPruning",
     "SoftLevels",
     "Ternary",
+    "WholeSteps",
     "adaptive_float",
     "elm",
     "keep_zeros",
     "narrow",
+    "price_kernels",
     "prune",
     "prune_inactive",
     "prune_stepwise",

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from fr_keras._keras_internals import inner_layers
-from fr_keras.layers import FrequencyKernel, FrequencyTwin, QuantizedKernel
+from fr_keras.layers import FrequencyKernel, FrequencyTwin, QuantizedCoefficients, QuantizedKernel
 
 _CONVERTED = (FrequencyTwin, QuantizedKernel)
 #: Writes the weights of a converted layer to the plain layer, or chain of layers, in its place.
@@ -17,7 +17,13 @@ Fill = Callable[[FrequencyTwin, keras.layers.Layer], None]
 def carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> None:
     """Gives `twin` the state of `layer`, by way of the plain kernel where they differ."""
     converted = isinstance(twin, _CONVERTED)
-    if isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel):
+    both = isinstance(layer, FrequencyKernel) and isinstance(twin, FrequencyKernel)
+    quantized = [isinstance(one, QuantizedCoefficients) for one in (layer, twin)]
+    if both and quantized == [False, True]:
+        twin.load_frequency(layer)
+    elif both and quantized == [True, False]:
+        layer.fill_frequency(twin)
+    elif both:
         # The twin may store a smaller corner.
         for before, after in zip(layer.weights, twin.weights, strict=True):
             after.assign(before[tuple(slice(n) for n in after.shape)])

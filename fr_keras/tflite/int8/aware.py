@@ -9,7 +9,7 @@ import numpy as np
 from keras import Operation
 
 from fr_keras._keras_internals import graph, maker, run_through
-from fr_keras.layers import QuantizedKernel
+from fr_keras.layers import Quantizing
 from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
 from fr_keras.tflite._calibration_data import split_rows
@@ -88,7 +88,7 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
 
 
 def _check_exact(model: keras.Model) -> None:
-    names = [one.name for one in all_layers(model) if isinstance(one, QuantizedKernel)]
+    names = [one.name for one in all_layers(model) if isinstance(one, Quantizing)]
     if names:
         raise ValueError(
             "`model` must not have quantized kernels, because the training would take them off "
