@@ -20,7 +20,9 @@ internal class Levels {
             if (isMirrored) levels[place] = -levels[count - 1 - place]
         }
         if (!ascend(levels) || isMirrored != areMirrored(levels)) {
-            throw decoder.refused("Levels are finite and ascend, and are mirrored where they can be")
+            throw decoder.refused(
+                "Levels are finite and ascend, and are mirrored where they can be",
+            )
         }
         return levels
     }

@@ -23,8 +23,8 @@ class KernelsTest {
 
     @Test
     fun `codebooks are read`() {
-        val data = "31 63 5a ce 1e 37 03 58 54 5f fc f8 ff af 17 4c f6 ba ba c4 71 fb 83 0b ff fe 84 " +
-            "07 ff fe 82 85 ff fe 7c 7d ff fa 91 ca 41 62 13 99 0c"
+        val data = "31 63 5a ce 1e 37 03 58 54 5f fc f8 ff af 17 4c f6 ba ba c4 71 fb 83 0b " +
+            "ff fe 84 07 ff fe 82 85 ff fe 7c 7d ff fa 91 ca 41 62 13 99 0c"
         val kernels = Archive.decode(withKernels(bytes(data))).kernels
         assertArrayEquals(
             floatArrayOf(-.5f, 0f, .5f, 0f, 0f, -.5f, .5f, .5f), kernels[0].reals(),
