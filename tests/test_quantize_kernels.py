@@ -34,6 +34,7 @@ LAYERS = {
     "SeparableConv2D": (lambda **o: kl.SeparableConv2D(6, 3, **o), (9, 9, 4)),
     "Embedding": (lambda **o: kl.Embedding(12, 6, **o), (5,)),
 }
+_QUICK = ("Dense", "Conv2DTranspose", "SeparableConv2D", "Embedding")
 
 
 def one_layer(name: str, **options) -> keras.Model:
@@ -90,7 +91,10 @@ def test_a_layer_computes_with_its_levels(name, tmp_path):
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in _QUICK else [pytest.mark.slow]) for n in LAYERS],
+)
 def test_a_layer_is_an_ordinary_keras_layer(name, tmp_path):
     few = quantize_kernels(one_layer(name), Ternary(), exclude=[])
     x, it = rows(few), few.get_layer("it")
