@@ -18,6 +18,7 @@ QUANTIZERS = (
     methods.KBit(2, "optimal"),
     methods.SoftLevels((-2, -1, 1, 2)),
     methods.AdaptiveFloat(4, 2),
+    methods.WholeSteps(0.25),
 )
 
 
