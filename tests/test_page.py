@@ -5,6 +5,7 @@ import math
 import threading
 import urllib.error
 import urllib.request
+from urllib.parse import quote
 
 import keras
 import numpy as np
@@ -88,7 +89,8 @@ def test_the_server_isolates_the_page_and_gives_out_nothing_else(tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("the page")
     (tmp_path / "secret").write_text("secret")
-    with page.server(tmp_path / "site", {"a.fr": b"abc"}, "127.0.0.1", 0) as running:
+    models = dict.fromkeys(("a.fr", "my net (1).fr", "ü+50%.fr", "a?b#c.fr"), b"abc")
+    with page.server(tmp_path / "site", models, "127.0.0.1", 0) as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
         address = f"http://127.0.0.1:{running.server_address[1]}"
@@ -97,8 +99,9 @@ def test_the_server_isolates_the_page_and_gives_out_nothing_else(tmp_path):
                 assert reply.read() == b"the page"
                 assert reply.headers["Cross-Origin-Opener-Policy"] == "same-origin"
                 assert reply.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-            with urllib.request.urlopen(f"{address}/models/a.fr") as reply:
-                assert reply.read() == b"abc"
+            for name in models:
+                with urllib.request.urlopen(f"{address}/models/{quote(name)}") as reply:
+                    assert reply.read() == b"abc"
             for path in ("/models/b.fr", "/models/../../secret", "/../secret", "/models/"):
                 with pytest.raises(urllib.error.HTTPError, match="404"):
                     urllib.request.urlopen(address + path)

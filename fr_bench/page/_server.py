@@ -3,6 +3,7 @@
 import functools
 import http.server
 import socket
+import urllib.parse
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -30,10 +31,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         super().__init__(*args, **kwargs)
 
     def do_GET(self) -> None:
-        if not self.path.startswith(_MODELS):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        if not path.startswith(_MODELS):
             super().do_GET()
             return
-        content = self._models.get(self.path.removeprefix(_MODELS))
+        content = self._models.get(path.removeprefix(_MODELS))
         if content is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
@@ -62,7 +64,7 @@ def server(
 
     Args:
         page: The folder of the page.
-        models: The files of its folder `models`, by their names in addresses.
+        models: The files of its folder `models`, by their names.
         host: The address at which it listens.
         port: The port; 0 takes a free one.
 

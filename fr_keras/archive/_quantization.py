@@ -92,10 +92,12 @@ def quantize_kernel(values: np.ndarray, columns: int, error: float) -> Kernel | 
     rounded = _in_steps(values, columns, error)
     # Their order matters: a kernel that is read is the first of its forms, so packing it again
     # gives the same.
-    for book in (_in_levels(values, columns), _in_levels(rounded.reals(), columns)):
-        if book is not None and kernel_size(book) <= kernel_size(rounded):
-            return book
-    return rounded
+    books = [_in_levels(values, columns), _in_levels(rounded.reals(), columns)]
+    books = [book for book in books if book is not None]
+    if not books:
+        return rounded  # its size, which takes long to find, says nothing
+    size = kernel_size(rounded)
+    return next((book for book in books if kernel_size(book) <= size), rounded)
 
 
 def _in_levels(values: np.ndarray, columns: int) -> Codebook | None:
