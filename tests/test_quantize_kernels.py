@@ -6,7 +6,7 @@ import pytest
 from keras import layers as kl
 from networks import images, live, relative_difference, small_convnet
 
-from fr_keras import bake, regularize
+from fr_keras import bake, methods, regularize, tflite
 from fr_keras.layers import QUANTIZED, QuantizedKernel
 from fr_keras.methods import (
     AdaptiveFloat,
@@ -312,3 +312,34 @@ def test_a_temperature_needs_soft_levels():
         few.fit(rows(few), np.zeros((3, 6)), verbose=0, callbacks=[RisingTemperature()])
     with pytest.raises(ValueError, match=r"`per_epoch` must be above 0\. Received: 0"):
         RisingTemperature(per_epoch=0)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda few: methods.tucker(few, 0.5),
+        lambda few: methods.sparse_low_rank(few, 0.5),
+        lambda few: few.fit(
+            np.ones((2, 8)), np.ones((2, 3)), verbose=0,
+            callbacks=[methods.MagnitudePruning(0.5, 1)],
+        ),
+        regularize,
+        lambda few: quantize_kernels(few, KBit(1), exclude=[]),
+        lambda few: methods.price_kernels(few),
+        lambda few: tflite.quantization_aware(few, np.ones((4, 8), "float32")),
+    ],
+    ids=["tucker", "sparse", "magnitude", "regularize", "levels", "price", "aware"],
+)  # fmt: skip
+def test_other_methods_do_not_pass_over_levels(use):
+    hidden = keras.layers.Dense(6, name="hidden")
+    plain = [keras.Input((8,)), keras.layers.Dense(6, name="first"), hidden]
+    few = quantize_kernels(keras.Sequential([*plain, keras.layers.Dense(3)]), Ternary())
+    few.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"(?s)bake.*hidden|hidden.*bake"):
+        use(few)
+
+
+def test_methods_on_channels_name_the_way_out():
+    few = quantize_kernels(small_convnet(), Ternary(), exclude=[])
+    with pytest.raises(ValueError, match="bake"):
+        methods.rank(few, None, "l1")

@@ -176,20 +176,67 @@ def test_the_price_follows_the_estimate():
     callback.on_train_begin()
     first = callback._price()
     assert 0 < first < 1e-3
-    callback._follow(callback._first)
+    callback._follow(callback._first, 0.01)
     assert callback._price() > first  # the budget has begun to fall
     for _ in range(70):
-        callback._follow(100)
+        callback._follow(100, 0.01)
     met = callback._price()
-    callback._follow(100)
+    callback._follow(100, 0.01)
     assert callback._price() == pytest.approx(met, rel=1e-5)
-    callback._follow(120)
+    callback._follow(120, 0.01)
     dear = callback._price()
     assert dear > met
-    callback._follow(60)
+    callback._follow(60, 0.01)
     assert callback._price() < dear
     prices = {float(one.state["price"]) for one in callback._kernels}
     assert len(prices) == 1
+
+
+@pytest.mark.parametrize(
+    ("epochs", "options", "together"),
+    [
+        (8, {"steps_per_epoch": 5}, 1),  # fewer batches than the price waits for
+        (2, {}, 4),
+        (2, {}, 16),
+        (9, {"initial_epoch": 6}, 1),
+        (1, {"steps_per_epoch": 3}, 1),
+    ],
+)
+def test_the_budget_falls_to_the_bytes_however_batches_are_counted(epochs, options, together):
+    model, callback = price_kernels(plain()), RateTraining(bytes=200)
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy",
+        steps_per_execution=together,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of steps made coarser, or of kernels of one number
+        fit(model, callback, epochs=epochs, **options)
+    assert callback._done == 1
+
+
+def test_frozen_layers_have_no_price():
+    model = price_kernels(plain())
+    for name in ("conv", "last"):
+        model.get_layer(name).trainable = False
+    model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    before = model.get_layer("conv").get_weights()
+    callback = RateTraining(rate=1e-4)
+    fit(model, callback)
+    assert {one.label for one in callback._kernels} == {"shared", "left/fc", "fc"}
+    for old, new in zip(before, model.get_layer("conv").get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.trainable = False
+    with pytest.raises(ValueError, match="trainable"):
+        fit(model, RateTraining(rate=1e-4))
+
+
+@pytest.mark.parametrize("make", [plain, mixed])
+def test_a_kernel_of_zeros_is_refused(make):
+    model = make()
+    layer = model.get_layer("conv")
+    layer.set_weights([0 * one if one.ndim > 1 else one for one in layer.get_weights()])
+    with pytest.raises(ValueError, match=r"'conv' cannot have a price.*only zeros"):
+        price_kernels(model)
 
 
 def test_rounding_at_the_end_changes_no_output():

@@ -19,7 +19,7 @@ from fr_keras.layers._factored import Chain, FactoredKernel
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
 from fr_keras.layers._quantized import QUANTIZED, QuantizedKernel
 from fr_keras.layers._quantized_frequency import QUANTIZED_TWINS, QuantizedCoefficients
-from fr_keras.layers._quantizer import Alike, Columns, Quantizer, Quantizing, State
+from fr_keras.layers._quantizer import Alike, Columns, Quantizer, Quantizing, State, numbers
 from fr_keras.layers._refusal import adapted, misnamed, refusal
 from fr_keras.layers._seeded_signs import SeededSigns
 from fr_keras.layers._separable import FRSeparableConv1D, FRSeparableConv2D
@@ -60,6 +60,7 @@ __all__ = [
     "TransformedKernel",
     "adapted",
     "misnamed",
+    "numbers",
     "plain_class",
     "refusal",
     "register_twin",

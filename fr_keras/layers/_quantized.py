@@ -68,11 +68,11 @@ class QuantizedKernel(Quantizing, TransformedKernel):
         """Writes the levels and the other weights to the plain layer."""
         for name in self.kernel_names:
             kernel = self.float32_kernel(name)
-            if np.ptp(kernel) == 0:
+            if np.size(kernel) > 1 and np.ptp(kernel) == 0:
                 warnings.warn(
                     f"The levels of '{name}' of layer '{self.name}' have collapsed: all its "
-                    f"weights are {np.ravel(kernel)[0]:g}. Train with a lower learning rate, or "
-                    "leave the layer out with `exclude`.",
+                    f"weights are {np.ravel(kernel)[0]:g}. Train with a lower learning rate or a "
+                    "lower price, or leave the layer out with `exclude`.",
                     stacklevel=2,
                 )
             getattr(plain, name).assign(kernel)

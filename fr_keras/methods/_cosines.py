@@ -10,7 +10,7 @@ from fr_keras.layers import Chain, FactoredKernel, FRBatchNormalization, Frequen
 from fr_keras.layers.forms import WHOLE
 from fr_keras.methods._linear import Dense, Linear, Stage
 from fr_keras.models.baking import bake
-from fr_keras.models.walk import all_layers, check_graph, named_layers
+from fr_keras.models.walk import all_layers, check_exact, check_graph, named_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +63,9 @@ class Cosines:
 def without_twins(model: keras.Model) -> tuple[keras.Model, dict[str, FactoredKernel]]:
     """Returns a model with whole kernels in place of FR layers, and those that have chains."""
     check_graph(model)
+    check_exact(
+        model, "because their levels would be lost: give `fr_keras.bake(model)` to let them go"
+    )
     kinds = FrequencyTwin, FRBatchNormalization
     if not any(isinstance(layer, kinds) for layer in all_layers(model)):
         return model, {}

@@ -8,9 +8,11 @@ from fr_keras.layers import (
     QUANTIZED,
     QUANTIZED_TWINS,
     TWINS,
+    FrequencyKernel,
     FrequencyTwin,
     Quantizing,
     adapted,
+    numbers,
 )
 from fr_keras.methods._whole_steps import WholeSteps
 from fr_keras.models.selectors import Selector, check_names, matches, names
@@ -25,7 +27,8 @@ def price_kernels(model: keras.Model, step: float = 0.25, exclude: Selector = No
     would take in an archive; it is 0 until `RateTraining` sets it.
 
     `fr_keras.save_archive` and `tflite.convert` take the result as it is, and `fr_keras.bake` gives
-    the plain model. An archive then holds the numbers exactly.
+    the plain model. An archive then holds the numbers exactly, unless a step is far below its own
+    (`step` and `kernel_error` of `save_archive`).
 
     Biases, normalizations and recurrent layers have no price. Neither have subclasses of Keras
     layers, attention, and FR layers of several kernels, such as separable convolutions. Layers
@@ -44,9 +47,10 @@ def price_kernels(model: keras.Model, step: float = 0.25, exclude: Selector = No
     Raises:
         ValueError: If `model` is unbuilt or subclassed, or holds weights that are not finite; if
             `step` is out of range; if `exclude` names a layer that is not in it; if a layer is
-            quantized already, or has LoRA or a quantized dtype policy; if no layer is left.
+            quantized already, holds a kernel of zeros, or has LoRA or a quantized dtype policy; if
+            no layer is left.
 
-    Warns if a layer that holds kernels gets no price and `exclude` does not mean it.
+    Warns if a layer that `regularize` would convert gets no price and `exclude` does not mean it.
 
     Example:
 
@@ -82,7 +86,7 @@ def _chosen(model: keras.Model, exclude: Selector) -> set[int]:
     }
     for name, layer in kernels.items():
         quantized = "it is quantized already. Use `fr_keras.bake(model)` first"
-        reason = quantized if isinstance(layer, Quantizing) else adapted(layer)
+        reason = quantized if isinstance(layer, Quantizing) else adapted(layer) or _zeros(layer)
         if reason is not None:
             raise ValueError(f"Layer '{name}' cannot have a price; `exclude` it: {reason}")
     chosen = {name: layer for name, layer in kernels.items() if _priced_type(layer)}
@@ -100,6 +104,17 @@ def _chosen(model: keras.Model, exclude: Selector) -> set[int]:
             stacklevel=3,
         )
     return {id(layer) for layer in chosen.values()}
+
+
+def _zeros(layer: keras.layers.Layer) -> str | None:
+    """Why a kernel of the layer has no steps; `None` if each has."""
+    if isinstance(layer, FrequencyKernel):
+        values = [layer.kept_coefficients()]
+    else:
+        kind = QUANTIZED.get(type(layer))
+        values = [numbers(getattr(layer, name)) for name in kind.kernel_names] if kind else []
+    reasons = (WholeSteps().refusal(one) for one in values)
+    return next((one for one in reasons if one is not None), None)
 
 
 def _priced_type(layer: keras.layers.Layer) -> type[keras.layers.Layer] | None:

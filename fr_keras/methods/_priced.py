@@ -50,11 +50,13 @@ class Priced:
 
 
 def priced_kernels(model: keras.Model) -> list[Priced]:
-    """Returns the kernels of a model that have a price."""
+    """Returns the trainable kernels of a model that have a price."""
     return [
         Priced(label if len(layer.kernel_names) == 1 else f"{label}/{name}", layer, name)
         for label, layer in named_layers(model).items()
-        if isinstance(layer, Quantizing) and isinstance(layer.quantizer, WholeSteps)
+        if isinstance(layer, Quantizing)
+        and isinstance(layer.quantizer, WholeSteps)
+        and layer.trainable
         for name in layer.kernel_names
     ]
 

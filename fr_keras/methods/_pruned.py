@@ -10,7 +10,7 @@ from keras import ops
 from fr_keras.layers import TWINS
 from fr_keras.models.budget import Keep
 from fr_keras.models.twins import flattened_axes
-from fr_keras.models.walk import check_graph, frequency_layers, plain_kernels
+from fr_keras.models.walk import check_exact, check_graph, frequency_layers, plain_kernels
 
 
 class PrunedKernel:
@@ -80,6 +80,11 @@ def prunable(model: keras.Model, keep: Keep) -> dict[str, PrunedKernel]:
             "`fr_keras.TailTruncation` cuts. To prune weights, train the plain model, or that of "
             f"`fr_keras.bake(model)`. Received: layer '{twins[0].name}'"
         )
+    check_exact(
+        model,
+        "because their levels would take the place of the zeros: prune first, or give "
+        "`fr_keras.bake(model)` to let the levels go",
+    )
     found = {}
     for name, (layer, kernel) in plain_kernels(model).items():
         if isinstance(kernel, keras.Variable):

@@ -93,8 +93,7 @@ def chosen_layers(
         chosen = {
             name: (layer, quantizer)
             for name, layer in kernels.items()
-            if not isinstance(layer, (FrequencyTwin, QuantizedKernel))
-            and not matches(exclude, name, layer)
+            if not isinstance(layer, FrequencyTwin) and not matches(exclude, name, layer)
         }
     if not chosen:
         raise ValueError(

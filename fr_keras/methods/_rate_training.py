@@ -57,8 +57,8 @@ class RateTraining(keras.callbacks.Callback):
 
     Raises:
         ValueError: If not exactly one of the arguments is given, or it is out of range; at the
-            start of `fit`, if no layer of the model has a price, or `bytes` is less than its
-            kernels take with the coarsest steps.
+            start of `fit`, if no trainable layer of the model has a price, or `bytes` is less than
+            its kernels take with the coarsest steps.
 
     Warns when `fit` ends, if the steps had to be made coarser for `bytes`, or if a kernel is down
     to one number.
@@ -98,8 +98,9 @@ class RateTraining(keras.callbacks.Callback):
         self._kernels = priced_kernels(self.model)
         if not self._kernels:
             raise ValueError(
-                "`RateTraining` needs a model whose kernels have a price: train the one that "
-                f"`fr_keras.methods.price_kernels(model)` returns. Received: '{self.model.name}'"
+                "`RateTraining` needs a model whose kernels have a price, in trainable layers: train "
+                "the one that `fr_keras.methods.price_kernels(model)` returns. "
+                f"Received: '{self.model.name}'"
             )
         if self.rate is not None:
             self._set_price(self.rate)
@@ -112,14 +113,25 @@ class RateTraining(keras.callbacks.Callback):
                 f"`regularize(model, start=...)`. Received: bytes={self.bytes}"
             )
         self._set_price(self._price() or _FIRST_SHARE / (8 * self._estimate()))
-        batches = (self.params.get("steps") or _USUAL_BATCHES) * self.params.get("epochs", 1)
-        self._share = min(1.0, _EVERY / batches)
+        self._batches = None
+        self._passed = 0  # batches since the price was changed
         self._done = self._excess = 0.0
         self._first = max(self._estimate(), self.bytes)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._last = -1
+        if self.bytes is not None and self._batches is None:
+            epochs = self.params.get("epochs", 1) - epoch  # `fit` counts from `initial_epoch`
+            self._batches = epochs * (self.params.get("steps") or _USUAL_BATCHES)
+
     def on_train_batch_end(self, batch, logs=None):
-        if self.bytes is not None and batch % _EVERY == _EVERY - 1:
-            self._follow(self._estimate())
+        if self.bytes is None:
+            return
+        # With `steps_per_execution`, only the last one of several batches is told.
+        self._passed, self._last = self._passed + batch - self._last, batch
+        if self._passed >= _EVERY or self._passed == self._batches:
+            self._follow(self._estimate(), min(1.0, self._passed / self._batches))
+            self._passed = 0
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
@@ -137,12 +149,17 @@ class RateTraining(keras.callbacks.Callback):
         """The bytes of all kernels in an archive."""
         return sum(kernel.bits() for kernel in self._kernels) / 8
 
-    def _follow(self, estimate: float) -> None:
-        """Changes the price by how far the estimate is above the budget of this batch."""
-        self._done = min(1.0, self._done + self._share / _PATH)
+    def _follow(self, estimate: float, share: float) -> None:
+        """Changes the price by how far the estimate is above the budget of this batch.
+
+        Args:
+            estimate: The bytes of all kernels.
+            share: The part of the training that has passed since the last change.
+        """
+        self._done = min(1.0, self._done + share / _PATH)
         budget = self._first * (self.bytes / self._first) ** self._done
         excess = min(max(math.log(estimate / budget), -_MOST_EXCESS), _MOST_EXCESS)
-        change = _GAIN * self._share * excess + _DAMPING * (excess - self._excess)
+        change = _GAIN * share * excess + _DAMPING * (excess - self._excess)
         self._excess = excess
         self._set_price(self._price() * math.exp(change))
 

@@ -112,8 +112,8 @@ class Ridge:
         squares = self._triangle[places] - self._totals[:-1] ** 2 / self._totals[-1]
         mean = max(0.0, squares.mean())
         with contextlib.ExitStack() as stack:
-            copy = stack.enter_context(tempfile.TemporaryFile())
             if len(penalties) > 1:
+                copy = stack.enter_context(tempfile.TemporaryFile())
                 _write(self._triangle, copy)
             for number, penalty in enumerate(penalties):
                 if number:

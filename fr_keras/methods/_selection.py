@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from fr_keras.layers import FrequencyTwin, Quantizing
 from fr_keras.methods._budget import Cost, Line, Measure, Scores, share_or_number
 from fr_keras.models import channels
-from fr_keras.models.walk import frequency_layers
+from fr_keras.models.walk import all_layers
 
 
 def select(
@@ -101,10 +102,11 @@ def removable(model: keras.Model, found: channels.Groups) -> dict[str, int]:
     sizes = {name: one.size for name, one in found.items() if one.removable}
     if not sizes:
         reasons = [f"'{name}' because {one.reason}" for name, one in found.items()]
-        baking = ", after `fr_keras.bake(model)`, for FR layers are not known"
+        baking = ", after `fr_keras.bake(model)`, for FR and quantized layers are not known"
+        converted = any(isinstance(x, (FrequencyTwin, Quantizing)) for x in all_layers(model))
         raise ValueError(
             "`model` must have channels that can be removed"
-            + (baking if frequency_layers(model) else "")
+            + (baking if converted else "")
             + f". Received: '{model.name}', whose channels all stay: "
             + ("; ".join(reasons) or "none are known")
         )

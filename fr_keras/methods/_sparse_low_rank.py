@@ -14,6 +14,7 @@ from fr_keras.methods._split_layers import KINDS, as_matrix, fill_split, split_l
 from fr_keras.methods._splits import Split
 from fr_keras.models.walk import (
     carry,
+    check_exact,
     check_finite,
     check_graph,
     frequency_layers,
@@ -153,6 +154,9 @@ def _matrices(model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, str]
             "`model` must have plain layers only: `fr_keras.bake(model)` gives them. Received: FR "
             f"layer '{twins[0].name}'"
         )
+    check_exact(
+        model, "because their levels would be lost: give `fr_keras.bake(model)` to let them go"
+    )
     layers = {name: x for name, x in named_layers(model).items() if type(x) in KINDS}
     matrices, reasons, shapes = {}, {}, input_shapes(model)
     for name, layer in layers.items():

@@ -13,6 +13,7 @@ from fr_keras.layers import (
     FRDense,
     FrequencyKernel,
     FrequencyTwin,
+    Quantizing,
     misnamed,
     refusal,
 )
@@ -212,13 +213,15 @@ def _chosen(
     chosen = {
         name: layer
         for name, layer in named.items()
-        if type(layer) in TWINS
+        if (type(layer) in TWINS or isinstance(layer, Quantizing))
         and (include is None or matches(include, name, layer))
         and not (exclude is not None and matches(exclude, name, layer))
     }
     for name, layer in chosen.items():
-        reason, twin = refusal(layer), TWINS[type(layer)]
-        if reason is None and issubclass(twin, FrequencyKernel):
+        reason, twin = refusal(layer), TWINS.get(type(layer))
+        if twin is None:
+            reason = "it is quantized. Use `fr_keras.bake(model)` first to let its levels go"
+        elif reason is None and issubclass(twin, FrequencyKernel):
             reason = misnamed(layer, twin.weight_name)
         if reason is not None:
             raise ValueError(f"Layer '{name}' cannot be converted; `exclude` it: {reason}")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from fr_keras._keras_internals import maker, nodes
-from fr_keras.layers import TWINS, FrequencyKernel, FrequencyTwin
+from fr_keras.layers import TWINS, FrequencyKernel, FrequencyTwin, Quantizing
 from fr_keras.models._carry import Fill, carry, carry_vocabularies
 
 #: Returns the layer, not built yet, that replaces a given one; `None` keeps a copy. It is also
@@ -144,6 +144,20 @@ def check_graph(model: keras.Model) -> None:
             "`model` must be sequential or functional: a subclassed model has no graph of layers "
             "to walk. Rebuild it with keras.Model(inputs, outputs). "
             f"Received: {type(model).__name__} '{model.name}'"
+        )
+
+
+def check_exact(model: keras.Model, reason: str) -> None:
+    """Raises a ValueError if `model` has quantized layers.
+
+    Args:
+        model: A model.
+        reason: Why it must not, and the way out.
+    """
+    found = [name for name, one in named_layers(model).items() if isinstance(one, Quantizing)]
+    if found:
+        raise ValueError(
+            f"`model` must not have quantized layers, {reason}. Received: quantized layers {found}"
         )
 
 

@@ -9,9 +9,8 @@ import numpy as np
 from keras import Operation
 
 from fr_keras._keras_internals import graph, maker, run_through
-from fr_keras.layers import Quantizing
 from fr_keras.layers.forms import WHOLE, chooser
-from fr_keras.models.walk import all_layers, check_graph, rebuild_with_twins
+from fr_keras.models.walk import all_layers, check_exact, check_graph, rebuild_with_twins
 from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.int8.budgets import saved_by_chains
@@ -67,7 +66,11 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
     """
     choose = chooser(form, INT8.bytes_of)
     check_graph(model)
-    _check_exact(model)
+    check_exact(
+        model,
+        "because the training would take them off their levels: `convert` it as it is, or give "
+        "`fr_keras.bake(model)` to let the levels go",
+    )
     rows = split_rows(calibration, model, INT8)[0]
     plain = deployable(model, choose)
     _warn_if_larger(model.name, form, saved_by_chains(plain))
@@ -85,16 +88,6 @@ def quantization_aware(model: keras.Model, calibration, form: str = "auto") -> k
         aware = keras.models.clone_model(copy, clone_function=_same, call_function=rounding)
     _set_ranges(aware, rows)
     return aware
-
-
-def _check_exact(model: keras.Model) -> None:
-    names = [one.name for one in all_layers(model) if isinstance(one, Quantizing)]
-    if names:
-        raise ValueError(
-            "`model` must not have quantized kernels, because the training would take them off "
-            "their levels: `convert` it as it is, or give `fr_keras.bake(model)` to let the levels "
-            f"go. Received: quantized layers {names}"
-        )
 
 
 def _warn_if_larger(name: str, form: str, saved: int) -> None:
