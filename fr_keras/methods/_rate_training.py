@@ -98,8 +98,8 @@ class RateTraining(keras.callbacks.Callback):
         self._kernels = priced_kernels(self.model)
         if not self._kernels:
             raise ValueError(
-                "`RateTraining` needs a model whose kernels have a price, in trainable layers: train "
-                "the one that `fr_keras.methods.price_kernels(model)` returns. "
+                "`RateTraining` needs a model whose kernels have a price, in trainable layers: "
+                "train the one that `fr_keras.methods.price_kernels(model)` returns. "
                 f"Received: '{self.model.name}'"
             )
         if self.rate is not None:

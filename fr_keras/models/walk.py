@@ -157,7 +157,7 @@ def check_exact(model: keras.Model, reason: str) -> None:
     found = [name for name, one in named_layers(model).items() if isinstance(one, Quantizing)]
     if found:
         raise ValueError(
-            f"`model` must not have quantized layers, {reason}. Received: quantized layers {found}"
+            f"`model` must not have quantized kernels, {reason}. Received: quantized layers {found}"
         )
 
 
