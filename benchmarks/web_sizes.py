@@ -18,7 +18,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "build" / "web" / "demo"
 #: What a visitor fetches besides the networks, and which files it is.
 PARTS = {
-    "page": ("index.html", "style.css", "main.js", "worker.js", "service.js"),
+    "page": (
+        "index.html",
+        "style.css",
+        "main.js",
+        "worker.js",
+        "service.js",
+        "icon.svg",
+        "manifest.webmanifest",
+    ),
     "runtime": ("litert/litert_wasm_internal.js", "litert/litert_wasm_internal.wasm"),
     "runtime_with_threads": (
         "litert/litert_wasm_threaded_internal.js",

@@ -20,7 +20,11 @@ from environment import environment
 
 from fr_bench import benchmark
 
-ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools" / "web"))
+
+import node
+
+ROOT = node.ROOT
 PAGE = ROOT / "build" / "web" / "demo"
 RUNS = 50
 
@@ -28,12 +32,11 @@ RUNS = 50
 def medians(files: list[Path], folder: Path) -> dict[str, dict]:
     """File -> the medians in the browser and on the host in microseconds, with one thread."""
     here, there = folder / "browser.json", folder / "host.json"
-    chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
     subprocess.run(
         ["node", "measure.js", PAGE, here, str(RUNS)],
         cwd=ROOT / "web" / "demo",
         check=True,
-        env={**os.environ, "CHROMIUM": chromium},
+        env={**os.environ, "CHROMIUM": node.chromium()},
     )
     command = [sys.executable, "-m", "fr_keras_cli", "benchmark", *files, "--out", there]
     options = ["--threads", "1", "--runs", str(RUNS), "--delegate", "xnnpack"]

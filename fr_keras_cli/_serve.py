@@ -7,6 +7,7 @@ import click
 from fr_keras_cli._options import failure
 
 _PAGE = Path("build") / "web" / "demo"
+_ALWAYS = ("index.html", "main.js", "worker.js")
 
 
 @click.command()
@@ -18,7 +19,7 @@ _PAGE = Path("build") / "web" / "demo"
 )
 @click.option(
     "--page",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=_PAGE,
     show_default=True,
     help="The folder of the page, which `make web` builds.",
@@ -38,6 +39,13 @@ def serve(files, page, port) -> None:
     """
     if len({file.name for file in files}) < len(files):
         raise click.UsageError("FILES must have different names")
+    # Everything in the folder is given out.
+    missing = [name for name in _ALWAYS if not (page / name).is_file()]
+    if missing:
+        raise click.UsageError(
+            f"--page must be the folder of the page, which `make web` builds. Received: '{page}' "
+            f"without {missing}"
+        )
     with failure():
         from fr_bench import page as library
 

@@ -128,6 +128,11 @@ def test_serve_tells_the_addresses(content, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "addresses", lambda port: (f"here:{port}", f"there:{port}"))
     file = tmp_path / "a.tflite"
     file.write_bytes(content)
+    other = CliRunner().invoke(main, ["serve", str(file), "--page", str(tmp_path)])
+    assert other.exit_code == 2
+    assert "make web" in other.output
+    for name in ("index.html", "main.js", "worker.js"):
+        (tmp_path / name).touch()
     done = CliRunner().invoke(main, ["serve", str(file), "--page", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "here:4321" in done.output

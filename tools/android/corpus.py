@@ -16,7 +16,7 @@ import struct
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import corpus_kernels
@@ -195,14 +195,19 @@ def _parameters(test) -> list:
 
 def write(folder: Path) -> None:
     """Writes the two files."""
-    packed = networks(folder / "networks")
+    count = write_files(folder, cases(networks(folder / "networks")))
+    print(f"android: {count} archives with their verdicts in {folder}")
+
+
+def write_files(folder: Path, named: Iterable[tuple[str, bytes]], decode=fr_archive.decode) -> int:
+    """Writes archives and the verdicts on them by a decoder, and returns how many there are."""
     lines = []
     with zipfile.ZipFile(folder / "archives.zip", "w") as archives:
-        for name, data in cases(packed):
+        for name, data in named:
             archives.writestr(name, data)
-            lines.append("\t".join((name, *verdict(data))) + "\n")
+            lines.append("\t".join((name, *verdict(data, decode))) + "\n")
     (folder / "verdicts.tsv").write_text("".join(lines))
-    print(f"android: {len(lines)} archives with their verdicts in {folder}")
+    return len(lines)
 
 
 if __name__ == "__main__":

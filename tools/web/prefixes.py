@@ -7,8 +7,6 @@ The folder has the form of that of `tools/android/corpus.py`; `decode_prefix` ta
 """
 
 import argparse
-import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,17 +32,11 @@ def cases() -> Iterator[tuple[str, bytes]]:
 def write(folder: Path) -> None:
     """Writes the two files."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    with zipfile.ZipFile(folder / "archives.zip", "w") as archives:
-        for name, data in cases():
-            archives.writestr(name, data)
-            lines.append("\t".join((name, *corpus.verdict(data, fr_archive.decode_prefix))) + "\n")
-    (folder / "verdicts.tsv").write_text("".join(lines))
-    print(f"web: {len(lines)} beginnings of archives with their verdicts in {folder}")
+    count = corpus.write_files(folder, cases(), fr_archive.decode_prefix)
+    print(f"web: {count} beginnings of archives with their verdicts in {folder}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     write(parser.parse_args().folder)
-    sys.exit(0)

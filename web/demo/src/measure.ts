@@ -218,7 +218,11 @@ interface Rows {
 
 async function rowsFor({ model }: Subject, { inputs, outputs }: Loaded): Promise<Rows> {
   if (!model?.reference) {
-    return { inputs: [inputs.map(({ shape }) => noise(size(shape)))], outputs: undefined };
+    const sizes = inputs.map(({ shape }) => size(shape));
+    if (sizes.reduce((sum, one) => sum + one, 0) * FLOAT_BYTES > MOST_BYTES) {
+      throw new Error(`${sizes.length} inputs of this size cannot be filled here.`);
+    }
+    return { inputs: [sizes.map(noise)], outputs: undefined };
   }
   const held = new Float32Array((await contents(model.reference)).buffer);
   const [taken, given] = [size(inputs[0].shape), size(outputs[0].shape)];

@@ -13,13 +13,15 @@ self.addEventListener("fetch", (event) => {
 
 async function answered(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
+  let response: Response;
   try {
-    const response = await fetch(request);
-    if (response.ok) await cache.put(request, response.clone());
-    return response;
+    response = await fetch(request);
   } catch (error) {
     const held = await cache.match(request);
     if (held) return held;
     throw error;
   }
+  // Where there is no room, the page has its file all the same.
+  if (response.ok) await cache.put(request, response.clone()).catch(() => undefined);
+  return response;
 }
