@@ -4,20 +4,8 @@ Importing this package registers every class that `keras.models.load_model` need
 imported at once. The command line starts in `fr_keras_cli`, which is quick to import.
 """
 
-_BACKEND_RULE = (
-    "fr_keras needs the TensorFlow backend of Keras, because its transforms and the TFLite "
-    "converter belong to TensorFlow. Set the environment variable KERAS_BACKEND=tensorflow, or the "
-    "backend in keras.json, before Keras is imported. Received: "
-)
-
-try:
-    import keras as _keras
-except ImportError as error:  # a backend that is chosen but not installed fails in Keras itself
-    raise ImportError(f"{_BACKEND_RULE}{error}") from error
-
-if _keras.backend.backend() != "tensorflow":
-    raise ImportError(f"{_BACKEND_RULE}backend '{_keras.backend.backend()}'")
-
+# First, because it says what to do if Keras does not find its backend.
+from fr_keras import _backends  # noqa: F401, I001
 from fr_keras import (
     archive,
     callbacks,

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import keras
-from keras.src.backend.common import global_state
+from keras.src.backend.common import global_state, tensor_attributes
 from keras.src.ops import core, nn, numpy
 
 #: The operators that functions of `keras.ops` leave in a functional model, by the function's name.
@@ -111,6 +111,16 @@ def run_through(model: keras.Model, inputs, call: Callable):
     """Calls the operations of a functional model by `call(operation, *args, **kwargs)`, as
     `clone_model` does, but on inputs that already belong to another graph."""
     return model._run_through_graph(inputs, call_fn=call)
+
+
+def tensor_attribute(tensor, name: str):
+    """Returns what `set_tensor_attribute` attached to a tensor under that name, or `None`."""
+    return tensor_attributes.get_tensor_attr(tensor, name)
+
+
+def set_tensor_attribute(tensor, name: str, value) -> None:
+    """Attaches an object to a tensor, as Keras attaches masks, also where tensors refuse it."""
+    tensor_attributes.set_tensor_attr(tensor, name, value)
 
 
 @contextlib.contextmanager

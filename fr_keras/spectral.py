@@ -1,12 +1,12 @@
-"""Orthonormal multi-dimensional DCT-II and its inverse, as TensorFlow ops.
+"""Orthonormal multi-dimensional DCT-II and its inverse, as operations of the backend.
 
 For each axis, `contracts` chooses one of two ways: a product with the cosine matrix, which is
-fastest on short axes and corners, or the FFT of `tf.signal`, which is fastest on long ones.
+fastest on short axes and corners, or the FFT, which is fastest on long ones.
 `benchmarks/spectral.py` measures both and justifies the limits.
 
 All arithmetic is float32, whatever the type of the input: half precision is too coarse for kernels.
-Where TensorFlow lets a GPU round the operands of a product to TF32, with 10 bits of mantissa, the
-product is the sum of three products whose operands lose no precision that matters.
+That holds also where the backend lets a GPU round the operands of a product to TF32, which has 10
+bits of mantissa.
 """
 
 import functools
@@ -14,7 +14,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
+
+from fr_keras._backends import backend
 
 # From `benchmarks/spectral.py`: contraction wins up to 512, both are equal at 768, it loses beyond.
 _LONGEST_CONTRACTION = 512
@@ -53,7 +55,7 @@ def contracts(n: int, frequencies: int) -> bool:
     return frequencies <= _LONGEST_CONTRACTION and n * frequencies <= _LARGEST_MATRIX
 
 
-def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = None) -> tf.Tensor:
+def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = None):
     """Computes the orthonormal DCT-II over several axes.
 
     Args:
@@ -67,10 +69,10 @@ def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = 
 
     Example:
 
-    >>> (dct_nd(np.ones((2, 2), "float32")).numpy().round(6) + 0.0).tolist()
+    >>> (ops.convert_to_numpy(dct_nd(np.ones((2, 2)))).round(6) + 0.0).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
     """
-    x = tf.cast(tf.convert_to_tensor(x), tf.float32)
+    x = ops.cast(x, "float32")
     axes = _checked_axes(x, axes)
     corner = _checked_corner(x, axes, corner)
     # Axes that shrink most come first.
@@ -86,7 +88,7 @@ def dct_nd(x, axes: Sequence[int] | None = None, corner: Sequence[int] | None = 
     return x
 
 
-def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = None) -> tf.Tensor:
+def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = None):
     """Computes the inverse of `dct_nd`, also from a corner of the coefficients.
 
     Args:
@@ -100,10 +102,10 @@ def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = 
 
     Example:
 
-    >>> idct_nd([[2.0]], shape=(2, 2)).numpy().round(6).tolist()
+    >>> ops.convert_to_numpy(idct_nd([[2.0]], shape=(2, 2))).round(6).tolist()
     [[1.0, 1.0], [1.0, 1.0]]
     """
-    x = tf.cast(tf.convert_to_tensor(x), tf.float32)
+    x = ops.cast(x, "float32")
     axes = _checked_axes(x, axes)
     shape = _checked_target(x, axes, shape)
     # Axes that grow most come last: the tensor stays small for as long as it can.
@@ -119,93 +121,67 @@ def idct_nd(x, axes: Sequence[int] | None = None, shape: Sequence[int] | None = 
     return x
 
 
-def _contract(x: tf.Tensor, matrix: np.ndarray, axis: int) -> tf.Tensor:
+def _contract(x, matrix: np.ndarray, axis: int):
     """Multiplies `matrix` of shape (out, in) onto one axis, in float32 on every device."""
-    if not _rounds_to_tf32():
-        return _product(x, tf.constant(matrix), axis)
-
-    @tf.custom_gradient  # that of `tf.matmul` would round again
-    def exact(x):
-        (high, low), (matrix_high, matrix_low) = tf32_split(x), tf32_split(tf.constant(matrix))
-        rest = _product(low, matrix_high, axis) + _product(high, matrix_low, axis)
-        product = rest + _product(high, matrix_high, axis)
-        return product, lambda upstream: _contract(upstream, matrix.T, axis)
-
-    return exact(x)
+    return backend.exactly(
+        functools.partial(_product, axis=axis),
+        x,
+        matrix,
+        adjoint=lambda above: _contract(above, matrix.T, axis),
+    )
 
 
-def _rounds_to_tf32() -> bool:
-    """Whether a float32 product may be rounded to TF32 here, as on NVIDIA's GPUs since Ampere."""
-    allowed = tf.config.experimental.tensor_float_32_execution_enabled()
-    return allowed and bool(tf.config.get_visible_devices("GPU"))
-
-
-def tf32_split(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns a float32 tensor without the last 13 of its 23 bits of mantissa, and the rest.
-
-    Example:
-
-    >>> high, low = tf32_split(tf.constant([1.0, 1 / 3]))
-    >>> high.numpy().tolist(), (high + low).numpy().tolist()
-    ([1.0, 0.333251953125], [1.0, 0.3333333432674408])
-    """
-    bits = tf.bitwise.bitwise_and(tf.bitcast(x, tf.uint32), tf.constant(0xFFFFE000, tf.uint32))
-    high = tf.bitcast(bits, tf.float32)
-    return high, x - high
-
-
-def _product(x: tf.Tensor, matrix: tf.Tensor, axis: int) -> tf.Tensor:
+def _product(x, matrix, axis: int):
     """`matrix` times one axis, as one batched matrix product."""
-    shape = x.shape.as_list()
+    shape = tuple(x.shape)
     before, after = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     if after == 1:
-        product = tf.matmul(tf.reshape(x, (before, shape[axis])), matrix, transpose_b=True)
+        product = ops.matmul(ops.reshape(x, (before, shape[axis])), ops.transpose(matrix))
     else:
-        product = tf.matmul(matrix, tf.reshape(x, (before, shape[axis], after)))
-    return tf.reshape(product, [*shape[:axis], matrix.shape[0], *shape[axis + 1 :]])
+        product = ops.matmul(matrix, ops.reshape(x, (before, shape[axis], after)))
+    return ops.reshape(product, (*shape[:axis], matrix.shape[0], *shape[axis + 1 :]))
 
 
-def _fast_dct(x: tf.Tensor, frequencies: int) -> tf.Tensor:
-    return tf.signal.dct(x, norm="ortho")[..., :frequencies]
+def _fast_dct(x, frequencies: int):
+    return backend.dct(x)[..., :frequencies]
 
 
-def _fast_idct(x: tf.Tensor, n: int) -> tf.Tensor:
-    longer = [[0, 0]] * (x.shape.rank - 1) + [[0, n - x.shape[-1]]]
-    return tf.signal.idct(tf.pad(x, longer), norm="ortho")
+def _fast_idct(x, n: int):
+    longer = [[0, 0]] * (len(x.shape) - 1) + [[0, n - x.shape[-1]]]
+    return backend.idct(ops.pad(x, longer))
 
 
-def _in_pieces(transform, held: list[tf.Tensor], axis: int) -> tf.Tensor:
+def _in_pieces(transform, held: list, axis: int):
     """Transforms one axis of a tensor, a large one piece by piece: it takes eight times its memory.
 
     `held` has the tensor and is emptied, so that the tensor is gone before the result is made.
     """
     x = held.pop()
-    shape = x.shape.as_list()
+    shape = tuple(x.shape)
     others = [a for a in range(len(shape)) if a != axis]
-    if not tf.executing_eagerly() or not others or math.prod(shape) <= _LARGEST_PIECE:
+    if not backend.is_eager(x) or not others or math.prod(shape) <= _LARGEST_PIECE:
         return _on_last_axis(transform, x, axis)
     cut = max(others, key=shape.__getitem__)
     length = max(1, shape[cut] * _LARGEST_PIECE // math.prod(shape))
-    whole, rest = divmod(shape[cut], length)
-    pieces = tf.split(x, [length] * whole + ([rest] if rest else []), cut)
+    pieces = ops.split(x, list(range(length, shape[cut], length)), cut)
     del x
     for place, _ in enumerate(pieces):
         pieces[place] = _on_last_axis(transform, pieces[place], axis)
-    return tf.concat(pieces, cut)
+    return ops.concatenate(pieces, cut)
 
 
-def _on_last_axis(transform, x: tf.Tensor, axis: int) -> tf.Tensor:
-    """`tf.signal` transforms the last axis only."""
-    last = x.shape.rank - 1
+def _on_last_axis(transform, x, axis: int):
+    """The FFT transforms the last axis only."""
+    last = len(x.shape) - 1
     if axis == last:
         return transform(x)
     swap = list(range(last + 1))
     swap[axis], swap[last] = last, axis
-    return tf.transpose(transform(tf.transpose(x, swap)), swap)
+    return ops.transpose(transform(ops.transpose(x, swap)), swap)
 
 
-def _checked_axes(x: tf.Tensor, axes: Sequence[int] | None) -> list[int]:
-    rank = x.shape.rank
+def _checked_axes(x, axes: Sequence[int] | None) -> list[int]:
+    rank = len(x.shape)
     if axes is None:
         return list(range(rank))
     normal = [a + rank if a < 0 else a for a in axes]
@@ -216,8 +192,8 @@ def _checked_axes(x: tf.Tensor, axes: Sequence[int] | None) -> list[int]:
     return normal
 
 
-def _checked_corner(x: tf.Tensor, axes: list[int], corner: Sequence[int] | None) -> list[int]:
-    have = x.shape.as_list()
+def _checked_corner(x, axes: list[int], corner: Sequence[int] | None) -> list[int]:
+    have = list(x.shape)
     if corner is None:
         return have
     want = list(corner)
@@ -234,8 +210,8 @@ def _checked_corner(x: tf.Tensor, axes: list[int], corner: Sequence[int] | None)
     return want
 
 
-def _checked_target(x: tf.Tensor, axes: list[int], shape: Sequence[int] | None) -> list[int]:
-    have = x.shape.as_list()
+def _checked_target(x, axes: list[int], shape: Sequence[int] | None) -> list[int]:
+    have = list(x.shape)
     if shape is None:
         return have
     want = list(shape)

@@ -39,17 +39,30 @@ def key_strides(shape: Sequence[int], weights: Sequence[float] | None = None) ->
     (7, 8)
     """
     shape = _checked_shape(shape)
-    size = tie = math.prod(shape)
-    strides = [w * size for w in integer_weights(shape, weights)[0]]
-    for axis in _tie_axes(len(shape)):
-        tie //= shape[axis]
-        strides[axis] += tie
+    size = math.prod(shape)
+    sums = integer_weights(shape, weights)[0]
+    strides = [w * size + tie for w, tie in zip(sums, tie_strides(shape), strict=True)]
     if sum(s * (n - 1) for s, n in zip(strides, shape, strict=True)) > np.iinfo(np.int64).max:
         raise ValueError(
             f"`weights` must let the zigzag keys of shape {shape} fit into 64 bits: round them. "
             f"Received: weights={weights}"
         )
     return tuple(strides)
+
+
+def tie_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Returns the part of `key_strides` that decides between equal index sums.
+
+    Example:
+
+    >>> tie_strides((2, 3))
+    (1, 2)
+    """
+    found, tie = [0] * len(shape), math.prod(shape)
+    for axis in _tie_axes(len(shape)):
+        tie //= shape[axis]
+        found[axis] = tie
+    return tuple(found)
 
 
 def keys(shape: Sequence[int], weights: Sequence[float] | None = None) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from fr_keras.callbacks.batches import attach
 from fr_keras.models.walk import frequency_layers
 
 # The part of the batches that the whole network computes.
@@ -84,11 +85,13 @@ class CapacitySampling(keras.callbacks.Callback):
         self._random = np.random.default_rng((self.seed, epoch))
 
     def on_train_batch_begin(self, batch, logs=None):
+        attach(self)
         capacity = self._draw()
         for layer in self._layers:
             layer.limit(math.ceil(capacity * layer.kept))
 
     def on_train_batch_end(self, batch, logs=None):
+        attach(self)
         self.restore()
 
     # A data set of unknown length ends after a batch has begun; that batch never ends.

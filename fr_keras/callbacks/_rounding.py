@@ -67,7 +67,7 @@ class ArchiveRounding(keras.callbacks.Callback):
             raise ValueError(f"`rate` must be a finite number, 0 or more. Received: rate={rate!r}")
         self.step = step
         self.rate = rate
-        self._active = keras.Variable(False, trainable=False, dtype="bool", name="rounding")
+        self._active = _Switch()
 
     def on_train_begin(self, logs=None):
         named = named_kernels(self.model)
@@ -92,16 +92,14 @@ class ArchiveRounding(keras.callbacks.Callback):
                 layer.coefficients.regularizer = _Bits(layer, self.rate, before)
         self._forget_functions()
         # `fit` made its functions before it called the callbacks.
-        self.model.make_train_function(force=True)
-        self.model.make_test_function(force=True)
-        self.model.train_function = self._that_ends(self.model.train_function)
-        self.model.test_function = self._that_ends(self.model.test_function)
+        self.model.train_function = self._that_ends("train_function")
+        self.model.test_function = self._that_ends("test_function")
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._active.assign(True)
+        self._active.on = True
 
     def on_test_batch_begin(self, batch, logs=None):
-        self._active.assign(True)
+        self._active.on = True
 
     def on_train_end(self, logs=None):
         self.restore()
@@ -112,14 +110,21 @@ class ArchiveRounding(keras.callbacks.Callback):
 
     def restore(self) -> None:
         """Makes the layers compute with unrounded coefficients again."""
-        self._active.assign(False)
+        self._active.on = False
 
-    def _that_ends(self, function: Callable) -> Callable:
-        """The function of a batch, changed to end the rounding however the batch ends."""
+    def _that_ends(self, name: str) -> Callable:
+        """The function of a batch, changed to end the rounding however the batch ends.
 
-        def call(iterator):
+        It is traced once with and once without rounding.
+        """
+        functions = {}
+        for rounds in (False, True):
+            getattr(self.model, f"make_{name}")(force=True)
+            functions[rounds] = getattr(self.model, name)
+
+        def call(*args):
             try:
-                return function(iterator)
+                return functions[self._active.on](*args)
             finally:
                 self.restore()
 
@@ -145,17 +150,24 @@ class ArchiveRounding(keras.callbacks.Callback):
         self.model.predict_function = None
 
 
+class _Switch:
+    """Whether the layers round now."""
+
+    on = False
+
+
 class _Rounding:
     """Rounds coefficients to whole steps during a batch; the gradient ignores it."""
 
-    def __init__(self, step: float, active: keras.Variable):
+    def __init__(self, step: float, active: _Switch):
         self.step, self.active = step, active
 
     def __call__(self, coefficients):
+        if not self.active.on:
+            return coefficients
         whole = _whole_step(coefficients, self.step)
         rounded = ops.round(coefficients / whole) * whole
-        change = ops.where(self.active, rounded - coefficients, 0.0)
-        return coefficients + ops.stop_gradient(change)
+        return coefficients + ops.stop_gradient(rounded - coefficients)
 
 
 class _Bits:
@@ -165,11 +177,12 @@ class _Bits:
         self.layer, self.rate, self.before = layer, rate, before
 
     def __call__(self, coefficients):
+        others = 0.0 if self.before is None else self.before(coefficients)
+        if not self.layer.rounding.active.on:
+            return others
         kept = self.layer._masked(coefficients)
         sizes = ops.abs(kept) / _whole_step(kept, self.layer.rounding.step)
-        bits = self.rate * ops.sum(ops.log2(1 + sizes))
-        bits = ops.where(self.layer.rounding.active, bits, 0.0)
-        return bits if self.before is None else bits + self.before(coefficients)
+        return self.rate * ops.sum(ops.log2(1 + sizes)) + others
 
 
 def _leave(layer: FrequencyKernel) -> None:

@@ -10,10 +10,12 @@ import numpy as np
 from keras import ops
 
 from fr_keras import spectral
+from fr_keras._keras_internals import set_tensor_attribute, tensor_attribute
 from fr_keras.layers._frequency import FrequencyKernel
 
 #: The stages of a chain, in the order in which they are applied.
 ROLES = ("in", "core", "out")
+_RIDER = "_fr_keras_last_stage"
 _CHOICES = (("core",), ("core", "out"), ("in", "core"), ROLES)
 
 
@@ -59,10 +61,10 @@ class LastStage:
     @staticmethod
     def of(tensor) -> "LastStage | None":
         """The last stage that is attached to a tensor."""
-        return getattr(tensor, "_fr_keras_last_stage", None)
+        return tensor_attribute(tensor, _RIDER)
 
     def ride_on(self, tensor) -> None:
-        tensor._fr_keras_last_stage = self
+        set_tensor_attribute(tensor, _RIDER, self)
 
     def moments(self):
         """Mean and variance of each channel over all positions, in float32."""

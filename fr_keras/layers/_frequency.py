@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from fr_keras import spectral, zigzag
+from fr_keras._backends import assign_copy
 from fr_keras.layers._refusal import is_l2, refusal
 from fr_keras.layers._truncated import Truncated
 
@@ -242,13 +243,13 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         (kernel,) = self.plain_kernels(plain)
         self.set_kernel(ops.convert_to_numpy(ops.cast(kernel, "float32")))
         for own, its in self.other_weights(plain):
-            own.assign(its)
+            assign_copy(own, its)
 
     def fill_plain(self, plain):
         (kernel,) = self.plain_kernels(plain)
         kernel.assign(self.float32_kernel())
         for own, its in self.other_weights(plain):
-            its.assign(own)
+            assign_copy(its, own)
 
     def other_weights(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
         """Yields the other weights of this layer and its plain twin, pair by pair."""
@@ -269,7 +270,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
         keras.layers.Layer.save_own_variables(self, store)
 
     def load_own_variables(self, store):
-        keras.layers.Layer.load_own_variables(self, store)
+        keras.layers.Layer.load_own_variables(self, self._load_state(store))
         # The boundary follows from `kept`; a file of another version may hold another key.
         self.limit()
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fr_keras._backends import assign_copy
 from fr_keras.layers._quantizer import Quantizing, numbers
 from fr_keras.layers._transformed import TransformedKernel
 
@@ -59,10 +60,10 @@ class QuantizedKernel(Quantizing, TransformedKernel):
         """Takes the weights of the plain layer, and begins the quantizer anew."""
         for name in self.kernel_names:
             kernel = getattr(plain, name)
-            self.exact_kernel(name).assign(kernel)
+            assign_copy(self.exact_kernel(name), kernel)
             self.begin(name, numbers(kernel))
         for own, its in self._others(plain):
-            own.assign(its)
+            assign_copy(own, its)
 
     def fill_plain(self, plain: keras.layers.Layer) -> None:
         """Writes the levels and the other weights to the plain layer."""
@@ -75,9 +76,9 @@ class QuantizedKernel(Quantizing, TransformedKernel):
                     "lower price, or leave the layer out with `exclude`.",
                     stacklevel=2,
                 )
-            getattr(plain, name).assign(kernel)
+            assign_copy(getattr(plain, name), kernel)
         for own, its in self._others(plain):
-            its.assign(own)
+            assign_copy(its, own)
 
     def _others(self, plain) -> Iterator[tuple[keras.Variable, keras.Variable]]:
         held = {id(getattr(plain, name)) for name in self.kernel_names} | {*map(id, self.states())}

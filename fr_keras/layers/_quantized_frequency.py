@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from fr_keras import zigzag
+from fr_keras._backends import assign_copy
 from fr_keras.layers._frequency import FrequencyKernel
 from fr_keras.layers._quantizer import Alike, Quantizing
 from fr_keras.layers._twins import TWINS
@@ -97,13 +98,13 @@ class QuantizedCoefficients(Quantizing, FrequencyKernel):
     def load_frequency(self, layer: FrequencyKernel) -> None:
         """Takes the weights of the FR layer, and begins the quantizer anew."""
         for own, its in zip(self.own_weights(), layer.weights, strict=True):
-            own.assign(its)
+            assign_copy(own, its)
         self._begin_coefficients()
 
     def fill_frequency(self, layer: FrequencyKernel) -> None:
         """Writes the quantized coefficients and the other weights to the FR layer."""
         for own, its in zip(self.own_weights(), layer.weights, strict=True):
-            its.assign(own)
+            assign_copy(its, own)
         layer.set_coefficients(self.kept_coefficients())
 
     def load_plain(self, plain: keras.layers.Layer) -> None:

@@ -2,6 +2,7 @@
 
 import keras
 
+from fr_keras._backends import assign_copy
 from fr_keras.layers._frequency import FrequencyKernel, FrequencyTwin
 from fr_keras.layers._refusal import refusal
 
@@ -67,13 +68,13 @@ class _FrequencySeparable(FrequencyTwin):
         for kernel, part in zip(self.plain_kernels(plain), self.parts(), strict=True):
             part.set_kernel(keras.ops.convert_to_numpy(keras.ops.cast(kernel, "float32")))
         if plain.bias is not None:
-            self.bias.assign(plain.bias)
+            assign_copy(self.bias, plain.bias)
 
     def fill_plain(self, plain):
         for kernel, part in zip(self.plain_kernels(plain), self.parts(), strict=True):
             kernel.assign(part.float32_kernel())
         if plain.bias is not None:
-            plain.bias.assign(self.bias)
+            assign_copy(plain.bias, self.bias)
 
 
 @keras.saving.register_keras_serializable(package="fr_keras")

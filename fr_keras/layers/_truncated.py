@@ -1,14 +1,21 @@
 """The part of an FR layer that controls how many of its coefficients are used."""
 
 import functools
+import math
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
 from fr_keras import zigzag
 
-# Fields of the one state vector of a layer; see `Truncated.truncation`.
-STATE = ("kept", "boundary", "start", "target", "epochs")
+# Fields of the one state vector of a layer; see `Truncated.truncation`. The boundary has two, for
+# JAX has no whole numbers of 64 bits: the weighted index sum and the tie rule's part of the key.
+STATE = ("kept", "sum", "tie", "start", "target", "epochs")
+_SHOWN = ("kept", "boundary", "start", "target", "epochs")
+# TensorFlow computes with whole numbers of 32 bits on the host alone.
+_WHOLE = "int32" if keras.backend.backend() == "jax" else "int64"
 
 
 class Truncated:
@@ -20,12 +27,13 @@ class Truncated:
     def _add_state(self, kept: int) -> None:
         """Adds the weight that holds the state, with that many coefficients kept."""
         last = zigzag.boundary(self.spectrum_shape, kept, self.axis_weights)
+        state = dict.fromkeys(STATE, 0) | self._divided(last) | {"kept": kept, "start": kept}
         self._truncation = self.add_weight(
             name="truncation",
             shape=(len(STATE),),
-            dtype="int64",
+            dtype=_WHOLE,
             initializer=lambda shape, dtype=None: ops.convert_to_tensor(
-                [kept, last, kept, 0, 0], dtype
+                self._in_order(state), dtype
             ),
             trainable=False,
         )
@@ -35,21 +43,26 @@ class Truncated:
         return [self.coefficients, self._truncation]
 
     def _mask(self):
-        """The zigzag mask as a comparison of keys, so that a new `kept` needs no new graph.
+        """The zigzag mask as a comparison, so that a new `kept` needs no new graph.
 
-        The last axis stands on the other side of the comparison, with the boundary: the one
-        tensor of the kernel's size is the mask itself, and no compiler can fold it away.
+        For each index of the other axes it counts the first indices on the last axis that are
+        used. So the one tensor of the kernel's size is the mask itself, and no compiler can fold it
+        away.
         """
-        *shape, length = self.coefficients.shape
-        *strides, stride = zigzag.key_strides(self.spectrum_shape, self.axis_weights)
-        key = np.zeros((1,) * (len(shape) + 1), np.int64)
-        for axis, (n, step) in enumerate(zip(shape, strides, strict=True)):
-            key = key + (np.arange(n) * step).reshape((-1,) + (1,) * (len(shape) - axis))
-        boundary = self._truncation[STATE.index("boundary")]
-        return key <= boundary - np.arange(length) * stride
+        *others, length = self.coefficients.shape
+        *sums, weight = zigzag.integer_weights(self.spectrum_shape, self.axis_weights)[0]
+        *ties, tie = zigzag.tie_strides(self.spectrum_shape)
+        last_sum, last_tie = (self._truncation[STATE.index(name)] for name in ("sum", "tie"))
+        left = ops.subtract(last_sum, _ranges(others, sums))
+        whole = ops.floor_divide(left, weight)
+        # In a tie, the index that ends the sum exactly is used only up to the boundary's tie.
+        clipped = ops.clip(whole, -1, length)
+        used = ops.add(clipped * tie, _ranges(others, ties)) <= last_tie
+        ends = ops.where(left == whole * weight, ops.cast(used, _WHOLE), 1)
+        return ops.less(np.arange(length, dtype=_WHOLE), clipped + ends)
 
     def _masked(self, coefficients):
-        return ops.where(self._mask(), coefficients, 0.0)
+        return ops.where(self._mask(), ops.convert_to_tensor(coefficients), 0.0)
 
     @property
     def truncation(self) -> dict[str, int]:
@@ -58,8 +71,10 @@ class Truncated:
         It has `kept`, the zigzag key `boundary` of the last coefficient in use, and the counts
         `start` and `target` (0: none set) and the completed `epochs` of the running schedule.
         """
-        values = ops.convert_to_numpy(self._truncation)
-        return {name: int(value) for name, value in zip(STATE, values, strict=True)}
+        values = map(int, ops.convert_to_numpy(self._truncation))
+        kept, last_sum, last_tie, *plan = values
+        boundary = last_sum * math.prod(self.spectrum_shape) + last_tie
+        return dict(zip(_SHOWN, (kept, boundary, *plan), strict=True))
 
     def plan(self, start: int, target: int, epochs: int = 0) -> None:
         """Stores the start and target counts of a schedule and its completed epochs."""
@@ -123,7 +138,34 @@ class Truncated:
         self._store_state({**self.truncation, **fields})
 
     def _store_state(self, state: dict[str, int]) -> None:
-        self._truncation.assign(np.array([state[name] for name in STATE], np.int64))
+        self._truncation.assign(self._in_order({**state, **self._divided(state["boundary"])}))
+
+    def _divided(self, boundary: int) -> dict[str, int]:
+        """A zigzag key as the weighted index sum and the part of the tie rule."""
+        last_sum, last_tie = divmod(boundary, math.prod(self.spectrum_shape))
+        return {"sum": last_sum, "tie": last_tie}
+
+    def _in_order(self, state: dict[str, int]) -> np.ndarray:
+        return np.array([state[name] for name in STATE], _WHOLE)
+
+    def _load_state(self, store) -> dict:
+        """Returns what a file has of this layer, with the state as it is held here."""
+        place = [id(one) for one in self.variables].index(id(self._truncation))
+        found = {key: store[key] for key in store.keys()}
+        state = np.asarray(found.get(str(place)))
+        if state.shape == (len(_SHOWN),):  # with one number for the boundary, as in 2026
+            kept, _, *plan = state
+            found[str(place)] = self._in_order(dict(zip(STATE, (kept, 0, 0, *plan), strict=True)))
+        return found
+
+
+def _ranges(lengths: Sequence[int], strides: Sequence[int]) -> np.ndarray:
+    """The sums of index times stride over some axes, with one axis more at the end."""
+    total = np.zeros((1,) * (len(lengths) + 1), _WHOLE)
+    for axis, (n, stride) in enumerate(zip(lengths, strides, strict=True)):
+        line = np.arange(n, dtype=_WHOLE) * stride
+        total = total + line.reshape((-1,) + (1,) * (len(lengths) - axis))
+    return total
 
 
 @functools.lru_cache(maxsize=1 << 14)

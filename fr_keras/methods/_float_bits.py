@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fr_keras._backends import assign_copy
 from fr_keras.layers import QUANTIZED
 from fr_keras.methods._adaptive_float import FEWEST_BITS, MOST_BITS, AdaptiveFloat
 from fr_keras.methods._float_search import searched
@@ -106,7 +107,7 @@ def _with_formats(model: keras.Model, layers: dict, formats: dict) -> keras.Mode
     copy, twins = rebuild_with_twins(model, lambda layer: None)
     for name, layer in layers.items():
         for own, its in zip(_kernels(twins[id(layer)]), _kernels(layer), strict=True):
-            own.assign(_rounded(its, formats[name]))
+            assign_copy(own, _rounded(its, formats[name]))
     return copy
 
 
@@ -138,8 +139,8 @@ def _output_errors(model: keras.Model, layers: dict, rows: list) -> dict[str, np
         found[name] = np.zeros(len(_PAIRS))
         for number, pair in enumerate(_PAIRS):
             for own, its in zip(ours, theirs, strict=True):
-                own.assign(_rounded(its, AdaptiveFloat(*pair)))
+                assign_copy(own, _rounded(its, AdaptiveFloat(*pair)))
             found[name][number] = change(before, outputs_of(copy, rows))
         for own, its in zip(ours, theirs, strict=True):
-            own.assign(its)
+            assign_copy(own, its)
     return found

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from fr_keras.callbacks import schedules
+from fr_keras.callbacks.batches import attach
 from fr_keras.callbacks.endings import after_all
 from fr_keras.methods._budget import Measure, share_or_number
 from fr_keras.methods._zeroing import made, offsets, within, without_zeros
@@ -124,6 +125,7 @@ class FreqNet(keras.callbacks.Callback):
         self._zero()
 
     def on_train_batch_end(self, batch, logs=None):
+        attach(self)
         self._zero()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -137,7 +139,7 @@ class FreqNet(keras.callbacks.Callback):
 
     def _zero(self) -> None:
         for weight, mask in self._masks:
-            weight.assign(ops.where(mask, weight, ops.zeros_like(weight)))
+            weight.assign(ops.where(mask, ops.convert_to_tensor(weight), ops.zeros_like(weight)))
 
     def _end(self) -> None:
         """The last zeros, after everything that `fit` does."""

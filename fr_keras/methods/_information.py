@@ -1,11 +1,12 @@
-"""The information gain of channels on the class distribution. It needs TensorFlow's gradients."""
+"""The information gain of channels on the class distribution."""
 
 from collections.abc import Iterable
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
+from fr_keras._backends import backend
 from fr_keras._keras_internals import OPERATORS, innermost_maker
 from fr_keras.methods._observing import Layout, observing
 
@@ -32,20 +33,23 @@ def information(layout: Layout, model: keras.Model, batches: Iterable) -> dict[s
 def _gained(layout: Layout, model: keras.Model, inputs) -> np.ndarray:
     """The information of each channel on each row, `(rows, channels)`."""
     rows = len(keras.tree.flatten(inputs)[0])
-    # One factor of 1 for each row and channel, wherever it is read.
-    factors = tf.ones((rows, layout.size + 1))
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(factors)
+
+    def logs(factors):
         with observing(layout, lambda reader, x: x * reader.spread(factors, x)):
             outputs = model(inputs, training=False)
         (outputs,) = keras.tree.flatten(outputs)
-        logs = tf.unstack(log_probabilities(model, outputs), axis=-1)
-    found = np.zeros((rows, layout.size))
-    for log in logs:
+        return log_probabilities(model, outputs)
+
+    # One factor of 1 for each row and channel, wherever it is read.
+    found, back = backend.pullback(logs, [ops.ones((rows, layout.size + 1))])
+    chances = np.exp(ops.convert_to_numpy(found).astype(np.float64))
+    gained = np.zeros((rows, layout.size))
+    for one in range(chances.shape[1]):
         # Rows do not depend on each other at inference, so this is each row's own gradient.
-        change = tape.gradient(log, factors).numpy()[:, :-1].astype(np.float64)
-        found += np.exp(log.numpy().astype(np.float64))[:, None] * np.square(change)
-    return found / 2
+        (change,) = back(ops.one_hot(np.full(rows, one), chances.shape[1], dtype=found.dtype))
+        change = ops.convert_to_numpy(change)[:, :-1].astype(np.float64)
+        gained += chances[:, one, None] * np.square(change)
+    return gained / 2
 
 
 def check_classifier(model: keras.Model, criterion: str) -> None:
@@ -58,28 +62,28 @@ def check_classifier(model: keras.Model, criterion: str) -> None:
         )
 
 
-def log_probabilities(model: keras.Model, outputs: tf.Tensor) -> tf.Tensor:
+def log_probabilities(model: keras.Model, outputs):
     """The logarithms of the class probabilities, from a softmax or from logits.
 
     Raises:
         ValueError: If the last layer has another activation.
     """
-    last, outputs = innermost_maker(model.outputs[0]), tf.cast(outputs, tf.float32)
+    last, outputs = innermost_maker(model.outputs[0]), ops.cast(outputs, "float32")
     activation = getattr(last, "activation", None)
     softmax = isinstance(last, (keras.layers.Softmax, OPERATORS["softmax"]))
     if softmax or activation is keras.activations.softmax:
-        return tf.math.log(tf.maximum(outputs, _SMALLEST))
+        return ops.log(ops.maximum(outputs, _SMALLEST))
     if activation not in (None, keras.activations.linear):
         raise ValueError(
             "`model` must end in logits or a softmax for criterion='information'. Received: layer "
             f"'{last.name}' with activation {getattr(activation, '__name__', activation)}"
         )
     if not hasattr(last, "activation") and _are_probabilities(outputs):
-        return tf.math.log(tf.maximum(outputs, _SMALLEST))
-    return tf.nn.log_softmax(outputs)
+        return ops.log(ops.maximum(outputs, _SMALLEST))
+    return ops.log_softmax(outputs)
 
 
-def _are_probabilities(outputs: tf.Tensor) -> bool:
+def _are_probabilities(outputs) -> bool:
     """Whether they come from a softmax before a layer that does not say so, such as a Reshape."""
-    sums = tf.reduce_sum(outputs, -1)
-    return bool(tf.reduce_all(outputs >= 0) & tf.reduce_all(tf.abs(sums - 1) < 1e-3))
+    sums = ops.sum(outputs, -1)
+    return bool(ops.all(outputs >= 0)) and bool(ops.all(ops.abs(sums - 1) < 1e-3))

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from fr_keras.callbacks import schedules
+from fr_keras.callbacks.batches import attach
 from fr_keras.callbacks.endings import after_all
 from fr_keras.methods._pruned import PrunedKernel, prunable
 from fr_keras.models.budget import Keep, targets
@@ -114,6 +115,7 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._zero()
 
     def on_train_batch_end(self, batch, logs=None):
+        attach(self)
         self._zero()
 
     def on_epoch_end(self, epoch, logs=None):

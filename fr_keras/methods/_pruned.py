@@ -40,7 +40,7 @@ class PrunedKernel:
     def zero(self) -> None:
         """Sets the other weights to zero: an optimizer with momentum has moved them."""
         if self._mask is not None:
-            self.kernel.assign(ops.where(self._mask, self.kernel, 0.0))
+            self.kernel.assign(ops.where(self._mask, ops.convert_to_tensor(self.kernel), 0.0))
 
     def is_cut(self) -> bool:
         """Whether the other weights are zero."""

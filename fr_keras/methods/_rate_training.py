@@ -7,6 +7,7 @@ import warnings
 import keras
 import numpy as np
 
+from fr_keras.callbacks.batches import attach
 from fr_keras.methods._priced import priced_kernels, warn_of_nothing
 
 # With a budget, the price changes every so many batches.
@@ -130,6 +131,7 @@ class RateTraining(keras.callbacks.Callback):
         # With `steps_per_execution`, only the last one of several batches is told.
         self._passed, self._last = self._passed + batch - self._last, batch
         if self._passed >= _EVERY or self._passed == self._batches:
+            attach(self)
             self._follow(self._estimate(), min(1.0, self._passed / self._batches))
             self._passed = 0
 

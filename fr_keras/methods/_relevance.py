@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation. It needs TensorFlow's gradients.
+"""Layer-wise relevance propagation.
 
 Each layer gets a gradient of its own: from the relevance of its outputs it makes that of its
 inputs. So one backward pass through the model gives the relevance of everything.
@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
+from fr_keras._backends import backend
 from fr_keras._keras_internals import maker, nodes
 from fr_keras.methods._information import check_classifier
 from fr_keras.methods._observing import Layout, observing, replaced
@@ -29,28 +30,29 @@ def relevance(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str
                 f"the labels in `data` must be below {classes}, the number of outputs of the "
                 f"model. Received: {labels.max()}"
             )
-        total += _relevant(layout, model, rules, inputs, tf.one_hot(labels, classes)).sum(0)
+        total += _relevant(layout, model, rules, inputs, ops.one_hot(labels, classes)).sum(0)
         rows += len(labels)
     return layout.split(total / rows)
 
 
-def _relevant(layout: Layout, model, rules: dict, inputs, start: tf.Tensor) -> np.ndarray:
+def _relevant(layout: Layout, model, rules: dict, inputs, start) -> np.ndarray:
     """The relevance of each channel for each row, `(rows, channels)`."""
-    # A zero is added for each row and channel, wherever it is read, to take the relevance there.
-    taps = tf.zeros((len(start), layout.size + 1))
 
     def wrap(layer, call):
         return _propagating(call, rules[layer])
 
-    with tf.GradientTape() as tape:
-        tape.watch(taps)
+    def outputs(taps):
         with (
             replaced(rules, wrap),
             observing(layout, lambda reader, x: x + reader.spread(taps, x)),
         ):
-            (outputs,) = keras.tree.flatten(model(inputs, training=False))
-    found = tape.gradient(outputs, taps, tf.cast(start, outputs.dtype))
-    return found.numpy()[:, :-1].astype(np.float64)
+            (found,) = keras.tree.flatten(model(inputs, training=False))
+        return found
+
+    # A zero is added for each row and channel, wherever it is read, to take the relevance there.
+    found, back = backend.pullback(outputs, [ops.zeros((len(start), layout.size + 1))])
+    (taken,) = back(ops.cast(start, found.dtype))
+    return ops.convert_to_numpy(taken)[:, :-1].astype(np.float64)
 
 
 def _propagating(call, rule):
@@ -59,8 +61,9 @@ def _propagating(call, rule):
     @functools.wraps(call)
     def propagating(*args, **kwargs):
         flat = keras.tree.flatten((args, kwargs))
-        places = [i for i, one in enumerate(flat) if tf.is_tensor(one) and one.dtype.is_floating]
-        outputs = tf.stop_gradient(call(*args, **kwargs))
+        places = [i for i, one in enumerate(flat) if _has_relevance(one)]
+        if not places:
+            return call(*args, **kwargs)
 
         def forward(*tensors):
             filled = list(flat)
@@ -69,13 +72,19 @@ def _propagating(call, rule):
             positional, named = keras.tree.pack_sequence_as((args, kwargs), filled)
             return call(*positional, **named)
 
-        @tf.custom_gradient
-        def joined(*tensors):
-            return tf.identity(outputs), lambda above: rule(forward, tensors, above)
-
-        return joined(*(flat[place] for place in places)) if places else outputs
+        return backend.with_gradient(
+            forward,
+            lambda inputs, above: rule(forward, inputs, above),
+            [flat[place] for place in places],
+        )
 
     return propagating
+
+
+def _has_relevance(one) -> bool:
+    return ops.is_tensor(one) and keras.backend.is_float_dtype(
+        keras.backend.standardize_dtype(one.dtype)
+    )
 
 
 def _rules(model: keras.Model) -> dict[keras.Operation, object]:

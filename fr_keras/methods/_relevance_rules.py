@@ -7,13 +7,13 @@ relevance of each input.
 from collections.abc import Callable, Sequence
 
 import keras
-import tensorflow as tf
-from keras import layers
+from keras import layers, ops
 
+from fr_keras._backends import backend
 from fr_keras._keras_internals import OPERATORS
 
 #: Returns the relevance of each input: `rule(forward, inputs, relevance of the output)`.
-Rule = Callable[[Callable, Sequence[tf.Tensor], tf.Tensor], list[tf.Tensor]]
+Rule = Callable[[Callable, Sequence, object], Sequence]
 
 
 def _passed(layer: keras.Operation) -> Rule:
@@ -25,10 +25,7 @@ def _moved(layer: keras.Operation) -> Rule:
     """Numbers are moved or chosen: relevance goes back to where each comes from."""
 
     def rule(forward, inputs, above):
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            outputs = forward(*inputs)
-        return tape.gradient(outputs, inputs, above)
+        return backend.pullback(forward, inputs)[1](above)
 
     return rule
 
@@ -37,7 +34,7 @@ def _shared(layer: keras.Operation) -> Rule:
     """Numbers are added: each gets a share as large as its positive part."""
 
     def rule(forward, inputs, above):
-        return _shares(lambda *xs: forward(*map(tf.nn.relu, xs)), inputs, above)
+        return _shares(lambda *xs: forward(*map(ops.relu, xs)), inputs, above)
 
     return rule
 
@@ -54,15 +51,15 @@ def _kernel(layer: keras.layers.Layer) -> Rule:
     Negative relevance stands for an output that the normalization behind scales by a negative
     number; there, the negative contributions count.
     """
-    halves = _half(layer, tf.nn.relu), _half(layer, lambda kernel: -tf.nn.relu(-kernel))
+    halves = _half(layer, ops.relu), _half(layer, lambda kernel: -ops.relu(-kernel))
 
     def contributions(up, down):
-        return lambda x: up(tf.nn.relu(x)) + down(-tf.nn.relu(-x))
+        return lambda x: up(ops.relu(x)) + down(-ops.relu(-x))
 
     def rule(forward, inputs, above):
-        (found,) = _shares(contributions(*halves), inputs, tf.nn.relu(above))
-        if tf.reduce_any(above < 0):
-            found += _shares(contributions(*reversed(halves)), inputs, tf.nn.relu(-above))[0]
+        (found,) = _shares(contributions(*halves), inputs, ops.relu(above))
+        if ops.any(above < 0):
+            found += _shares(contributions(*reversed(halves)), inputs, ops.relu(-above))[0]
         return [found]
 
     return rule
@@ -86,19 +83,17 @@ def signed(layer: layers.BatchNormalization) -> Rule:
             return [above]
         shape = [1] * len(above.shape)
         shape[layer.axis] = -1
-        sign = tf.sign(keras.ops.convert_to_tensor(layer.gamma))
-        return [above * tf.cast(tf.reshape(sign, shape), above.dtype)]
+        sign = ops.sign(keras.ops.convert_to_tensor(layer.gamma))
+        return [above * ops.cast(ops.reshape(sign, shape), above.dtype)]
 
     return rule
 
 
-def _shares(contributions: Callable, inputs: Sequence[tf.Tensor], above) -> list[tf.Tensor]:
+def _shares(contributions: Callable, inputs: Sequence, above) -> list:
     """Divides relevance by the contributions of the inputs, a sum of which is given."""
-    with tf.GradientTape() as tape:
-        tape.watch(inputs)
-        total = contributions(*inputs)
+    total, back = backend.pullback(contributions, inputs)
     # The sum is linear in each input where its sign stays, so this is input times weight.
-    parts = tape.gradient(total, inputs, tf.math.divide_no_nan(above, total))
+    parts = back(ops.divide_no_nan(above, total))
     return [one * part for one, part in zip(inputs, parts, strict=True)]
 
 

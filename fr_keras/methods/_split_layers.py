@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from fr_keras._backends import assign_copy
 from fr_keras.layers import TWINS
 from fr_keras.methods._splits import Split
 
@@ -88,7 +89,7 @@ def fill_split(layer: keras.layers.Layer, network: keras.Model, split: Split) ->
     core.kernel.assign(as_kernel(layer, split.first))
     out.kernel.assign(split.last.reshape(out.kernel.shape))
     if layer.use_bias:
-        out.bias.assign(layer.bias)
+        assign_copy(out.bias, layer.bias)
     if split.entries:
         sparse = network.get_layer(f"{layer.name}_sparse")
         sparse.kernel.assign(as_kernel(layer, split.sparse))

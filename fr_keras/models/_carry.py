@@ -6,6 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from fr_keras._backends import assign_copy
 from fr_keras._keras_internals import inner_layers
 from fr_keras.layers import FrequencyKernel, FrequencyTwin, QuantizedCoefficients, QuantizedKernel
 
@@ -26,7 +27,7 @@ def carry(layer: keras.layers.Layer, twin: keras.layers.Layer, fill: Fill) -> No
     elif both:
         # The twin may store a smaller corner.
         for before, after in zip(layer.weights, twin.weights, strict=True):
-            after.assign(before[tuple(slice(n) for n in after.shape)])
+            assign_copy(after, before[tuple(slice(n) for n in after.shape)])
     elif isinstance(layer, _CONVERTED) == converted:
         _carry_beyond_weights(layer, twin)
         twin.set_weights(layer.get_weights())  # last: Keras stores the sum of a kernel and its LoRA
@@ -42,7 +43,7 @@ def carry_random_states(layer: keras.layers.Layer, twin: keras.layers.Layer) -> 
     states, new = _random_states(layer), _random_states(twin)
     if len(states) == len(new):  # a Dropout whose rate was set to 0 later has one, its copy none
         for before, after in zip(states, new, strict=True):
-            after.assign(before)
+            assign_copy(after, before)
 
 
 def _random_states(layer: keras.layers.Layer) -> list[keras.Variable]:

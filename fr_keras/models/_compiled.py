@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 
+from fr_keras._backends import assign_copy
 from fr_keras._keras_internals import compile_arguments
 
 #: Cuts a slot of an optimizer as its weight was cut, from the weight, its slot, and the new slot.
@@ -38,7 +39,7 @@ def carry_compiled(model: keras.Model, copy: keras.Model, cut: Cut) -> None:
             )
     for (old, new), owner in zip(pairs, owners, strict=True):
         like = owner is not None and owner.shape == old.shape
-        new.assign(cut(owner, old, new) if like else old)
+        assign_copy(new, cut(owner, old, new) if like else old)
 
 
 def _owners(model: keras.Model) -> list[keras.Variable | None]:

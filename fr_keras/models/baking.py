@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import keras
 
+from fr_keras._backends import assign_copy
 from fr_keras.layers import (
     FactoredKernel,
     FRBatchNormalization,
@@ -122,4 +123,4 @@ def _fill(layer: FrequencyTwin, plain: keras.layers.Layer, roles: tuple[str, ...
     for role, stage in zip(roles, plain.layers, strict=True):
         stage.kernel.assign(kernels[role])
     if plain.layers[-1].bias is not None:
-        plain.layers[-1].bias.assign(layer.bias)
+        assign_copy(plain.layers[-1].bias, layer.bias)

@@ -1,43 +1,26 @@
 """The statistics of the inputs of batch normalizations, measured on data at inference."""
 
-import contextlib
-import dataclasses
+import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from fr_keras._keras_internals import inner_layers
-from fr_keras.models.observing import replaced
 from fr_keras.models.walk import check_graph
 
+# TensorFlow can compute the part of a graph that a tensor needs; the others compute call by call.
+_CALLS = "_calls_in_graph" if keras.backend.backend() == "tensorflow" else "_calls_by_run"
 # The most rows, and the most input numbers, that are computed at once.
 _ROWS = 128
 _NUMBERS = 1 << 20
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Call:
-    """One call of a normalization in the graph.
-
-    Attributes:
-        norm: The layer.
-        sums: For each channel, the sums of n, n * mean and n * (variance + mean^2),
-            `(3, channels)`.
-        outputs: The output of the call.
-    """
-
-    norm: keras.layers.BatchNormalization
-    sums: tf.Tensor
-    outputs: tf.Tensor
-
-
 class Moments:
-    """The graph of a model at inference, and the statistics of its batch normalizations on data.
+    """The calls of a model's batch normalizations at inference, and their statistics on data.
 
-    The graph is made only once, and `set` may be called again after weights have changed.
+    The calls are found only once, and `set` may be called again after weights have changed.
 
     Args:
         model: A built functional or sequential model.
@@ -61,16 +44,10 @@ class Moments:
         self.batches = _batches(model, data)
         self._inputs = [keras.tree.flatten(batch) for batch in self.batches]
         self._fixed = model.inputs[0].shape[0] is not None
-        self._calls: list[_Call] = []
-
-        def infer(*inputs):
-            return model(keras.tree.pack_sequence_as(self.batches[0], inputs), training=False)
-
-        with _observed(self.norms, self._calls):
-            # Unlike those of `tf.function`, this function can be computed in part.
-            self._function = tf.compat.v1.wrap_function(infer, self._signature())
-        self._before = {call: self._origins(call) for call in self._calls}
-        self._steps = [(calls, self._part([c.sums for c in calls])) for calls in self._order()]
+        calls = importlib.import_module(f"fr_keras.models.{_CALLS}")
+        self._calls = calls.Calls(model, self.batches, self.norms)
+        self._before = {call: self._calls.origins(call) for call in self._calls}
+        self._steps = [(calls, self._calls.sums(calls)) for calls in self._order()]
 
     @property
     def rows(self) -> int:
@@ -83,7 +60,11 @@ class Moments:
         Args:
             progress: A function that is called with the share that is done.
         """
-        before = [(weight, weight.numpy()) for norm in self.norms for weight in norm.weights]
+        before = [
+            (weight, keras.ops.convert_to_numpy(weight))
+            for norm in self.norms
+            for weight in norm.weights
+        ]
         try:
             for number, (calls, run) in enumerate(self._steps):
                 self._measure(
@@ -97,26 +78,10 @@ class Moments:
     def outputs(self, rows: int) -> list[np.ndarray]:
         """Returns the model's outputs for about that many rows, some from every batch."""
         few = None if self._fixed else -(-rows // len(self._inputs))
-        run = self._part(self._function.outputs)
-        found = [run(*(tf.constant(one[:few]) for one in arrays)) for arrays in self._inputs]
+        found = [self._calls.outputs([one[:few] for one in arrays]) for arrays in self._inputs]
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
-    def _signature(self) -> list[tf.TensorSpec]:
-        """The input shapes; lengths that are the same in every batch are fixed."""
-        signature = []
-        for arrays in zip(*self._inputs, strict=True):
-            lengths = zip(*(one.shape for one in arrays), strict=True)
-            shape = [ns[0] if len(set(ns)) == 1 else None for ns in lengths]
-            if not self._fixed:
-                shape[0] = None
-            signature.append(tf.TensorSpec(shape, tf.as_dtype(arrays[0].dtype)))
-        return signature
-
-    def _part(self, fetches: list[tf.Tensor]):
-        """The function that computes these tensors, and only what they need."""
-        return self._function.prune(self._function.inputs[: len(self._inputs[0])], fetches)
-
-    def _order(self) -> Iterator[list[_Call]]:
+    def _order(self) -> Iterator[list]:
         """Yields calls that are measured together: each depends only on normalizations whose
         statistics are known."""
         waiting: dict = {}
@@ -134,33 +99,11 @@ class Moments:
             waiting = {norm: calls for norm, calls in waiting.items() if norm not in known}
         yield from repeated
 
-    def _origins(self, call: _Call) -> set:
-        """The normalizations that the inputs of a call come from."""
-        ends = {other.outputs.ref(): other.norm for other in self._calls}
-        graph, found, seen, stack = self._function.graph, set(), set(), [call.sums]
-        while stack:
-            tensor = stack.pop()
-            if tensor.ref() in seen:
-                continue
-            seen.add(tensor.ref())
-            # The number of the step, where Keras maps over steps; 0 when it is asked for.
-            if tensor.op.type == "PlaceholderWithDefault" or tensor.graph is not graph:
-                raise ValueError(
-                    "`model` must not call a batch normalization in a loop over an unknown number "
-                    "of steps: give rows of one length. "
-                    f"Received: layer '{call.norm.name}' in such a loop"
-                )
-            if tensor.ref() in ends:
-                found.add(ends[tensor.ref()])
-            stack.extend(tensor.op.inputs)
-        return found
-
-    def _measure(self, calls: list[_Call], run, progress: Callable[[float], None]) -> None:
+    def _measure(self, calls: list, run, progress: Callable[[float], None]) -> None:
         """Gives the normalizations of some calls the statistics of these calls."""
         totals = [0.0] * len(calls)
         for number, arrays in enumerate(self._inputs, 1):
-            sums = run(*map(tf.constant, arrays))
-            totals = [total + one.numpy() for total, one in zip(totals, sums, strict=True)]
+            totals = [total + one for total, one in zip(totals, run(arrays), strict=True)]
             progress(number / len(self._inputs))
         by_norm: dict = {}
         for call, total in zip(calls, totals, strict=True):
@@ -188,33 +131,6 @@ def _batches(model: keras.Model, data) -> list:
     if not batches:
         raise ValueError("`data` must hold at least one batch with rows. Received: none")
     return batches
-
-
-def _observed(norms: list, calls: list[_Call]) -> contextlib.AbstractContextManager[None]:
-    """Records every call of the normalizations while a graph is made."""
-
-    def observed(norm, call):
-        def noting(inputs, *args, **kwargs):
-            outputs = call(inputs, *args, **kwargs)
-            calls.append(_Call(norm, _sums(norm, inputs, kwargs.get("mask")), outputs))
-            return outputs
-
-        return noting
-
-    return replaced(norms, observed)
-
-
-def _sums(norm: keras.layers.BatchNormalization, inputs, mask) -> tf.Tensor:
-    # In float32 the sums over a million positions would be off in the fifth digit.
-    x = tf.cast(inputs, tf.float64)
-    axes = [axis for axis in range(len(x.shape)) if axis != norm.axis % len(x.shape)]
-    counted = tf.ones_like(x, tf.bool)
-    if mask is not None:
-        counted &= tf.cast(mask, tf.bool)[..., None]
-    n = tf.reduce_sum(tf.cast(counted, tf.float64), axes)
-    return tf.stack(
-        [n, *(tf.reduce_sum(tf.where(counted, one, 0), axes) for one in (x, tf.square(x)))]
-    )
 
 
 def _assign(norm: keras.layers.BatchNormalization, n, first, second) -> None:

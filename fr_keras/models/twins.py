@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 
 from fr_keras import spectral, zigzag
+from fr_keras._backends import assign_copy
 from fr_keras._keras_internals import maker
 from fr_keras.layers import (
     TWINS,
@@ -123,7 +124,7 @@ def regularize(
         if id(twin) not in begun:
             return carry(layer, twin, FrequencyTwin.fill_plain)
         for own, its in twin.other_weights(layer):
-            own.assign(its)
+            assign_copy(own, its)
         return carry_random_states(layer, twin)
 
     twin, _ = rebuild_by(model, exchange, fill)

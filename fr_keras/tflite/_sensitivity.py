@@ -12,7 +12,7 @@ from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file.ops import outputs_from
 from fr_keras.tflite.int8.aware import exact
 from fr_keras.tflite.int8.ranges import calibrated, outputs_of_ops, quantized
-from fr_keras.tflite.lowering import named, raw
+from fr_keras.tflite.lowering import named
 from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.scopes import Scopes
@@ -51,6 +51,8 @@ def sensitivity(
     >>> list(sensitivity(model, x, verbose=0))
     ['logits']
     """
+    from fr_keras.tflite._converter import raw
+
     choose = chooser(form, INT8.bytes_of)
     check_convertible(model, INT8)
     model, _ = exact(model)

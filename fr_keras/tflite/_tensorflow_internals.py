@@ -13,7 +13,7 @@ from tensorflow.lite.python.convert import mlir_quantize
 
 
 def quantize_int8(
-    content: bytes, whole: bool, inputs: tf.DType, outputs: tf.DType, left_out: Sequence[str]
+    content: bytes, whole: bool, inputs: str, outputs: str, left_out: Sequence[str]
 ) -> bytes:
     """Returns a float flatbuffer with ranges, quantized to int8 kernels and activations.
 
@@ -28,7 +28,7 @@ def quantize_int8(
         content,
         fully_quantize=whole,
         inference_type=types_pb2.QUANTIZED_INT8,
-        input_data_type=inputs,
-        output_data_type=outputs,
+        input_data_type=tf.as_dtype(inputs),
+        output_data_type=tf.as_dtype(outputs),
         denylisted_nodes=list(left_out) or None,
     )

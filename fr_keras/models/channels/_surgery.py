@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from fr_keras._backends import assign_copy
 from fr_keras.layers import FrequencyTwin
 from fr_keras.models._carry import carry, carry_random_states
 from fr_keras.models._compiled import carry_compiled
@@ -147,7 +148,7 @@ def _taken(model: keras.Model, found: Groups, chosen: dict[str, np.ndarray]) -> 
             carry(layer, twin, FrequencyTwin.fill_plain)
             return
         for before, after in zip(layer.weights, twin.weights, strict=True):
-            after.assign(_part(takes, before, before))
+            assign_copy(after, _part(takes, before, before))
         carry_random_states(layer, twin)
 
     copy, _ = rebuild_by(model, exchange, fill)

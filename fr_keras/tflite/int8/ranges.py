@@ -3,10 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from fr_keras.tflite._tensorflow_internals import quantize_int8
 from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.file.graph import LINEAR
 from fr_keras.tflite.int8._observe import observe
@@ -112,13 +110,15 @@ def quantized(content: bytes, float_io: bool = False, float_tensors: Sequence[st
         float_io: Whether the file has float32 inputs and outputs.
         float_tensors: Names of tensors whose ops stay in float32.
     """
+    from fr_keras.tflite._tensorflow_internals import quantize_int8
+
     graph = flatbuffer.read(content).subgraphs[0]
     integers = [graph.tensors[number].type != schema.TensorType.FLOAT32 for number in graph.inputs]
     return quantize_int8(
         content,
         whole=not (float_io or float_tensors),
-        inputs=tf.float32 if float_io or any(integers) else tf.int8,
-        outputs=tf.float32 if float_io else tf.int8,
+        inputs="float32" if float_io or any(integers) else "int8",
+        outputs="float32" if float_io else "int8",
         left_out=float_tensors,
     )
 
