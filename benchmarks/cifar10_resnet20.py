@@ -15,7 +15,7 @@ from pathlib import Path
 import cifar
 import keras
 import tensorflow as tf
-from environment import environment
+from environment import device, environment
 
 from fr_bench.data import Dataset, Split
 from fr_keras import TailTruncation, regularize, summary, zoo
@@ -66,12 +66,6 @@ def train(cifar10: Dataset, keep: float | None, epochs: int) -> dict:
         "history": {name: [round(float(v), 5) for v in values] for name, values in history.items()},
         "test_accuracy": test["accuracy"],
     }
-
-
-def device() -> str:
-    for gpu in tf.config.list_physical_devices("GPU"):
-        return tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-    return "CPU"
 
 
 def plot(rows: list[dict], path: Path) -> None:
