@@ -1,24 +1,27 @@
-"""The information gain of channels on the class distribution. It needs TensorFlow's gradients."""
+"""The information gain of channels on what a model says. It needs TensorFlow's gradients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from fr_keras._keras_internals import OPERATORS, innermost_maker
+from fr_keras.methods._distributions import checked_kinds, distribution
 from fr_keras.methods._observing import Layout, observing
 
-# Probabilities below it count as this small; small enough not to hide what sure networks say.
-_SMALLEST = 1e-30
 
-
-def information(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str, np.ndarray]:
-    """Half the mean, over rows and classes, of the squared change of the log-probability."""
-    check_classifier(model, "information")
+def information(
+    layout: Layout,
+    model: keras.Model,
+    batches: Iterable,
+    outputs: str | Sequence[str] | None = None,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Half the mean, over rows, of the squared change of what the outputs say."""
+    kinds, rng = checked_kinds(model, outputs), np.random.default_rng(seed)
     total, rows = np.zeros(layout.size), 0
     for inputs, _ in batches:
-        gained = _gained(layout, model, inputs)
+        gained = _gained(layout, model, inputs, kinds, rng)
         total += gained.sum(0)
         rows += len(gained)
     if not np.isfinite(total).all():
@@ -29,7 +32,7 @@ def information(layout: Layout, model: keras.Model, batches: Iterable) -> dict[s
     return layout.split(total / rows)
 
 
-def _gained(layout: Layout, model: keras.Model, inputs) -> np.ndarray:
+def _gained(layout: Layout, model: keras.Model, inputs, kinds, rng) -> np.ndarray:
     """The information of each channel on each row, `(rows, channels)`."""
     rows = len(keras.tree.flatten(inputs)[0])
     # One factor of 1 for each row and channel, wherever it is read.
@@ -37,49 +40,32 @@ def _gained(layout: Layout, model: keras.Model, inputs) -> np.ndarray:
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(factors)
         with observing(layout, lambda reader, x: x * reader.spread(factors, x)):
-            outputs = model(inputs, training=False)
-        (outputs,) = keras.tree.flatten(outputs)
-        logs = tf.unstack(log_probabilities(model, outputs), axis=-1)
+            outputs = keras.tree.flatten(model(inputs, training=False))
+        said = [
+            distribution(model, number, one, kind)
+            for number, (one, kind) in enumerate(zip(outputs, kinds, strict=True))
+        ]
+    values = [one.values for one in said]
     found = np.zeros((rows, layout.size))
-    for log in logs:
+    for weight, directions in _directions([one.weights() for one in said], rng):
         # Rows do not depend on each other at inference, so this is each row's own gradient.
-        change = tape.gradient(log, factors).numpy()[:, :-1].astype(np.float64)
-        found += np.exp(log.numpy().astype(np.float64))[:, None] * np.square(change)
+        along = [tf.constant(one, "float32") for one in directions]
+        change = tape.gradient(values, factors, along, tf.UnconnectedGradients.ZERO)
+        found += weight * np.square(change.numpy()[:, :-1].astype(np.float64))
     return found / 2
 
 
-def check_classifier(model: keras.Model, criterion: str) -> None:
-    """Raises a ValueError unless the model gives one number for each class."""
-    shapes = [tuple(one.shape) for one in model.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2 or (shapes[0][1] or 0) < 2:
-        raise ValueError(
-            f"`model` must be a classifier for criterion='{criterion}': one output of shape "
-            f"(rows, classes) with two or more classes. Received: outputs of shapes {shapes}"
-        )
+def _directions(weights: list[np.ndarray], rng) -> Iterator[tuple[object, list[np.ndarray]]]:
+    """What the squared changes along some directions weigh, and the directions.
 
-
-def log_probabilities(model: keras.Model, outputs: tf.Tensor) -> tf.Tensor:
-    """The logarithms of the class probabilities, from a softmax or from logits.
-
-    Raises:
-        ValueError: If the last layer has another activation.
+    They are the axes, or, where outputs have positions, one with random signs: its square has the
+    sum over all axes as its mean (Hutchinson 1990).
     """
-    last, outputs = innermost_maker(model.outputs[0]), tf.cast(outputs, tf.float32)
-    activation = getattr(last, "activation", None)
-    softmax = isinstance(last, (keras.layers.Softmax, OPERATORS["softmax"]))
-    if softmax or activation is keras.activations.softmax:
-        return tf.math.log(tf.maximum(outputs, _SMALLEST))
-    if activation not in (None, keras.activations.linear):
-        raise ValueError(
-            "`model` must end in logits or a softmax for criterion='information'. Received: layer "
-            f"'{last.name}' with activation {getattr(activation, '__name__', activation)}"
-        )
-    if not hasattr(last, "activation") and _are_probabilities(outputs):
-        return tf.math.log(tf.maximum(outputs, _SMALLEST))
-    return tf.nn.log_softmax(outputs)
-
-
-def _are_probabilities(outputs: tf.Tensor) -> bool:
-    """Whether they come from a softmax before a layer that does not say so, such as a Reshape."""
-    sums = tf.reduce_sum(outputs, -1)
-    return bool(tf.reduce_all(outputs >= 0) & tf.reduce_all(tf.abs(sums - 1) < 1e-3))
+    if any(one.ndim > 2 for one in weights):
+        yield 1.0, [np.sqrt(one) * rng.choice([-1.0, 1.0], one.shape) for one in weights]
+        return
+    for number, one in enumerate(weights):
+        for axis in np.ndindex(one.shape[1:]):
+            directions, column = [np.zeros_like(other) for other in weights], (slice(None), *axis)
+            directions[number][column] = 1
+            yield one[column][:, None], directions
