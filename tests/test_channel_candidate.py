@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 from rich.progress import Progress
-from solved_tasks import SIDE, dataset, features, pictures
+from solved_tasks import dataset, features, pictures
 
 from fr_bench.candidates import all_candidates
 from fr_bench.tasks import Kind, find_task

@@ -8,7 +8,7 @@ from keras import layers
 from ranking_networks import rows_of, scaled_outputs
 from solved_tasks import sigmoid, softmax
 
-from fr_keras.methods import rank
+from fr_keras.methods import _information, rank
 from fr_keras.models import channels
 
 ROWS = 3
@@ -61,7 +61,9 @@ ROWS_OF_NUMBERS = {
     "a number": ([flat(1)], "numbers", [(1, numbers)]),
     "numbers": ([flat(3)], "numbers", [(3, numbers)]),
     "bounded numbers": ([flat(3, "tanh")], ["numbers"], [(3, numbers)]),
-    "a number without axis": ([flat(1, None, lambda x: layers.Reshape(())(x))], "numbers", [(1, numbers)]),
+    "a number without axis": (
+        [flat(1, None, lambda x: layers.Reshape(())(x))], "numbers", [(1, numbers)],
+    ),
     "classes and numbers": (
         [flat(3, "softmax"), flat(2)], ["classes", "numbers"], [(1, classes), (2, numbers)],
     ),
@@ -155,6 +157,21 @@ def test_signs_have_a_seed_and_rows_signs_of_their_own():
     np.testing.assert_array_equal(first["conv"], same["conv"])
     assert (first["conv"] != other["conv"]).any()
     assert (first["conv"] != rank(model, np.repeat(x, 2, 0), "information")["conv"]).any()
+
+
+@pytest.mark.parametrize(("head", "rows"), [(flat(2), [128, 72]), (mask(2), [100, 100])])
+def test_masks_are_computed_for_fewer_rows_at_once(head, rows, monkeypatch):
+    seen, gained = [], _information._gained
+
+    def spied(layout, model, inputs, kinds, rng):
+        seen.append(len(inputs))
+        return gained(layout, model, inputs, kinds, rng)
+
+    monkeypatch.setattr(_information, "_gained", spied)
+    monkeypatch.setattr(_information, "_WITH_POSITIONS", 100 * 3 * 3 * 2)
+    model = network(head)
+    rank(model, rows_of(model, 200), "information")
+    assert seen == rows
 
 
 def test_sure_networks_give_numbers():

@@ -23,9 +23,7 @@ class Shrunken(Candidate):
     seen: int
 
     @abc.abstractmethod
-    def shrunken(
-        self, model: keras.Model, rows: Arrays, task: Task, regime: Regime
-    ) -> keras.Model:
+    def shrunken(self, model: keras.Model, rows: Arrays, task: Task, regime: Regime) -> keras.Model:
         """Returns the smaller network; `model` is not changed.
 
         Args:

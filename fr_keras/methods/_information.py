@@ -8,19 +8,25 @@ import tensorflow as tf
 
 from fr_keras.methods._distributions import checked_kinds, distribution
 from fr_keras.methods._observing import Layout, observing
+from fr_keras.methods._rows import NUMBERS, batches
+
+# The most input numbers at once where outputs have positions: the tensors of such a network are as
+# large as its pictures from begin to end, and all are held for the gradients.
+_WITH_POSITIONS = 1 << 17
 
 
 def information(
     layout: Layout,
     model: keras.Model,
-    batches: Iterable,
-    outputs: str | Sequence[str] | None = None,
-    seed: int = 0,
+    data: Iterable,
+    outputs: str | Sequence[str] | None,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """Half the mean, over rows, of the squared change of what the outputs say."""
     kinds, rng = checked_kinds(model, outputs), np.random.default_rng(seed)
     total, rows = np.zeros(layout.size), 0
-    for inputs, _ in batches:
+    positions = any(len(one.shape) > 2 for one in model.outputs)
+    for inputs, _ in batches(model, data, numbers=_WITH_POSITIONS if positions else NUMBERS):
         gained = _gained(layout, model, inputs, kinds, rng)
         total += gained.sum(0)
         rows += len(gained)

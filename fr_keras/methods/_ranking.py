@@ -24,11 +24,10 @@ _FROM_DATA: dict[str, Callable] = {
     "active": positives,
     "apoz": nonzeros,
     "triplet": residuals,
-    "information": information,
     "relevance": relevance,
 }
 #: The criteria of `rank`.
-CRITERIA = (*_FROM_WEIGHTS, *_FROM_DATA)
+CRITERIA = (*_FROM_WEIGHTS, *_FROM_DATA, "information")
 _LABELLED = ("triplet", "relevance")
 
 
@@ -131,6 +130,7 @@ def rank(
             f"`data` must be given for criterion='{criterion}': rows like those that the model was "
             "trained on. Received: None"
         )
+    if criterion == "information":
+        return information(Layout(groups), model, data, outputs, seed)
     labels_for = f"criterion='{criterion}'" if criterion in _LABELLED else None
-    more = (outputs, seed) if criterion == "information" else ()
-    return _FROM_DATA[criterion](Layout(groups), model, batches(model, data, labels_for), *more)
+    return _FROM_DATA[criterion](Layout(groups), model, batches(model, data, labels_for))
