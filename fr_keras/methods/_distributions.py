@@ -17,30 +17,32 @@ _PROBABILITIES = ("softmax", "sigmoid")
 
 
 class Distribution(NamedTuple):
-    """The distribution of one output, which is its mean or its probabilities at each position.
+    """The distribution that one output stands for, which its values say for each row.
 
-    To the second order, its divergence from the same one with other values is half the sum of
-    `weights` times the squared differences of the values.
+    The values are, of classes, the logarithms of their probabilities, of labels their log odds, and
+    of numbers the numbers.
 
     Attributes:
         kind: One of `KINDS`.
-        values: Of classes the logarithms of their probabilities, of labels their log odds, of
-            numbers the numbers; a tensor of the output's shape.
+        shape: The shape of the output without rows.
     """
 
     kind: str
-    values: object
+    shape: tuple[int, ...]
 
-    def weights(self) -> np.ndarray:
-        """The weights, float64 of the output's shape, for the mean over positions, labels or
-        numbers."""
-        values = ops.convert_to_numpy(self.values).astype(np.float64)
-        shape = values.shape[1:]
+    def weights(self, values: np.ndarray) -> np.ndarray:
+        """The weights of squared differences from values, `(rows, numbers)`, float64.
+
+        Half of their weighted sum is the divergence, to the second order; it is the mean over
+        positions, labels or numbers.
+        """
+        values = values.astype(np.float64)
         if self.kind == "classes":
-            return np.exp(values) / math.prod(shape[:-1])
+            return np.exp(values) / math.prod(self.shape[:-1])
         if self.kind == "labels":  # the product of both probabilities
-            return np.exp(-np.logaddexp(0, values) - np.logaddexp(0, -values)) / math.prod(shape)
-        return np.full(values.shape, 1 / math.prod(shape))
+            odds = np.logaddexp(0, values) + np.logaddexp(0, -values)
+            return np.exp(-odds) / math.prod(self.shape)
+        return np.full(values.shape, 1 / math.prod(self.shape))
 
 
 def checked_kinds(model: keras.Model, outputs: str | Sequence[str] | None) -> list[str | None]:
@@ -60,8 +62,11 @@ def checked_kinds(model: keras.Model, outputs: str | Sequence[str] | None) -> li
     return kinds
 
 
-def distribution(model: keras.Model, number: int, output, kind: str | None) -> Distribution:
-    """The distribution that the output of this number stands for.
+def distribution(
+    model: keras.Model, number: int, output, kind: str | None
+) -> tuple[Distribution, object]:
+    """The distribution that the output of this number stands for, and its values, a tensor
+    `(rows, numbers)`.
 
     Args:
         model: The model.
@@ -97,7 +102,8 @@ def distribution(model: keras.Model, number: int, output, kind: str | None) -> D
             "`model` must give two or more classes along the last axis for criterion='information' "
             f"where `outputs` is not 'labels' or 'numbers'. {received}"
         )
-    return Distribution(kind, _values(kind, activation, output))
+    values = ops.reshape(_values(kind, activation, output), (len(output), -1))
+    return Distribution(kind, tuple(output.shape[1:])), values
 
 
 def _found(activation: str, several: bool) -> str | None:
@@ -137,7 +143,6 @@ def _activation(model: keras.Model, number: int, output) -> str:
 
 def _by_values(output) -> str:
     """The function before a layer that does not say so, such as a Reshape."""
-    values = ops.convert_to_numpy(output)
-    if not np.all((values >= 0) & (values <= 1 + 1e-3)):
+    if not ops.all((output >= 0) & (output <= 1 + 1e-3)):
         return "linear"
-    return "softmax" if np.all(np.abs(values.sum(-1) - 1) < 1e-3) else "sigmoid"
+    return "softmax" if ops.all(ops.abs(ops.sum(output, -1) - 1) < 1e-3) else "sigmoid"

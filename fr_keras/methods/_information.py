@@ -1,17 +1,19 @@
 """The information gain of channels on what a model says. It needs TensorFlow's gradients."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from fr_keras.methods._distributions import checked_kinds, distribution
 from fr_keras.methods._observing import Layout, observing
 from fr_keras.methods._rows import NUMBERS, batches
 
 # The most input numbers at once where outputs have positions: the tensors of such a network are as
-# large as its pictures from begin to end, and all are held for the gradients.
+# large as its pictures from beginning to end, and all are held for the gradients.
 _WITH_POSITIONS = 1 << 17
 
 
@@ -25,8 +27,8 @@ def information(
     """Half the mean, over rows, of the squared change of what the outputs say."""
     kinds, rng = checked_kinds(model, outputs), np.random.default_rng(seed)
     total, rows = np.zeros(layout.size), 0
-    positions = any(len(one.shape) > 2 for one in model.outputs)
-    for inputs, _ in batches(model, data, numbers=_WITH_POSITIONS if positions else NUMBERS):
+    numbers = _WITH_POSITIONS if _has_positions(model) else NUMBERS
+    for inputs, _ in batches(model, data, numbers=numbers):
         gained = _gained(layout, model, inputs, kinds, rng)
         total += gained.sum(0)
         rows += len(gained)
@@ -40,38 +42,53 @@ def information(
 
 def _gained(layout: Layout, model: keras.Model, inputs, kinds, rng) -> np.ndarray:
     """The information of each channel on each row, `(rows, channels)`."""
-    rows = len(keras.tree.flatten(inputs)[0])
-    # One factor of 1 for each row and channel, wherever it is read.
-    factors = tf.ones((rows, layout.size + 1))
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(factors)
+    rows, said = len(keras.tree.flatten(inputs)[0]), []
+
+    def values(factors):
         with observing(layout, lambda reader, x: x * reader.spread(factors, x)):
             outputs = keras.tree.flatten(model(inputs, training=False))
-        said = [
-            distribution(model, number, one, kind)
-            for number, (one, kind) in enumerate(zip(outputs, kinds, strict=True))
+        found = [
+            distribution(model, number, one, kinds[number]) for number, one in enumerate(outputs)
         ]
-    values = [one.values for one in said]
-    found = np.zeros((rows, layout.size))
-    for weight, directions in _directions([one.weights() for one in said], rng):
+        said[:] = [one for one, _ in found]
+        return ops.concatenate([one for _, one in found], 1)
+
+    # One factor of 1 for each row and channel, wherever it is read.
+    found, back = _pullback(values, ops.ones((rows, layout.size + 1)))
+    ends = np.cumsum([math.prod(one.shape) for one in said])[:-1]
+    parts = np.split(ops.convert_to_numpy(found), ends, 1)
+    weights = np.concatenate([one.weights(part) for one, part in zip(said, parts, strict=True)], 1)
+    gained = np.zeros((rows, layout.size))
+    for weight, direction in _directions(weights, rng if _has_positions(model) else None):
         # Rows do not depend on each other at inference, so this is each row's own gradient.
-        along = [tf.constant(one, "float32") for one in directions]
-        change = tape.gradient(values, factors, along, tf.UnconnectedGradients.ZERO)
-        found += weight * np.square(change.numpy()[:, :-1].astype(np.float64))
-    return found / 2
+        change = back(ops.cast(direction, found.dtype))
+        change = ops.convert_to_numpy(change)[:, :-1].astype(np.float64)
+        gained += weight * np.square(change)
+    return gained / 2
 
 
-def _directions(weights: list[np.ndarray], rng) -> Iterator[tuple[object, list[np.ndarray]]]:
+def _pullback(function, start: tf.Tensor):
+    """The value of a function, and the gradient along a direction of its values."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(start)
+        found = function(start)
+    return found, lambda direction: tape.gradient(found, start, direction)
+
+
+def _has_positions(model: keras.Model) -> bool:
+    return any(len(one.shape) > 2 for one in model.outputs)
+
+
+def _directions(weights: np.ndarray, rng) -> Iterator[tuple[object, np.ndarray]]:
     """What the squared changes along some directions weigh, and the directions.
 
-    They are the axes, or, where outputs have positions, one with random signs: its square has the
-    sum over all axes as its mean (Hutchinson 1990).
+    They are the axes, or, if `rng` is given, a single one with random signs: its square has the sum
+    over all axes as its mean (Hutchinson 1990).
     """
-    if any(one.ndim > 2 for one in weights):
-        yield 1.0, [np.sqrt(one) * rng.choice([-1.0, 1.0], one.shape) for one in weights]
+    if rng is not None:
+        yield 1.0, np.sqrt(weights) * rng.choice([-1.0, 1.0], weights.shape)
         return
-    for number, one in enumerate(weights):
-        for axis in np.ndindex(one.shape[1:]):
-            directions, column = [np.zeros_like(other) for other in weights], (slice(None), *axis)
-            directions[number][column] = 1
-            yield one[column][:, None], directions
+    for axis in range(weights.shape[1]):
+        direction = np.zeros_like(weights)
+        direction[:, axis] = 1
+        yield weights[:, axis, None], direction
