@@ -27,6 +27,19 @@ def rows_of(model: keras.Model, rows: int = len(LABELS)) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(rows, *shape)).astype("float32")
 
 
+def scaled_outputs(model: keras.Model, group, channel: int, x, factor: float) -> list[np.ndarray]:
+    """The outputs where every weight that reads a channel is multiplied by a factor."""
+    before = model.get_weights()
+    for axis in group.axes:
+        if axis.role == "reads":
+            values = np.array(axis.weight)
+            np.moveaxis(values, axis.axis, 0)[axis.positions[channel]] *= factor
+            axis.weight.assign(values)
+    outputs = [np.array(one) for one in keras.tree.flatten(model(x, training=False))]
+    model.set_weights(before)
+    return outputs
+
+
 def small() -> keras.Model:
     return lively(
         keras.Sequential(

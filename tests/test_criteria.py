@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from channel_graphs import STEPS, lively
 from keras import layers
-from ranking_networks import LABELS, network, rows_of
+from ranking_networks import LABELS, network, rows_of, scaled_outputs
 
 from fr_keras.methods import _observing, _responses, rank
 from fr_keras.models import channels
@@ -165,24 +165,14 @@ def test_information_is_that_of_finite_differences(name, float64):
     chance = np.array(model(x, training=False))
     for group, values in scores.items():
         for channel in (0, len(values) - 1):
-            up, down = (_scaled(model, found[group], channel, x, 1 + e) for e in (1e-7, -1e-7))
+            (up,), (down,) = (
+                scaled_outputs(model, found[group], channel, x, 1 + e) for e in (1e-7, -1e-7)
+            )
             change = (np.log(up) - np.log(down)) / 2e-7
             expected = 0.5 * (chance * change**2).sum(1).mean()
             # The scale of the group: a channel without effect has only noise.
             scale = values.max() * 1e-4
             np.testing.assert_allclose(values[channel], expected, rtol=1e-3, atol=scale)
-
-
-def _scaled(model, group, channel, x, factor) -> np.ndarray:
-    before = model.get_weights()
-    for axis in group.axes:
-        if axis.role == "reads":
-            values = np.array(axis.weight)
-            np.moveaxis(values, axis.axis, 0)[axis.positions[channel]] *= factor
-            axis.weight.assign(values)
-    outputs = np.array(model(x, training=False))
-    model.set_weights(before)
-    return outputs
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])

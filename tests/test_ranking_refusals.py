@@ -177,17 +177,31 @@ def _classifier(units, activation, outputs=1):
     return keras.Model(inputs, heads if outputs > 1 else heads[0])
 
 
-@pytest.mark.parametrize("criterion", ["information", "relevance"])
-def test_class_criteria_need_a_classifier(criterion):
-    data = _data("both")
+def test_relevance_needs_a_classifier():
     for model in (_classifier(1, None), _classifier(3, None, 2), zoo.unet(filters=2)):
-        with pytest.raises(ValueError, match=f"classifier for criterion='{criterion}'"):
-            rank(model, data, criterion)
+        with pytest.raises(ValueError, match="classifier for criterion='relevance'"):
+            rank(model, _data("both"), "relevance")
 
 
-def test_information_needs_probabilities():
-    with pytest.raises(ValueError, match="'out0' with activation sigmoid"):
-        rank(_classifier(3, "sigmoid"), _data("x"), "information")
+UNKNOWN = {
+    "one number": (1, None, 1, None, r"`outputs` must say .*'out0' with .* linear .*\(None, 1\)"),
+    "bounded": (3, "tanh", 1, None, "`outputs` must say .*activation tanh"),
+    "bounded classes": (3, "tanh", 1, "classes", "end in logits, a softmax or a sig.*tanh"),
+    "bounded labels": (3, "relu", 1, "labels", "unless `outputs` says .*'numbers'.*relu"),
+    "one class": (1, None, 1, "classes", r"two or more classes along .*\(None, 1\)"),
+    "no kind": (3, None, 1, "masks", r"one of \('classes', 'labels', 'numbers'\).*Rec.*'masks'"),
+    "none in a list": (3, None, 1, [None], r"`outputs` must be one of.*Received: \[None\]"),
+    "too few": (3, None, 2, ["labels"], r"each of the 2 outputs.*Received: \['labels'\]"),
+    "the second": (1, "sigmoid", 2, ["labels", "classes"], "two or more classes.*'out1'"),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_information_needs_to_know_what_outputs_are(case):
+    units, activation, count, outputs, message = UNKNOWN[case]
+    model = _classifier(units, activation, count)
+    with pytest.raises(ValueError, match=message):
+        rank(model, _data("x"), "information", outputs=outputs)
 
 
 def test_a_fixed_batch_size_needs_whole_batches():

@@ -67,7 +67,7 @@ class Candidate(abc.ABC):
         """Makes a smaller network from a copy of `model`; `model` itself stays as it is.
 
         Args:
-            model: A built plain Keras classifier. Training starts from its current weights.
+            model: A built plain Keras network. Training starts from its current weights.
             data: The data set. The train split is for training and the validation split for
                 validation; the test split must not be touched.
             regime: Epochs, learning rate, seed, and the budget.

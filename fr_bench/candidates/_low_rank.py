@@ -13,5 +13,5 @@ class Tucker(Shrunken):
     )
     seen = 256
 
-    def shrunken(self, model, rows, regime):
+    def shrunken(self, model, rows, task, regime):
         return methods.tucker(model, regime.keep, rows)

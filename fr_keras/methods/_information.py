@@ -1,25 +1,35 @@
-"""The information gain of channels on the class distribution."""
+"""The information gain of channels on what a model says."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
 from keras import ops
 
 from fr_keras._backends import backend
-from fr_keras._keras_internals import OPERATORS, innermost_maker
+from fr_keras.methods._distributions import checked_kinds, distribution
 from fr_keras.methods._observing import Layout, observing
+from fr_keras.methods._rows import NUMBERS, batches
 
-# Probabilities below it count as this small; small enough not to hide what sure networks say.
-_SMALLEST = 1e-30
+# The most input numbers at once where outputs have positions: the tensors of such a network are as
+# large as its pictures from beginning to end, and all are held for the gradients.
+_WITH_POSITIONS = 1 << 17
 
 
-def information(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str, np.ndarray]:
-    """Half the mean, over rows and classes, of the squared change of the log-probability."""
-    check_classifier(model, "information")
+def information(
+    layout: Layout,
+    model: keras.Model,
+    data: Iterable,
+    outputs: str | Sequence[str] | None,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Half the mean, over rows, of the squared change of what the outputs say."""
+    kinds, rng = checked_kinds(model, outputs), np.random.default_rng(seed)
     total, rows = np.zeros(layout.size), 0
-    for inputs, _ in batches:
-        gained = _gained(layout, model, inputs)
+    numbers = _WITH_POSITIONS if _has_positions(model) else NUMBERS
+    for inputs, _ in batches(model, data, numbers=numbers):
+        gained = _gained(layout, model, inputs, kinds, rng)
         total += gained.sum(0)
         rows += len(gained)
     if not np.isfinite(total).all():
@@ -30,60 +40,47 @@ def information(layout: Layout, model: keras.Model, batches: Iterable) -> dict[s
     return layout.split(total / rows)
 
 
-def _gained(layout: Layout, model: keras.Model, inputs) -> np.ndarray:
+def _gained(layout: Layout, model: keras.Model, inputs, kinds, rng) -> np.ndarray:
     """The information of each channel on each row, `(rows, channels)`."""
-    rows = len(keras.tree.flatten(inputs)[0])
+    rows, said = len(keras.tree.flatten(inputs)[0]), []
 
-    def logs(factors):
+    def values(factors):
         with observing(layout, lambda reader, x: x * reader.spread(factors, x)):
-            outputs = model(inputs, training=False)
-        (outputs,) = keras.tree.flatten(outputs)
-        return log_probabilities(model, outputs)
+            outputs = keras.tree.flatten(model(inputs, training=False))
+        found = [
+            distribution(model, number, one, kinds[number]) for number, one in enumerate(outputs)
+        ]
+        said[:] = [one for one, _ in found]
+        return ops.concatenate([one for _, one in found], 1)
 
     # One factor of 1 for each row and channel, wherever it is read.
-    found, back = backend.pullback(logs, [ops.ones((rows, layout.size + 1))])
-    chances = np.exp(ops.convert_to_numpy(found).astype(np.float64))
+    found, back = backend.pullback(values, [ops.ones((rows, layout.size + 1))])
+    ends = np.cumsum([math.prod(one.shape) for one in said])[:-1]
+    parts = np.split(ops.convert_to_numpy(found), ends, 1)
+    weights = np.concatenate([one.weights(part) for one, part in zip(said, parts, strict=True)], 1)
     gained = np.zeros((rows, layout.size))
-    for one in range(chances.shape[1]):
+    for weight, direction in _directions(weights, rng if _has_positions(model) else None):
         # Rows do not depend on each other at inference, so this is each row's own gradient.
-        (change,) = back(ops.one_hot(np.full(rows, one), chances.shape[1], dtype=found.dtype))
+        (change,) = back(ops.cast(direction, found.dtype))
         change = ops.convert_to_numpy(change)[:, :-1].astype(np.float64)
-        gained += chances[:, one, None] * np.square(change)
+        gained += weight * np.square(change)
     return gained / 2
 
 
-def check_classifier(model: keras.Model, criterion: str) -> None:
-    """Raises a ValueError unless the model gives one number for each class."""
-    shapes = [tuple(one.shape) for one in model.outputs]
-    if len(shapes) != 1 or len(shapes[0]) != 2 or (shapes[0][1] or 0) < 2:
-        raise ValueError(
-            f"`model` must be a classifier for criterion='{criterion}': one output of shape "
-            f"(rows, classes) with two or more classes. Received: outputs of shapes {shapes}"
-        )
+def _has_positions(model: keras.Model) -> bool:
+    return any(len(one.shape) > 2 for one in model.outputs)
 
 
-def log_probabilities(model: keras.Model, outputs):
-    """The logarithms of the class probabilities, from a softmax or from logits.
+def _directions(weights: np.ndarray, rng) -> Iterator[tuple[object, np.ndarray]]:
+    """What the squared changes along some directions weigh, and the directions.
 
-    Raises:
-        ValueError: If the last layer has another activation.
+    They are the axes, or, if `rng` is given, a single one with random signs: its square has the sum
+    over all axes as its mean (Hutchinson 1990).
     """
-    last, outputs = innermost_maker(model.outputs[0]), ops.cast(outputs, "float32")
-    activation = getattr(last, "activation", None)
-    softmax = isinstance(last, (keras.layers.Softmax, OPERATORS["softmax"]))
-    if softmax or activation is keras.activations.softmax:
-        return ops.log(ops.maximum(outputs, _SMALLEST))
-    if activation not in (None, keras.activations.linear):
-        raise ValueError(
-            "`model` must end in logits or a softmax for criterion='information'. Received: layer "
-            f"'{last.name}' with activation {getattr(activation, '__name__', activation)}"
-        )
-    if not hasattr(last, "activation") and _are_probabilities(outputs):
-        return ops.log(ops.maximum(outputs, _SMALLEST))
-    return ops.log_softmax(outputs)
-
-
-def _are_probabilities(outputs) -> bool:
-    """Whether they come from a softmax before a layer that does not say so, such as a Reshape."""
-    sums = ops.sum(outputs, -1)
-    return bool(ops.all(outputs >= 0)) and bool(ops.all(ops.abs(sums - 1) < 1e-3))
+    if rng is not None:
+        yield 1.0, np.sqrt(weights) * rng.choice([-1.0, 1.0], weights.shape)
+        return
+    for axis in range(weights.shape[1]):
+        direction = np.zeros_like(weights)
+        direction[:, axis] = 1
+        yield weights[:, axis, None], direction

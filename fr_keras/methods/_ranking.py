@@ -1,6 +1,6 @@
 """`rank`: a score for each channel of a model."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
@@ -24,16 +24,19 @@ _FROM_DATA: dict[str, Callable] = {
     "active": positives,
     "apoz": nonzeros,
     "triplet": residuals,
-    "information": information,
     "relevance": relevance,
 }
 #: The criteria of `rank`.
-CRITERIA = (*_FROM_WEIGHTS, *_FROM_DATA)
+CRITERIA = (*_FROM_WEIGHTS, *_FROM_DATA, "information")
 _LABELLED = ("triplet", "relevance")
 
 
 def rank(
-    model: keras.Model, data: Iterable | None, criterion: str, seed: int = 0
+    model: keras.Model,
+    data: Iterable | None,
+    criterion: str,
+    seed: int = 0,
+    outputs: str | Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Returns how much each channel of a model matters, by one of nine criteria.
 
@@ -59,10 +62,17 @@ def rank(
 
     Several layers may make or read a channel. A norm is that of all its filters together. Triplets
     and relevance are summed over the layers that read it, and `"active"` and `"apoz"` averaged. In
-    `"information"`, the inner sum runs over all of them: `p` are the model's own class
-    probabilities, from a softmax or from logits, and to the second order, the score is the
-    Kullback-Leibler divergence of `p` without the channel from `p` with it. It costs a backward
-    pass for each class.
+    `"information"`, the inner sum runs over all of them: `p` are the model's own probabilities, of
+    classes from a softmax or from logits, or of each label and of its absence. Numbers, as in a
+    regression, stand for normal distributions around them with variance 1, so that their sum is
+    `sum_k (sum a dy_k/da)^2`. To the second order, the score is the Kullback-Leibler divergence of
+    `p` without the channel from `p` with it. It is the mean over the positions of a mask, over
+    labels or over numbers, and the sum over several outputs, as in losses.
+
+    `"information"` costs a backward pass for each class, label or number. Where an output has
+    positions, as a mask has, there are too many of them, and the score is estimated by a single
+    pass: for random signs `s_k`, `sum_k p_k d_k^2` is the mean of `(sum_k s_k sqrt(p_k) d_k)^2`
+    (Hutchinson 1990). More rows make it more exact.
 
     `"relevance"` uses the z+ rule, layer by layer from the output of the row's own class, which
     has relevance 1: `R_i = sum_j (a_i w_ij)+ R_j / sum_k (a_k w_kj)+`. Biases get none. A batch
@@ -78,7 +88,11 @@ def rank(
             `(inputs, labels)` or batches of such tuples; the labels are the numbers of the classes,
             `(rows,)`. For the other criteria it is not used and may be `None`.
         criterion: A name in the table.
-        seed: Seeds `"random"`.
+        seed: Seeds `"random"`, and the signs of `"information"`.
+        outputs: What the outputs are, for `"information"`: `"classes"` along the last axis,
+            `"labels"`, each with a probability of its own, or `"numbers"`; for several outputs, a
+            list of these. By default a softmax and logits of two or more numbers are classes, and
+            a sigmoid gives labels. For the other criteria it is not used.
 
     Returns:
         For the name of each group that can be removed a float64 array `(channels,)`; the higher,
@@ -90,8 +104,8 @@ def rank(
             is empty, has no labels that are needed, or leads to values that are not finite; if a
             normalization has no scale, for norms and `"batch_norm"`, or a group has no batch
             normalization, for the latter; if there are no zeros for `"apoz"`, too few rows for
-            `"triplet"`, no class probabilities for `"information"`, or a layer without a rule for
-            `"relevance"`.
+            `"triplet"`, outputs for `"information"` that are not known or not what `outputs` says,
+            or a layer without a rule for `"relevance"`.
 
     Example:
 
@@ -116,5 +130,7 @@ def rank(
             f"`data` must be given for criterion='{criterion}': rows like those that the model was "
             "trained on. Received: None"
         )
+    if criterion == "information":
+        return information(Layout(groups), model, data, outputs, seed)
     labels_for = f"criterion='{criterion}'" if criterion in _LABELLED else None
     return _FROM_DATA[criterion](Layout(groups), model, batches(model, data, labels_for))

@@ -14,14 +14,13 @@ from keras import ops
 
 from fr_keras._backends import backend
 from fr_keras._keras_internals import maker, nodes
-from fr_keras.methods._information import check_classifier
 from fr_keras.methods._observing import Layout, observing, replaced
 from fr_keras.methods._relevance_rules import KERNELS, RULES, signed
 
 
 def relevance(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str, np.ndarray]:
     """The mean, over rows, of the relevance of each channel for the row's own class."""
-    check_classifier(model, "relevance")
+    _check_classifier(model)
     rules = _rules(model)
     total, rows, classes = np.zeros(layout.size), 0, model.outputs[0].shape[1]
     for inputs, labels in batches:
@@ -33,6 +32,16 @@ def relevance(layout: Layout, model: keras.Model, batches: Iterable) -> dict[str
         total += _relevant(layout, model, rules, inputs, ops.one_hot(labels, classes)).sum(0)
         rows += len(labels)
     return layout.split(total / rows)
+
+
+def _check_classifier(model: keras.Model) -> None:
+    shapes = [tuple(one.shape) for one in model.outputs]
+    if len(shapes) != 1 or len(shapes[0]) != 2 or (shapes[0][1] or 0) < 2:
+        raise ValueError(
+            "`model` must be a classifier for criterion='relevance': one output of shape "
+            "(rows, classes) with two or more classes; 'information' takes other outputs, too. "
+            f"Received: outputs of shapes {shapes}"
+        )
 
 
 def _relevant(layout: Layout, model, rules: dict, inputs, start) -> np.ndarray:

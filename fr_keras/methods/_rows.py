@@ -10,11 +10,15 @@ from fr_keras.models.walk import ends
 
 # The most rows, and the most input numbers, that are computed at once.
 _ROWS = 128
-_NUMBERS = 1 << 20
+NUMBERS = 1 << 20
 
 
 def batches(
-    model: keras.Model, data: Iterable, labels_for: str | None = None, name: str = "data"
+    model: keras.Model,
+    data: Iterable,
+    labels_for: str | None = None,
+    name: str = "data",
+    numbers: int = NUMBERS,
 ) -> Iterator[tuple[object, np.ndarray | None]]:
     """Yields the inputs and the labels of `data` in batches that are small enough to compute.
 
@@ -24,6 +28,7 @@ def batches(
             of batches of either.
         labels_for: What needs classes as labels, for the message if there are none.
         name: The argument that `data` is, for messages.
+        numbers: The most input numbers that are computed at once.
 
     Raises:
         ValueError: If there are no rows, no labels where they are needed, labels that are not
@@ -41,8 +46,8 @@ def batches(
                 f"`{name}` must have as many rows in each input and in the labels. "
                 f"Received: {sorted(lengths)} rows"
             )
-        numbers = sum(math.prod(one.shape[1:]) for one in leaves)
-        step = fixed or max(1, min(_ROWS, _NUMBERS // max(1, numbers)))
+        size = sum(math.prod(one.shape[1:]) for one in leaves)
+        step = fixed or max(1, min(_ROWS, numbers // max(1, size)))
         _check_fixed(fixed, len(leaves[0]))
         for start in range(0, len(leaves[0]), step):
             part, some = slice(start, start + step), True
