@@ -220,7 +220,8 @@ def table(path: Path) -> None:
     print("| network | kept | of | validation | test | seconds an epoch |")
     print("|---|--:|--:|--:|--:|--:|")
     for network, counts in COUNTS.items():
-        size = summary(built(network, counts[1])).weights
+        found = summary(built(network, counts[1]))
+        size = sum(row.kernel_weights for row in found.rows if row.converted)
         for keep in counts:
             row = chosen(rows, network, keep)
             if row is None:
