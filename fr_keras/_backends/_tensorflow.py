@@ -77,8 +77,11 @@ def pullback(function: Callable, inputs: Sequence[tf.Tensor]) -> tuple[tf.Tensor
 def with_gradient(function: Callable, rule: Callable, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
     """Returns `function(*inputs)` with `rule(above)` as the gradients of the inputs."""
 
+    # Outside, because variables that are read inside would want gradients.
+    outputs = tf.stop_gradient(function(*inputs))
+
     @tf.custom_gradient
     def joined(*inputs):
-        return tf.stop_gradient(function(*inputs)), lambda above: rule(inputs, above)
+        return tf.identity(outputs), lambda above: rule(inputs, above)
 
     return joined(*inputs)
