@@ -20,7 +20,7 @@ def environment() -> dict:
         "device": device(),
         "backend": keras.backend.backend(),
         "python": platform.python_version(),
-        **_versions(*{"tensorflow", keras.backend.backend()}, "keras", "ai-edge-litert", "numpy"),
+        **versions(*{"tensorflow", keras.backend.backend()}, "keras", "ai-edge-litert", "numpy"),
     }
 
 
@@ -43,7 +43,8 @@ def device() -> str:
     return "CPU"
 
 
-def _versions(*names: str) -> dict[str, str]:
+def versions(*names: str) -> dict[str, str]:
+    """Returns the versions of those packages that are installed."""
     found = {}
     for name in names:
         with contextlib.suppress(PackageNotFoundError):  # without TensorFlow, or without LiteRT
