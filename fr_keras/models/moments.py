@@ -97,8 +97,12 @@ class Moments:
     def outputs(self, rows: int) -> list[np.ndarray]:
         """Returns the model's outputs for about that many rows, some from every batch."""
         few = None if self._fixed else -(-rows // len(self._inputs))
-        run = self._part(self._function.outputs)
-        found = [run(*(tf.constant(one[:few]) for one in arrays)) for arrays in self._inputs]
+        # The whole function: to take out a part of it costs more than it would save here.
+        run = self._function
+        found = [
+            keras.tree.flatten(run(*(tf.constant(one[:few]) for one in arrays)))
+            for arrays in self._inputs
+        ]
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
     def _signature(self) -> list[tf.TensorSpec]:
