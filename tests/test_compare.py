@@ -22,7 +22,10 @@ from fr_bench.training import Regime
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
-pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning"),
+    pytest.mark.usefixtures("stepwise_module"),
+]
 
 QUICK = Regime(keep=0.05, epochs=2, truncation_epochs=1)
 
