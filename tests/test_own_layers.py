@@ -254,6 +254,7 @@ def test_all_of_them_go_into_an_archive(registered, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_archive_makes_their_int8_file(registered, tmp_path):
     save_archive(truncated(all_of_them()), tmp_path / "m.fr", skeleton={"calibration": ROWS})
     expanded = fr_archive.expand(fr_archive.decode((tmp_path / "m.fr").read_bytes()))
