@@ -149,13 +149,8 @@ APPLICATIONS = {
 
 
 # In float32 a channel that normalization scales up a thousandfold hides what is to be seen.
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(one, marks=() if one == "MobileNetV3Small" else pytest.mark.slow)
-        for one in APPLICATIONS
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
 def test_applications(name, float64):
     keras.utils.set_random_seed(0)
     side = APPLICATIONS[name]

@@ -223,6 +223,7 @@ def test_the_page_has_the_tables_and_the_plot(compared, small):
     assert "http" not in page
 
 
+@pytest.mark.slow
 def test_a_model_of_the_users_is_compared(npz, tmp_path):
     branching().save(tmp_path / "mine.keras")
     arguments = ["compare", "--model", tmp_path / "mine.keras", "--data", npz, "--epochs", "1"]

@@ -247,8 +247,8 @@ def test_penalties_and_constraints_of_kernels_are_taken():
     "options",
     [
         {"jit_compile": True},
-        {"jit_compile": False},
-        {"run_eagerly": True},
+        pytest.param({"jit_compile": False}, marks=pytest.mark.slow),  # as other tests do
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),  # as other tests do
         {"steps_per_execution": 2},
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)},
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=1)},

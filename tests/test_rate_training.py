@@ -201,7 +201,7 @@ def test_the_price_follows_the_estimate():
         (8, {"steps_per_epoch": 5}, 1),  # fewer batches than the price waits for
         pytest.param(2, {}, 4, marks=pytest.mark.slow),
         (2, {}, 16),
-        (9, {"initial_epoch": 6}, 1),
+        pytest.param(9, {"initial_epoch": 6}, 1, marks=pytest.mark.slow),
         pytest.param(1, {"steps_per_epoch": 3}, 1, marks=pytest.mark.slow),
     ],
 )
