@@ -37,6 +37,8 @@ def _optimize_graphs(does: bool) -> None:
 
 _optimize_graphs(False)
 
+_COMPILED = keras.Model.run_eagerly
+
 
 def pytest_collection_finish():
     """What was imported stays: collections need not look at it, nor come at every 700 objects."""
@@ -51,14 +53,35 @@ def _fixed_seed():
 
 
 @pytest.fixture(autouse=True)
-def _optimized_graphs(request):
+def _optimized_graphs(request, monkeypatch):
     """Only in slow tests: to optimize a graph costs more than to run it a few times."""
     if request.node.get_closest_marker("slow") is None:
         yield
         return
+    monkeypatch.setattr(keras.Model, "run_eagerly", _COMPILED)
     _optimize_graphs(True)
     yield
     _optimize_graphs(False)
+
+
+def _stepwise():
+    """Models fit, predict and evaluate without graphs: to trace one costs more than to run a few
+    steps. For tests whose subject is something else; slow ones go by graphs all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        always = property(lambda model: True, lambda model, value: None)
+        patch.setattr(keras.Model, "run_eagerly", always)
+        yield
+
+
+stepwise = pytest.fixture(_stepwise)
+#: For whole modules, with what their fixtures do.
+stepwise_module = pytest.fixture(_stepwise, scope="module")
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """For a test of such a module that a network does train by graphs."""
+    monkeypatch.setattr(keras.Model, "run_eagerly", _COMPILED)
 
 
 @pytest.fixture

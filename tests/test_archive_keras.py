@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 from layer_cases import CASES
 from networks import bfloat16, images, live, relative_difference, small_convnet, truncated_twin
@@ -181,7 +182,7 @@ ZOO = {
 }
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", telling(ZOO, "lenet5 with other arguments", "unet"))
 def test_networks_of_the_zoo_go_by_name(name, tmp_path):
     model = regularize(ZOO[name](), start=0.05)
     packing = fr_keras.save_archive(model, tmp_path / "m.fr")
@@ -215,7 +216,9 @@ def test_a_reference_says_what_regularize_was_told(tmp_path):
     assert type(loaded.get_layer("conv1")) is layers.Conv2D
 
 
-@pytest.mark.parametrize("change", ["pooling", "frozen", "activation", "input_axes"])
+@pytest.mark.parametrize(
+    "change", telling(["pooling", "frozen", "activation", "input_axes"], "pooling", "input_axes")
+)
 def test_what_differs_from_the_zoo_does_not_go_by_name(change, tmp_path):
     plain = zoo.lenet5()
     config = plain.get_config()

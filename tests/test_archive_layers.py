@@ -5,6 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 from networks import images, relative_difference
 
@@ -322,7 +323,9 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", telling(PLACES, "in a pipeline", "called twice", "in the middle of one branch")
+)
 def test_augmentation_is_left_out_wherever_it_is(place, tmp_path):
     model, x = network_with_augmentation(place)
     before = model.get_weights()
@@ -408,7 +411,10 @@ WRAPPED = [
 ]
 
 
-@pytest.mark.parametrize("kind", WRAPPED)
+@pytest.mark.parametrize(
+    "kind",
+    telling(WRAPPED, "two kinds", "cells in a bidirectional", "time in time", "dicts of lists"),
+)
 def test_layers_in_layers_come_back(kind, tmp_path):
     inputs = keras.Input(SERIES, name="series")
     fr = FRDense(4, name="fr")(layers.Flatten()(inputs))

@@ -123,6 +123,7 @@ def test_the_most_accurate_archive_at_a_size_and_its_trials(within, rows):
     assert found.accuracy == confirmed(found.model, rows)
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_fine_tuning_that_spoils_a_network_changes_nothing(within, network, rows):
     given = []
 
@@ -178,6 +179,7 @@ def to_weights(*weights):
     return fine_tune
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_fine_tuning_is_taken_if_it_is_better_for_all_rows():
     start = sides(-1, -1)
     plain = archive.search(start, SIDES, ABOVE, max_bytes=500)
@@ -187,6 +189,7 @@ def test_fine_tuning_is_taken_if_it_is_better_for_all_rows():
     assert tuned.bytes <= 500
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_fine_tuning_is_not_taken_if_it_is_worse_for_rows_that_confirm():
     start = sides(-1, 1)
     tuned = archive.search(start, SIDES, ABOVE, max_bytes=500, fine_tune=to_weights(1, -1))

@@ -128,12 +128,12 @@ def packed(tmp_path_factory):
     # A depthwise op is no linear op: its constants stay in the template.
     [
         pytest.param(lenet5, marks=pytest.mark.slow),
-        normalized_lenet5,
+        pytest.param(normalized_lenet5, marks=pytest.mark.slow),
         pytest.param(unet, marks=pytest.mark.slow),
         encoder_decoder,
-        biased,
+        pytest.param(biased, marks=pytest.mark.slow),
         odd,
-        mixed,
+        pytest.param(mixed, marks=pytest.mark.slow),
     ],
     ids=["lenet5", "lenet5-bn", "unet", "encoder-decoder", "biased", "odd", "mixed"],
 )
@@ -168,7 +168,7 @@ def by_the_page(archive):
 
 @pytest.mark.parametrize(
     "make",
-    [normalized_lenet5, biased, pytest.param(unet, marks=pytest.mark.slow)],
+    [normalized_lenet5, *(pytest.param(one, marks=pytest.mark.slow) for one in (biased, unet))],
     ids=["lenet5", "biased", "unet"],
 )
 def test_a_reader_written_from_the_page_makes_the_same_file(packed, make):

@@ -25,6 +25,8 @@ from fr_bench.training import Regime
 from fr_keras.tflite import MODES
 from fr_keras_cli import main
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -236,6 +238,7 @@ def warned(name: str) -> str:
     return f"the candidate '{name}' of the package 'some-plugins' is left out: "
 
 
+@pytest.mark.slow
 def test_the_command_line_compares_what_a_package_registers(installed, tmp_path):
     data = spots()
     arrays = {f"{a}_{split}": getattr(data.train, a) for a in "xy" for split in ("train", "test")}

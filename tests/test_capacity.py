@@ -84,6 +84,7 @@ def test_batches_draw_prefixes_and_the_whole_network():
     assert [layer.kept for layer in frequency_layers(model)] == [144, 384]
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_draws_follow_the_seed():
     def counts(seed):
         watch = Watch()

@@ -15,7 +15,10 @@ from fr_bench import demo
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
-pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning"),
+    pytest.mark.usefixtures("stepwise_module"),
+]
 
 QUICK = ["--epochs", "1", "--keep", "0.01"]
 

@@ -16,7 +16,10 @@ from fr_keras import regularize, tflite
 _, Y = pictures(400)
 X = 20 + 60 * Y[:, None, None, None] + np.random.default_rng(0).integers(0, 30, (400, 12, 12, 1))
 FAST = ("--runs", 1, "--warmup", 0, "--threads", 1, "--delegate", "xnnpack")
-pytestmark = pytest.mark.filterwarnings("ignore:calibration changed")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:calibration changed"),
+    pytest.mark.usefixtures("stepwise_module"),
+]
 
 
 def saved(path, x, y):
@@ -57,7 +60,11 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("form", "name", "taken"),
-    [("uint8", "inside", "0..255"), ("float1", "inside", "0..255"), ("float255", "plain", "0..1")],
+    [
+        ("uint8", "inside", "0..255"),
+        pytest.param("float1", "inside", "0..255", marks=pytest.mark.slow),
+        ("float255", "plain", "0..1"),
+    ],
 )
 def test_convert_gives_each_network_its_pixels(folder, tmp_path, form, name, taken):
     out = tmp_path / "m.tflite"

@@ -78,6 +78,7 @@ def test_what_is_kept_cannot_grow_beyond_the_start():
 
 
 # A larger epsilon than usual: with it the last bits of a gradient near 0 stay the last bits.
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -114,6 +115,7 @@ def test_compact_between_fits_trains_on_as_if_nothing_had_happened(optimizer):
         assert a.truncation == b.truncation
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_compact_keeps_the_slots():
     """Momentum that is lost shows at the next step."""
     model = compiled(truncated_twin(without_dropout(), 0.05), keras.optimizers.SGD(0.05, 0.9))
@@ -141,6 +143,7 @@ def test_compact_leaves_the_model_and_an_uncompiled_one_uncompiled():
     np.testing.assert_array_equal(small(X), again(X))
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_an_optimizer_with_other_slots_is_refused_by_name():
     model = compiled(regularize(without_dropout()), keras.optimizers.Adafactor(0.01))
     fit(model, 1)

@@ -22,7 +22,10 @@ from fr_bench.training import Regime
 from fr_keras_cli import main
 
 # One epoch on noise: arg-maxes are close calls, and conversion says so.
-pytestmark = pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning"),
+    pytest.mark.usefixtures("stepwise_module"),
+]
 
 QUICK = Regime(keep=0.05, epochs=2, truncation_epochs=1)
 
@@ -220,6 +223,7 @@ def test_the_page_has_the_tables_and_the_plot(compared, small):
     assert "http" not in page
 
 
+@pytest.mark.slow
 def test_a_model_of_the_users_is_compared(npz, tmp_path):
     branching().save(tmp_path / "mine.keras")
     arguments = ["compare", "--model", tmp_path / "mine.keras", "--data", npz, "--epochs", "1"]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from examples import telling
 from solved_tasks import CLASSES, classifier, dataset, features, pictures, solved
 
 import fr_bench
@@ -21,6 +22,8 @@ from fr_bench.data import Split
 from fr_bench.tasks import Scored
 from fr_keras import load_archive, regularize, summary, tflite
 from fr_keras_cli import main
+
+pytestmark = pytest.mark.usefixtures("stepwise_module")
 
 X, Y = pictures(320)
 FILES = {"model.keras", "model.tflite", "result.json", "report.html", "MODEL_CARD.md", "Model.kt"}
@@ -82,7 +85,7 @@ def folder_of(done, trial):
 def done(network, tmp_path_factory):
     out = tmp_path_factory.mktemp("compressed")
     before = network.get_weights()
-    found = run(network, dataset(X, Y), out, ("FR-ordered", "channels", "narrow"), (0.4,))
+    found = run(network, dataset(X, Y), out, ("FR-ordered", "narrow"), (0.4,))
     for a, b in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert all(layer.trainable for layer in network.layers)
@@ -91,7 +94,7 @@ def done(network, tmp_path_factory):
 
 def test_every_method_gives_files_and_all_is_written(done):
     names = {one["name"] for one in done.results["trials"]}
-    methods = {"FR-ordered 0.4", "channels 0.4", "narrow 0.4"}
+    methods = {"FR-ordered 0.4", "narrow 0.4"}
     assert names == {"plain float32", "plain int8", "plain archive", *methods}
     assert {one.name for one in done.folder.iterdir()} >= FILES
     assert json.loads((done.folder / "result.json").read_text()) == done.results
@@ -191,6 +194,12 @@ def test_a_run_with_other_arguments_is_not_mixed_in(network, copy, ended, tmp_pa
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     with pytest.raises(FileExistsError, match=r"with another max_drop: .*`overwrite=True`"):
         run(network, dataset(X, Y), tmp_path, max_drop=0.3)
+    assert not copy.calls
+
+
+@pytest.mark.slow
+def test_a_run_with_other_arguments_overwrites_if_asked(network, copy, ended, tmp_path):
+    shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     run(network, dataset(X, Y), tmp_path, max_drop=0.3, overwrite=True)
     assert copy.calls
 
@@ -222,11 +231,11 @@ def test_a_folder_of_another_plan_is_emptied_only_when_asked(tmp_path):
 
 def test_each_round_sees_more_rows(network, copy, tmp_path, monkeypatch):
     for module in (_plan, _rounds, _result):
-        monkeypatch.setattr(module, "STEPS", (4, 2, 1))
+        monkeypatch.setattr(module, "STEPS", (4, 2))
     run(network, dataset(X, Y), tmp_path, keeps=(0.5,))
     rows = [rows for _, rows in copy.calls]
     assert rows == sorted(rows)
-    assert {*rows} == {40, 80, 160}
+    assert {*rows} == {40, 80}
 
 
 def test_a_method_that_fails_is_left_out_and_named(network, copy, tmp_path, monkeypatch):
@@ -297,12 +306,7 @@ TASKS = {
 
 
 # `test_tasks.py` has every form of labels; the outputs of the last are classes and numbers.
-_OFTEN = ("labels", "masks", "two inputs and outputs")
-
-
-@pytest.mark.parametrize(
-    "task", [one if one in _OFTEN else pytest.param(one, marks=pytest.mark.slow) for one in TASKS]
-)
+@pytest.mark.parametrize("task", telling(TASKS, "masks", "two inputs and outputs"))
 def test_any_task(copy, tmp_path, task):
     make, x, y, metric = TASKS[task]
     data = dataset(x, y, ("a", "b", "c", "d") if metric == "accuracy" else ())

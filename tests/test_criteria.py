@@ -137,8 +137,10 @@ def grouped_by_place() -> keras.Model:
 
 
 GRAPHS = {**{name: lambda name=name: network(name) for name in STEPS}, "place": grouped_by_place}
-#: Of these graphs, the others have all kinds of readers.
+#: Of these graphs, the others have all kinds of readers; recurrent ones take seconds.
 MORE = (
+    "recurrent",
+    "place",
     "channel_shuffle",
     "norms",
     "mixer",

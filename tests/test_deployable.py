@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers as kl
 from networks import bfloat16
 
@@ -14,9 +15,12 @@ from fr_keras.tflite.deployable import deployable
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
 FLOATS = (
     "float64",
-    "float16",
+    pytest.param("float16", marks=pytest.mark.slow),
     "mixed_float16",
-    *(pytest.param(one, marks=bfloat16) for one in ("bfloat16", "mixed_bfloat16")),
+    *(
+        pytest.param(one, marks=(bfloat16, pytest.mark.slow))
+        for one in ("bfloat16", "mixed_bfloat16")
+    ),
 )
 
 
@@ -31,8 +35,8 @@ def convolutional(dtype):
     return keras.Model(inputs, kl.Dense(3, dtype=dtype)(kl.Flatten(dtype=dtype)(x)))
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("frequencies", [False, True])
+@pytest.mark.parametrize("mode", telling(MODES, "float32", "int8"))
+@pytest.mark.parametrize("frequencies", telling([False, True], True))
 def test_a_float64_model_in_every_mode(mode, frequencies):
     model, x = convolutional("float64"), images()
     model = regularize(model) if frequencies else model

@@ -6,6 +6,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 
 from fr_keras import regularize, tflite
@@ -84,11 +85,11 @@ NETWORKS = (mobile, unet, grouped_and_strided, shared, tiny)
 @pytest.mark.parametrize(
     ("network", "share"),
     [
-        (mobile, 0.1),
-        (mobile, 0.3),
-        (unet, 0.5),
+        pytest.param(mobile, 0.1, marks=pytest.mark.slow),
+        pytest.param(mobile, 0.3, marks=pytest.mark.slow),
+        pytest.param(unet, 0.5, marks=pytest.mark.slow),
         (grouped_and_strided, 0.5),
-        (shared, 0.02),
+        pytest.param(shared, 0.02, marks=pytest.mark.slow),
         (shared, 0.3),
         (tiny, 0.02),
     ],
@@ -109,8 +110,7 @@ OTHERS = [one for one in MODES if one != "int8"]
     ("network", "quantize"),
     [
         *((tiny, mode) for mode in OTHERS),
-        (grouped_and_strided, OTHERS[0]),
-        *(pytest.param(grouped_and_strided, one, marks=pytest.mark.slow) for one in OTHERS[1:]),
+        *(pytest.param(grouped_and_strided, one, marks=pytest.mark.slow) for one in OTHERS),
     ],
 )
 def test_nor_in_another_mode(network, quantize):
@@ -122,8 +122,10 @@ def test_nor_in_another_mode(network, quantize):
     assert len(auto.content) <= len(dense.content)
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda one: one.__name__)
-@pytest.mark.parametrize("form", ["auto", "factored"])
+@pytest.mark.parametrize(
+    "network", telling(NETWORKS, grouped_and_strided, shared, tiny), ids=lambda one: one.__name__
+)
+@pytest.mark.parametrize("form", telling(["auto", "factored"], "factored"))
 def test_segments_cost_no_more_than_chains_save(network, form):
     model = fr_model(network, 0.05)
     plain = deployable(model, chooser(form, INT8.bytes_of))
@@ -162,7 +164,7 @@ def test_plain_linear_layers_do_not_grow():
     assert segmented(content, reach, 0, budget=saved_by_chains(plain))[1] == 0
 
 
-@pytest.mark.parametrize("quantize", MODES)
+@pytest.mark.parametrize("quantize", telling(MODES, "float32", "int8"))
 def test_a_larger_file_that_was_asked_for_is_said_with_both_sizes(quantize):
     model = fr_model(tiny, 1.0)
     dense = tflite.convert(model, quantize=quantize, calibration=X, form="dense")

@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
+from examples import telling
 from networks import images, live, small_convnet, truncated_twin
 
 from fr_keras import bake, tflite
 from fr_keras.tflite.file import flatbuffer
 
 
-@pytest.fixture(scope="module", params=["float32", "float16", "int8"])
+@pytest.fixture(scope="module", params=telling(["float32", "float16", "int8"], "float32", "int8"))
 def content(request):
     twin = truncated_twin(live(small_convnet(), images(64)), 0.1)
     model = bake(twin, form="factored")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 from networks import images
 
@@ -134,6 +135,17 @@ def test_a_baked_model_is_plain_keras(graph, tmp_path):
         np.testing.assert_array_equal(one, two)
 
 
+#: Each of a kind, and quick to convert.
+FEW = [by_two_ranks, nested_twice_on_other_sizes, twice_in_one_graph, read_twice, operators]
+
+
+def each(*fast):
+    return pytest.mark.parametrize(
+        "model", telling(GRAPHS, *fast), ids=lambda graph: graph.__name__, indirect=True
+    )
+
+
+@each(*FEW, inside_and_outside, over_time)
 def test_conversion(model):
     x = images(10, SHAPE)
     for quantize in ("float32", "int8"):
@@ -141,6 +153,7 @@ def test_conversion(model):
         assert all(one.mean <= one.bound * one.range for one in done.agreements.values())
 
 
+@each(*FEW)
 def test_quantization_aware_training(model):
     x = images(10, SHAPE)
     aware = tflite.quantization_aware(model, x)

@@ -13,7 +13,8 @@ PLAIN = {twin: plain for plain, twin in layers.TWINS.items()}
 KEPT = 9
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-# What TensorFlow traces or compiles is that of the class; the other rows of a class are slow.
+# What TensorFlow traces or compiles, and what files hold, is that of the class; the other rows of a
+# class are slow.
 _FIRST = {case.cls: case for case in reversed(CASES)}
 each_class = pytest.mark.parametrize(
     "case",
@@ -122,7 +123,7 @@ def test_config_round_trip(case):
     assert plain.get_config().keys() == layer.plain_config().keys()
 
 
-@each_case
+@each_class
 def test_keras_file_round_trip_by_value(case, tmp_path):
     model = model_of(case)
     layer = model.get_layer("layer")
@@ -139,7 +140,7 @@ def test_keras_file_round_trip_by_value(case, tmp_path):
         assert np.array_equal(as_numpy(weight), as_numpy(other)), weight.path
 
 
-@each_case
+@each_class
 def test_weights_file_round_trip_by_value(case, tmp_path):
     model, other = model_of(case), model_of(case)
     truncate(model.get_layer("layer"))
@@ -162,6 +163,7 @@ def test_symbolic_eager_and_jit_agree(case):
     assert relative_difference(eager, jit) < 1e-5
 
 
+@pytest.mark.usefixtures("stepwise")
 @each_class
 def test_fit_moves_kept_coefficients_only(case):
     model, x = model_of(case), case.inputs(8)
@@ -195,7 +197,7 @@ def test_value_ignores_what_was_cut(case):
     "policy",
     [
         "mixed_float16",
-        pytest.param("mixed_bfloat16", marks=bfloat16),
+        pytest.param("mixed_bfloat16", marks=(bfloat16, pytest.mark.slow)),
         pytest.param("bfloat16", marks=bfloat16),
     ],
 )

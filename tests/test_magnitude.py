@@ -104,6 +104,7 @@ def test_each_epoch_keeps_the_largest_of_the_weights_before_it(optimizer):
     assert history["kept"][3:] == [58, 58, 58]
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_equal_weights_and_zeros_are_cut_to_the_count():
     model = network(optimizer=keras.optimizers.SGD(0.0))
     conv, dense = model.get_layer("conv").kernel, model.get_layer("dense").kernel
@@ -125,6 +126,7 @@ def test_weights_that_begin_as_zeros_train():
     assert history == [32, 12, 9]
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_the_cubic_schedule_is_the_polynomial():
     schedule = fr_keras.schedules.cubic(11)
     assert [schedule(epoch) for epoch in range(11)] == pytest.approx(
@@ -138,6 +140,7 @@ def test_the_cubic_schedule_is_the_polynomial():
     assert history["kept"] == [58, 58]
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("sharing", ["erdos_renyi", "proportional"])
 def test_counts_are_those_that_fr_would_get(sharing):
     for keep in (300, 0.5, {"conv": 9, "dense": 0.25}):
@@ -200,6 +203,7 @@ def test_several_kernels_have_their_names_in_paths_too():
     assert "right/attention/attention_query" in plain_kernels(model)
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_frozen_kernels_are_whole_and_do_not_count():
     model = network()
     model.get_layer("conv").trainable = False
@@ -208,6 +212,7 @@ def test_frozen_kernels_are_whole_and_do_not_count():
     assert nonzero(model) == {"conv": 144, "dense": 192}
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_a_projection_that_is_frozen_inside_attention_is_whole():
     query = keras.Input((5, 4))
     attention = kl.MultiHeadAttention(1, 2, name="attention")
@@ -242,8 +247,8 @@ def test_penalties_and_constraints_of_kernels_are_taken():
     "options",
     [
         {"jit_compile": True},
-        {"jit_compile": False},
-        {"run_eagerly": True},
+        pytest.param({"jit_compile": False}, marks=pytest.mark.slow),  # as other tests do
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),  # as other tests do
         {"steps_per_execution": 2},
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)},
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=1)},
@@ -282,6 +287,7 @@ def test_weights_that_are_no_numbers_are_kept_and_the_others_stay_zero():
 # What is saved
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_zeros_are_in_every_file(tmp_path):
     model = network()
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_freq="epoch")

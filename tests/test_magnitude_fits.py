@@ -12,6 +12,8 @@ from fr_keras import regularize
 from fr_keras.methods import MagnitudePruning
 from fr_keras.models.walk import plain_kernels
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 # The end of fit, and going on
 
 
@@ -52,6 +54,7 @@ def test_averages_are_cut_silently():
     assert sum(nonzero(model).values()) == 60
 
 
+@pytest.mark.usefixtures("graphs")
 def test_an_early_end_is_said_and_a_further_fit_continues():
     model, ours = network(), MagnitudePruning(60, epochs=5, schedule="linear")
     with pytest.warns(UserWarning, match="keep 294 weights instead of 60") as told:

@@ -22,6 +22,7 @@ pytestmark = [
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("mistakes")
     make_files(path)
+    regularize(keras.models.load_model(path / "model.keras")).save(path / "fr.keras")
     return path
 
 
@@ -83,7 +84,6 @@ def test_validation_rows_of_the_users_own_are_taken(folder):
     ],
 )
 def test_commands_with_a_network_read_pictures_as_it_takes_them(folder, command):
-    regularize(keras.models.load_model(folder / "model.keras")).save(folder / "fr.keras")
     done = tried(folder, command)
     assert done.exit_code == 0, done.output
     assert "160 of 160 images are stored in colour and read in grey" in done.output
@@ -103,7 +103,6 @@ def test_a_size_for_what_is_no_folder_is_refused(folder, command, source):
 
 @pytest.mark.parametrize("options", ["--calibration shapes", "--data shapes --max-bytes 9000"])
 def test_pack_refuses_data_of_another_shape_with_the_way_out(folder, options):
-    regularize(keras.models.load_model(folder / "model.keras")).save(folder / "fr.keras")
     done = tried(folder, f"pack fr.keras other.fr {options}")
     assert done.exit_code == 1
     assert "`data` must have inputs that `model` takes, of shape (12, 12, 1)" in done.output
@@ -111,7 +110,6 @@ def test_pack_refuses_data_of_another_shape_with_the_way_out(folder, options):
 
 
 def test_a_skeleton_of_data_without_a_class_gets_no_class_names(folder):
-    regularize(keras.models.load_model(folder / "model.keras")).save(folder / "fr.keras")
     done = tried(folder, "pack fr.keras few.fr --calibration few.npz --skeleton --force")
     assert done.exit_code == 0, done.output
     assert "The file gets no class names: 'few' has 3 classes" in done.output

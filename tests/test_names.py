@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 from networks import images
 from rich.console import Console
@@ -109,6 +110,9 @@ def test_baking(names, form):
             assert [type(one) for one in all_layers(baked)] == plain_kinds(form)
 
 
+@pytest.mark.parametrize(
+    "names", telling(NAMES.values(), NAMES["like a chain"], NAMES["like a part"]), ids=NAMES
+)
 def test_conversion(names):
     x = images(10, (8, 8, 3))
     one, two = tflite.convert(truncated(names), quantize="int8", calibration=x), plain_file()
@@ -116,7 +120,10 @@ def test_conversion(names):
     np.testing.assert_array_equal(tflite.run(one.content, x), tflite.run(two.content, x))
 
 
-@pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a range"]])
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param(NAMES["like a chain"], marks=pytest.mark.slow), NAMES["like a range"]],
+)
 def test_quantization_aware_training(names):
     x = images(10, (8, 8, 3))
     aware, (other, file) = tflite.quantization_aware(network(names), x), plainly_aware()
@@ -126,7 +133,10 @@ def test_quantization_aware_training(names):
     np.testing.assert_array_equal(tflite.run(found, x), tflite.run(file, x))
 
 
-@pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a second layer"]])
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param(NAMES["like a chain"], marks=pytest.mark.slow), NAMES["like a second layer"]],
+)
 def test_sensitivity_and_float_layers(names):
     x = images(10, (8, 8, 3))
     model, (plainly, other) = network(names), plainly_sensitive()

@@ -123,6 +123,7 @@ def test_twin_bake_and_file_are_the_same_function(make, tmp_path):
     assert_same(twin, bake(again), rows)
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_corners_from_the_start_train_and_are_baked(make):
     model = make()

@@ -11,6 +11,8 @@ from networks import colours, small_convnet
 
 from fr_keras import bake, order_channels, regularize
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 HINT = "channels stand in no order.*order_channels"
 
 
@@ -86,6 +88,7 @@ def test_what_is_not_known_to_be_trained_is_left_alone(tmp_path):
     assert silent(keras.models.load_model(tmp_path / "model.keras", compile=False))
 
 
+@pytest.mark.usefixtures("graphs")
 @pytest.mark.parametrize("scaled", [False, True])
 def test_any_optimizer(scaled):
     keras.utils.set_random_seed(0)

@@ -1,10 +1,12 @@
 """Before any work: does the network score on the data as they stand, and if not, why?"""
 
 import dataclasses
+import itertools
 
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from solved_tasks import CLASSES, classifier, dataset, pictures
 
 from fr_bench.missing import warn_of_missing
@@ -31,9 +33,23 @@ def networks():
     return {"0..255": inside, "0..1": plain, "-1..1": centered}
 
 
-@pytest.mark.parametrize("came", RAW)
-@pytest.mark.parametrize("taken", ["0..255", "0..1", "-1..1"])
-def test_the_range_of_pixels_is_found_however_they_come(networks, came, taken):
+RANGES = ["0..255", "0..1", "-1..1"]
+# Fast: each range, and each form.
+each_pair = pytest.mark.parametrize(
+    "pair",
+    telling(
+        itertools.product(RANGES, RAW),
+        ("0..255", "float of 0 to 1"),
+        ("0..1", "float of 0 to 255"),
+        ("-1..1", "uint8"),
+    ),
+    ids="-".join,
+)
+
+
+@each_pair
+def test_the_range_of_pixels_is_found_however_they_come(networks, pair):
+    taken, came = pair
     # A wrong scale in the data set must not matter either.
     data = dataset(RAW[came], Y, scale=1 / 255 if came == "uint8" else 1.0)
     found = preflight(networks[taken], data)
@@ -217,9 +233,9 @@ def files(networks):
     return {name: tflite.convert(one).content for name, one in networks.items()}
 
 
-@pytest.mark.parametrize("came", RAW)
-@pytest.mark.parametrize("taken", ["0..255", "0..1", "-1..1"])
-def test_the_range_of_a_file_is_found_however_pixels_come(networks, files, came, taken):
+@each_pair
+def test_the_range_of_a_file_is_found_however_pixels_come(networks, files, pair):
+    taken, came = pair
     data = dataset(RAW[came], Y, scale=1.0)
     found = preflight_file(files[taken], data)
     expected = preflight(networks[taken], data)

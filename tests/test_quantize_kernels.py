@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers as kl
 from networks import images, live, relative_difference, small_convnet
 
@@ -142,7 +143,7 @@ GRAPHS = {
 }
 
 
-@pytest.mark.parametrize("case", GRAPHS)
+@pytest.mark.parametrize("case", telling(GRAPHS, "ternary", "optimal", "soft", "floats"))
 def test_each_quantizer_trains_in_a_graph(case):
     one, policy = GRAPHS[case]
     few = quantize_kernels(one_layer("Dense", dtype=policy), one, exclude=[])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from channel_graphs import STEPS, lively
+from examples import telling
 from keras import layers
 from ranking_networks import LABELS, check_unchanged, network, rows_of, small, state
 
@@ -41,8 +42,14 @@ def refused(name: str, criterion: str, found: channels.Groups) -> str | None:
 
 
 @pytest.mark.filterwarnings(_MEANINGLESS)
+# Each with another kind of group or reader; `test_criteria.py` has others.
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "recurrent" else n for n in STEPS]
+    "name",
+    telling(
+        STEPS,
+        *("residual", "squeeze_excite", "prelu", "norms", "attention", "shared", "nested"),
+        *("operators", "steps", "mixer", "unknown"),
+    ),
 )
 def test_every_criterion_on_every_graph(name):
     model = network(name)

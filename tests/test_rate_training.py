@@ -53,9 +53,9 @@ def compiled(model: keras.Model, step=0.25) -> keras.Model:
 
 
 def fit(model, callback, epochs=1, **options):
-    return model.fit(
-        X, Y, batch_size=4, epochs=epochs, verbose=0, callbacks=[callback], **options
-    ).history
+    # Many batches where a budget is followed; with a rate, two will do.
+    options = {"batch_size": 4 if callback.rate is None else 32, "verbose": 0, **options}
+    return model.fit(X, Y, epochs=epochs, callbacks=[callback], **options).history
 
 
 # One layer of each way to mix channels; the others are slow tests.
@@ -141,6 +141,7 @@ def test_l2_stays_beside_the_price():
         np.testing.assert_allclose(sum(priced.losses), penalty, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_an_archive_holds_the_trained_numbers_exactly(tmp_path):
     model = compiled(mixed())
     history = fit(model, RateTraining(rate=1e-4), epochs=2)
@@ -158,7 +159,9 @@ def test_an_archive_holds_the_trained_numbers_exactly(tmp_path):
     assert written / 2 < history["bytes"][-1] < written
 
 
-@pytest.mark.parametrize(("make", "budget"), [(plain, 150), (mixed, 100)])
+@pytest.mark.parametrize(
+    ("make", "budget"), [pytest.param(plain, 150, marks=pytest.mark.slow), (mixed, 100)]
+)
 def test_a_budget_is_met_however_the_training_goes(make, budget):
     model, callback = compiled(make()), RateTraining(bytes=budget)
     with warnings.catch_warnings():
@@ -196,10 +199,10 @@ def test_the_price_follows_the_estimate():
     ("epochs", "options", "together"),
     [
         (8, {"steps_per_epoch": 5}, 1),  # fewer batches than the price waits for
-        (2, {}, 4),
+        pytest.param(2, {}, 4, marks=pytest.mark.slow),
         (2, {}, 16),
-        (9, {"initial_epoch": 6}, 1),
-        (1, {"steps_per_epoch": 3}, 1),
+        pytest.param(9, {"initial_epoch": 6}, 1, marks=pytest.mark.slow),
+        pytest.param(1, {"steps_per_epoch": 3}, 1, marks=pytest.mark.slow),
     ],
 )
 def test_the_budget_falls_to_the_bytes_however_batches_are_counted(epochs, options, together):
@@ -214,6 +217,7 @@ def test_the_budget_falls_to_the_bytes_however_batches_are_counted(epochs, optio
     assert callback._done == 1
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_frozen_layers_have_no_price():
     model = price_kernels(plain())
     for name in ("conv", "last"):
@@ -239,6 +243,7 @@ def test_a_kernel_of_zeros_is_refused(make):
         price_kernels(model)
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_rounding_at_the_end_changes_no_output():
     class Outputs(keras.callbacks.Callback):
         def on_train_end(self, logs=None):
@@ -270,6 +275,7 @@ def test_a_training_goes_on_from_a_file(tmp_path):
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_a_high_price_leaves_one_number_and_says_so():
     model = compiled(regularize(plain()), step=1.0)
     for layer in named_layers(model).values():
@@ -287,6 +293,7 @@ def test_a_budget_that_training_cannot_meet_is_met_by_coarser_steps_and_told():
         fit(model, RateTraining(bytes=100))
 
 
+@pytest.mark.usefixtures("stepwise")
 def test_truncation_compaction_and_capacity_go_on():
     twin = regularize(plain())
     model = compiled(twin)
@@ -306,6 +313,7 @@ def test_truncation_compaction_and_capacity_go_on():
     assert fit(small, RateTraining(rate=1e-5))["bytes"][0] < 200
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_steps_are_exact_in_mixed_precision(policy):
     with_policy = kl.Dense(6, name="fc", dtype=policy)

@@ -101,6 +101,7 @@ def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
     assert modes == ["float32", "int8", *ARCHIVES]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # it learned too little
 def test_the_code_for_researchers_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

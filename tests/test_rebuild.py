@@ -288,6 +288,7 @@ def compiled_model(sequential):
     return model
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("sequential", [True, False])
 def test_what_comes_back_is_not_compiled(sequential):
     """Not even where the model was: its loss may be one that Keras cannot find by name."""
@@ -334,6 +335,7 @@ def test_inputs_stay_what_they_are():
     assert np.allclose(np.asarray(copy(rows)), np.asarray(model(rows)))
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_compact_is_compiled_where_the_model_was(policy):
     layers = [keras.Input((6,)), kl.Dense(40, dtype=policy), kl.Dense(2, dtype=policy)]

@@ -225,6 +225,7 @@ _OFTEN = (
 )
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize(
     ("hook", "first"),
     [one if one in _OFTEN else pytest.param(*one, marks=pytest.mark.slow) for one in INTERRUPTIONS],
@@ -244,6 +245,7 @@ def test_an_interruption_leaves_nothing_behind(hook, first):
     assert as_it_was(model)
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("same", [True, False])
 def test_the_next_fit_is_as_without_the_interruption(same):
     histories = []

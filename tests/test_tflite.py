@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
+from examples import telling
 from keras import layers as kl
 from networks import bfloat16, images, live, relative_difference, small_convnet, truncated_twin
 
@@ -28,8 +29,19 @@ def int8(model):
     return tflite.convert(model, quantize="int8", calibration=images(100)).content
 
 
-@pytest.mark.parametrize("mode", tflite.MODES)
-@pytest.mark.parametrize("float_io", [False, True])
+# Real inputs and outputs change nothing where they are real anyway.
+@pytest.mark.parametrize(
+    ("mode", "float_io"),
+    [
+        *((mode, False) for mode in tflite.MODES),
+        ("int8", True),
+        *(
+            pytest.param(mode, True, marks=pytest.mark.slow)
+            for mode in tflite.MODES
+            if mode != "int8"
+        ),
+    ],
+)
 def test_every_mode_agrees_with_keras(model, mode, float_io):
     done = tflite.convert(model, quantize=mode, calibration=images(120), float_io=float_io)
     agreement = done.agreement
@@ -247,7 +259,12 @@ def test_files_are_not_overwritten(model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16), "float16"]
+    "policy",
+    [
+        "mixed_float16",
+        pytest.param("mixed_bfloat16", marks=(bfloat16, pytest.mark.slow)),
+        pytest.param("float16", marks=pytest.mark.slow),
+    ],
 )
 def test_models_of_every_policy_convert(policy):
     keras.config.set_dtype_policy(policy)
@@ -274,7 +291,7 @@ def test_what_preprocessing_layers_hold_besides_weights_is_carried():
         assert relative_difference(expected, tflite.run(file, x)) < 1e-4
 
 
-@pytest.mark.parametrize("mode", ["float32", "dynamic", "int8"])
+@pytest.mark.parametrize("mode", telling(["float32", "dynamic", "int8"], "float32", "int8"))
 def test_integer_inputs(mode):
     ids = np.random.default_rng(0).integers(0, 50, (100, 12))
     inputs = keras.Input((12,), dtype="int32")
@@ -312,7 +329,7 @@ def two_ends(structure=tuple) -> keras.Model:
     return keras.Model(*ends)
 
 
-@pytest.mark.parametrize("mode", tflite.MODES)
+@pytest.mark.parametrize("mode", telling(tflite.MODES, "float32", "int8"))
 @pytest.mark.parametrize("structure", [list, dict])
 def test_several_inputs_and_outputs(mode, structure):
     model = truncated_twin(two_ends(structure), 0.8)

@@ -22,6 +22,8 @@ from fr_bench.training import EpochProgress
 from fr_keras import regularize, summary, zoo
 from fr_keras.models.walk import frequency_layers
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 X, Y = pictures(96)
 ONE = Recipe(epochs=1, keep=0.5)
 
@@ -323,6 +325,7 @@ def test_a_command_says_that_a_training_was_stopped(tmp_path, npz):
 # Trained networks keep what they know
 
 
+@pytest.mark.usefixtures("graphs")
 def test_a_trained_network_keeps_its_answers_where_nothing_is_cut(tmp_path):
     data = dataset(X, Y)
     recipe = Recipe(epochs=1, keep=1.0, learning_rate=1e-9)

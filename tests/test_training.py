@@ -55,7 +55,10 @@ def cut():
     [
         {"jit_compile": True},
         {"optimizer": keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2, clipnorm=1.0)},
-        {"optimizer": keras.optimizers.AdamW(1e-2, weight_decay=1e-3, use_ema=True)},
+        pytest.param(
+            {"optimizer": keras.optimizers.AdamW(1e-2, weight_decay=1e-3, use_ema=True)},
+            marks=pytest.mark.slow,
+        ),
         {
             "optimizer": keras.optimizers.SGD(0.02, momentum=0.9, nesterov=True),
             "steps_per_execution": 2,
@@ -94,7 +97,8 @@ def test_endless_data_with_steps_per_epoch():
 
 
 @pytest.mark.parametrize(
-    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16)]
+    "policy",
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=(bfloat16, pytest.mark.slow))],
 )
 def test_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)
