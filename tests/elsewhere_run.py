@@ -98,7 +98,7 @@ def main(folder: Path) -> None:
     keep("sensitivity", two_inputs(), tflite.sensitivity, calibration=numbers(), verbose=0)
     given = keras.ops.convert_to_tensor(x)
     save_archive(network(), folder / "small.fr", calibration=given, skeleton={"form": "factored"})
-    found["expanded"] = fr_archive.expand((folder / "small.fr").read_bytes())
+    found["expanded"] = fr_archive.expand(fr_archive.decode((folder / "small.fr").read_bytes()))
     refused("stateful", stateful())
     refused("killed", deadly())
     keras.saving.register_keras_serializable("elsewhere")(InMain)

@@ -12,12 +12,12 @@ from fr_keras import regularize, tflite
 from fr_keras.layers.forms import chooser
 from fr_keras.models.calibration import calibrate_batch_norm
 from fr_keras.models.walk import frequency_layers
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file.graph import Graph
 from fr_keras.tflite.int8.budgets import saved_by_chains
 from fr_keras.tflite.int8.ranges import calibrated
 from fr_keras.tflite.int8.segments import reaches, segmented
-from fr_keras.tflite.lowering import raw
 from fr_keras.tflite.modes import INT8, MODES
 from fr_keras.tflite.scopes import Scopes
 

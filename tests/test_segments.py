@@ -10,11 +10,12 @@ from keras import layers
 from fr_keras import interop, regularize, tflite
 from fr_keras.layers.forms import chooser
 from fr_keras.models.walk import frequency_layers
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.int8.ranges import calibrated, quantized
 from fr_keras.tflite.int8.segments import _segments, reaches, segmented
-from fr_keras.tflite.lowering import _noise, raw
+from fr_keras.tflite.lowering import _noise
 from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.scopes import Scopes

@@ -74,7 +74,7 @@ def _by_layer(
     verbose: int,
 ) -> dict[str, Agreement]:
     """What `sensitivity` returns; `model` does not round, and its outputs are `expected`."""
-    from fr_keras.tflite._converter import raw
+    from fr_keras.tflite.converter import raw
 
     plain = deployable(model, chooser(form, INT8.bytes_of))
     scopes = Scopes(plain.model)
