@@ -25,7 +25,7 @@ from PIL import Image
 
 from fr_keras import bake, interop, metrics, regularize, summary, tflite, zoo
 from fr_keras.layers.forms import chooser
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.int8.ranges import calibrated, quantized
 from fr_keras.tflite.lowering import named

@@ -13,7 +13,7 @@ from fr_keras import regularize, tflite
 from fr_keras.layers.forms import chooser
 from fr_keras.models.calibration import calibrate_batch_norm
 from fr_keras.models.walk import frequency_layers
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file.graph import Graph
 from fr_keras.tflite.int8.budgets import saved_by_chains
@@ -177,11 +177,11 @@ def test_a_larger_file_that_was_asked_for_is_said_with_both_sizes(quantize):
 
 
 def test_a_chain_that_is_smaller_by_far_is_not_measured_against_the_dense_form(monkeypatch):
-    from fr_keras.tflite import _convert
+    from fr_keras.tflite import _in_form
 
     forms = []
-    known = _convert.deployable
-    monkeypatch.setattr(_convert, "deployable", lambda *args: forms.append(args) or known(*args))
+    known = _in_form.deployable
+    monkeypatch.setattr(_in_form, "deployable", lambda *args: forms.append(args) or known(*args))
     keras.utils.set_random_seed(0)
     wide = keras.Sequential([keras.Input((400,)), layers.Dense(300), layers.Dense(300)])
     model = regularize(wide, start=0.01)

@@ -11,8 +11,8 @@ from test_layout import MODULES
 
 from fr_keras import _keras_internals as internals
 from fr_keras import tflite
-from fr_keras.tflite._converter import raw
 from fr_keras.tflite._tensorflow_internals import quantize_int8
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.int8.ranges import calibrated
 from fr_keras.tflite.modes import INT8
 from fr_keras.tflite.scopes import Scopes

@@ -10,7 +10,7 @@ from keras import layers
 from fr_keras import interop, regularize, tflite
 from fr_keras.layers.forms import chooser
 from fr_keras.models.walk import frequency_layers
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file import flatbuffer
 from fr_keras.tflite.int8.ranges import calibrated, quantized

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from fr_keras import tflite
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.int8.transposed import depth_to_space
 from fr_keras.tflite.modes import FLOAT32
 from fr_keras.tflite.scopes import Scopes

@@ -14,7 +14,7 @@ from fr_keras.methods._cosines import without_twins
 from fr_keras.methods._fitting import factored, whole_kernel
 from fr_keras.methods._layer_ranks import found_layers
 from fr_keras.models.walk import all_layers, named_layers
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.int8.ranges import calibrated
 from fr_keras.tflite.int8.segments import reaches, segmented
 from fr_keras.tflite.modes import INT8

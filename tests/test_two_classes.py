@@ -8,7 +8,7 @@ from keras import layers
 import fr_archive
 import fr_keras
 from fr_keras import tflite
-from fr_keras.tflite._converter import raw
+from fr_keras.tflite.converter import raw
 from fr_keras.tflite.int8.two_classes import sigmoids
 from fr_keras.tflite.modes import FLOAT32
 from fr_keras.tflite.scopes import Scopes

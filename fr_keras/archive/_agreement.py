@@ -26,7 +26,7 @@ class Sample:
     """
 
     def __init__(self, data: Iterable, model: keras.Model):
-        whole = isinstance(data, (np.ndarray, Mapping)) or hasattr(data, "numpy")
+        whole = isinstance(data, Mapping) or hasattr(data, "__array__")
         self._batches = [data] if whole else data
         self._labelled = (tuple, list) if len(model.inputs) == 1 else tuple
         self._rows: list = []

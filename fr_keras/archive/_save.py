@@ -102,7 +102,7 @@ def save_archive(
             itself; an empty dict is enough. `calibration` is its representative data, unless these
             arguments have other data. `fr_archive.expand` and `fr-keras unpack` then write,
             without TensorFlow, the file that `convert` writes for the model that `load_archive`
-            returns.
+            returns. `save_archive` itself needs TensorFlow for this, as `convert` does.
         overwrite: Whether to replace an existing file.
         progress: A function that is called with what is being done, and with the share of it that
             is done, or `None` where that is not known.

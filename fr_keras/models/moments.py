@@ -114,7 +114,7 @@ class Moments:
 
 def _batches(model: keras.Model, data) -> list:
     """The inputs of `data`, in small batches."""
-    whole = isinstance(data, (np.ndarray, Mapping)) or hasattr(data, "numpy")
+    whole = isinstance(data, Mapping) or hasattr(data, "__array__")
     fixed = model.inputs[0].shape[0]
     batches = []
     for batch in [data] if whole else data:

@@ -93,7 +93,7 @@ def _clone(
         return twin or copied(operation, operation.get_config())
 
     inputs = keras.tree.map_structure(lambda tensor: _input(tensor, clone), ends(model)[0])
-    with _not_compiled(model):  # `clone_model` compiles the copy of a compiled model
+    with not_compiled(model):  # `clone_model` compiles the copy of a compiled model
         return keras.models.clone_model(model, inputs, clone_function=clone, call_function=call)
 
 
@@ -115,7 +115,8 @@ def _input(tensor: keras.KerasTensor, clone: Callable) -> keras.KerasTensor:
 
 
 @contextlib.contextmanager
-def _not_compiled(model: keras.Model) -> Iterator[None]:
+def not_compiled(model: keras.Model) -> Iterator[None]:
+    """Makes a model appear as not compiled inside this context."""
     compiled, model.compiled = model.compiled, False
     try:
         yield

@@ -1,6 +1,7 @@
 """TFLite (LiteRT) files: convert, run, inspect."""
 
-from fr_keras.tflite._convert import Conversion, ConversionWarning, convert
+from fr_keras.tflite._convert import Conversion, convert
+from fr_keras.tflite._in_form import ConversionWarning
 from fr_keras.tflite._inspect import Inspection, inspect
 from fr_keras.tflite._sensitivity import sensitivity
 from fr_keras.tflite.agreement import Agreement

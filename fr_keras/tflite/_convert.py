@@ -3,30 +3,23 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
 from fr_archive.files import check_target, write_bytes
-from fr_keras.layers.forms import WHOLE, chooser, whole
-from fr_keras.models.origins import Baked
+from fr_keras.layers.forms import chooser
 from fr_keras.models.walk import all_layers, check_graph, named_layers
 from fr_keras.tflite._calibration_data import split_rows
+from fr_keras.tflite._elsewhere import with_tensorflow
+from fr_keras.tflite._in_form import ConversionWarning, file_in_form
 from fr_keras.tflite.agreement import Agreement, agreements
-from fr_keras.tflite.deployable import deployable
-from fr_keras.tflite.file import metadata
 from fr_keras.tflite.file.fitting import fitted
-from fr_keras.tflite.file.graph import Recipe, Recipes
+from fr_keras.tflite.file.graph import Recipe
 from fr_keras.tflite.int8.aware import exact
-from fr_keras.tflite.lowering import converted
 from fr_keras.tflite.modes import Mode, mode_of
-from fr_keras.tflite.recipes.derive import LayerRecipes, fits_an_archive
 from fr_keras.tflite.runner import Runner
 from fr_keras.tflite.signature import predict
-
-
-class ConversionWarning(UserWarning):
-    """A converted file disagrees with its Keras model, or is larger than its dense form."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +88,10 @@ def convert(
     no `calibration` is given. A difference beyond the bounds of `fr_keras.tflite.agreement` gives a
     `ConversionWarning`.
 
+    The converter is TensorFlow's. If Keras has another backend, it runs in a process of its own,
+    which loads the model from a temporary file; TensorFlow must be installed, and the model's own
+    classes must be registered with Keras in modules that can be imported.
+
     Args:
         model: A built functional or sequential model with inputs of fixed shape. The file has the
             model's inputs and outputs in the same order, and its signature has their names.
@@ -131,9 +128,11 @@ def convert(
         A `Conversion` with the file's bytes and its agreement with `model`.
 
     Raises:
+        ImportError: If TensorFlow is not installed.
         ValueError: If an argument breaks these rules, or a mode lacks the representative data that
             it needs.
-        RuntimeError: If the converter refuses the model; the message names the ops it refuses.
+        RuntimeError: If the converter refuses the model; the message names the ops it refuses. Or
+            if the system ends its process, such as for lack of memory.
         OSError: If the file cannot be written; nothing is left behind.
 
     Example:
@@ -154,24 +153,16 @@ def convert(
         check_target(path, overwrite)
     _check_labels(model, labels)
     calibrating, checking, rows_from = split_rows(calibration, model, mode)
-    unrounded, ranges = exact(model)
-    if not mode.ranges:
-        model = unrounded  # the file does not round as a quantization-aware model does
-    in_float = [named_layers(unrounded)[name] for name in float_layers]
     entry = _entry(model.name, quantize, labels, normalization, command)
-
-    def lowered(form: str) -> tuple[Baked, bytes, Recipes]:
-        plain, derived = deployable(unrounded, chooser(form, mode.bytes_of)), None
-        if mode.ranges and fits_an_archive(unrounded):
-            derived = LayerRecipes(unrounded, plain)
-        file, recipes = converted(plain, mode, calibrating, float_io, in_float, ranges, derived)
-        return plain, metadata.attach(file, entry), recipes
-
-    content, recipes = _not_larger_than_dense(model.name, mode, form, lowered)
+    content, recipes = with_tensorflow(
+        file_in_form, model, mode, form, calibrating, float_io, list(float_layers), entry
+    )
     twice = 0.0
     if memory is not None:
         fit = fitted(content, memory, recipes)
         content, recipes, twice = fit.content, fit.places, fit.twice
+    if not mode.ranges:
+        model, _ = exact(model)  # the file does not round as a quantization-aware model does
     expected = predict(model, checking)
     found = agreements(model, expected, Runner(content), checking, rows_from, mode)
     for name, agreement in found.items():
@@ -179,33 +170,6 @@ def convert(
     if path is not None:
         write_bytes(path, content, overwrite)
     return Conversion(content, quantize, found, recipes, twice)
-
-
-def _not_larger_than_dense(
-    name: str, mode: Mode, form: str, lowered: Callable[[str], tuple[Baked, bytes, Recipes]]
-) -> tuple[bytes, Recipes]:
-    """The file in a form; in the dense one instead of `"auto"` if that is smaller.
-
-    The dense file is only made if whole kernels alone do not prove that it is larger.
-    """
-    plain, content, recipes = lowered(form)
-    chains = {id(one.layer): one.layer for one in plain.origins.values() if one.chain != WHOLE}
-    least = mode.weight_bytes * sum(whole(layer).weights for layer in chains.values())
-    if not chains or len(content) <= least:
-        return content, recipes
-    _, dense, of_dense = lowered("dense")
-    if len(content) <= len(dense):
-        return content, recipes
-    if form == "auto":
-        return dense, of_dense
-    warnings.warn(
-        f"The {mode.name} file of '{name}' with form='{form}' has {len(content):,} bytes, more "
-        f"than the {len(dense):,} bytes with form='dense'. Use form='auto', which takes chains "
-        "only where they are smaller, or train with fewer coefficients.",
-        ConversionWarning,
-        stacklevel=3,
-    )
-    return content, recipes
 
 
 def _warn_unless_it_holds(agreement: Agreement, name: str, quantize: str) -> None:

@@ -1,12 +1,14 @@
 """`sensitivity`: finds the layers in which an int8 file loses accuracy."""
 
 import keras
+import numpy as np
 from rich.progress import track
 
 from fr_keras.layers.forms import chooser
 from fr_keras.models.walk import named_layers
 from fr_keras.tflite._calibration_data import split_rows
 from fr_keras.tflite._convert import check_convertible
+from fr_keras.tflite._elsewhere import with_tensorflow
 from fr_keras.tflite.agreement import Agreement, agreements
 from fr_keras.tflite.deployable import deployable
 from fr_keras.tflite.file.ops import outputs_from
@@ -25,7 +27,8 @@ def sensitivity(
     """Measures, for each layer, how far a file with only that layer in int8 is from the model.
 
     If an int8 file of all layers loses too much accuracy and you cannot fine-tune, keep the first
-    layers of the result in float32 with `convert(..., float_layers=[...])`.
+    layers of the result in float32 with `convert(..., float_layers=[...])`. TensorFlow runs where
+    it does for `convert`.
 
     Args:
         model: A model as for `convert`.
@@ -51,17 +54,32 @@ def sensitivity(
     >>> list(sensitivity(model, x, verbose=0))
     ['logits']
     """
-    from fr_keras.tflite._converter import raw
-
-    choose = chooser(form, INT8.bytes_of)
+    chooser(form)  # an unknown form is an error before the work
     check_convertible(model, INT8)
     model, _ = exact(model)
     calibrating, checking, rows_from = split_rows(calibration, model, INT8)
-    plain = deployable(model, choose)
+    expected = predict(model, checking)
+    return with_tensorflow(
+        _by_layer, model, form, calibrating, checking, expected, rows_from, verbose
+    )
+
+
+def _by_layer(
+    model: keras.Model,
+    form: str,
+    calibrating: list[np.ndarray],
+    checking: list[np.ndarray],
+    expected: list[np.ndarray],
+    rows_from: str,
+    verbose: int,
+) -> dict[str, Agreement]:
+    """What `sensitivity` returns; `model` does not round, and its outputs are `expected`."""
+    from fr_keras.tflite.converter import raw
+
+    plain = deployable(model, chooser(form, INT8.bytes_of))
     scopes = Scopes(plain.model)
     content = calibrated(raw(scopes, INT8), calibrating)
     every, found = outputs_of_ops(content), {}
-    expected = predict(model, checking)
     layers = {name: layer for name, layer in named_layers(model).items() if layer.weights}
     for name, layer in track(layers.items(), "Sensitivity", transient=True, disable=not verbose):
         own = {*outputs_from(content, scopes, plain.made_from([layer]))}

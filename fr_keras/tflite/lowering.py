@@ -52,7 +52,7 @@ def converted(
         RuntimeError: If the converter refuses the model; the message names the ops it refuses.
         OSError: If the converter cannot write its temporary files.
     """
-    from fr_keras.tflite._converter import raw
+    from fr_keras.tflite.converter import raw
 
     scopes = Scopes(plain.model)
     content = raw(scopes, mode, rows, float_io)
