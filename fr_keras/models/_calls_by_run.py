@@ -1,4 +1,4 @@
-"""The calls of batch normalizations, seen while a model computes; it has what `_calls_in_graph` has.
+"""The calls of batch normalizations, seen as a model computes; it has what `_calls_in_graph` has.
 
 A backend without a graph computes the whole model for each normalization.
 """
