@@ -11,7 +11,11 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
-import tensorflow as tf
+
+try:
+    import tensorflow as tf
+except ImportError:  # under another backend
+    tf = None
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)
@@ -28,13 +32,13 @@ def _untuned(iterate):
     return lambda dataset: iterate(dataset.with_options(options))
 
 
-tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
-
-
 def _optimize_graphs(does: bool) -> None:
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
+    if tf is not None:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
 
 
+if tf is not None:
+    tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
 _optimize_graphs(False)
 
 

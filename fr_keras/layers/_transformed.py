@@ -60,9 +60,8 @@ class TransformedKernel:
 
 def straight_through(values, kernel, slope=1.0):
     """Returns exactly `values`, with the gradient `slope` with respect to `kernel`."""
-    return ops.stop_gradient(values) + ops.stop_gradient(slope) * (
-        kernel - ops.stop_gradient(kernel)
-    )
+    slope = ops.stop_gradient(ops.convert_to_tensor(slope, kernel.dtype))
+    return ops.stop_gradient(values) + slope * (kernel - ops.stop_gradient(kernel))
 
 
 def _attribute(name: str) -> str:

@@ -1,4 +1,5 @@
-"""The calls of batch normalizations, seen while a model computes. It has what `_calls_in_graph` has.
+"""The calls of batch normalizations, seen while a model computes, with the names of
+`_calls_in_graph`.
 
 A backend without a graph computes the whole model for each normalization.
 """

@@ -21,7 +21,7 @@ from fr_keras.tflite.signature import packed
 def raw(
     scopes: Scopes, mode: Mode, rows: list[np.ndarray] | None = None, float_io: bool = False
 ) -> bytes:
-    """Returns the file that TensorFlow's converter writes; it is in float32 if ranges are set later.
+    """Returns the file of TensorFlow's converter; it is in float32 if ranges are set later.
 
     Raises:
         ValueError, RuntimeError, OSError: As in `lowering.converted`.
