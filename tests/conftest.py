@@ -11,11 +11,16 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
+from backends import BACKEND, FILES
 
-try:
+if BACKEND == "tensorflow":
     import tensorflow as tf
-except ImportError:  # under another backend
-    tf = None
+else:
+    collect_ignore = [
+        one.name
+        for one in Path(__file__).parent.glob("test_*.py")
+        if one.stem.removeprefix("test_") not in FILES
+    ]
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)
@@ -33,11 +38,11 @@ def _untuned(iterate):
 
 
 def _optimize_graphs(does: bool) -> None:
-    if tf is not None:
+    if BACKEND == "tensorflow":
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
 
 
-if tf is not None:
+if BACKEND == "tensorflow":
     tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
 _optimize_graphs(False)
 

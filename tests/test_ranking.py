@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import batched
 from channel_graphs import STEPS, lively
 from keras import layers
 from ranking_networks import LABELS, check_unchanged, network, rows_of, small, state
@@ -78,7 +78,7 @@ def test_the_same_data_in_other_forms(criterion):
     x = rows_of(model)
     expected = rank(model, (x, LABELS), criterion)["hidden"]
     forms = (
-        tf.data.Dataset.from_tensor_slices((x, LABELS)).batch(3),
+        batched((x, LABELS), 3),
         _Batches(x, LABELS),
         iter([(x, LABELS[:, None].astype("float32"))]),
         [[x[:2], LABELS[:2]], (x[2:], LABELS[2:], np.ones(5))],
@@ -86,7 +86,7 @@ def test_the_same_data_in_other_forms(criterion):
     for data in forms:
         np.testing.assert_allclose(rank(model, data, criterion)["hidden"], expected, rtol=1e-4)
     if criterion not in ("triplet", "relevance"):
-        for data in (x, tf.constant(x), [x[:4], x[4:]]):
+        for data in (x, keras.ops.array(x), [x[:4], x[4:]]):
             np.testing.assert_allclose(rank(model, data, criterion)["hidden"], expected, rtol=1e-4)
 
 

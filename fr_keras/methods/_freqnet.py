@@ -132,7 +132,7 @@ class FreqNet(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             kernels = (numbers(kernel) for _, kernel in plain_kernels(self._network).values())
-            logs["kept"] = sum(map(np.count_nonzero, kernels))
+            logs["kept"] = int(sum(map(np.count_nonzero, kernels)))
 
     def on_train_end(self, logs=None):
         if not self._runs_last:

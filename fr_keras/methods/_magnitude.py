@@ -123,7 +123,7 @@ class MagnitudePruning(keras.callbacks.Callback):
         self._completed = epoch + self._offset + 1
         if logs is not None:
             kernels = (numbers(kernel) for _, kernel in plain_kernels(self.model).values())
-            logs["kept"] = sum(map(np.count_nonzero, kernels))
+            logs["kept"] = int(sum(map(np.count_nonzero, kernels)))
 
     def on_train_end(self, logs=None):
         self._end()
