@@ -7,7 +7,7 @@ import importlib
 
 try:
     import keras
-except ImportError as error:
+except (ImportError, ValueError) as error:  # the latter for a name that Keras does not know
     raise ImportError(
         "Keras cannot be imported with the backend that is set: install it, such as with "
         "pip install 'fr-keras[jax]' or 'fr-keras[torch]', or set the environment variable "

@@ -151,7 +151,7 @@ class Truncated:
     def _load_state(self, store) -> dict:
         """Returns what a file has of this layer, with the state as it is held here."""
         place = [id(one) for one in self.variables].index(id(self._truncation))
-        found = {key: store[key] for key in store.keys()}
+        found = dict(store)
         state = np.asarray(found.get(str(place)))
         if state.shape == (len(_SHOWN),):  # with one number for the boundary, as in 2026
             kept, _, *plan = state
