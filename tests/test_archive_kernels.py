@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import tensorflow_alone
 from keras import layers
 from networks import images, relative_difference
 from test_archive_skeleton import by_the_page
@@ -73,6 +74,7 @@ def test_a_network_comes_back(make, tmp_path):
     assert 0 < packing.bytes - parts < 0.2 * packing.bytes + 150
 
 
+@tensorflow_alone("it converts")
 def test_the_file_of_a_plain_network_is_that_of_convert(tmp_path):
     model = plain()
     fr_keras.save_archive(model, tmp_path / "m.fr", skeleton={"calibration": X})
@@ -190,6 +192,7 @@ def test_kernels_of_few_levels_come_back_exactly(tmp_path):
     assert (tmp_path / "again.fr").read_bytes() == (tmp_path / "m.fr").read_bytes()
 
 
+@tensorflow_alone("it converts")
 def test_the_skeleton_of_a_network_of_few_levels(tmp_path):
     fr_keras.save_archive(few_levels(), tmp_path / "m.fr", skeleton={"calibration": X})
     archive = fr_archive.decode((tmp_path / "m.fr").read_bytes())

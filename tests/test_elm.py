@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from backends import batched
+from backends import batched, tensorflow_alone
 from test_ridge import reference
 
 import fr_keras
@@ -173,6 +173,7 @@ def test_a_keras_file_has_the_same_network(tmp_path):
     assert not loaded.get_layer("hidden").trainable
 
 
+@tensorflow_alone("it converts")
 def test_it_becomes_an_int8_file_and_an_archive(tmp_path):
     x = rows()
     model = elm((x, classes(x)), NEURONS)

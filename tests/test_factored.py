@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import tensorflow_alone
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
@@ -318,6 +319,7 @@ def test_custom_layers_pass_through():
 # Files
 
 
+@tensorflow_alone("it converts")
 def test_batch_norm_folds_into_the_last_stage():
     """One op a stage: no MUL or ADD is left of the batch normalizations.
 
@@ -342,6 +344,7 @@ def test_batch_norm_folds_into_the_last_stage():
     assert len(done.content) < 0.5 * len(tflite.convert(twin, form="dense").content)
 
 
+@tensorflow_alone("it converts")
 def test_dense_chains_convert_to_fully_connected():
     twin = truncated_twin(live(zoo.lenet5(batch_norm=True), images(32, (28, 28, 1))), 0.01)
     x = images(20, (28, 28, 1), seed=3)
@@ -352,6 +355,7 @@ def test_dense_chains_convert_to_fully_connected():
         assert ops["FULLY_CONNECTED"] >= 3
 
 
+@tensorflow_alone("it converts")
 def test_convert_takes_the_form():
     twin = truncated_twin(live(zoo.lenet5(batch_norm=True), images(32, (28, 28, 1))), 0.01)
     sizes = {form: len(tflite.convert(twin, form=form).content) for form in ("dense", "auto")}

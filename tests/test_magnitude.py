@@ -11,6 +11,7 @@ import layer_cases
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from backends import tensorflow_alone
 from keras import layers as kl
 
 import fr_keras
@@ -296,6 +297,7 @@ def test_zeros_are_in_every_file(tmp_path):
     assert nonzero(other) == nonzero(model)
 
 
+@tensorflow_alone("it converts")
 @pytest.mark.parametrize("mode", ["float32", "int8"])
 def test_zeros_are_in_the_tflite_file(mode):
     model = keras.Sequential([keras.Input((64,)), kl.Dense(64, name="dense")])

@@ -37,3 +37,11 @@ def assign_copy(variable: keras.Variable, values) -> None:
     With `assign` alone, both would be one array under JAX, and training either would destroy it.
     """
     variable.assign(keras.ops.copy(values))
+
+
+def exact_type(dtype) -> str:
+    """Returns float64 for itself, and float32 for every other type.
+
+    Under PyTorch, `keras.backend.result_type` of float64 and float32 is float32.
+    """
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"

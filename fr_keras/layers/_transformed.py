@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from fr_keras._backends import exact_type
+
 
 class TransformedKernel:
     """Trains the kernels of a Keras layer, and computes with a function of them.
@@ -38,7 +40,7 @@ class TransformedKernel:
     def float32_kernel(self, name: str):
         """Returns the result for a kernel before it is cast to the compute dtype of the layer."""
         kernel = self.exact_kernel(name)
-        exact = keras.backend.result_type(kernel.dtype, "float32")
+        exact = exact_type(kernel.dtype)
         return self.transformed(name, ops.cast(kernel, exact))
 
     def add_weight(self, *args, name=None, **kwargs):
