@@ -87,6 +87,10 @@ FILES = (
 )
 
 
+#: For a parameter, or a test.
+float64 = pytest.mark.skipif(BACKEND == "jax", reason="JAX has no float64, unless it is told to")
+
+
 def tensorflow_alone(reason: str) -> pytest.MarkDecorator:
     """Marks a test that cannot run under another backend."""
     return pytest.mark.skipif(BACKEND != "tensorflow", reason=f"TensorFlow alone: {reason}")

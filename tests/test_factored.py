@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import tensorflow_alone
+from backends import float64, tensorflow_alone
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
@@ -174,7 +174,10 @@ def test_einsum(equation, output_shape, bias_axes, input_shape):
         check_every_chain(layer, x, kept)
 
 
-@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=bfloat16), "float64"])
+@pytest.mark.parametrize(
+    "policy",
+    [pytest.param("mixed_bfloat16", marks=bfloat16), pytest.param("float64", marks=float64)],
+)
 def test_chains_under_other_policies(policy):
     layer = layers.FRConv2D(6, 3, dtype=policy, stored=(3, 3, 2, 2), name="layer")
     x = images(2, (6, 6, 4))

@@ -11,7 +11,7 @@ import layer_cases
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from backends import tensorflow_alone
+from backends import BACKEND, float64, tensorflow_alone
 from keras import layers as kl
 
 import fr_keras
@@ -242,7 +242,10 @@ def test_penalties_and_constraints_of_kernels_are_taken():
 @pytest.mark.parametrize(
     "options",
     [
-        {"jit_compile": True},
+        pytest.param(
+            {"jit_compile": True},
+            marks=pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles for minutes"),
+        ),
         {"jit_compile": False},
         {"run_eagerly": True},
         {"steps_per_execution": 2},
@@ -258,7 +261,9 @@ def test_ways_to_train(options):
     assert sum(nonzero(model).values()) == 100
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", "float16", "mixed_bfloat16", pytest.param("float64", marks=float64)]
+)
 def test_precisions(policy):
     model = keras.Sequential([keras.Input((8,)), kl.Dense(6, dtype=policy, name="dense")])
     model.compile("adam", "mse", jit_compile=False)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import float64
 from keras import layers as kl
 from networks import images, live, relative_difference, small_convnet
 
@@ -115,7 +116,9 @@ def test_a_layer_is_an_ordinary_keras_layer(name, tmp_path):
         assert [one.name for one in copy.weights] == [one.name for one in few.weights]
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", "mixed_bfloat16", pytest.param("float64", marks=float64)]
+)
 def test_levels_are_exact_under_every_policy(policy, tmp_path):
     """Half precision is too coarse for the threshold, and would move the levels."""
     for name in ("Dense", "Embedding", "DepthwiseConv2D"):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.fft
-from backends import BACKEND, compiled, gradients
+from backends import BACKEND, compiled, float64, gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -85,10 +85,8 @@ def test_gradient_of_a_corner():
     assert close(found, scipy.fft.dctn(upstream, norm="ortho")[:2, :3])
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", pytest.param("float64", marks=float64)])
 def test_arithmetic_is_float32(dtype):
-    if dtype == "float64" and BACKEND == "jax":
-        pytest.skip("JAX has no numbers of 64 bits, unless it is told to")
     x = ops.cast(random((8, 8)), dtype)
     y = spectral.idct_nd(x)
     assert keras.backend.standardize_dtype(y.dtype) == "float32"

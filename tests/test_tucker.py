@@ -4,7 +4,7 @@ import keras
 import networks
 import numpy as np
 import pytest
-from backends import BACKEND, tensorflow_alone
+from backends import float64, tensorflow_alone
 from keras import layers
 
 from fr_keras import bake, regularize, tflite
@@ -216,7 +216,7 @@ def test_policies_penalties_and_frozen_layers_stay_as_they_are():
     assert keras.models.clone_model(chain).layers[0].kernel_regularizer is not None
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="JAX has no float64, unless it is told to")
+@float64
 def test_double_precision_is_kept():
     layer = layers.Dense(10, dtype="float64")
     model, x = model_of(layer, (12,), matrix(12, 10))
