@@ -15,6 +15,7 @@ test: $(READY) lint
 
 test-all: $(READY_ALL) lint
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python tests/backends.py --numprocesses auto --dist loadfile
 
 # Then open build/docs/index.html; for its search, serve the folder: python -m http.server -d build/docs
 docs: .venv/ready-docs

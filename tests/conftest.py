@@ -1,5 +1,6 @@
 import gc
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -11,7 +12,31 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
-import tensorflow as tf
+from backends import BACKEND, FILES
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+else:
+    collect_ignore = [
+        one.name
+        for one in Path(__file__).parent.glob("*.py")
+        if one.stem != "conftest" and one.stem.removeprefix("test_") not in FILES
+    ]
+
+if BACKEND == "torch":
+    import torch
+
+    _array = torch.Tensor.__array__
+
+    def _read(tensor, *args, **kwargs):
+        """Tests may read tensors that have gradients as arrays; the package must not."""
+        reader = sys._getframe(1)
+        while reader.f_globals["__name__"].startswith("numpy"):
+            reader = reader.f_back
+        inside = reader.f_globals["__name__"].startswith("fr_keras")
+        return _array(tensor if inside else tensor.detach(), *args, **kwargs)
+
+    torch.Tensor.__array__ = _read
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)
@@ -28,13 +53,13 @@ def _untuned(iterate):
     return lambda dataset: iterate(dataset.with_options(options))
 
 
-tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
-
-
 def _optimize_graphs(does: bool) -> None:
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
+    if BACKEND == "tensorflow":
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not does})
 
 
+if BACKEND == "tensorflow":
+    tf.data.Dataset.__iter__ = _untuned(tf.data.Dataset.__iter__)
 _optimize_graphs(False)
 
 _COMPILED = keras.Model.run_eagerly

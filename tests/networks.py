@@ -70,7 +70,7 @@ def halved(model: keras.Model, name: str) -> keras.Model:
 
 
 def relative_difference(a, b) -> float:
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = (keras.ops.convert_to_numpy(one).astype(np.float64) for one in (a, b))
     return float(np.abs(a - b).max() / np.abs(a).max())
 
 

@@ -5,7 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import batched
 from channel_graphs import difference, lively, outputs_of
 from keras import layers
 
@@ -82,12 +82,12 @@ def test_counts_by_brute_force(case):
     x = X if case is dense_case else IMAGES
     if case is first_case:
         x = x.transpose(0, 3, 1, 2)
-    seen = np.array(keras.Model(model.inputs[0], model.get_layer(at).output)(x))
+    seen = keras.ops.convert_to_numpy(keras.Model(model.inputs[0], model.get_layer(at).output)(x))
     expected = (seen.reshape(-1, seen.shape[-1]) > 0).sum(0).tolist()
     assert counts(model, x) == {group: expected}
     batches = [(x[:3], None), (x[3:4], None), (x[4:], None)]
     assert counts(model, batches) == {group: expected}
-    assert counts(model, tf.data.Dataset.from_tensor_slices(x).batch(4)) == {group: expected}
+    assert counts(model, batched(x, 4)) == {group: expected}
 
 
 def test_several_readers_calls_and_nested_models_count_together():

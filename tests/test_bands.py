@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import tensorflow_alone
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import images, small_convnet
@@ -36,27 +36,38 @@ def test_truncation_moves_energy_to_the_lowest_bands():
 
 
 def test_event_files(tmp_path):
+    pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
 
     model = regularize(small_convnet())
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     callbacks = [
         TailTruncation(0.1, epochs=2),
-        keras.callbacks.TensorBoard(tmp_path, histogram_freq=1),
         BandEnergy(tmp_path / "bands", bands=6),
     ]
     history = model.fit(images(16), np.arange(16) % 5, epochs=3, verbose=0, callbacks=callbacks)
     bands = EventAccumulator(str(tmp_path / "bands"), {"tensors": 0}).Reload()
-    train = EventAccumulator(str(tmp_path / "train"), {"tensors": 0}).Reload()
-    assert {"epoch_kept", "epoch_energy_cut"} <= set(train.Tags()["tensors"])
     names = [layer.name for layer in frequency_layers(model)]
     tags = set(bands.Tags()["tensors"])
     assert tags == {f"{kind}/{n}" for n in names for kind in ("band_energy", "energy", "kept")}
     kept = [
-        sum(int(tf.make_ndarray(bands.Tensors(f"kept/{n}")[epoch].tensor_proto)) for n in names)
+        sum(int(make_ndarray(bands.Tensors(f"kept/{n}")[epoch].tensor_proto)) for n in names)
         for epoch in range(3)
     ]
     assert kept == history.history["kept"]
+
+
+@tensorflow_alone("the callback of Keras needs it")
+def test_the_logs_of_a_truncation_are_in_those_of_keras(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model = regularize(keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)]))
+    model.compile("sgd", "mse")
+    callbacks = [TailTruncation(0.5, epochs=2), keras.callbacks.TensorBoard(tmp_path)]
+    model.fit(images(8, (6,)), images(8, (4,)), epochs=2, verbose=0, callbacks=callbacks)
+    train = EventAccumulator(str(tmp_path / "train"), {"tensors": 0}).Reload()
+    assert {"epoch_kept", "epoch_energy_cut"} <= set(train.Tags()["tensors"])
 
 
 def test_bad_bands_are_named():

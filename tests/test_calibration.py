@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import batched, tensorflow_alone
 from examples import telling
 from keras import layers as kl
 from keras import ops
@@ -244,7 +244,7 @@ def test_within_time_distributed(steps):
     model = keras.Sequential([keras.Input((steps, 4)), kl.Dense(3), layer])
     x = sorted_rows(20, (6, 4))
     calibrate_batch_norm(model, [x[:13], x[13:]])
-    values = np.array(model.layers[0](x), np.float64)
+    values = keras.ops.convert_to_numpy(model.layers[0](x)).astype(np.float64)
     assert_close(statistics(model), [values.mean((0, 1)), values.var((0, 1))])
     if steps is None:
         with pytest.raises(ValueError, match="in a loop over an unknown number of steps"):
@@ -256,10 +256,10 @@ def test_data_in_every_form(kind):
     x = sorted_rows(20, (4,))
     data = {
         "array": x,
-        "dataset": tf.data.Dataset.from_tensor_slices((x, x)).shuffle(20).batch(7),
+        "dataset": batched((x, x), 7),
         "generator": (part for part in np.array_split(x, 3)),
         "labelled": [(x[:15], None), [x[15:], None]],
-        "tensor": tf.constant(x),
+        "tensor": keras.ops.array(x),
     }[kind]
     model = keras.Sequential([keras.Input((4,)), kl.BatchNormalization()])
     assert calibrate_batch_norm(model, data).rows == 20
@@ -274,8 +274,11 @@ def test_several_inputs_and_a_fixed_batch():
     assert_close(statistics(model), [(x + y).mean(0), (x + y).var(0)])
 
 
+@tensorflow_alone("it sees the rows within its graph")
 def test_the_network_is_computed_in_small_parts(monkeypatch):
     """However large the batches are that are given."""
+    import tensorflow as tf
+
     seen = []
     original = tf.compat.v1.wrap_function
 

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import tensorflow_alone
 from channel_graphs import check, difference, inputs_of, lively, masked, outputs_of
 from examples import telling
 from keras import layers
@@ -42,6 +43,7 @@ def test_names_flags_and_state_stay():
     )
 
 
+@tensorflow_alone("it converts")
 def test_a_cut_model_is_saved_and_converted(tmp_path):
     cut = channels.remove(lively(small()), KEPT)
     cut.save(tmp_path / "cut.keras")

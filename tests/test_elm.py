@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import batched, tensorflow_alone
 from test_ridge import reference
 
 import fr_keras
@@ -106,7 +106,7 @@ def test_batches_of_any_size_give_the_same_network():
     cuts = [0, 1, 2, 40, 41, 250, 300]
     pieces = [(x[a:b], classes(x)[a:b]) for a, b in itertools.pairwise(cuts)]
     same(elm(iter(pieces), NEURONS), whole)
-    same(elm(tf.data.Dataset.from_tensor_slices((x, classes(x))).batch(7), NEURONS), whole)
+    same(elm(batched((x, classes(x)), 7), NEURONS), whole)
 
 
 def test_labels_may_be_one_hot_or_a_column():
@@ -173,6 +173,7 @@ def test_a_keras_file_has_the_same_network(tmp_path):
     assert not loaded.get_layer("hidden").trainable
 
 
+@tensorflow_alone("it converts")
 def test_it_becomes_an_int8_file_and_an_archive(tmp_path):
     x = rows()
     model = elm((x, classes(x)), NEURONS)

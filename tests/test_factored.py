@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import float64, tensorflow_alone
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
@@ -173,7 +174,10 @@ def test_einsum(equation, output_shape, bias_axes, input_shape):
         check_every_chain(layer, x, kept)
 
 
-@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=bfloat16), "float64"])
+@pytest.mark.parametrize(
+    "policy",
+    [pytest.param("mixed_bfloat16", marks=bfloat16), pytest.param("float64", marks=float64)],
+)
 def test_chains_under_other_policies(policy):
     layer = layers.FRConv2D(6, 3, dtype=policy, stored=(3, 3, 2, 2), name="layer")
     x = images(2, (6, 6, 4))
@@ -318,6 +322,7 @@ def test_custom_layers_pass_through():
 # Files
 
 
+@tensorflow_alone("it converts")
 def test_batch_norm_folds_into_the_last_stage():
     """One op a stage: no MUL or ADD is left of the batch normalizations.
 
@@ -342,6 +347,7 @@ def test_batch_norm_folds_into_the_last_stage():
     assert len(done.content) < 0.5 * len(tflite.convert(twin, form="dense").content)
 
 
+@tensorflow_alone("it converts")
 def test_dense_chains_convert_to_fully_connected():
     twin = truncated_twin(live(zoo.lenet5(batch_norm=True), images(32, (28, 28, 1))), 0.01)
     x = images(20, (28, 28, 1), seed=3)
@@ -352,6 +358,7 @@ def test_dense_chains_convert_to_fully_connected():
         assert ops["FULLY_CONNECTED"] >= 3
 
 
+@tensorflow_alone("it converts")
 def test_convert_takes_the_form():
     twin = truncated_twin(live(zoo.lenet5(batch_norm=True), images(32, (28, 28, 1))), 0.01)
     dense, auto = (tflite.convert(twin, form=form).content for form in ("dense", "auto"))

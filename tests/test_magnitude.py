@@ -11,6 +11,7 @@ import layer_cases
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from backends import BACKEND, float64, tensorflow_alone
 from keras import layers as kl
 
 import fr_keras
@@ -246,7 +247,10 @@ def test_penalties_and_constraints_of_kernels_are_taken():
 @pytest.mark.parametrize(
     "options",
     [
-        {"jit_compile": True},
+        pytest.param(
+            {"jit_compile": True},
+            marks=pytest.mark.skipif(BACKEND == "torch", reason="PyTorch compiles for minutes"),
+        ),
         pytest.param({"jit_compile": False}, marks=pytest.mark.slow),  # as other tests do
         pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),  # as other tests do
         {"steps_per_execution": 2},
@@ -262,7 +266,9 @@ def test_ways_to_train(options):
     assert sum(nonzero(model).values()) == 100
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize(
+    "policy", ["mixed_float16", "float16", "mixed_bfloat16", pytest.param("float64", marks=float64)]
+)
 def test_precisions(policy):
     model = keras.Sequential([keras.Input((8,)), kl.Dense(6, dtype=policy, name="dense")])
     model.compile("adam", "mse", jit_compile=False)
@@ -302,6 +308,7 @@ def test_zeros_are_in_every_file(tmp_path):
     assert nonzero(other) == nonzero(model)
 
 
+@tensorflow_alone("it converts")
 @pytest.mark.parametrize("mode", ["float32", "int8"])
 def test_zeros_are_in_the_tflite_file(mode):
     model = keras.Sequential([keras.Input((64,)), kl.Dense(64, name="dense")])

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import tensorflow_alone
 from examples import telling
 from networks import relative_difference
 
@@ -236,6 +237,7 @@ def truncated(model: keras.Model) -> keras.Model:
     return twin
 
 
+@tensorflow_alone("it converts")
 @pytest.mark.parametrize("mode", telling(["float32", "int8"], "int8"))
 def test_all_of_them_convert(registered, mode):
     twin = truncated(all_of_them())
@@ -256,6 +258,7 @@ def test_all_of_them_go_into_an_archive(registered, tmp_path):
 
 
 @pytest.mark.slow
+@tensorflow_alone("it converts")
 def test_the_archive_makes_their_int8_file(registered, tmp_path):
     save_archive(truncated(all_of_them()), tmp_path / "m.fr", skeleton={"calibration": ROWS})
     expanded = fr_archive.expand(fr_archive.decode((tmp_path / "m.fr").read_bytes()))

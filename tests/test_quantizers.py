@@ -5,7 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import gradients
 from keras import ops
 
 from fr_keras.methods import AdaptiveFloat, KBit, SoftLevels, Ternary
@@ -17,15 +17,14 @@ def kernel(*shape, seed: int = 0) -> np.ndarray:
 
 def quantized(quantizer, w, state=None, training=True):
     """The values, and the gradients of `sum(values * upstream)` by kernel and state."""
-    w = tf.constant(w)
-    state = {name: tf.constant(value, "float32") for name, value in (state or {}).items()}
-    upstream = tf.constant(kernel(*w.shape, seed=1))
-    with tf.GradientTape() as tape:
-        tape.watch([w, *state.values()])
-        values = quantizer(w, state, training)
-        total = tf.reduce_sum(values * upstream)
-    gradients = tape.gradient(total, {"kernel": w, **state})
-    return values.numpy(), upstream.numpy(), gradients
+    state = {name: np.asarray(value, "float32") for name, value in (state or {}).items()}
+    upstream = kernel(*w.shape, seed=1)
+
+    def values_of(w, *numbers):
+        return quantizer(w, dict(zip(state, numbers, strict=True)), training)
+
+    values, found = gradients(values_of, w, *state.values(), upstream=upstream)
+    return values, upstream, dict(zip(("kernel", *state), found, strict=True))
 
 
 def test_ternary_has_the_values_and_gradients_of_the_paper():

@@ -38,7 +38,7 @@ def as_matrix(call, shape: tuple[int, ...]) -> np.ndarray:
 
 def values_of(model: keras.Model, x: np.ndarray, *names: str) -> list[np.ndarray]:
     inner = keras.Model(model.input, [model.get_layer(name).output for name in names])
-    return [np.array(one, np.float64) for one in inner(x)]
+    return [keras.ops.convert_to_numpy(one).astype(np.float64) for one in inner(x)]
 
 
 def weight(model: keras.Model, name: str) -> np.ndarray:

@@ -4,6 +4,7 @@ import keras
 import networks
 import numpy as np
 import pytest
+from backends import float64, tensorflow_alone
 from keras import layers
 
 from fr_keras import bake, regularize, tflite
@@ -121,13 +122,13 @@ def test_with_data_the_outputs_on_these_rows_are_never_farther(name):
     for data in (None, x):
         small = tucker(model, {"one": ranks}, data)
         sizes.add(small.count_params())
-        errors.append(float(np.square(small(x) - expected).sum()))
+        errors.append(float(np.square(keras.ops.convert_to_numpy(small(x) - expected)).sum()))
     assert len(sizes) == 1
     assert errors[1] <= errors[0] * (1 + 1e-5)
     if name not in ("dense", "colours"):  # with as many rows as directions, there is a best one
         assert errors[1] < errors[0]
     if model.get_layer("one").bias is not None and "einsum" not in name:
-        shift = np.asarray(small(x) - expected).mean(tuple(range(x.ndim - 1)))
+        shift = keras.ops.convert_to_numpy(small(x) - expected).mean(tuple(range(x.ndim - 1)))
         np.testing.assert_allclose(shift, 0, atol=1e-4)
 
 
@@ -215,6 +216,7 @@ def test_policies_penalties_and_frozen_layers_stay_as_they_are():
     assert keras.models.clone_model(chain).layers[0].kernel_regularizer is not None
 
 
+@float64
 def test_double_precision_is_kept():
     layer = layers.Dense(10, dtype="float64")
     model, x = model_of(layer, (12,), matrix(12, 10))
@@ -248,6 +250,7 @@ def test_chains_are_joined_as_those_of_frequency_regularization():
     assert parts(x[1]).shape == (8, 8, 8, 16)
 
 
+@tensorflow_alone("it converts")
 def test_the_file_of_chains_is_small():
     keras.utils.set_random_seed(0)
     model = keras.Sequential(

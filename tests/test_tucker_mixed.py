@@ -5,6 +5,7 @@ import networks
 import numpy as np
 import pytest
 import test_tucker
+from backends import tensorflow_alone
 from keras import layers
 
 from fr_keras import bake, regularize, summary, tflite
@@ -106,6 +107,7 @@ def mixed() -> keras.Model:
 X = networks.images(8, (8, 8, 3))
 
 
+@tensorflow_alone("it converts")
 def test_a_mixed_model_becomes_one_of_chains_that_are_joined_and_converted(mixed):
     before = [weight.numpy() for weight in mixed.weights]
     small = tucker(mixed, 0.3, sharing="equal")
@@ -139,6 +141,7 @@ def test_learnt_factors_and_cosines_meet(mixed):
     assert "both" not in names
 
 
+@tensorflow_alone("it converts")
 @pytest.mark.slow
 def test_bottlenecks_of_factors_and_of_cosines_can_have_segments(mixed):
     small = tucker(mixed, {"low": (4, 4), "up": (2, 2)}, X)

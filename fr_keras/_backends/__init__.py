@@ -7,7 +7,7 @@ import importlib
 
 try:
     import keras
-except ImportError as error:
+except (ImportError, ValueError) as error:  # the latter for a name that Keras does not know
     raise ImportError(
         "Keras cannot be imported with the backend that is set: install it, such as with "
         "pip install 'fr-keras[jax]' or 'fr-keras[torch]', or set the environment variable "
@@ -37,3 +37,11 @@ def assign_copy(variable: keras.Variable, values) -> None:
     With `assign` alone, both would be one array under JAX, and training either would destroy it.
     """
     variable.assign(keras.ops.copy(values))
+
+
+def exact_type(dtype) -> str:
+    """Returns float64 for itself, and float32 for every other type.
+
+    Under PyTorch, `keras.backend.result_type` of float64 and float32 is float32.
+    """
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"

@@ -1,6 +1,8 @@
 """How the energy of kernels is spread over bands of frequency, for TensorBoard."""
 
 import os
+import time
+import types
 from collections.abc import Sequence
 
 import keras
@@ -46,6 +48,23 @@ def band_energy(
     return np.bincount(np.broadcast_to(band, energy.shape).ravel(), energy.ravel(), bands)
 
 
+def _tensorboard() -> types.SimpleNamespace:
+    """What TensorBoard has to write event files, without TensorFlow."""
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    except ImportError as error:
+        raise ImportError(
+            "`BandEnergy` needs the extra `tensorboard`: pip install 'fr-keras[tensorboard]' "
+            f"({error})"
+        ) from error
+    return types.SimpleNamespace(
+        Event=Event, EventFileWriter=EventFileWriter, histogram_pb=histogram_pb, scalar_pb=scalar_pb
+    )
+
+
 class BandEnergy(keras.callbacks.Callback):
     """Writes the energy of each FR kernel to TensorBoard after every epoch.
 
@@ -66,32 +85,26 @@ class BandEnergy(keras.callbacks.Callback):
 
     def __init__(self, log_dir: str | os.PathLike, bands: int = 12):
         super().__init__()
-        try:
-            import tensorboard  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                "`BandEnergy` needs the extra `tensorboard`: pip install 'fr-keras[tensorboard]' "
-                f"({error})"
-            ) from error
+        _tensorboard()
         if bands < 1:
             raise ValueError(f"`bands` must be at least 1. Received: bands={bands}")
         self.log_dir = log_dir
         self.bands = bands
 
     def on_train_begin(self, logs=None):
-        import tensorflow as tf
-
-        self._writer = tf.summary.create_file_writer(os.fspath(self.log_dir))
+        self._writer = _tensorboard().EventFileWriter(os.fspath(self.log_dir))
 
     def on_epoch_end(self, epoch, logs=None):
-        import tensorflow as tf
-
-        with self._writer.as_default(step=epoch):
-            for name, layer in named_kernels(self.model).items():
-                energy = self._energy(layer)
-                tf.summary.histogram(f"band_energy/{name}", self._samples(energy))
-                tf.summary.scalar(f"energy/{name}", energy.sum())
-                tf.summary.scalar(f"kept/{name}", layer.kept)
+        made = _tensorboard()
+        for name, layer in named_kernels(self.model).items():
+            energy = self._energy(layer)
+            for summary in (
+                made.histogram_pb(f"band_energy/{name}", self._samples(energy)),
+                made.scalar_pb(f"energy/{name}", energy.sum()),
+                made.scalar_pb(f"kept/{name}", layer.kept),
+            ):
+                event = made.Event(wall_time=time.time(), step=epoch, summary=summary)
+                self._writer.add_event(event)
         self._writer.flush()
 
     def on_train_end(self, logs=None):

@@ -264,8 +264,7 @@ class FrequencyKernel(Truncated, FrequencyTwin):
             )
         return zip(own, its, strict=True)
 
-    # Keras' dense and convolution layers store `self.kernel` by name: a rebuilt kernel would be
-    # loaded as coefficients. The base layer stores its variables in their order.
+    # The base layer stores variables in their order; Keras' dense layers would store the kernel.
     def save_own_variables(self, store):
         keras.layers.Layer.save_own_variables(self, store)
 

@@ -48,7 +48,8 @@ class QuantizedKernel(Quantizing, TransformedKernel):
 
     def levels(self) -> dict[str, np.ndarray]:
         """Returns the values that each kernel has now, in rising order, by the kernel's name."""
-        return {name: np.unique(self.float32_kernel(name)) for name in self.kernel_names}
+        kernels = {name: self.float32_kernel(name) for name in self.kernel_names}
+        return {name: np.unique(ops.convert_to_numpy(one)) for name, one in kernels.items()}
 
     def plain(self) -> keras.layers.Layer:
         """Returns the plain layer, not built."""
@@ -68,15 +69,15 @@ class QuantizedKernel(Quantizing, TransformedKernel):
     def fill_plain(self, plain: keras.layers.Layer) -> None:
         """Writes the levels and the other weights to the plain layer."""
         for name in self.kernel_names:
-            kernel = self.float32_kernel(name)
-            if np.size(kernel) > 1 and np.ptp(kernel) == 0:
+            kernel = ops.convert_to_numpy(self.float32_kernel(name))
+            if kernel.size > 1 and np.ptp(kernel) == 0:
                 warnings.warn(
                     f"The levels of '{name}' of layer '{self.name}' have collapsed: all its "
-                    f"weights are {np.ravel(kernel)[0]:g}. Train with a lower learning rate or a "
+                    f"weights are {kernel.flat[0]:g}. Train with a lower learning rate or a "
                     "lower price, or leave the layer out with `exclude`.",
                     stacklevel=2,
                 )
-            assign_copy(getattr(plain, name), kernel)
+            getattr(plain, name).assign(kernel)
         for own, its in self._others(plain):
             assign_copy(its, own)
 

@@ -10,6 +10,7 @@ from fr_keras import zigzag
 from fr_keras._backends import assign_copy
 from fr_keras.layers._frequency import FrequencyKernel
 from fr_keras.layers._quantizer import Alike, Quantizing
+from fr_keras.layers._truncated import WHOLE
 from fr_keras.layers._twins import TWINS
 
 _MOST_BANDS = 16
@@ -70,7 +71,7 @@ class QuantizedCoefficients(Quantizing, FrequencyKernel):
         shape = tuple(self.coefficients.shape)
         order = _order(self.spectrum_shape, shape, self.axis_weights)
         values = ops.take(ops.reshape(self._masked(self.coefficients), (-1,)), order)
-        kept = ops.sum(ops.cast(ops.take(ops.reshape(self._mask(), (-1,)), order), "int64"))
+        kept = ops.sum(ops.cast(ops.take(ops.reshape(self._mask(), (-1,)), order), WHOLE))
         return values, Bands(len(order), kept)
 
     def quantized(self, name):

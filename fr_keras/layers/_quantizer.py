@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fr_keras._backends import exact_type
 from fr_keras.layers._refusal import adapted
 
 
@@ -136,7 +137,7 @@ class Quantizing:
     def numbers_of(self, name: str) -> tuple:
         """Returns the numbers of a kernel that are quantized, as a tensor, and their `Alike`."""
         kernel = self.exact_kernel(name)
-        return ops.cast(kernel, keras.backend.result_type(kernel.dtype, "float32")), Columns()
+        return ops.cast(kernel, exact_type(kernel.dtype)), Columns()
 
     def quantized(self, name: str):
         """Returns the kernel as the layer computes with it, in the precision of the quantizer."""
@@ -161,7 +162,7 @@ class Quantizing:
             name=f"{name}_{one.name}",
             shape=one.shape,
             initializer=first,
-            dtype=keras.backend.result_type(kernel.dtype, "float32"),
+            dtype=exact_type(kernel.dtype),
             autocast=False,
             trainable=one.trainable,
         )
@@ -217,5 +218,5 @@ def _attribute(name: str, one: State) -> str:
 
 def numbers(kernel: keras.Variable) -> np.ndarray:
     """Returns the values of a kernel in float32 or float64."""
-    exact = keras.backend.result_type(kernel.dtype, "float32")
+    exact = exact_type(kernel.dtype)
     return ops.convert_to_numpy(ops.cast(kernel, exact))

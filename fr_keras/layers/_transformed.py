@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from fr_keras._backends import exact_type
+
 
 class TransformedKernel:
     """Trains the kernels of a Keras layer, and computes with a function of them.
@@ -38,7 +40,7 @@ class TransformedKernel:
     def float32_kernel(self, name: str):
         """Returns the result for a kernel before it is cast to the compute dtype of the layer."""
         kernel = self.exact_kernel(name)
-        exact = keras.backend.result_type(kernel.dtype, "float32")
+        exact = exact_type(kernel.dtype)
         return self.transformed(name, ops.cast(kernel, exact))
 
     def add_weight(self, *args, name=None, **kwargs):
@@ -60,9 +62,8 @@ class TransformedKernel:
 
 def straight_through(values, kernel, slope=1.0):
     """Returns exactly `values`, with the gradient `slope` with respect to `kernel`."""
-    return ops.stop_gradient(values) + ops.stop_gradient(slope) * (
-        kernel - ops.stop_gradient(kernel)
-    )
+    slope = ops.stop_gradient(ops.convert_to_tensor(slope, kernel.dtype))
+    return ops.stop_gradient(values) + slope * (kernel - ops.stop_gradient(kernel))
 
 
 def _attribute(name: str) -> str:

@@ -15,7 +15,7 @@ from fr_keras import zigzag
 STATE = ("kept", "sum", "tie", "start", "target", "epochs")
 _SHOWN = ("kept", "boundary", "start", "target", "epochs")
 # TensorFlow computes with whole numbers of 32 bits on the host alone.
-_WHOLE = "int32" if keras.backend.backend() == "jax" else "int64"
+WHOLE = "int32" if keras.backend.backend() == "jax" else "int64"
 
 
 class Truncated:
@@ -31,7 +31,7 @@ class Truncated:
         self._truncation = self.add_weight(
             name="truncation",
             shape=(len(STATE),),
-            dtype=_WHOLE,
+            dtype=WHOLE,
             initializer=lambda shape, dtype=None: ops.convert_to_tensor(
                 self._in_order(state), dtype
             ),
@@ -58,8 +58,8 @@ class Truncated:
         # In a tie, the index that ends the sum exactly is used only up to the boundary's tie.
         clipped = ops.clip(whole, -1, length)
         used = ops.add(clipped * tie, _ranges(others, ties)) <= last_tie
-        ends = ops.where(left == whole * weight, ops.cast(used, _WHOLE), 1)
-        return ops.less(np.arange(length, dtype=_WHOLE), clipped + ends)
+        ends = ops.where(left == whole * weight, ops.cast(used, WHOLE), 1)
+        return ops.less(np.arange(length, dtype=WHOLE), clipped + ends)
 
     def _masked(self, coefficients):
         return ops.where(self._mask(), ops.convert_to_tensor(coefficients), 0.0)
@@ -146,12 +146,12 @@ class Truncated:
         return {"sum": last_sum, "tie": last_tie}
 
     def _in_order(self, state: dict[str, int]) -> np.ndarray:
-        return np.array([state[name] for name in STATE], _WHOLE)
+        return np.array([state[name] for name in STATE], WHOLE)
 
     def _load_state(self, store) -> dict:
         """Returns what a file has of this layer, with the state as it is held here."""
         place = [id(one) for one in self.variables].index(id(self._truncation))
-        found = {key: store[key] for key in store.keys()}  # noqa: SIM118, it may be of HDF5
+        found = dict(store)
         state = np.asarray(found.get(str(place)))
         if state.shape == (len(_SHOWN),):  # with one number for the boundary, as in 2026
             kept, _, *plan = state
@@ -161,9 +161,9 @@ class Truncated:
 
 def _ranges(lengths: Sequence[int], strides: Sequence[int]) -> np.ndarray:
     """The sums of index times stride over some axes, with one axis more at the end."""
-    total = np.zeros((1,) * (len(lengths) + 1), _WHOLE)
+    total = np.zeros((1,) * (len(lengths) + 1), WHOLE)
     for axis, (n, stride) in enumerate(zip(lengths, strides, strict=True)):
-        line = np.arange(n, dtype=_WHOLE) * stride
+        line = np.arange(n, dtype=WHOLE) * stride
         total = total + line.reshape((-1,) + (1,) * (len(lengths) - axis))
     return total
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from fr_keras.layers import FrequencyTwin
+from fr_keras.layers import FrequencyTwin, numbers
 from fr_keras.methods._linear import Stage
 from fr_keras.models.baking import chain
 from fr_keras.models.joins import joined
@@ -54,4 +54,4 @@ def _fill(layer: keras.layers.Layer, stages: list[Stage], shift) -> None:
         if kernel is not None:
             stage.kernel.assign(kernel)
     if layer.bias is not None:
-        stages[-1][1].bias.assign(keras.ops.cast(layer.bias, "float64") + shift)
+        stages[-1][1].bias.assign(numbers(layer.bias) + shift)

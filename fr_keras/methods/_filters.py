@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import keras
 import numpy as np
 
+from fr_keras.layers import numbers
 from fr_keras.models.channels import Axis, Group, Groups
 
 _CHANNELS_ALONE = (keras.layers.BatchNormalization, keras.layers.GroupNormalization)
@@ -27,7 +28,7 @@ def _norm(group: Group, order: int) -> np.ndarray:
 
 def by_channel(axis: Axis) -> np.ndarray:
     """Returns the numbers of a weight that belong to each channel, `(channels, numbers)`."""
-    value = keras.ops.convert_to_numpy(keras.ops.cast(axis.weight, "float64"))
+    value = numbers(axis.weight).astype(np.float64)
     if not np.isfinite(value).all():
         raise ValueError(
             f"`model` must have finite weights. Received: '{axis.weight.name}' of layer "

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from fr_keras._backends import assign_copy
+from fr_keras._backends import assign_copy, exact_type
 from fr_keras.layers import QUANTIZED
 from fr_keras.methods._adaptive_float import FEWEST_BITS, MOST_BITS, AdaptiveFloat
 from fr_keras.methods._float_search import searched
@@ -116,7 +116,7 @@ def _kernels(layer: keras.layers.Layer) -> list[keras.Variable]:
 
 
 def _rounded(kernel, quantizer: AdaptiveFloat):
-    exact = keras.backend.result_type(kernel.dtype, "float32")
+    exact = exact_type(kernel.dtype)
     return quantizer(ops.cast(kernel, exact), {}, training=False)
 
 

@@ -9,6 +9,7 @@ from keras import ops
 from fr_keras.callbacks import schedules
 from fr_keras.callbacks.batches import attach
 from fr_keras.callbacks.endings import after_all
+from fr_keras.layers import numbers
 from fr_keras.methods._budget import Measure, share_or_number
 from fr_keras.methods._zeroing import made, offsets, within, without_zeros
 from fr_keras.models import channels
@@ -130,8 +131,8 @@ class FreqNet(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            kernels = [kernel for _, kernel in plain_kernels(self._network).values()]
-            logs["kept"] = sum(int(ops.count_nonzero(kernel)) for kernel in kernels)
+            kernels = (numbers(kernel) for _, kernel in plain_kernels(self._network).values())
+            logs["kept"] = int(sum(map(np.count_nonzero, kernels)))
 
     def on_train_end(self, logs=None):
         if not self._runs_last:
@@ -139,7 +140,7 @@ class FreqNet(keras.callbacks.Callback):
 
     def _zero(self) -> None:
         for weight, mask in self._masks:
-            weight.assign(ops.where(mask, ops.convert_to_tensor(weight), ops.zeros_like(weight)))
+            weight.assign(ops.where(mask, ops.convert_to_tensor(weight), 0))
 
     def _end(self) -> None:
         """The last zeros, after everything that `fit` does."""

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fr_keras._backends import exact_type
 from fr_keras.layers import TWINS
 from fr_keras.methods._tucker2 import Factors
 from fr_keras.models.twins import flattened_axes
@@ -35,7 +36,7 @@ class Linear:
     def kernel(self) -> np.ndarray:
         """Returns the kernel in the shape above, not in half precision."""
         kernel = self.layer.kernel
-        exact = keras.backend.result_type(kernel.dtype, "float32")
+        exact = exact_type(kernel.dtype)
         return self._ordered(ops.convert_to_numpy(ops.cast(kernel, exact)))
 
     def like(self, kernel: np.ndarray) -> keras.layers.Layer:

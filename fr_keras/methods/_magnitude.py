@@ -3,11 +3,12 @@
 import warnings
 
 import keras
-from keras import ops
+import numpy as np
 
 from fr_keras.callbacks import schedules
 from fr_keras.callbacks.batches import attach
 from fr_keras.callbacks.endings import after_all
+from fr_keras.layers import numbers
 from fr_keras.methods._pruned import PrunedKernel, prunable
 from fr_keras.models.budget import Keep, targets
 from fr_keras.models.walk import plain_kernels
@@ -65,7 +66,7 @@ class MagnitudePruning(keras.callbacks.Callback):
     >>> pruning = MagnitudePruning(keep=0.25, epochs=3)
     >>> model.fit(x, y, epochs=4, verbose=0, callbacks=[pruning]).history["kept"]
     [32, 11, 8, 8]
-    >>> int(keras.ops.count_nonzero(model.get_layer("dense").kernel))
+    >>> int(np.count_nonzero(model.get_layer("dense").get_weights()[0]))
     8
 
     Source: Zhu and Gupta, "To prune, or not to prune", 2017, arXiv 1710.01878; `"erdos_renyi"`:
@@ -121,8 +122,8 @@ class MagnitudePruning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self._completed = epoch + self._offset + 1
         if logs is not None:
-            kernels = [kernel for _, kernel in plain_kernels(self.model).values()]
-            logs["kept"] = sum(int(ops.count_nonzero(kernel)) for kernel in kernels)
+            kernels = (numbers(kernel) for _, kernel in plain_kernels(self.model).values())
+            logs["kept"] = int(sum(map(np.count_nonzero, kernels)))
 
     def on_train_end(self, logs=None):
         self._end()

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 
 import keras
+import numpy as np
 from keras import ops
 
 from fr_keras.layers import Quantizing
@@ -39,7 +40,7 @@ class Priced:
 
     def left(self) -> int:
         """Returns how many numbers are not 0."""
-        return int(ops.count_nonzero(self.layer.quantized(self.name)))
+        return int(np.count_nonzero(ops.convert_to_numpy(self.layer.quantized(self.name))))
 
     def settle(self) -> None:
         """Sets the kernel to the rounded one, and the step to the one that it is rounded with."""

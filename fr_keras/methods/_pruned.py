@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from fr_keras._backends import exact_type
 from fr_keras.layers import TWINS
 from fr_keras.models.budget import Keep
 from fr_keras.models.twins import flattened_axes
@@ -30,7 +31,7 @@ class PrunedKernel:
         """Keeps only the largest of the weights that were kept until now."""
         if kept >= self.kept:
             return
-        exact = keras.backend.result_type(self.kernel.dtype, "float32")
+        exact = exact_type(self.kernel.dtype)
         sizes = ops.convert_to_numpy(ops.abs(ops.cast(self.kernel, exact)))
         if self._mask is not None:
             sizes = np.where(ops.convert_to_numpy(self._mask), sizes, -1.0)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
+from fr_keras.layers import numbers
 from fr_keras.methods._chained import chained
 from fr_keras.methods._fitting import nearest, whole_kernel
 from fr_keras.methods._linear import Linear
@@ -70,7 +71,7 @@ def _with(layer: keras.layers.Layer, kernel, shift, model: keras.Model, rows: Se
     before = [keras.ops.copy(weight) for weight in changed]
     layer.kernel.assign(kernel)
     if shift is not None:
-        layer.bias.assign(keras.ops.cast(layer.bias, "float64") + shift)
+        layer.bias.assign(numbers(layer.bias) + shift)
     found = outputs_of(model, rows)
     for weight, value in zip(changed, before, strict=True):
         weight.assign(value)
