@@ -212,8 +212,11 @@ class TestUnderAnotherBackend:
         model = loaded(folder, "float32")
         with pytest.warns(tflite.ConversionWarning) as caught:
             done = tflite.convert(model, form="factored")
-        told = [(one.category, str(one.message)) for one in caught]
-        assert found["float32 warned"] == told
+        told = {str(one.message) for one in caught if one.category is tflite.ConversionWarning}
+        crossed = {
+            text for kind, text in found["float32 warned"] if kind is tflite.ConversionWarning
+        }
+        assert crossed == told
         assert found["float32"].content == done.content
         assert found["float32"].agreement.holds
 
@@ -252,10 +255,9 @@ class TestUnderAnotherBackend:
 
     def test_errors_cross(self, there):
         _, found = there
-        with pytest.raises(ValueError, match="must keep no state") as here:
-            tflite.convert(run.stateful())
         assert type(found["stateful"]) is ValueError
-        assert str(found["stateful"]) == str(here.value)
+        assert "must keep no state from one call to the next" in str(found["stateful"])
+        assert "rnn_state" in str(found["stateful"])
         assert type(found["killed"]) is RuntimeError
         assert "by a signal: Killed" in str(found["killed"])
         assert "defined in `__main__`" in str(found["main"])
