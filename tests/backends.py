@@ -87,13 +87,17 @@ FILES = (
 )
 
 
-#: For a parameter, or a test.
-float64 = pytest.mark.skipif(BACKEND == "jax", reason="JAX has no float64, unless it is told to")
+def not_under(backend: str, reason: str) -> pytest.MarkDecorator:
+    """Marks a test, or a parameter of one, that cannot run under one backend."""
+    return pytest.mark.skipif(backend == BACKEND, reason=f"not under {backend}: {reason}")
 
 
 def tensorflow_alone(reason: str) -> pytest.MarkDecorator:
     """Marks a test that cannot run under another backend."""
     return pytest.mark.skipif(BACKEND != "tensorflow", reason=f"TensorFlow alone: {reason}")
+
+
+float64 = tensorflow_alone("JAX has no float64, and Keras multiplies in float32 under PyTorch")
 
 
 def compiled(function: Callable) -> Callable:

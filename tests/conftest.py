@@ -10,6 +10,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Each worker of pytest-xdist has a core; more threads only wait for each other.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# JAX compiles each operation for each shape: that takes longer than what it computes.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import keras
 from backends import BACKEND, FILES
@@ -37,6 +39,8 @@ if BACKEND == "torch":
         return _array(tensor if inside else tensor.detach(), *args, **kwargs)
 
     torch.Tensor.__array__ = _read
+    # Its own is that of numpy 1.
+    torch.Tensor.__array_wrap__ = lambda tensor, array, context=None, scalar=False: array
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)

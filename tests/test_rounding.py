@@ -165,7 +165,7 @@ def test_each_layer_has_its_own_step():
     fit(model, ArchiveRounding(steps))
     for layer, values in zip(frequency_layers(model), coefficients(model), strict=True):
         least = np.abs(values[values != 0]).min() / np.linalg.norm(values)
-        assert 0.9 * steps[layer.name] <= least < 1.1 * steps[layer.name]
+        assert 0.8 * steps[layer.name] < least < 1.2 * steps[layer.name]
     with pytest.raises(ValueError, match=r"`step` must name every trainable FR layer.*'dense'"):
         fit(model, ArchiveRounding({"conv": 0.3}))
 
