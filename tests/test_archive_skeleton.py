@@ -184,7 +184,7 @@ def test_the_constants_agree_with_those_of_the_quantizer(tmp_path, monkeypatch):
     # The arg-max of a network that learned nothing is a close call; what it computes is not.
     assert done.agreement.relative < done.agreement.bound
     # Without recipes the file differs by roundings alone.
-    monkeypatch.setattr("fr_keras.tflite._convert.fits_an_archive", lambda model: False)
+    monkeypatch.setattr("fr_keras.tflite._in_form.fits_an_archive", lambda model: False)
     plain = tflite.convert(
         fr_keras.bake(model, form="auto"), quantize="int8", calibration=rows(model)
     )

@@ -62,10 +62,17 @@ def test_bytes_and_recipes_are_the_same_by_way_of_a_file(tmp_path):
     assert recipes
 
 
+class Loss:
+    """Keras cannot save it."""
+
+    def __call__(self, y, found):
+        return found
+
+
 def test_compiled_models_and_made_up_names_cross(tmp_path):
     model = keras.Sequential([layers.Dense(3)])
     model.build((None, 4))
-    model.compile(loss=lambda y, found: found)
+    model.compile(loss=Loss())
     content, _ = served(tmp_path, file_in_form, model, FLOAT32, "auto", None, False, [], {})
     assert model.compiled
     assert list(tflite.Runner(content).inputs) == [model.inputs[0].name]
@@ -261,4 +268,4 @@ class TestUnderAnotherBackend:
         assert type(found["killed"]) is RuntimeError
         assert "by a signal: Killed" in str(found["killed"])
         assert "defined in `__main__`" in str(found["main"])
-        assert found["left behind"] == []
+        assert not [one for one in found["left behind"] if one.startswith("fr_keras_")]
