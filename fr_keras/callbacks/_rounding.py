@@ -177,7 +177,7 @@ class _Bits:
         self.layer, self.rate, self.before = layer, rate, before
 
     def __call__(self, coefficients):
-        others = 0.0 if self.before is None else self.before(coefficients)
+        others = ops.zeros(()) if self.before is None else self.before(coefficients)
         if not self.layer.rounding.active.on:
             return others
         kept = self.layer._masked(coefficients)
