@@ -97,6 +97,7 @@ def tensorflow_alone(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(BACKEND != "tensorflow", reason=f"TensorFlow alone: {reason}")
 
 
+no_executions = not_under("torch", "Keras has only `steps_per_execution=1` there")
 float64 = tensorflow_alone("JAX has no float64, and Keras multiplies in float32 under PyTorch")
 
 

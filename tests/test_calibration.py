@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import batched, tensorflow_alone
+from backends import BACKEND, batched, tensorflow_alone
 from examples import telling
 from keras import layers as kl
 from keras import ops
@@ -247,6 +247,8 @@ def test_within_time_distributed(steps):
     values = keras.ops.convert_to_numpy(model.layers[0](x)).astype(np.float64)
     assert_close(statistics(model), [values.mean((0, 1)), values.var((0, 1))])
     if steps is None:
+        if BACKEND != "tensorflow":
+            return  # the others compute as many steps as there are
         with pytest.raises(ValueError, match="in a loop over an unknown number of steps"):
             calibrate_batch_norm(model, [x, x[:, :4]])
 
@@ -305,7 +307,8 @@ def test_normalizations_that_do_not_depend_on_each_other_are_measured_together(m
 
     monkeypatch.setattr(Moments, "_measure", watched)
     calibrate_batch_norm(nested(), images(8, (6, 4)))
-    assert steps == [2, 1, 1]
+    # Only the graph of TensorFlow says what depends on what.
+    assert steps == ([2, 1, 1] if BACKEND == "tensorflow" else [1, 1, 1, 1])
 
 
 # What it tells

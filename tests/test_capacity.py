@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import no_executions, not_under
 from keras import layers as kl
 
 from fr_keras import (
@@ -134,12 +135,14 @@ def test_together_with_truncation(sampling_first):
         assert np.count_nonzero(layer.coefficients) <= layer.kept
 
 
+@no_executions
 def test_one_capacity_for_each_execution():
     watch = Watch()
     fit(twin(steps_per_execution=4), CapacitySampling(), watch, epochs=1)
     assert len(watch.counts) == 2
 
 
+@not_under("torch", "no batch begins after the last")
 def test_data_of_unknown_length():
     """The last batch begins and has no end."""
     model, watch = twin(), Watch()
@@ -203,6 +206,7 @@ def test_a_saved_model_resumes_exactly(tmp_path):
         np.testing.assert_allclose(a, b, atol=1e-6)  # float32 rounding
 
 
+@not_under("torch", "it traces nothing")
 def test_no_retracing():
     model, traces = twin(), []
     layer = model.get_layer("dense")

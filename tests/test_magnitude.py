@@ -11,7 +11,7 @@ import layer_cases
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from backends import float64, not_under, tensorflow_alone
+from backends import float64, no_executions, not_under, tensorflow_alone
 from keras import layers as kl
 
 import fr_keras
@@ -253,7 +253,7 @@ def test_penalties_and_constraints_of_kernels_are_taken():
         ),
         pytest.param({"jit_compile": False}, marks=pytest.mark.slow),  # as other tests do
         pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),  # as other tests do
-        pytest.param({"steps_per_execution": 2}, marks=not_under("torch", "Keras has none there")),
+        pytest.param({"steps_per_execution": 2}, marks=no_executions),
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)},
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=1)},
         {"optimizer": keras.optimizers.Adam(gradient_accumulation_steps=2)},

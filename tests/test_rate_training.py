@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from backends import no_executions
 from keras import layers as kl
 from layer_cases import CASES
 from networks import images, relative_difference
@@ -127,7 +128,10 @@ def test_the_penalty_is_counted_once_also_of_a_shared_layer():
         if isinstance(layer, Quantizing)
         for name in layer.kernel_names
     ]
-    np.testing.assert_allclose(sorted(map(float, priced.losses)), sorted(map(float, expected)))
+    found, expected = (
+        sorted(map(keras.ops.convert_to_numpy, one)) for one in (priced.losses, expected)
+    )
+    np.testing.assert_allclose(found, expected)
     priced.get_layer("conv").trainable = False
     assert len(priced.losses) == 4
 
@@ -199,8 +203,8 @@ def test_the_price_follows_the_estimate():
     ("epochs", "options", "together"),
     [
         (8, {"steps_per_epoch": 5}, 1),  # fewer batches than the price waits for
-        pytest.param(2, {}, 4, marks=pytest.mark.slow),
-        (2, {}, 16),
+        pytest.param(2, {}, 4, marks=[pytest.mark.slow, no_executions]),
+        pytest.param(2, {}, 16, marks=no_executions),
         pytest.param(9, {"initial_epoch": 6}, 1, marks=pytest.mark.slow),
         pytest.param(1, {"steps_per_epoch": 3}, 1, marks=pytest.mark.slow),
     ],
@@ -281,7 +285,7 @@ def test_a_high_price_leaves_one_number_and_says_so():
     for layer in named_layers(model).values():
         if isinstance(layer, Quantizing):
             layer.state_of("coefficients")["log2_step"].assign(40.0)
-    with pytest.warns(UserWarning, match=r"\[.*'left/fc'.*\] are down to one number"):
+    with pytest.warns(UserWarning, match=r"\[.*'(left/)?fc'.*\] are down to one number"):
         fit(model, RateTraining(rate=0.0))
     assert np.isfinite(model(X)).all()
 
@@ -324,7 +328,8 @@ def test_steps_are_exact_in_mixed_precision(policy):
         priced = price_kernels(one)
         fc = priced.get_layer("fc")
         (name,) = fc.kernel_names
-        assert fc.exact_kernel(name).dtype == fc.quantized(name).dtype == "float32"
+        assert fc.exact_kernel(name).dtype == "float32"
+        assert keras.backend.standardize_dtype(fc.quantized(name).dtype) == "float32"
         assert priced(images(2, (8,))).dtype == one(images(2, (8,))).dtype
         np.testing.assert_array_equal(unquantized(priced)(images(2, (8,))), priced(images(2, (8,))))
         priced.compile("adam", "mse")

@@ -203,7 +203,7 @@ def as_it_was(model):
     copy = twin(kernel_regularizer=L2)
     copy.set_weights(model.get_weights())
     outputs = copy(X)
-    loss = float(np.mean(np.square(outputs - Y)) + sum(copy.losses))
+    loss = np.mean(np.square(outputs - Y)) + sum(map(keras.ops.convert_to_numpy, copy.losses))
     return (
         np.allclose(outputs, model(X), atol=1e-5)
         and np.allclose(outputs, model.predict(X, verbose=0), atol=1e-5)

@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from fr_keras._backends import assign_copy, exact_type
-from fr_keras.layers import QUANTIZED
+from fr_keras.layers import QUANTIZED, numbers
 from fr_keras.methods._adaptive_float import FEWEST_BITS, MOST_BITS, AdaptiveFloat
 from fr_keras.methods._float_search import searched
 from fr_keras.methods._output_changes import change, outputs_of
@@ -121,10 +121,13 @@ def _rounded(kernel, quantizer: AdaptiveFloat):
 
 
 def _kernel_errors(layer: keras.layers.Layer) -> np.ndarray:
-    kernels = [ops.convert_to_tensor(one) for one in _kernels(layer)]
+    kernels = [numbers(one) for one in _kernels(layer)]
     return np.array(
         [
-            change([kernels], [[_rounded(one, AdaptiveFloat(*pair)) for one in kernels]])
+            change(
+                [kernels],
+                [[ops.convert_to_numpy(_rounded(one, AdaptiveFloat(*pair))) for one in kernels]],
+            )
             for pair in _PAIRS
         ]
     )

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fr_keras._keras_internals import nodes
 from fr_keras._printing import Printed
-from fr_keras.layers import TWINS, FactoredKernel, FrequencyTwin, QuantizedKernel
+from fr_keras.layers import TWINS, FactoredKernel, FrequencyKernel, FrequencyTwin, QuantizedKernel
 from fr_keras.layers.forms import WHOLE, chooser
 from fr_keras.models.walk import check_graph, named_layers
 
@@ -226,7 +226,7 @@ def _row(name: str, layer: keras.layers.Layer, positions: list[int | None]) -> L
     kernel = 0
     if converted:
         kernel = sum(math.prod(part.spectrum_shape) for part in parts)
-        numbers -= sum(len(part.truncation) + math.prod(part.coefficients.shape) for part in parts)
+        numbers -= sum(math.prod(one.shape) for part in parts for one in FrequencyKernel.held(part))
     elif plain in TWINS:
         kernels = TWINS[plain].plain_kernels(layer)
         kernel = sum(math.prod(weight.shape) for weight in kernels)
