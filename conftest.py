@@ -2,8 +2,15 @@
 
 import sys
 
+import keras
 import pytest
 
+#: The modules of backends that are not in use, and perhaps not installed.
+collect_ignore = [
+    f"fr_keras/_backends/_{name}.py"
+    for name in ("tensorflow", "jax", "torch")
+    if name != keras.backend.backend()
+]
 _TABLES = (("fr_keras.layers", "TWINS"), ("fr_bench.candidates._table", "_candidates"))
 
 
