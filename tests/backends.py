@@ -78,7 +78,6 @@ FILES = (
     "truncation",
     "truncation_end",
     "tucker",
-    "tucker_mixed",
     "tucker_ranks",
     "twins",
     "whole_steps",

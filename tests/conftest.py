@@ -36,7 +36,10 @@ if BACKEND == "torch":
         while reader.f_globals["__name__"].startswith("numpy"):
             reader = reader.f_back
         inside = reader.f_globals["__name__"].startswith("fr_keras")
-        return _array(tensor if inside else tensor.detach(), *args, **kwargs)
+        if not inside:  # numpy has no bfloat16
+            tensor = tensor.detach()
+            tensor = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        return _array(tensor, *args, **kwargs)
 
     torch.Tensor.__array__ = _read
     # Its own is that of numpy 1.
