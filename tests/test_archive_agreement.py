@@ -95,6 +95,7 @@ def several() -> keras.Model:
 
 @pytest.mark.parametrize("kind", ["dict", "batches", "labelled batches"])
 def test_several_inputs_and_outputs(kind, tmp_path):
+    pytest.importorskip("tensorflow")  # Keras has some of these layers there alone
     rows = {"one": images(30, (4,)), "two": images(30, (3,), seed=1)}
     batches = [{key: part[n : n + 7] for key, part in rows.items()} for n in range(0, 30, 7)]
     data = {

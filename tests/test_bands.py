@@ -71,6 +71,7 @@ def test_the_logs_of_a_truncation_are_in_those_of_keras(tmp_path):
 
 
 def test_bad_bands_are_named():
+    pytest.importorskip("tensorboard")
     for make in (lambda: band_energy(np.ones(3), 0), lambda: BandEnergy("logs", bands=0)):
         with pytest.raises(ValueError, match="`bands`"):
             make()

@@ -60,7 +60,7 @@ def test_the_hidden_layer_is_known_from_the_seed():
     assert len(np.unique(bias)) == NEURONS
     assert model.trainable_weights == model.get_layer("output").trainable_weights
     other = elm((x, numbers(x)), NEURONS, seed=6)
-    assert np.any(other.get_layer("hidden").kernel != expected)
+    assert np.any(np.array(other.get_layer("hidden").kernel) != expected)
 
 
 def test_one_penalty_for_numbers_is_ridge_regression_on_all_rows():

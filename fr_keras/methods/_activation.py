@@ -140,8 +140,8 @@ def _weights(found: channels.Groups) -> tuple[list, list, list]:
 
 def _distort(weight: keras.Variable, noise: tuple[float, float]) -> None:
     values = keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
-    amount = keras.random.uniform(weight.shape, *noise, dtype="float32")
-    weight.assign(values + amount * (1 - values.var(dtype=np.float64)))
+    amount = keras.ops.convert_to_numpy(keras.random.uniform(weight.shape, *noise, dtype="float32"))
+    weight.assign(values + amount * float(1 - values.var(dtype=np.float64)))
 
 
 def _penalized(before: Callable | None, l1: float) -> Callable:
