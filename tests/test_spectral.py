@@ -152,10 +152,12 @@ def test_pieces_of_a_large_tensor_are_transformed_alike(monkeypatch, shape, piec
     corner = [n - 5 if axis == long else n for axis, n in enumerate(shape)]
     whole = spectral.dct_nd(x, corner=corner)
     back = spectral.idct_nd(whole, shape=shape)
+    # The FFT of JAX rounds by the number of rows.
+    alike = close if BACKEND == "jax" else np.array_equal
     with mock.patch.object(spectral, "_LARGEST_PIECE", piece):
         calls = mock.Mock(wraps=spectral._on_last_axis)
         monkeypatch.setattr(spectral, "_on_last_axis", calls)
         monkeypatch.setattr(spectral, "contracts", lambda n, frequencies: n < 500)
-        assert np.array_equal(spectral.dct_nd(x, corner=corner), whole)
-        assert np.array_equal(spectral.idct_nd(whole, shape=shape), back)
+        assert alike(spectral.dct_nd(x, corner=corner), whole)
+        assert alike(spectral.idct_nd(whole, shape=shape), back)
         assert len(shape) == 1 or calls.call_count > 2 or piece * 3 > x.size
