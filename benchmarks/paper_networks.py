@@ -1,7 +1,8 @@
 """The classifiers of the FR paper's appendix, for 32x32 images of ten classes.
 
-The kernels that FR holds have as many weights as the appendix lists for each network. That of
-AlexNet needs 224x224 pixels, so the images are enlarged in the network.
+The kernels that FR holds have as many weights as the appendix lists for each network, but for ViT:
+its list also has the positions and a class token, which here are plain and left out. AlexNet needs
+224x224 pixels, so the images are enlarged in the network.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,7 @@ training after that time.
 
     python benchmarks/papers.py --table
 
-prints the JSON as the table of docs/results.md.
+prints the JSON as a table.
 """
 
 import argparse

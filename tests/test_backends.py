@@ -173,3 +173,11 @@ def test_a_state_with_one_number_for_the_boundary_is_read():
     kernels = [keras.ops.convert_to_numpy(one.kernel) for one in (layer, again)]
     assert np.array_equal(*kernels)
     assert np.count_nonzero(again.kept_coefficients()) == 50
+
+
+def test_weights_too_large_for_the_whole_numbers_of_a_backend_are_refused(monkeypatch):
+    """JAX has 32 bits, where the sums would begin again at the smallest number."""
+    monkeypatch.setattr("fr_keras.layers._truncated.WHOLE", "int32")
+    layer = layers.FRDense(4, axis_weights=(1e8 + 0.001, 1))
+    with pytest.raises(ValueError, match="`axis_weights` and the kernel of layer"):
+        layer.build((None, 900))

@@ -26,6 +26,7 @@ class Truncated:
 
     def _add_state(self, kept: int) -> None:
         """Adds the weight that holds the state, with that many coefficients kept."""
+        self._check_fits()
         last = zigzag.boundary(self.spectrum_shape, kept, self.axis_weights)
         state = dict.fromkeys(STATE, 0) | self._divided(last) | {"kept": kept, "start": kept}
         self._truncation = self.add_weight(
@@ -37,6 +38,18 @@ class Truncated:
             ),
             trainable=False,
         )
+
+    def _check_fits(self) -> None:
+        """Checks that the parts of zigzag keys fit into the whole numbers of the backend."""
+        weights = zigzag.integer_weights(self.spectrum_shape, self.axis_weights)[0]
+        largest = sum(w * n for w, n in zip(weights, self.spectrum_shape, strict=True))
+        if max(largest, math.prod(self.spectrum_shape)) > np.iinfo(WHOLE).max:
+            raise ValueError(
+                f"`axis_weights` and the kernel of layer '{self.name}' must give index sums that "
+                f"fit into {WHOLE} under this backend: round the weights, or take a smaller "
+                f"kernel. Received: axis_weights={self.axis_weights}, a spectrum of shape "
+                f"{self.spectrum_shape}"
+            )
 
     def held(self) -> list:
         """Returns the weights that are in the place of the kernel."""
