@@ -99,9 +99,14 @@ _ROUNDING = ("step", "error", "kernel_error")
     help="Store a skeleton too, from which `unpack` makes the int8 .tflite file without "
     "TensorFlow; needs --calibration.",
 )
+@click.option(
+    "--float-io",
+    is_flag=True,
+    help="Let the .tflite file of --skeleton take and give float32 values, as browsers need it.",
+)
 @force_option
 @json_option
-def pack(model, output, calibration, data, skeleton, force, as_json, **options) -> None:
+def pack(model, output, calibration, data, skeleton, float_io, force, as_json, **options) -> None:
     """Pack a model into a small .fr archive.
 
     MODEL is a .keras file, with DCT coefficients as `train` saves it or without, and OUTPUT is the
@@ -111,6 +116,8 @@ def pack(model, output, calibration, data, skeleton, force, as_json, **options) 
         raise click.BadParameter("must end in .fr", param_hint="OUTPUT")
     searches = _searches(data, options)
     _check_rows(skeleton, calibration or data, options)
+    if float_io and not skeleton:
+        raise click.UsageError("--float-io is about the file of --skeleton: give both")
     with failure():
         from rich.console import Console
 
@@ -135,6 +142,7 @@ def pack(model, output, calibration, data, skeleton, force, as_json, **options) 
                 "labels": class_names(network, rows),
                 "normalization": rows.pixels,
                 "calibration": calibration,
+                "float_io": float_io,
             }
         with telling("pack") as say:
             packing = save_archive(network, output, **chosen, overwrite=force, progress=say)

@@ -179,6 +179,7 @@ def test_pack_searches_within_a_budget(trained, npz, tmp_path):
         (("--search-kept",), "need --max-drop or --max-bytes"),
         (("--fine-tune", 1), "need --max-drop or --max-bytes"),
         (("--max-bytes", 700, "--skeleton", "--data", "digits"), "does not count the skeleton"),
+        (("--float-io",), "give both"),
         (("--max-drop", 1.5, "--data", "digits"), "--max-drop"),
         (("--max-bytes", 0, "--data", "digits"), "--max-bytes"),
     ],

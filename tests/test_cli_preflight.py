@@ -113,12 +113,16 @@ def test_benchmark_scores_masks_by_dice(folder, tmp_path):
 def test_pack_gives_the_network_its_pixels(folder, tmp_path):
     out = tmp_path / "m.fr"
     source = folder / "float255.npz"
-    done = call("pack", folder / "fr.keras", out, "--calibration", source, "--skeleton")
-    assert done.exit_code == 0, done.output
-    assert "float255.npz: classification" in done.stderr
-    assert call("unpack", out, tmp_path / "m.tflite").exit_code == 0
-    stored = tflite.inspect(tmp_path / "m.tflite").metadata["normalization"]
-    assert stored["scale"] == pytest.approx(1 / 255)
+    for more, dtype in (((), "int8"), (("--float-io", "--force"), "float32")):
+        words = ("--calibration", source, "--skeleton", *more)
+        done = call("pack", folder / "fr.keras", out, *words)
+        assert done.exit_code == 0, done.output
+        assert "float255.npz: classification" in done.stderr
+        file = tmp_path / f"{dtype}.tflite"
+        assert call("unpack", out, file).exit_code == 0
+        found = tflite.inspect(file)
+        assert {one.dtype for one in (*found.inputs, *found.outputs)} == {dtype}
+        assert found.metadata["normalization"]["scale"] == pytest.approx(1 / 255)
     goal = ("--data", source, "--max-drop", 0.5, "--minutes", 1e-9, "--force", "--json")
     done = call("pack", folder / "fr.keras", out, *goal)
     assert done.exit_code == 0, done.output

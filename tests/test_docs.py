@@ -108,6 +108,14 @@ def test_links_become_those_of_the_site():
     assert SITE.relinked("[a](01_quickstart.ipynb)", notebook, file) == "[a](01_quickstart.md)"
 
 
+def test_the_page_in_a_browser_shows_the_demo_where_it_is_built():
+    text = Path(ROOT / "docs" / "web.md").read_text()
+    assert '<iframe src="demo/index.html"' in SITE.with_demo(text, is_built=True)
+    assert "built without the page" in SITE.with_demo(text, is_built=False)
+    with pytest.raises(ValueError, match="one mark"):
+        SITE.with_demo(text + text, is_built=True)
+
+
 def test_notebooks_become_pages():
     cells = [
         {"cell_type": "markdown", "source": ["# A\n", "b"]},

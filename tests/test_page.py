@@ -37,6 +37,7 @@ def test_a_file_is_described(network, content):
     x = np.random.default_rng(1).random((2, 28, 28, 1), np.float32)
     one = page.bundled("a.tflite", content, "float32", x)
     assert one.line["task"] == "digits"
+    assert one.line["shape"] == [28, 28, 1]
     assert one.line["capacities"] == []
     assert one.line["labels"] == ["a", "b", "c"]
     assert one.line["normalization"] == {"scale": 0.5, "offset": -1.0}
@@ -51,7 +52,7 @@ def test_files_with_int8_ends_are_refused(network):
     x = np.random.default_rng(1).random((8, 28, 28, 1), np.float32)
     int8 = tflite.convert(network, quantize="int8", calibration=x).content
     with pytest.raises(
-        ValueError, match=r"'a.tflite' must have .*float_io=True.* Received: .*int8"
+        ValueError, match=r"'a.tflite' must have .*--float-io.* Received: .*int8"
     ):
         page.bundled("a.tflite", int8)
 

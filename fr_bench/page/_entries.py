@@ -63,6 +63,7 @@ def bundled(name: str, content: bytes, form: str = "yours", x: np.ndarray | None
     line = {
         "file": name,
         "task": _task(taken[1:], given[1:]),
+        "shape": list(map(int, taken[1:])),
         "form": form,
         "bytes": len(content),
         "download_bytes": min(len(content), len(gzip.compress(content))),
@@ -86,8 +87,8 @@ def _check(name: str, found: tflite.Inspection) -> None:
     if len(ends) != 2 or any(end.dtype != "float32" for end in ends):
         raise ValueError(
             f"'{name}' must have one input and one output in float32, because LiteRT.js takes no "
-            "int8: convert with `float_io=True`, or pack with `save_archive(skeleton={'float_io': "
-            f"True, ...}})`. Received: {', '.join(map(str, ends))}"
+            "int8: `convert` and `pack` the model with --float-io (`float_io=True`). "
+            f"Received: {', '.join(map(str, ends))}"
         )
 
 

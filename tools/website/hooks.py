@@ -41,12 +41,24 @@ def on_files(files, config):
             text, pictures = pages.from_notebook(text, Path(path).stem)
             for name, content in pictures.items():
                 _add(files, config, f"notebooks/{name}", base64.b64decode(content))
-        _add(files, config, uri, pages.relinked(text, path, file))
+        text = pages.relinked(text, path, file)
+        if path == "docs/web.md":
+            text = _with_demo(text, files, config)
+        _add(files, config, uri, text)
     for path in sorted(linked):
         _add_linked(files, config, path)
     for uri, text in {pages.CLI: commands.page(fr_keras_cli.main), **_api()}.items():
         _add(files, config, uri, text)
     return files
+
+
+def _with_demo(text: str, files, config) -> str:
+    """The page *In a browser* with the demo page in it, which the site then holds too."""
+    built = sorted(one for one in pages.DEMO.rglob("*") if one.is_file())
+    for one in built:
+        uri = f"demo/{one.relative_to(pages.DEMO).as_posix()}"
+        files.append(File.generated(config, uri, abs_src_path=str(one)))
+    return pages.with_demo(text, bool(built))
 
 
 def _add(files, config, uri: str, content: str | bytes) -> None:

@@ -51,6 +51,13 @@ API = (
     "fr_bench.page",
 )
 CLI = "cli.md"
+#: The page that `make web` builds.
+DEMO = ROOT / "build" / "web" / "demo"
+_DEMO_MARK = "<!-- the page -->"
+_DEMO_FRAME = (
+    '<iframe src="demo/index.html" title="fr_keras in the browser" class="demo"></iframe>\n\n'
+    '<a href="demo/index.html">Open it in a tab of its own.</a>'
+)
 _LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
 
 
@@ -126,3 +133,15 @@ def from_notebook(text: str, name: str) -> tuple[str, dict[str, str]]:
 
 def _without_code(markdown: str) -> str:
     return re.sub(r"```.*?```|`[^`\n]*`", "", markdown, flags=re.DOTALL)
+
+
+def with_demo(text: str, is_built: bool) -> str:
+    """The text with the demo page, or without, where its mark is.
+
+    Raises:
+        ValueError: If it has no mark, or more than one.
+    """
+    if text.count(_DEMO_MARK) != 1:
+        raise ValueError(f"the page must have one mark of the demo page: {_DEMO_MARK}")
+    missing = "This copy of the site was built without the page: `make web`, then `make docs`."
+    return text.replace(_DEMO_MARK, _DEMO_FRAME if is_built else missing)

@@ -20,6 +20,8 @@ export interface Normalization {
 export interface ModelFile {
   readonly file: string;
   readonly task: "digits" | "segmentation" | "other";
+  /** Of a row of its input. */
+  readonly shape: readonly number[];
   /** How it is packed, such as `archive, int8`. */
   readonly form: string;
   readonly bytes: number;

@@ -13,17 +13,26 @@ async function start(): Promise<void> {
   const [{ ways, facts }, models] = await Promise.all([capabilities(), catalog()]);
   element("device").textContent = facts.join(" ");
   startMeasure(models, ways);
-  const first = (task: ModelFile["task"]) => models.find((one) => one.task === task);
-  const [digits, segmentation] = [first("digits"), first("segmentation")];
+  const digits = models.find(({ task }) => task === "digits");
+  const sized = firstOfEachSize(models.filter(({ task }) => task === "segmentation"));
   if (digits) {
     const engine = new Engine();
     startDraw(engine, new Network(engine, ways[0]), digits);
   } else element("tab-draw").hidden = true;
-  if (segmentation) {
+  if (sized.length > 0) {
     const engine = new Engine();
-    startSegment(engine, new Network(engine, ways[0]), segmentation);
+    startSegment(engine, new Network(engine, ways[0]), sized);
   } else element("tab-segment").hidden = true;
-  if (!digits) element(segmentation ? "tab-segment" : "tab-measure").click();
+  if (!digits) element(sized.length > 0 ? "tab-segment" : "tab-measure").click();
+}
+
+/** The first network of each size, from the largest pictures to the smallest. */
+function firstOfEachSize(models: readonly ModelFile[]): ModelFile[] {
+  const found = new Map<number, ModelFile>();
+  for (const one of models) {
+    if (!found.has(one.shape[0])) found.set(one.shape[0], one);
+  }
+  return [...found.values()].sort((one, other) => other.shape[0] - one.shape[0]);
 }
 
 // Offline, where the browser lets a page do so: one that came by HTTPS or from this computer.

@@ -110,9 +110,16 @@ class MeasureScreen {
     const written = text(this.results);
     try {
       await navigator.clipboard.writeText(written);
+      element("written").hidden = true;
       element("progress").textContent = "The results were copied.";
     } catch {
-      throw new Error("This browser does not let the page copy: download the results instead.");
+      // Pages that came by plain HTTP from another device have no clipboard.
+      const shown = element<HTMLTextAreaElement>("written");
+      shown.value = written;
+      shown.hidden = false;
+      shown.select();
+      element("progress").textContent =
+        "This browser does not let the page copy. The results are selected below: copy them there.";
     }
   }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
+import { cases, missing, WHOLE } from "../../frarchive/test/corpus.js";
 import { serve } from "./server.js";
 
 const { CHROMIUM, FR_KERAS_PAGE: PAGE } = process.env;
@@ -9,6 +10,8 @@ const skip = CHROMIUM && PAGE ? false : "there is no page and no browser: run `m
 const LONGEST = 120_000;
 const OPTIONS = { skip, timeout: 4 * LONGEST };
 const CORES = 2;
+/** How many archives are handed to the page at once. */
+const PART = 500;
 
 let browser;
 const problems = [];
@@ -123,9 +126,13 @@ test("a picture of one's own is segmented, and stays here", OPTIONS, async (cont
   );
   assert.match(await page.textContent("#segmented"), /^Found: shape,/);
   const share = Number(/on (\d+) %/.exec(await page.textContent("#segmented"))[1]);
-  // The three shapes cover about a fifth of the picture.
+  // The shapes cover about a fifth of the picture.
   assert.ok(share > 5 && share < 50, `${share} %`);
+  assert.match(await page.textContent("#segment-report"), /sees 256 × 256 pixels/);
   await shot(page, "segment-1200");
+  await page.check("#sides label:last-child input");
+  await seen(page, 64);
+  assert.match(await page.textContent("#segmented"), /^Found: shape,/);
   await page.setViewportSize({ width: 390, height: 844 });
   await shot(page, "segment-390");
   const png = Buffer.from(
@@ -146,6 +153,29 @@ test("a picture of one's own is segmented, and stays here", OPTIONS, async (cont
   await page.waitForSelector("#problem:not([hidden])");
   assert.match(await page.textContent("#problem"), /'text.png' is no picture/);
   assert.deepEqual(foreign, []);
+});
+
+/** Waits until the network for pictures of a size has answered. */
+function seen(page, side) {
+  return page.waitForFunction(
+    (size) => document.getElementById("segment-report").textContent.includes(`sees ${size} ×`),
+    side,
+  );
+}
+
+test("where the largest size does not run, a smaller one does", OPTIONS, async (context) => {
+  const { page } = await opened(context);
+  const damaged = readFileSync(`${PAGE}/models/shapes_256.fr`);
+  damaged[2000] ^= 4;
+  await page.route("**/shapes_256.fr", (route) => route.fulfill({ body: damaged }));
+  await page.click("#tab-segment");
+  await page.click("#shapes");
+  await seen(page, 128);
+  const report = await page.textContent("#segment-report");
+  assert.match(report, /^256 × 256 pixels did not run here: .*checksum.* shapes_128.fr is/);
+  assert.match(await page.textContent("#segmented"), /^Found: shape,/);
+  assert.ok(await page.isChecked("#sides label:nth-child(2) input"));
+  await noProblem(page);
 });
 
 /** Measures what is chosen, and returns the results. */
@@ -186,6 +216,22 @@ test("outputs are those of Python, with one thread and with several", OPTIONS, a
   }
   assert.deepEqual(new Set(results.map(({ threads }) => threads)), new Set([1, CORES]));
   assert.deepEqual(foreign, []);
+  await noProblem(page);
+});
+
+test("results are shown as text where there is no clipboard", OPTIONS, async (context) => {
+  const { page } = await opened(context);
+  await page.evaluate(() => {
+    Object.defineProperty(navigator, "clipboard", { get: () => undefined });
+  });
+  await page.click("#tab-measure");
+  await page.waitForSelector("#files label");
+  for (const box of (await page.locator("#files input").all()).slice(1)) await box.uncheck();
+  const written = await measured(page);
+  await page.click("#copy");
+  assert.match(await page.textContent("#progress"), /copy them there/);
+  assert.equal(await page.inputValue("#written"), written);
+  assert.equal(await page.evaluate(() => document.getSelection().toString()), written);
   await noProblem(page);
 });
 
@@ -246,6 +292,48 @@ test("files that are no networks cost a sentence each", OPTIONS, async (context)
   await page.click("#example");
   await page.waitForSelector("#guesses li");
 });
+
+/** Has a worker of the page expand archives one after the other; returns what it says of each. */
+function expanded(archives) {
+  const worker = new Worker("worker.js");
+  return new Promise((give, refuse) => {
+    const replies = [];
+    worker.onmessage = ({ data }) => {
+      replies.push(data.gives?.sha256 ?? { problem: data.problem });
+      if (replies.length < archives.length) return;
+      worker.terminate();
+      give(replies);
+    };
+    worker.onerror = ({ message }) => refuse(new Error(message));
+    archives.forEach((text, id) => {
+      const data = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+      worker.postMessage({ id, task: "expand", takes: { data, isCut: false } });
+    });
+  });
+}
+
+test(
+  "hostile archives cost a sentence each, and good ones give Python's file",
+  { ...OPTIONS, skip: skip || missing(WHOLE) },
+  async (context) => {
+    const { page } = await opened(context);
+    const all = cases(WHOLE);
+    let refused = 0;
+    for (let from = 0; from < all.length; from += PART) {
+      const part = all.slice(from, from + PART);
+      const texts = part.map(({ data }) => Buffer.from(data).toString("base64"));
+      const replies = await page.evaluate(expanded, texts);
+      part.forEach(({ name, contents, file }, at) => {
+        const isGood = contents !== "refused" && file.length === 64;
+        if (isGood) assert.equal(replies[at], file, name);
+        else assert.match(replies[at].problem ?? "", /^\S.{20,400}$/s, name);
+        refused += isGood ? 0 : 1;
+      });
+    }
+    assert.ok(refused > 1000 && refused < all.length, `${refused} of ${all.length}`);
+    await noProblem(page);
+  },
+);
 
 test("the page works offline", OPTIONS, async (context) => {
   const { page } = await opened(context);
