@@ -51,9 +51,7 @@ def test_a_file_is_described(network, content):
 def test_files_with_int8_ends_are_refused(network):
     x = np.random.default_rng(1).random((8, 28, 28, 1), np.float32)
     int8 = tflite.convert(network, quantize="int8", calibration=x).content
-    with pytest.raises(
-        ValueError, match=r"'a.tflite' must have .*--float-io.* Received: .*int8"
-    ):
+    with pytest.raises(ValueError, match=r"'a.tflite' must have .*--float-io.* Received: .*int8"):
         page.bundled("a.tflite", int8)
 
 
