@@ -10,6 +10,7 @@ from urllib.parse import quote
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 import fr_archive
@@ -53,6 +54,15 @@ def test_files_with_int8_ends_are_refused(network):
     int8 = tflite.convert(network, quantize="int8", calibration=x).content
     with pytest.raises(ValueError, match=r"'a.tflite' must have .*--float-io.* Received: .*int8"):
         page.bundled("a.tflite", int8)
+
+
+def test_files_of_an_open_size_are_refused(network):
+    content = tf.lite.TFLiteConverter.from_keras_model(network).convert()
+    assert [one.is_open for one in tflite.inspect(content).inputs] == [True]
+    with pytest.raises(
+        ValueError, match=r"'a.tflite' must have .*fixed size.* Received: .*float32"
+    ):
+        page.bundled("a.tflite", content)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def bundled(name: str, content: bytes, form: str = "yours", x: np.ndarray | None
     Raises:
         fr_archive.ArchiveError: If the archive is damaged, or was packed without a skeleton.
         ValueError: If the page cannot run the file: it must have one input and one output, both in
-            float32.
+            float32 and of a fixed size.
     """
     is_archive = Path(name).suffix == ".fr"
     runs = fr_archive.expand(fr_archive.decode(content)) if is_archive else content
@@ -84,6 +84,12 @@ def index(files: Iterable[Bundled]) -> bytes:
 
 def _check(name: str, found: tflite.Inspection) -> None:
     ends = (*found.inputs, *found.outputs)
+    if any(end.is_open for end in ends):
+        raise ValueError(
+            f"'{name}' must have inputs and outputs of a fixed size, because LiteRT.js takes no "
+            "other: `fr-keras convert` fixes the number of rows, and the other lengths are those "
+            f"of the model. Received: {', '.join(map(str, ends))}"
+        )
     if len(ends) != 2 or any(end.dtype != "float32" for end in ends):
         raise ValueError(
             f"'{name}' must have one input and one output in float32, because LiteRT.js takes no "

@@ -17,10 +17,20 @@ from fr_keras.tflite.runner import interpreter, read
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """An input or output: name, shape, type, and for integers the scale and zero point."""
+    """An input or output of a file.
+
+    Attributes:
+        name: Its name.
+        shape: Its shape as the file comes; lengths that are open are 1 here.
+        is_open: Whether some of its lengths are open, mostly the number of rows.
+        dtype: Its type.
+        scale: Of integers the scale, else `None`.
+        zero_point: Of integers the zero point, else `None`.
+    """
 
     name: str
     shape: tuple[int, ...]
+    is_open: bool
     dtype: str
     scale: float | None
     zero_point: int | None
@@ -154,6 +164,7 @@ def _tensor(tensor: schema.TensorT) -> Tensor:
     return Tensor(
         name=tensor.name.decode(errors="replace"),
         shape=tuple(int(n) for n in np.atleast_1d(tensor.shape)),
+        is_open=tensor.shapeSignature is not None and min(tensor.shapeSignature, default=0) < 0,
         dtype=flatbuffer.TYPES[tensor.type].lower(),
         scale=float(quantization.scale[0]) if has_scale else None,
         zero_point=int(quantization.zeroPoint[0]) if has_scale else None,

@@ -17,6 +17,8 @@ import jars
 
 PAGE = node.WEB / "demo"
 TARGET = node.BUILD / "demo"
+#: Networks that a browser cannot run.
+ODD = node.BUILD / "odd"
 
 
 def build() -> None:
@@ -31,6 +33,9 @@ def build() -> None:
     sources = (script, node.ROOT / "fr_keras", node.ROOT / "fr_bench" / "page")
     if not node.is_newer(models / "index.json", *sources):
         node.python(script, str(models))
+    odd = Path(__file__).with_name("odd.py")
+    if not node.is_newer(ODD / "open.tflite", odd):
+        node.python(odd, str(ODD))
     node.bundle(TARGET)
 
 
@@ -49,7 +54,8 @@ def set_up() -> str:
 def work(chromium: str) -> bool:
     """Builds and tests the page, and returns whether all passed and Python reads the results."""
     build()
-    if not node.passes(PAGE, {"CHROMIUM": chromium, "FR_KERAS_PAGE": str(TARGET)}):
+    folders = {"FR_KERAS_PAGE": str(TARGET), "FR_KERAS_ODD": str(ODD)}
+    if not node.passes(PAGE, {"CHROMIUM": chromium, **folders}):
         return False
     node.python(Path(__file__).with_name("results.py"), str(node.BUILD / "browser.json"))
     return True

@@ -10,6 +10,9 @@ export interface Way {
   readonly threads: number;
 }
 
+/** A module of WebAssembly whose only function type gives a vector of SIMD. */
+const WITH_VECTORS = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7b]);
+
 export interface Capabilities {
   readonly ways: readonly Way[];
   /** Sentences on what there is and what is missing. */
@@ -20,6 +23,12 @@ export interface Capabilities {
 export async function capabilities(): Promise<Capabilities> {
   if (typeof WebAssembly !== "object") {
     throw new Error("This browser has no WebAssembly, so no network can run here.");
+  }
+  if (!WebAssembly.validate(WITH_VECTORS)) {
+    throw new Error(
+      "The WebAssembly of this browser has no SIMD, which every build of the runtime needs, so no " +
+        "network can run here. A newer browser or device may have it.",
+    );
   }
   const ways: Way[] = [
     { name: "WebAssembly, 1 thread", accelerator: "wasm", variant: "plain", threads: 1 },

@@ -11,6 +11,7 @@ const SCRIPTS: Record<Variant, string> = {
 };
 
 let variantHere: Variant | undefined;
+let runtime: Promise<unknown> | undefined;
 let model: CompiledModel | undefined;
 
 /** Makes a `.tflite` file ready to run. */
@@ -25,12 +26,25 @@ export async function load(wanted: Tasks["load"]["takes"]): Promise<Loaded> {
   const begin = performance.now();
   // `cpuOptions` is how the runtime's own default gives the number of threads.
   const options = { accelerator, cpuOptions: { numThreads: threads } };
-  model = await loadAndCompile(file, options);
+  model = await loadAndCompile(file, options).catch((error: unknown) => {
+    const said = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `The runtime does not take this network: it needs too much memory, has an op that the ` +
+        `runtime lacks, or is damaged. The runtime says: ${said}`,
+    );
+  });
   const milliseconds = performance.now() - begin;
   const inputs = model.getInputDetails().map(described);
   const strange = inputs.find((one) => one.dtype !== "float32");
   if (strange) {
     throw new Error(`The input '${strange.name}' is ${strange.dtype}; this page fills float32.`);
+  }
+  const open = inputs.find(({ shape }) => shape.some((length) => length < 0));
+  if (open) {
+    throw new Error(
+      `The input '${open.name}' is of an open size, ${open.shape.join(" × ")}, which this runtime ` +
+        "cannot run: convert with a fixed size, as `fr-keras convert` does.",
+    );
   }
   const outputs = model.getOutputDetails().map(described);
   return { inputs, outputs, milliseconds, isWhole: model.isFullyAccelerated };
@@ -54,18 +68,23 @@ export async function time({ inputs, warmup, runs }: Tasks["time"]["takes"]): Pr
   return { first: times[0], times: times.slice(warmup) };
 }
 
-/** A runtime cannot be taken back, so a worker has one. */
+/** A runtime cannot be taken back, so a worker has one. Where it does not start, it never will. */
 async function start(variant: Variant): Promise<void> {
-  if (variantHere === variant) return;
-  if (variantHere) throw new Error("A worker has one build of the runtime.");
+  if (variantHere !== undefined && variantHere !== variant) {
+    throw new Error("A worker has one build of the runtime.");
+  }
   variantHere = variant;
+  await (runtime ??= started(variant));
+}
+
+function started(variant: Variant): Promise<unknown> {
   // The script of the runtime cannot know its own address in a worker, but its threads load it.
   const held = self as unknown as { Module: object };
   held.Module = {
     mainScriptUrlOrBlob: FOLDER + SCRIPTS[variant],
     locateFile: (name: string) => FOLDER + name,
   };
-  await loadLiteRt(FOLDER, { threads: variant === "threaded", jspi: variant === "jspi" });
+  return loadLiteRt(FOLDER, { threads: variant === "threaded", jspi: variant === "jspi" });
 }
 
 async function inference(given: readonly Float32Array[]): Promise<Float32Array[]> {

@@ -5,8 +5,8 @@ import { chromium } from "playwright-core";
 import { cases, missing, WHOLE } from "../../frarchive/test/corpus.js";
 import { serve } from "./server.js";
 
-const { CHROMIUM, FR_KERAS_PAGE: PAGE } = process.env;
-const skip = CHROMIUM && PAGE ? false : "there is no page and no browser: run `make web`";
+const { CHROMIUM, FR_KERAS_PAGE: PAGE, FR_KERAS_ODD: ODD } = process.env;
+const skip = CHROMIUM && PAGE && ODD ? false : "there is no page and no browser: run `make web`";
 const LONGEST = 120_000;
 const OPTIONS = { skip, timeout: 4 * LONGEST };
 const CORES = 2;
@@ -263,6 +263,25 @@ test("without isolation there is one thread, and the page says so", OPTIONS, asy
   await noProblem(page);
 });
 
+test("a browser without SIMD is told that nothing can run", OPTIONS, async (context) => {
+  // Chromium takes SIMD for missing where the processor has no SSE 4.1.
+  const old = await chromium.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox", "--js-flags=--no-enable-sse4-1"],
+  });
+  const server = await serve(PAGE, true);
+  context.after(async () => {
+    await old.close();
+    await server.end();
+  });
+  const page = await old.newPage();
+  // Other processors cannot be made to miss it.
+  if (process.arch !== "x64") await page.addInitScript("WebAssembly.validate = () => false");
+  await page.goto(server.address);
+  await page.waitForSelector("#problem:not([hidden])");
+  assert.match(await page.textContent("#problem"), /has no SIMD/);
+});
+
 test("files that are no networks cost a sentence each", OPTIONS, async (context) => {
   const { page } = await opened(context);
   await page.click("#tab-measure");
@@ -276,6 +295,8 @@ test("files that are no networks cost a sentence each", OPTIONS, async (context)
     "cut.fr": [archive.subarray(0, 3000), /cut|checksum/],
     "text.tflite": [Buffer.from("This is a text and no network."), /TFL3/],
     "empty.tflite": [Buffer.alloc(0), /TFL3/],
+    "huge.tflite": [readFileSync(`${ODD}/huge.tflite`), /needs too much memory/],
+    "open.tflite": [readFileSync(`${ODD}/open.tflite`), /open size/],
     "garbage.tflite": [Buffer.from(`\x1c\0\0\0TFL3${"\xff".repeat(400)}`, "latin1"), /./],
   };
   for (const [name, [buffer]] of Object.entries(cases)) {
