@@ -212,3 +212,21 @@ def test_aware_of_shared_depthwise_and_nested_layers():
     steps = np.abs(kernel).max((0, 1)) / 127
     np.testing.assert_allclose(kernel / steps, np.round(kernel / steps), atol=1e-3)
     assert tflite.convert(aware, quantize="int8", calibration=x).agreement.holds
+
+
+def test_large_rows_are_observed_in_small_batches(monkeypatch):
+    """All activations of a batch are in memory at once."""
+    net = keras.Sequential([keras.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(1)])
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+    expected = [np.array(one) for one in tflite.quantization_aware(net, x).weights]
+    sizes, observe = [], keras.Model.predict_on_batch
+    monkeypatch.setattr("fr_keras.tflite.int8.aware._NUMBERS", 20)
+    monkeypatch.setattr(
+        keras.Model,
+        "predict_on_batch",
+        lambda self, rows: sizes.append(len(rows[0])) or observe(self, rows),
+    )
+    found = tflite.quantization_aware(net, x).weights
+    assert max(sizes) == 3
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)

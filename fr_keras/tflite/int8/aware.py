@@ -18,7 +18,9 @@ from fr_keras.tflite.int8.ranges import Samples, clipped_range
 from fr_keras.tflite.int8.rounded import PLAIN, ROUNDED, FakeQuantize, RoundedKernel
 from fr_keras.tflite.modes import INT8
 
+# The most rows, and the most input numbers, that are observed at once.
 _BATCH = 8
+_NUMBERS = 1 << 20
 # Layers that the converter fuses into the op before, and layers that keep their input's scale.
 _FUSED = (keras.layers.BatchNormalization, keras.layers.ReLU)
 _SAME_SCALE = (
@@ -223,8 +225,10 @@ def _set_ranges(aware: keras.Model, rows: list[np.ndarray]) -> None:
     rounding = [layer for layer in aware.layers if isinstance(layer, FakeQuantize)]
     probe = keras.Model(aware.inputs, [layer.input for layer in rounding])
     samples = [Samples(len(rows[0])) for _ in rounding]
-    for start in range(0, len(rows[0]), _BATCH):
-        outputs = probe.predict_on_batch([part[start : start + _BATCH] for part in rows])
+    numbers = sum(part[0].size for part in rows)
+    batch = max(1, min(_BATCH, _NUMBERS // numbers))
+    for start in range(0, len(rows[0]), batch):
+        outputs = probe.predict_on_batch([part[start : start + batch] for part in rows])
         for sample, output in zip(samples, keras.tree.flatten(outputs), strict=True):
             for row in output:
                 sample.add(row)
