@@ -11,7 +11,7 @@ from test_layout import MODULES
 
 from fr_keras import _keras_internals as internals
 from fr_keras import tflite
-from fr_keras.tflite._tensorflow_internals import quantize_int8
+from fr_keras.tflite._tensorflow_internals import SavedModelConverter, quantize_int8
 from fr_keras.tflite.converter import raw
 from fr_keras.tflite.int8.ranges import calibrated
 from fr_keras.tflite.modes import INT8
@@ -110,6 +110,16 @@ def test_without_memory():
         large.build((None, 10**6))
     assert tuple(large.kernel.shape) == (10**6, 10**6)
     layers.Dense(2).build((None, 2))  # would make the values of the large one
+
+
+def test_saved_model_converter(tmp_path):
+    """The file is that of the public converter, to the byte."""
+    held = tf.Module()
+    held.weights = tf.Variable(np.ones((4, 3), "float32"))
+    function = tf.function(lambda x: x @ held.weights).get_concrete_function(tf.TensorSpec((1, 4)))
+    tf.saved_model.save(held, tmp_path, function)
+    expected = tf.lite.TFLiteConverter.from_concrete_functions([function], held).convert()
+    assert SavedModelConverter(str(tmp_path)).convert() == expected
 
 
 def test_quantize_int8():

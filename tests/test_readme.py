@@ -9,6 +9,7 @@ import click
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from test_candidates import compared
 
 from fr_bench import data
@@ -52,11 +53,14 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "model.fr").stat().st_size < len(names["done"].content)
 
 
-def test_the_code_of_the_guide_runs_from_top_to_bottom(tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # few rows teach little
+@pytest.mark.parametrize("rows", telling([96, 1500], 96))
+def test_the_code_of_the_guide_runs_from_top_to_bottom(rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in _blocks("docs/guide.md", "python"):
-        exec(block, names)
+        exec(block.replace("1500", f"{rows}"), names)
+    assert len(names["x"]) == rows
     assert names["probabilities"].shape == (len(names["x_test"]), 10)
     assert names["content"][4:8] == b"TFL3"
     assert {path.name for path in tmp_path.iterdir()} == {

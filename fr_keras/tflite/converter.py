@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from fr_keras.tflite._calibration_data import float32_for
-from fr_keras.tflite.file import flatbuffer
+from fr_keras.tflite._tensorflow_internals import SavedModelConverter
 from fr_keras.tflite.int8.splits import sliced
 from fr_keras.tflite.modes import Mode
 from fr_keras.tflite.scopes import Scopes
@@ -32,9 +32,9 @@ def raw(
         copy for v in scopes.model.variables for copy in getattr(v.value, "values", (v.value,))
     ]
     function = _traced(scopes, held.weights)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], held)
-    _configure(converter, mode, rows, float_io)
-    with _quiet():
+    with _saved(held, function) as folder, _quiet():
+        converter = SavedModelConverter(folder)
+        _configure(converter, mode, rows, float_io)
         try:
             content = converter.convert()
         except Exception as error:  # the converter raises many types, with pages of graph dumps
@@ -43,13 +43,23 @@ def raw(
                 f"'{scopes.model.name}' cannot be converted to quantize='{mode.name}': "
                 f"{(reasons or [str(error)])[0][:500]}{_in_float64(function.graph, scopes)}"
             ) from error
-    if not flatbuffer.read(content).signatureDefs:
-        # The converter goes on without a signature when it cannot write its temporary folder.
-        raise OSError(
-            "the converter could not write its temporary files, so its result cannot be trusted: "
-            f"make room in '{tempfile.gettempdir()}', or set TMPDIR to another folder."
-        )
     return sliced(content) if mode.ranges else content
+
+
+@contextlib.contextmanager
+def _saved(held: tf.Module, function: tf.types.experimental.ConcreteFunction) -> Iterator[str]:
+    """A folder with the graph and its variables, from which the converter reads them."""
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            with _quiet():
+                tf.saved_model.save(held, folder, function)
+        except (OSError, tf.errors.OpError) as error:
+            raise OSError(
+                "the converter could not write its temporary files: make room in "
+                f"'{tempfile.gettempdir()}', or set TMPDIR to another folder. {error}"
+            ) from error
+        yield folder
 
 
 def _traced(scopes: Scopes, known: list[tf.Variable]) -> tf.types.experimental.ConcreteFunction:
@@ -102,7 +112,7 @@ def _check_stateless(variables: list[str]) -> None:
 
 
 def _configure(
-    converter: tf.lite.TFLiteConverter,
+    converter: SavedModelConverter,
     mode: Mode,
     rows: list[np.ndarray] | None,
     float_io: bool,
