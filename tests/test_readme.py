@@ -54,6 +54,7 @@ def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # few rows teach little
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.parametrize("rows", telling([96, 1500], 96))
 def test_the_code_of_the_guide_runs_from_top_to_bottom(rows, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -69,6 +70,7 @@ def test_the_code_of_the_guide_runs_from_top_to_bottom(rows, tmp_path, monkeypat
     }
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # it learned nothing
 def test_the_recipes_for_users_of_tfmot_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -80,6 +82,7 @@ def test_the_recipes_for_users_of_tfmot_run(tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == files
 
 
+@pytest.mark.usefixtures("stepwise")
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")  # ties of arg-maxes
 def test_what_the_page_on_extending_adds_is_usable(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
