@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from examples import telling
 from keras import layers
-from layer_cases import CASES
+from layer_cases import BY_CLASS
 from networks import bfloat16, images, live, relative_difference, small_convnet, truncated_twin
 
 import fr_archive
@@ -45,7 +45,7 @@ def assert_round_trip(model, x, folder, **options):
     return loaded
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", BY_CLASS, ids=lambda case: case.id)
 def test_every_layer_comes_back(case, tmp_path):
     model = case.model(case.layer(name="layer"))
     for part in frequency_layers(model):

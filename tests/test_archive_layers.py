@@ -326,9 +326,7 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "place", telling(PLACES, "in a pipeline", "called twice", "in the middle of one branch")
-)
+@pytest.mark.parametrize("place", telling(PLACES, "in a pipeline", "in the middle of one branch"))
 def test_augmentation_is_left_out_wherever_it_is(place, tmp_path):
     model, x = network_with_augmentation(place)
     before = model.get_weights()

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import compiled, not_under
-from layer_cases import CASES
+from layer_cases import BY_CLASS, CASES
 from networks import bfloat16, relative_difference
 
 from fr_keras import layers, spectral, zigzag
@@ -15,12 +15,7 @@ KEPT = 9
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 # What TensorFlow traces or compiles, and what files hold, is that of the class; the other rows of a
 # class are slow.
-_FIRST = {case.cls: case for case in reversed(CASES)}
-each_class = pytest.mark.parametrize(
-    "case",
-    [one if one is _FIRST[one.cls] else pytest.param(one, marks=pytest.mark.slow) for one in CASES],
-    ids=lambda case: case.id,
-)
+each_class = pytest.mark.parametrize("case", BY_CLASS, ids=lambda case: case.id)
 
 
 def test_every_layer_has_a_case():
@@ -192,7 +187,7 @@ def test_value_ignores_what_was_cut(case):
         assert not np.array_equal(as_numpy(part.kernel), before)
 
 
-@each_case
+@each_class
 @pytest.mark.parametrize(
     "policy",
     [

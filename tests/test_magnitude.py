@@ -154,7 +154,7 @@ def test_counts_are_those_that_fr_would_get(sharing):
 # Kinds of layers and models
 
 
-@pytest.mark.parametrize("case", layer_cases.CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", layer_cases.BY_CLASS, ids=lambda case: case.id)
 def test_every_kernel_that_fr_holds_is_pruned_under_its_name(case):
     plain = plain_class(case.cls)
     options = {key: case.kwargs[key] for key in case.kwargs.keys() - {"axis_weights", "input_axes"}}

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers as kl
 from networks import relative_difference
 
@@ -124,7 +125,11 @@ def test_twin_bake_and_file_are_the_same_function(make, tmp_path):
 
 
 @pytest.mark.usefixtures("stepwise")
-@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make",
+    telling(MODELS, operators, masked, nested_shared, twice_in_one_call),
+    ids=lambda make: make.__name__,
+)
 def test_corners_from_the_start_train_and_are_baked(make):
     model = make()
     rows = rows_of(model)

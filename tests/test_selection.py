@@ -115,9 +115,16 @@ def brute_force(model, scores, budget, measure, floor) -> dict:
     return kept
 
 
-@pytest.mark.parametrize(("share", "floor"), [*itertools.product([0.8, 0.6, 0.4], [1, 2])])
-@pytest.mark.parametrize("measure", KEYS)
-def test_global_selection_is_that_of_brute_force(measure, share, floor):
+@pytest.mark.parametrize(
+    "example",
+    telling(
+        itertools.product(KEYS, [0.8, 0.6, 0.4], [1, 2]),
+        *[("weights", 0.8, 1), ("weights", 0.4, 2)],
+        *[("multiply_adds", 0.6, 1), ("multiply_adds", 0.4, 2)],
+    ),
+)
+def test_global_selection_is_that_of_brute_force(example):
+    measure, share, floor = example
     model = small()
     budget = int(share * cost(model, measure))
     expected = brute_force(model, SCORES, budget, measure, floor)
@@ -127,10 +134,16 @@ def test_global_selection_is_that_of_brute_force(measure, share, floor):
     assert select(model, other, budget, measure, floor=floor) == expected
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("measure", KEYS)
-@pytest.mark.parametrize("seed", [0, 2, 3])
-def test_random_graphs_are_the_largest_within_the_budget(seed, measure, scope):
+@pytest.mark.parametrize(
+    "example",
+    telling(
+        itertools.product([0, 2, 3], KEYS, ["global", "layer"]),
+        *[(0, "weights", "global"), (2, "weights", "layer")],
+        *[(2, "multiply_adds", "global"), (3, "multiply_adds", "layer")],
+    ),
+)
+def test_random_graphs_are_the_largest_within_the_budget(example):
+    seed, measure, scope = example
     model = lively(Builder(seed).model())
     scores, whole = random_scores(model, seed), cost(model, measure)
     kept = select(model, scores, 0.6, measure, scope)
@@ -291,9 +304,12 @@ def test_nothing_to_remove_says_why():
 # Narrow
 
 
-@pytest.mark.parametrize("measure", KEYS)
-@pytest.mark.parametrize("share", [0.3, 0.5])
-def test_narrow_has_a_common_share_and_the_same_architecture(measure, share):
+@pytest.mark.parametrize(
+    "example",
+    telling(itertools.product(KEYS, [0.3, 0.5]), ("weights", 0.3), ("multiply_adds", 0.5)),
+)
+def test_narrow_has_a_common_share_and_the_same_architecture(example):
+    measure, share = example
     model = zoo.resnet20()
     thin = narrow(model, share, measure)
     assert cost(thin, measure) <= share * cost(model, measure) < 1.15 * cost(thin, measure)

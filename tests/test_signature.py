@@ -5,6 +5,7 @@ import collections
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers as kl
 
 from fr_keras import bake, load_archive, regularize, save_archive
@@ -33,7 +34,10 @@ STRUCTURES = {
 # Keras would have each input named as the key of the dict that holds it.
 pytestmark = pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
 each_structure = pytest.mark.parametrize("name", STRUCTURES)
-_OFTEN = ("tensor", "list of one", "dict of tuples", "keys like paths", "deep")
+often = pytest.mark.parametrize(
+    "name",
+    telling(STRUCTURES, "tensor", "list of one", "dict of tuples", "keys like paths", "deep"),
+)
 
 
 def expected_names(name, prefix):
@@ -73,6 +77,13 @@ def assert_close(got, expected):
         assert np.abs(one - other).max() < 1e-4
 
 
+def ways(model, rows):
+    """In the structure of the model, flat in order, and by name."""
+    by_name = dict(zip(input_names(model), rows, strict=True))
+    given = (packed(model, rows), rows, by_name)
+    return [rows[0] if len(rows) == 1 and isinstance(one, list) else one for one in given]
+
+
 @each_structure
 def test_names_tell_the_place(name):
     model = model_of(name, "tensor")
@@ -85,22 +96,24 @@ def test_a_file_takes_and_gives_what_the_model_does(name):
     model = model_of(name, name)
     rows = rows_of(model)
     expected = keras.tree.flatten(model.predict(packed(model, rows), verbose=0))
-    # In the structure of the model, flat in order, and by name.
-    for data in (packed(model, rows), rows, dict(zip(input_names(model), rows, strict=True))):
-        whole = rows[0] if len(rows) == 1 and isinstance(data, list) else data
-        file = convert(model, calibration=whole)
-        assert file.agreement.holds
-        got = run(file.content, whole)
+    file = convert(model, calibration=ways(model, rows)[0])
+    assert file.agreement.holds
+    for data in ways(model, rows):
+        got = run(file.content, data)
         if len(expected) == 1:
             got = {output_names(model)[0]: got}
         assert list(got) == expected_names(name, "o")
         assert_close(got.values(), expected)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [one if one in _OFTEN else pytest.param(one, marks=pytest.mark.slow) for one in STRUCTURES],
-)
+@often
+def test_calibration_data_come_in_each_way(name):
+    model = model_of(name, name)
+    files = {convert(model, calibration=one).content for one in ways(model, rows_of(model))}
+    assert len(files) == 1
+
+
+@often
 def test_twins_quantization_and_archives_keep_the_structure(name, tmp_path):
     model = model_of(name, name)
     rows = rows_of(model)

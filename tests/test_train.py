@@ -9,6 +9,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 from networks import small_convnet
 from solved_tasks import classifier, dataset, pictures
@@ -82,16 +83,22 @@ NETWORKS = {
 }
 
 
-def test_twins_of_a_network_are_one_and_others_are_not(tmp_path):
-    found = {}
-    for name, make in NETWORKS.items():
-        model, again = make(), make()  # layers without names are called otherwise again
-        again.set_weights([weight + 1 for weight in again.get_weights()])
-        outlines = [outline(one) for one in (model, again, regularize(again))]
-        regularize(again, start=0.5).save(tmp_path / "m.keras")
-        outlines.append(outline(keras.models.load_model(tmp_path / "m.keras")))
-        assert all(one == outlines[0] for one in outlines), name
-        found[name] = outlines[0]
+@pytest.mark.parametrize(
+    "name",
+    telling(NETWORKS, "lenet5 with batch normalization", "sequential", "connected otherwise"),
+)
+def test_twins_of_a_network_are_one(tmp_path, name):
+    model, again = NETWORKS[name](), NETWORKS[name]()
+    # Layers without names are called otherwise again.
+    again.set_weights([weight + 1 for weight in again.get_weights()])
+    outlines = [outline(one) for one in (model, again, regularize(again))]
+    regularize(again, start=0.5).save(tmp_path / "m.keras")
+    outlines.append(outline(keras.models.load_model(tmp_path / "m.keras")))
+    assert all(one == outlines[0] for one in outlines)
+
+
+def test_other_networks_are_others():
+    found = {name: outline(make()) for name, make in NETWORKS.items()}
     for one, other in itertools.combinations(found, 2):
         assert found[one] != found[other], (one, other)
 
