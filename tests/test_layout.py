@@ -1,6 +1,7 @@
 """The house rules for modules: names, faces and sizes."""
 
 import ast
+import collections
 import importlib
 from pathlib import Path
 
@@ -34,9 +35,14 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def users() -> dict[Path, set[str]]:
-    folders = (*PACKAGES, "benchmarks", "tools")
-    return {path: imported(path) for name in folders for path in modules(name)}
+def users() -> dict[str, list[Path]]:
+    """Who imports a name."""
+    found = collections.defaultdict(list)
+    for folder in (*PACKAGES, "benchmarks", "tools"):
+        for path in modules(folder):
+            for name in imported(path):
+                found[name].append(path)
+    return found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
@@ -44,8 +50,7 @@ def test_a_module_of_one_package_alone_is_private(path, users):
     face = importlib.import_module(named(path.parent))
     if path.name.startswith("__") or path.stem in getattr(face, "__all__", ()):
         return
-    outside = [user for user, names in users.items() if path.parent not in user.parents]
-    of_others = any(named(path) in users[user] for user in outside)
+    of_others = any(path.parent not in user.parents for user in users[named(path)])
     assert path.name.startswith("_") != of_others, path
 
 
