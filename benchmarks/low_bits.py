@@ -8,8 +8,9 @@
 kernels lie on the grid of so many bits, with its ends in each channel, so that rounding moves
 nothing: what is off comes from the kernels of LiteRT and from rounded activations. The reference is
 the float32 file. Times are those of XNNPACK's default on this machine with one thread, as ratios to
-the file with int8 weights and the same activations. Nothing else may run meanwhile. The script
-says which targets are left out, because they have no set-up.
+the file with int8 weights and the same activations. Nothing else may run meanwhile. A whole
+network follows: LeNet-5 for digits, by the same library. The script says which targets are left
+out, because they have no set-up.
 """
 
 import argparse
@@ -29,8 +30,11 @@ from litert_quantizer import quantizer
 from litert_quantizer.qtyping import TFLOperationName
 from timing import median_seconds
 
+from fr_bench import data
 from fr_bench.benchmark import arm64, devices, gpu, process
+from fr_keras import bake, load_archive, tflite
 
+ROOT = Path(__file__).resolve().parents[1]
 BITS = (8, 4, 2)
 ACTIVATIONS = ("float32", "dynamic", "int8", "int16")
 ROUNDS = 50
@@ -191,6 +195,34 @@ def rows(name: str, op: TFLOperationName, model: keras.Model, targets: dict[str,
     return found
 
 
+def network_rows() -> list[dict]:
+    """The bytes and test accuracy of a network with much in one dense layer, in three files."""
+    digits, path = data.load("digits"), ROOT / "android_demo" / "models" / "digits.fr"
+    model = load_archive(path)
+    x, y = digits.test.inputs(), digits.test.y
+    plain = float_file(bake(model))
+    made = quantizer.Quantizer(plain)
+    for op, bits in ((TFLOperationName.FULLY_CONNECTED, 4), (TFLOperationName.CONV_2D, 8)):
+        made.add_dynamic_config(".*", op, num_bits=bits)
+    with contextlib.redirect_stdout(io.StringIO()):
+        few_bits = bytes(made.quantize().quantized_model)
+    int8 = {"quantize": "int8", "calibration": digits.train.inputs(slice(96)), "form": "dense"}
+    files = {
+        "float32": plain,
+        "int8": tflite.convert(model, **int8).content,
+        "dense layers in 4 bits, the rest in 8": few_bits,
+    }
+    return [
+        {
+            "file": name,
+            "bytes": len(content),
+            "accuracy": float(np.mean(tflite.Runner(content).run(x).argmax(-1) == y)),
+            "rows": len(y),
+        }
+        for name, content in files.items()
+    ]
+
+
 def table(found: list[dict], targets: list[str]) -> str:
     """What `docs/results.md` shows, without the rows of 8 bits."""
     lines = [["op", "activations", "bits", *targets, "time"], ["---"] * (4 + len(targets))]
@@ -212,10 +244,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     out = parser.parse_args().out / "low_bits.json"
     keras.utils.set_random_seed(0)
-    targets, found = runs(), []
+    targets, found, whole = runs(), [], network_rows()
     for network in networks():
         found += rows(*network, targets)
         about = {"benchmark": "low_bits", "environment": environment(), "rounds": ROUNDS}
+        about |= {"network": whole}
         out.write_text(json.dumps({**about, "rows": found}, indent=1) + "\n")
     print(table(found, list(targets)))
 
