@@ -45,7 +45,7 @@ from fr_keras.tflite.scopes import Scopes
 IMAGES = 16
 SHAPE = (640, 960, 3)
 PIECE = (320, 480, 3)
-STEPS = 100
+STEPS = 400
 RATE = 5e-4  # falls to 0 along a cosine
 # The stages with the cosines of a chain are equal in many layers and stored once. Trained, each
 # takes bytes of its own, so only those of at most this many channels are trained.
