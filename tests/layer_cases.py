@@ -85,3 +85,17 @@ CASES = [
 ]
 #: The same, of which the first one of each class is fast.
 BY_CLASS = telling(CASES, *{case.cls: case for case in reversed(CASES)}.values())
+#: The same, of which one of each odd kind is fast: other kernels go ways that these go too.
+BY_KIND = telling(
+    CASES,
+    *(
+        next(case for case in CASES if case.cls is cls)
+        for cls in (
+            layers.FRConv2DTranspose,
+            layers.FRSeparableConv2D,
+            layers.FREinsumDense,
+            layers.FREmbedding,
+            layers.FRMultiHeadAttention,
+        )
+    ),
+)

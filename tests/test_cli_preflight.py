@@ -63,7 +63,7 @@ def folder(tmp_path_factory):
     [
         ("uint8", "inside", "0..255"),
         pytest.param("float1", "inside", "0..255", marks=pytest.mark.slow),
-        ("float255", "plain", "0..1"),
+        pytest.param("float255", "plain", "0..1", marks=pytest.mark.slow),
     ],
 )
 def test_convert_gives_each_network_its_pixels(folder, tmp_path, form, name, taken):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import compiled, not_under
-from layer_cases import BY_CLASS, CASES
+from layer_cases import BY_CLASS, BY_KIND, CASES
 from networks import bfloat16, relative_difference
 
 from fr_keras import layers, spectral, zigzag
@@ -16,6 +16,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 # What TensorFlow traces or compiles, and what files hold, is that of the class; the other rows of a
 # class are slow.
 each_class = pytest.mark.parametrize("case", BY_CLASS, ids=lambda case: case.id)
+each_kind = pytest.mark.parametrize("case", BY_KIND, ids=lambda case: case.id)
 
 
 def test_every_layer_has_a_case():
@@ -146,7 +147,7 @@ def test_weights_file_round_trip_by_value(case, tmp_path):
     assert np.array_equal(as_numpy(model(x)), as_numpy(other(x)))
 
 
-@each_class
+@each_kind
 def test_symbolic_eager_and_jit_agree(case):
     model, x = model_of(case), case.inputs()
     truncate(model.get_layer("layer"))
@@ -159,7 +160,7 @@ def test_symbolic_eager_and_jit_agree(case):
 
 
 @pytest.mark.usefixtures("stepwise")
-@each_class
+@each_kind
 def test_fit_moves_kept_coefficients_only(case):
     model, x = model_of(case), case.inputs(8)
     layer = model.get_layer("layer")
@@ -187,7 +188,7 @@ def test_value_ignores_what_was_cut(case):
         assert not np.array_equal(as_numpy(part.kernel), before)
 
 
-@each_class
+@each_kind
 @pytest.mark.parametrize(
     "policy",
     [

@@ -163,9 +163,8 @@ def test_an_archive_holds_the_trained_numbers_exactly(tmp_path):
     assert written / 2 < history["bytes"][-1] < written
 
 
-@pytest.mark.parametrize(
-    ("make", "budget"), [pytest.param(plain, 150, marks=pytest.mark.slow), (mixed, 100)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "budget"), [(plain, 150), (mixed, 100)])
 def test_a_budget_is_met_however_the_training_goes(make, budget):
     model, callback = compiled(make()), RateTraining(bytes=budget)
     with warnings.catch_warnings():
@@ -202,7 +201,8 @@ def test_the_price_follows_the_estimate():
 @pytest.mark.parametrize(
     ("epochs", "options", "together"),
     [
-        (8, {"steps_per_epoch": 5}, 1),  # fewer batches than the price waits for
+        # Fewer batches than the price waits for.
+        pytest.param(8, {"steps_per_epoch": 5}, 1, marks=pytest.mark.slow),
         pytest.param(2, {}, 4, marks=[pytest.mark.slow, no_executions]),
         pytest.param(2, {}, 16, marks=no_executions),
         pytest.param(9, {"initial_epoch": 6}, 1, marks=pytest.mark.slow),
@@ -261,6 +261,7 @@ def test_rounding_at_the_end_changes_no_output():
     np.testing.assert_array_equal(values, conv.kept_coefficients())
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_a_file(tmp_path):
     model = compiled(mixed())
     with warnings.catch_warnings():
@@ -297,6 +298,7 @@ def test_a_budget_that_training_cannot_meet_is_met_by_coarser_steps_and_told():
         fit(model, RateTraining(bytes=100))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stepwise")
 def test_truncation_compaction_and_capacity_go_on():
     twin = regularize(plain())
@@ -315,6 +317,19 @@ def test_truncation_compaction_and_capacity_go_on():
         type(o) for o in frequency_layers(model)
     }
     assert fit(small, RateTraining(rate=1e-5))["bytes"][0] < 200
+
+
+def test_compaction_keeps_the_function_and_the_price():
+    twin = regularize(plain())
+    for layer in frequency_layers(twin):
+        layer.truncate(layer.kept // 5)
+    priced = price_kernels(twin)
+    small = compact(priced)
+    np.testing.assert_allclose(small(X), priced(X), atol=1e-5)
+    assert small.count_params() < priced.count_params()
+    assert {type(one) for one in frequency_layers(small)} == {
+        type(one) for one in frequency_layers(priced)
+    }
 
 
 @pytest.mark.usefixtures("stepwise")
