@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from solved_tasks import CLASSES, classifier, pictures
 from test_cli import call
 
@@ -130,9 +131,13 @@ def test_pack_gives_the_network_its_pixels(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("convert", "untrained.keras", "m.tflite"), ("sensitivity", "untrained.keras")],
+    "words",
+    telling(
+        [("convert", "untrained.keras", "m.tflite"), ("sensitivity", "untrained.keras")],
+        ("convert", "untrained.keras", "m.tflite"),
+    ),
     ids=["convert", "sensitivity"],
-)  # fmt: skip
+)
 def test_a_network_at_chance_is_refused_with_the_way_out(folder, tmp_path, words):
     command, network, *output = words
     words = (command, folder / network, *(tmp_path / one for one in output))

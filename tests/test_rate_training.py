@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from backends import no_executions
+from examples import telling
 from keras import layers as kl
 from layer_cases import CASES
 from networks import images, relative_difference
@@ -261,6 +262,22 @@ def test_rounding_at_the_end_changes_no_output():
     np.testing.assert_array_equal(values, conv.kept_coefficients())
 
 
+def test_the_price_goes_on_from_a_file(tmp_path):
+    model = price_kernels(mixed())
+    callback = RateTraining(bytes=180)
+    callback.set_model(model)
+    callback.on_train_begin()
+    begun = callback._price()
+    callback._set_price(3 * begun)
+    model.save(tmp_path / "m.keras")
+    back = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(back(X), model(X))
+    callback = RateTraining(bytes=180)
+    callback.set_model(back)
+    callback.on_train_begin()
+    assert callback._price() == pytest.approx(3 * begun, rel=1e-6)
+
+
 @pytest.mark.slow
 def test_a_training_goes_on_from_a_file(tmp_path):
     model = compiled(mixed())
@@ -333,7 +350,7 @@ def test_compaction_keeps_the_function_and_the_price():
 
 
 @pytest.mark.usefixtures("stepwise")
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", telling(["mixed_float16", "mixed_bfloat16"], "mixed_float16"))
 def test_steps_are_exact_in_mixed_precision(policy):
     with_policy = kl.Dense(6, name="fc", dtype=policy)
     model = keras.Sequential(
