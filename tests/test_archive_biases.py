@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 from networks import images, relative_difference
 
@@ -180,7 +181,15 @@ def network(graph) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.__name__)
+@pytest.mark.parametrize(
+    "graph",
+    telling(
+        GRAPHS,
+        *(read_by_an_output, read_twice_by_norms, an_inner_model_called_twice, by_keyword_alone),
+        *(a_norm_that_steps_through_time_too, a_regularized_bias, a_cell_that_keeps_its_output),
+    ),
+    ids=lambda graph: graph.__name__,
+)
 def test_the_function_stays_whoever_reads(graph, tmp_path):
     model = network(graph)
     fr_keras.save_archive(model, tmp_path / "m.fr", **FINE)

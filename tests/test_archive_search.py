@@ -148,6 +148,7 @@ def test_fine_tuning_that_spoils_a_network_changes_nothing(within, network, rows
     assert dataclasses.replace(tuned, model=plain.model, trials=plain.trials) == plain
 
 
+@pytest.mark.slow
 def test_training_with_the_steps_is_no_loss(within, network, rows):
     """Whatever the training comes to."""
 

@@ -130,7 +130,7 @@ def packed(tmp_path_factory):
         pytest.param(lenet5, marks=pytest.mark.slow),
         pytest.param(normalized_lenet5, marks=pytest.mark.slow),
         pytest.param(unet, marks=pytest.mark.slow),
-        encoder_decoder,
+        pytest.param(encoder_decoder, marks=pytest.mark.slow),
         pytest.param(biased, marks=pytest.mark.slow),
         odd,
         pytest.param(mixed, marks=pytest.mark.slow),

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import telling
 from keras import layers
 from test_cli import call
 
@@ -140,7 +141,7 @@ def file(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", telling(FILES, "open size", "string", "loop", "state"))
 def test_it_is_measured_op_by_op(file, name):
     _, ops, said = FILES[name]
     subject = benchmark.subject(file(name), rows=3)

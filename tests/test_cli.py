@@ -152,6 +152,7 @@ def test_pack_and_unpack_refuse_what_they_cannot_do(trained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.fr"]
 
 
+@pytest.mark.slow
 def test_pack_searches_within_a_budget(trained, npz, tmp_path):
     out = tmp_path / "m.fr"
     done = call("pack", trained[0], out, "--data", npz, "--max-bytes", 30, "--scale", "0..1")

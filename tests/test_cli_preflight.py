@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from solved_tasks import CLASSES, classifier, pictures
 from test_cli import call
 
@@ -63,7 +64,7 @@ def folder(tmp_path_factory):
     [
         ("uint8", "inside", "0..255"),
         pytest.param("float1", "inside", "0..255", marks=pytest.mark.slow),
-        ("float255", "plain", "0..1"),
+        pytest.param("float255", "plain", "0..1", marks=pytest.mark.slow),
     ],
 )
 def test_convert_gives_each_network_its_pixels(folder, tmp_path, form, name, taken):
@@ -130,9 +131,13 @@ def test_pack_gives_the_network_its_pixels(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("convert", "untrained.keras", "m.tflite"), ("sensitivity", "untrained.keras")],
+    "words",
+    telling(
+        [("convert", "untrained.keras", "m.tflite"), ("sensitivity", "untrained.keras")],
+        ("convert", "untrained.keras", "m.tflite"),
+    ),
     ids=["convert", "sensitivity"],
-)  # fmt: skip
+)
 def test_a_network_at_chance_is_refused_with_the_way_out(folder, tmp_path, words):
     command, network, *output = words
     words = (command, folder / network, *(tmp_path / one for one in output))

@@ -61,6 +61,7 @@ def test_start_as_a_total_or_a_fraction():
             regularize(plain, start=start)
 
 
+@pytest.mark.slow
 def test_the_schedule_falls_from_the_start():
     model = compiled(regularize(without_dropout(), start=1000))
     history = fit(model, 10, callbacks=[TailTruncation(400, epochs=3)])
@@ -182,6 +183,7 @@ def test_jit_and_mixed_precision_train_on_corners():
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.slow
 def test_a_saved_model_trains_on(tmp_path):
     model = compiled(regularize(without_dropout(), start=600))
     with pytest.warns(UserWarning, match="fit ended before the truncation did"):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from examples import telling
 from keras import layers as kl
 from rich.progress import Progress
 from solved_tasks import dataset, pictures
@@ -154,6 +155,7 @@ def check_score(form, outputs, test):
     assert score["n"] == len(test)
 
 
+@pytest.mark.slow
 def test_every_row_says_what_its_file_is(compared, small):
     out, results = compared
     assert results == json.loads((out / "results.json").read_text())
@@ -181,6 +183,7 @@ def test_every_row_says_what_its_file_is(compared, small):
     assert gzipped["pruning 900 int8"] < 0.3 * gzipped["plain int8"]
 
 
+@pytest.mark.slow
 def test_archives_are_rows_of_all_networks(compared, small):
     out, results = compared
     rows = {form["form"]: form for form in results["forms"] if form["mode"] in ARCHIVES}
@@ -199,6 +202,7 @@ def test_archives_are_rows_of_all_networks(compared, small):
     assert alone["download_bytes"] < whole["download_bytes"] < whole["device_bytes"]
 
 
+@pytest.mark.slow
 def test_the_networks_are_saved(compared, small):
     out, results = compared
     assert len([*out.glob("*.keras")]) == len(results["trainings"])
@@ -210,6 +214,7 @@ def test_the_networks_are_saved(compared, small):
     assert fr_keras.summary(keras.models.load_model(out / "fr_900.keras")).kept == 900
 
 
+@pytest.mark.slow
 def test_the_page_has_the_tables_and_the_plot(compared, small):
     out, results = compared
     page = (out / "compare.html").read_text()
@@ -223,17 +228,25 @@ def test_the_page_has_the_tables_and_the_plot(compared, small):
     assert "http" not in page
 
 
-@pytest.mark.slow
-def test_a_model_of_the_users_is_compared(npz, tmp_path):
+@pytest.mark.parametrize("methods", telling([("plain", "FR"), ("FR",)], ("FR",)), ids="-".join)
+def test_a_model_of_the_users_is_compared(npz, tmp_path, methods):
     branching().save(tmp_path / "mine.keras")
     arguments = ["compare", "--model", tmp_path / "mine.keras", "--data", npz, "--epochs", "1"]
-    arguments += ["--method", "plain", "--method", "FR", "--out", tmp_path / "out"]
-    arguments += ["--quantize", "int8"]
+    arguments += [word for one in methods for word in ("--method", one)]
+    arguments += ["--out", tmp_path / "out", "--quantize", "int8"]
     done = CliRunner().invoke(main, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     assert "FR 0.01 int8" in done.stdout
     assert "The smallest download whose accuracy is not clearly below" in done.stdout
     assert "pruning" not in done.stdout
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [one["title"] for one in results["trainings"]] == [
+        {"plain": "plain", "FR": "FR 0.01"}[one] for one in methods
+    ]
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert all(form["form"] in page for form in results["forms"])
+    loaded = keras.models.load_model(tmp_path / "out" / "fr_0.01.keras")
+    assert fr_keras.summary(loaded).kept == results["forms"][-1]["kept"]
 
 
 def call(small, tmp_path, model=None, **options):

@@ -183,6 +183,7 @@ def test_a_run_that_was_killed_goes_on(network, copy, tmp_path, monkeypatch):
     assert again.verdict == found.verdict
 
 
+@pytest.mark.slow
 def test_a_trial_without_its_end_is_run_again(network, copy, ended, tmp_path):
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     (tmp_path / "trials" / "copy_0.5-0" / "trial.json").unlink()
@@ -190,6 +191,7 @@ def test_a_trial_without_its_end_is_run_again(network, copy, ended, tmp_path):
     assert [keep for keep, _ in copy.calls] == [0.5]
 
 
+@pytest.mark.slow
 def test_a_run_with_other_arguments_is_not_mixed_in(network, copy, ended, tmp_path):
     shutil.copytree(ended, tmp_path, dirs_exist_ok=True)
     with pytest.raises(FileExistsError, match=r"with another max_drop: .*`overwrite=True`"):
@@ -229,6 +231,7 @@ def test_a_folder_of_another_plan_is_emptied_only_when_asked(tmp_path):
     assert other.value("speed", lambda: 2.5) == 2.5
 
 
+@pytest.mark.slow
 def test_each_round_sees_more_rows(network, copy, tmp_path, monkeypatch):
     for module in (_plan, _rounds, _result):
         monkeypatch.setattr(module, "STEPS", (4, 2))
@@ -306,7 +309,7 @@ TASKS = {
 
 
 # `test_tasks.py` has every form of labels; the outputs of the last are classes and numbers.
-@pytest.mark.parametrize("task", telling(TASKS, "masks", "two inputs and outputs"))
+@pytest.mark.parametrize("task", telling(TASKS, "two inputs and outputs"))
 def test_any_task(copy, tmp_path, task):
     make, x, y, metric = TASKS[task]
     data = dataset(x, y, ("a", "b", "c", "d") if metric == "accuracy" else ())
@@ -319,6 +322,7 @@ def test_any_task(copy, tmp_path, task):
     assert metric in (tmp_path / "report.html").read_text().lower()
 
 
+@pytest.mark.slow
 def test_a_loss_and_a_metric_of_ones_own(network, tmp_path):
     seen = []
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from channel_graphs import STEPS, lively
+from examples import telling
 from keras import layers
 from ranking_networks import LABELS, network, rows_of, scaled_outputs
 
@@ -137,24 +138,9 @@ def grouped_by_place() -> keras.Model:
 
 
 GRAPHS = {**{name: lambda name=name: network(name) for name in STEPS}, "place": grouped_by_place}
-#: Of these graphs, the others have all kinds of readers; recurrent ones take seconds.
-MORE = (
-    "recurrent",
-    "place",
-    "channel_shuffle",
-    "norms",
-    "mixer",
-    "operators",
-    "pixel_shuffle",
-    "prelu",
-    "unknown",
-    "conv",
-)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in MORE else n for n in GRAPHS]
-)
+@pytest.mark.parametrize("name", telling(GRAPHS, "attention", "dense_block", "nested", "shared"))
 def test_information_is_that_of_finite_differences(name, float64):
     """Where every weight that reads a channel is scaled, the channel itself is.
 

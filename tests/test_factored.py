@@ -158,12 +158,12 @@ def test_dense(axes, units, bias, activation, kept):
 @pytest.mark.parametrize(
     ("equation", "output_shape", "bias_axes", "input_shape"),
     [
-        ("ab,bc->ac", 6, "c", (5,)),
-        ("abc,cd->abd", (4, 6), "d", (4, 5)),
+        pytest.param("ab,bc->ac", 6, "c", (5,), marks=pytest.mark.slow),
+        pytest.param("abc,cd->abd", (4, 6), "d", (4, 5), marks=pytest.mark.slow),
         ("abc,cde->abde", (4, 2, 6), "de", (4, 5)),
         ("abcd,cde->abe", (4, 6), None, (4, 2, 5)),
-        ("abc,bcd->abd", (4, 6), "d", (4, 5)),
-        ("...x,xy->...y", 6, "y", (3, 4, 5)),
+        pytest.param("abc,bcd->abd", (4, 6), "d", (4, 5), marks=pytest.mark.slow),
+        pytest.param("...x,xy->...y", 6, "y", (3, 4, 5), marks=pytest.mark.slow),
         ("ab...,bc->ac...", 6, None, (5, 3, 4)),
     ],
 )
@@ -325,7 +325,27 @@ def test_custom_layers_pass_through():
 
 @tensorflow_alone("it converts")
 def test_batch_norm_folds_into_the_last_stage():
-    """One op a stage: no MUL or ADD is left of the batch normalizations.
+    """One op a stage: no MUL or ADD is left of the batch normalizations."""
+    inputs = x = keras.Input((8, 8, 3))
+    for convolution in (kl.Conv2D(16, 3, name="conv"), kl.Conv2DTranspose(16, 2, 2, name="up")):
+        x = kl.ReLU()(kl.BatchNormalization()(convolution(x)))
+    twin = regularize(live(keras.Model(inputs, x), images(8, (8, 8, 3))))
+    for layer in frequency_layers(twin):
+        layer.truncate(12)
+    baked = bake(twin, form="factored")
+    x = images(8, (8, 8, 3), seed=2)
+    done = tflite.convert(baked, calibration=x)
+    ops = tflite.inspect(done.content).ops
+    assert set(ops) == {"CONV_2D", "TRANSPOSE_CONV"}
+    assert ops["TRANSPOSE_CONV"] == 1
+    assert sum(ops.values()) == sum(len(stages) for stages in chains_of(baked).values()) > 2
+    assert relative_difference(twin(x), tflite.run(done.content, x)) < 1e-4
+
+
+@pytest.mark.slow
+@tensorflow_alone("it converts")
+def test_a_network_has_one_op_a_stage():
+    """No MUL or ADD is left of the batch normalizations.
 
     Each of the four concatenations is a sum of frequencies, and the only ADD.
     """

@@ -106,7 +106,7 @@ def network(graph) -> keras.Model:
     return twin
 
 
-@pytest.fixture(scope="module", params=GRAPHS, ids=lambda graph: graph.__name__)
+@pytest.fixture(scope="module")
 def model(request):
     return network(request.param)
 
@@ -115,8 +115,19 @@ def outputs(model, x) -> list[np.ndarray]:
     return [np.asarray(one) for one in keras.tree.flatten(model(x))]
 
 
-# `auto` takes one of the two for each layer, whatever the graph.
-@pytest.mark.parametrize("form", telling(["dense", "factored", "auto"], "dense", "factored"))
+def each(*fast, among=GRAPHS):
+    return pytest.mark.parametrize(
+        "model", telling(among, *fast), ids=lambda graph: graph.__name__, indirect=True
+    )
+
+
+#: Each of a kind, and quick to convert.
+FEW = [by_two_ranks, nested_twice_on_other_sizes, operators]
+
+
+# `auto` takes one of the two for each layer, whatever the graph, and chains have more to lose.
+@pytest.mark.parametrize("form", telling(["dense", "factored", "auto"], "factored"))
+@each(by_two_sizes, by_two_ranks, inside_and_outside, over_time, by_keyword, read_twice)
 def test_baking(model, form):
     x = images(3, SHAPE)
     for one, two in zip(outputs(model, x), outputs(bake(model, form), x), strict=True):
@@ -124,29 +135,17 @@ def test_baking(model, form):
 
 
 # Keras itself does not load a layer that a nested model or wrapper and the outer model share.
-@pytest.mark.parametrize(
-    "graph", [one for one in GRAPHS if one not in (inside_and_outside, over_time)]
-)
-def test_a_baked_model_is_plain_keras(graph, tmp_path):
+@each(*FEW, among=[one for one in GRAPHS if one not in (inside_and_outside, over_time)])
+def test_a_baked_model_is_plain_keras(model, tmp_path):
     x = images(3, SHAPE)
-    baked = bake(network(graph), "factored")
+    baked = bake(model, "factored")
     baked.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     for one, two in zip(outputs(baked, x), outputs(again, x), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-#: Each of a kind, and quick to convert.
-FEW = [by_two_ranks, nested_twice_on_other_sizes, twice_in_one_graph, read_twice, operators]
-
-
-def each(*fast):
-    return pytest.mark.parametrize(
-        "model", telling(GRAPHS, *fast), ids=lambda graph: graph.__name__, indirect=True
-    )
-
-
-@each(*FEW, inside_and_outside, over_time)
+@each(*FEW)
 def test_conversion(model):
     x = images(10, SHAPE)
     for quantize in ("float32", "int8"):
@@ -154,7 +153,7 @@ def test_conversion(model):
         assert all(one.mean <= one.bound * one.range for one in done.agreements.values())
 
 
-@each(*FEW)
+@each(nested_twice_on_other_sizes, operators)
 def test_quantization_aware_training(model):
     x = images(10, SHAPE)
     aware = tflite.quantization_aware(model, x)

@@ -101,6 +101,7 @@ def test_unet_has_no_concatenation_and_no_wide_up_convolution(unet, factored):
     assert "Concatenate" in kinds(bake(unet))
 
 
+@pytest.mark.slow
 def test_saved_and_loaded(factored, tmp_path):
     factored.save(tmp_path / "m.keras")
     x = np.random.default_rng(0).random((1, 16, 16, 1))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import compiled, not_under
-from layer_cases import BY_CLASS, CASES
+from layer_cases import BY_KIND, CASES
 from networks import bfloat16, relative_difference
 
 from fr_keras import layers, spectral, zigzag
@@ -13,9 +13,8 @@ PLAIN = {twin: plain for plain, twin in layers.TWINS.items()}
 KEPT = 9
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-# What TensorFlow traces or compiles, and what files hold, is that of the class; the other rows of a
-# class are slow.
-each_class = pytest.mark.parametrize("case", BY_CLASS, ids=lambda case: case.id)
+# What TensorFlow traces or compiles, and what files hold, is that of the kind; the others are slow.
+each_kind = pytest.mark.parametrize("case", BY_KIND, ids=lambda case: case.id)
 
 
 def test_every_layer_has_a_case():
@@ -118,7 +117,7 @@ def test_config_round_trip(case):
     assert plain.get_config().keys() == layer.plain_config().keys()
 
 
-@each_class
+@each_kind
 def test_keras_file_round_trip_by_value(case, tmp_path):
     model = model_of(case)
     layer = model.get_layer("layer")
@@ -135,7 +134,7 @@ def test_keras_file_round_trip_by_value(case, tmp_path):
         assert np.array_equal(as_numpy(weight), as_numpy(other)), weight.path
 
 
-@each_class
+@each_kind
 def test_weights_file_round_trip_by_value(case, tmp_path):
     model, other = model_of(case), model_of(case)
     truncate(model.get_layer("layer"))
@@ -146,7 +145,7 @@ def test_weights_file_round_trip_by_value(case, tmp_path):
     assert np.array_equal(as_numpy(model(x)), as_numpy(other(x)))
 
 
-@each_class
+@each_kind
 def test_symbolic_eager_and_jit_agree(case):
     model, x = model_of(case), case.inputs()
     truncate(model.get_layer("layer"))
@@ -159,7 +158,7 @@ def test_symbolic_eager_and_jit_agree(case):
 
 
 @pytest.mark.usefixtures("stepwise")
-@each_class
+@each_kind
 def test_fit_moves_kept_coefficients_only(case):
     model, x = model_of(case), case.inputs(8)
     layer = model.get_layer("layer")
@@ -187,7 +186,7 @@ def test_value_ignores_what_was_cut(case):
         assert not np.array_equal(as_numpy(part.kernel), before)
 
 
-@each_class
+@each_kind
 @pytest.mark.parametrize(
     "policy",
     [

@@ -154,7 +154,7 @@ def test_counts_are_those_that_fr_would_get(sharing):
 # Kinds of layers and models
 
 
-@pytest.mark.parametrize("case", layer_cases.BY_CLASS, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", layer_cases.BY_KIND, ids=lambda case: case.id)
 def test_every_kernel_that_fr_holds_is_pruned_under_its_name(case):
     plain = plain_class(case.cls)
     options = {key: case.kwargs[key] for key in case.kwargs.keys() - {"axis_weights", "input_axes"}}
@@ -249,14 +249,20 @@ def test_penalties_and_constraints_of_kernels_are_taken():
     [
         pytest.param(
             {"jit_compile": True},
-            marks=not_under("torch", "its compiler takes minutes"),
+            marks=[not_under("torch", "its compiler takes minutes"), pytest.mark.slow],
         ),
         pytest.param({"jit_compile": False}, marks=pytest.mark.slow),  # as other tests do
         pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),  # as other tests do
         pytest.param({"steps_per_execution": 2}, marks=no_executions),
-        {"optimizer": keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)},
+        pytest.param(
+            {"optimizer": keras.optimizers.Adam(use_ema=True, ema_momentum=0.5)},
+            marks=pytest.mark.slow,
+        ),
         {"optimizer": keras.optimizers.Adam(use_ema=True, ema_overwrite_frequency=1)},
-        {"optimizer": keras.optimizers.Adam(gradient_accumulation_steps=2)},
+        pytest.param(
+            {"optimizer": keras.optimizers.Adam(gradient_accumulation_steps=2)},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_ways_to_train(options):

@@ -78,9 +78,14 @@ def test_validation_rows_of_the_users_own_are_taken(folder):
     "command",
     [
         "convert model.keras new.tflite --calibration colours --force",
-        "sensitivity model.keras --calibration colours",
-        "pack fr.keras new.fr --calibration colours --force",
-        "pack fr.keras new.fr --data colours --max-bytes 9000 --minutes 0.001 --force",
+        *(
+            pytest.param(command, marks=pytest.mark.slow)
+            for command in (
+                "sensitivity model.keras --calibration colours",
+                "pack fr.keras new.fr --calibration colours --force",
+                "pack fr.keras new.fr --data colours --max-bytes 9000 --minutes 0.001 --force",
+            )
+        ),
     ],
 )
 def test_commands_with_a_network_read_pictures_as_it_takes_them(folder, command):

@@ -94,12 +94,14 @@ def plainly_sensitive() -> tuple[list, bytes]:
     return [*found.values()], file.content
 
 
-@pytest.fixture(params=NAMES.values(), ids=NAMES)
-def names(request):
-    return request.param
+def each(*fast):
+    return pytest.mark.parametrize(
+        "names", telling(NAMES.values(), *(NAMES[one] for one in fast)), ids=NAMES
+    )
 
 
 @pytest.mark.parametrize("form", ["factored", pytest.param("auto", marks=pytest.mark.slow)])
+@each("like a chain", "like a second layer")
 def test_baking(names, form):
     x = images(4, (8, 8, 3))
     for model in (truncated(names), network(names)):
@@ -110,9 +112,7 @@ def test_baking(names, form):
             assert [type(one) for one in all_layers(baked)] == plain_kinds(form)
 
 
-@pytest.mark.parametrize(
-    "names", telling(NAMES.values(), NAMES["like a chain"], NAMES["like a part"]), ids=NAMES
-)
+@each("like a chain")
 def test_conversion(names):
     x = images(10, (8, 8, 3))
     one, two = tflite.convert(truncated(names), quantize="int8", calibration=x), plain_file()

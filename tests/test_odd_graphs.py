@@ -87,6 +87,11 @@ MODELS = (
 )
 # Keras 3.15 cannot load the plain models of these either.
 NO_FILE = (nested_shared, one_input_in_two_models)
+each_model = pytest.mark.parametrize(
+    "make",
+    telling(MODELS, operators, masked, nested_shared, twice_in_one_call),
+    ids=lambda make: make.__name__,
+)
 
 
 def rows_of(model):
@@ -106,7 +111,7 @@ def assert_same(model, other, rows):
         assert relative_difference(one, two) < 1e-4
 
 
-@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+@each_model
 def test_twin_bake_and_file_are_the_same_function(make, tmp_path):
     model = make()
     rows = rows_of(model)
@@ -125,11 +130,7 @@ def test_twin_bake_and_file_are_the_same_function(make, tmp_path):
 
 
 @pytest.mark.usefixtures("stepwise")
-@pytest.mark.parametrize(
-    "make",
-    telling(MODELS, operators, masked, nested_shared, twice_in_one_call),
-    ids=lambda make: make.__name__,
-)
+@each_model
 def test_corners_from_the_start_train_and_are_baked(make):
     model = make()
     rows = rows_of(model)

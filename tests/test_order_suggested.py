@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from channel_graphs import lively
+from examples import telling
 from keras import layers
 from networks import colours, small_convnet
 
@@ -51,7 +52,9 @@ def silent(model: keras.Model, **arguments) -> bool:
     return not any("order_channels" in str(one.message) for one in caught)
 
 
-@pytest.mark.parametrize("make", [convnet, sequential, nested, small_convnet])
+@pytest.mark.parametrize(
+    "make", telling([convnet, sequential, nested, small_convnet], nested, small_convnet)
+)
 def test_a_trained_model_hears_of_it_and_its_ordered_copy_does_not(make):
     keras.utils.set_random_seed(0)
     model = fitted(make())

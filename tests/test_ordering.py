@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from channel_graphs import Builder, difference, inputs_of, lively, outputs_of
+from examples import telling
 from keras import layers
 
 from fr_keras import order_channels, regularize
@@ -46,7 +47,7 @@ def test_no_turn_makes_the_path_shorter():
             assert length(distances, turned) > length(distances, path) - 1e-4
 
 
-@pytest.mark.parametrize("seed", range(100, 106))
+@pytest.mark.parametrize("seed", telling(range(100, 106), 101, 104))
 def test_the_function_stays(seed):
     keras.utils.set_random_seed(seed)
     model = lively(Builder(seed).model())

@@ -151,7 +151,11 @@ TWINS = {
     BehindProperty: twin_of(BehindProperty, weight_name="table"),
 }
 ARGUMENTS = {MoreWeights: (UNITS,), Doubled: (UNITS,)}
-each_layer = pytest.mark.parametrize("plain", TWINS, ids=lambda one: one.__name__)
+each_layer = pytest.mark.parametrize(
+    "plain",
+    telling(TWINS, MoreWeights, Folded, Doubled, BehindProperty),
+    ids=lambda one: one.__name__,
+)
 
 
 @pytest.fixture

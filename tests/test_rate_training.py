@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from backends import no_executions
+from examples import telling
 from keras import layers as kl
 from layer_cases import CASES
 from networks import images, relative_difference
@@ -163,9 +164,8 @@ def test_an_archive_holds_the_trained_numbers_exactly(tmp_path):
     assert written / 2 < history["bytes"][-1] < written
 
 
-@pytest.mark.parametrize(
-    ("make", "budget"), [pytest.param(plain, 150, marks=pytest.mark.slow), (mixed, 100)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "budget"), [(plain, 150), (mixed, 100)])
 def test_a_budget_is_met_however_the_training_goes(make, budget):
     model, callback = compiled(make()), RateTraining(bytes=budget)
     with warnings.catch_warnings():
@@ -202,7 +202,8 @@ def test_the_price_follows_the_estimate():
 @pytest.mark.parametrize(
     ("epochs", "options", "together"),
     [
-        (8, {"steps_per_epoch": 5}, 1),  # fewer batches than the price waits for
+        # Fewer batches than the price waits for.
+        pytest.param(8, {"steps_per_epoch": 5}, 1, marks=pytest.mark.slow),
         pytest.param(2, {}, 4, marks=[pytest.mark.slow, no_executions]),
         pytest.param(2, {}, 16, marks=no_executions),
         pytest.param(9, {"initial_epoch": 6}, 1, marks=pytest.mark.slow),
@@ -261,6 +262,23 @@ def test_rounding_at_the_end_changes_no_output():
     np.testing.assert_array_equal(values, conv.kept_coefficients())
 
 
+def test_the_price_goes_on_from_a_file(tmp_path):
+    model = price_kernels(mixed())
+    callback = RateTraining(bytes=180)
+    callback.set_model(model)
+    callback.on_train_begin()
+    begun = callback._price()
+    callback._set_price(3 * begun)
+    model.save(tmp_path / "m.keras")
+    back = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(back(X), model(X))
+    callback = RateTraining(bytes=180)
+    callback.set_model(back)
+    callback.on_train_begin()
+    assert callback._price() == pytest.approx(3 * begun, rel=1e-6)
+
+
+@pytest.mark.slow
 def test_a_training_goes_on_from_a_file(tmp_path):
     model = compiled(mixed())
     with warnings.catch_warnings():
@@ -297,6 +315,7 @@ def test_a_budget_that_training_cannot_meet_is_met_by_coarser_steps_and_told():
         fit(model, RateTraining(bytes=100))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("stepwise")
 def test_truncation_compaction_and_capacity_go_on():
     twin = regularize(plain())
@@ -317,8 +336,21 @@ def test_truncation_compaction_and_capacity_go_on():
     assert fit(small, RateTraining(rate=1e-5))["bytes"][0] < 200
 
 
+def test_compaction_keeps_the_function_and_the_price():
+    twin = regularize(plain())
+    for layer in frequency_layers(twin):
+        layer.truncate(layer.kept // 5)
+    priced = price_kernels(twin)
+    small = compact(priced)
+    np.testing.assert_allclose(small(X), priced(X), atol=1e-5)
+    assert small.count_params() < priced.count_params()
+    assert {type(one) for one in frequency_layers(small)} == {
+        type(one) for one in frequency_layers(priced)
+    }
+
+
 @pytest.mark.usefixtures("stepwise")
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", telling(["mixed_float16", "mixed_bfloat16"], "mixed_float16"))
 def test_steps_are_exact_in_mixed_precision(policy):
     with_policy = kl.Dense(6, name="fc", dtype=policy)
     model = keras.Sequential(

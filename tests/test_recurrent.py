@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from examples import telling
 from keras import layers
 
 from fr_keras import tflite
@@ -32,17 +33,9 @@ NETWORKS = {
     "both ways": recurrent(lambda *args, **kw: layers.Bidirectional(layers.LSTM(*args, **kw))),
     "parts": of_parts,
 }
-_SELDOM = ("GRU", "LSTM", "SimpleRNN")  # "GRU of version 1" and "both ways" are alike
 
 
-@pytest.mark.parametrize(
-    "network",
-    [
-        pytest.param(network, marks=[pytest.mark.slow] if name in _SELDOM else [])
-        for name, network in NETWORKS.items()
-    ],
-    ids=NETWORKS,
-)
+@pytest.mark.parametrize("network", telling(NETWORKS.values(), NETWORKS["both ways"]), ids=NETWORKS)
 # The networks are not trained: a few classes may differ, and that is not the subject.
 @pytest.mark.filterwarnings("ignore::fr_keras.tflite.ConversionWarning")
 def test_the_same_model_gives_the_same_bytes(network):

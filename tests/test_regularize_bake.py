@@ -319,6 +319,7 @@ def test_baked_models_load_without_fr_keras_and_the_twin_with_its_import(plain, 
         assert relative_difference(model(x), y) < 1e-4
 
 
+@pytest.mark.slow
 def test_training_a_twin_then_baking(plain):
     x = images(64)
     y = np.arange(64) % 5

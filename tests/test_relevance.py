@@ -1,9 +1,12 @@
 """Layer-wise relevance propagation against the z+ rule written out in numpy."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 from channel_graphs import lively
+from examples import telling
 from keras import layers
 from ranking_networks import LABELS, rows_of
 
@@ -81,9 +84,18 @@ CONVS = {
 }
 
 
-@pytest.mark.parametrize("pool", [layers.AveragePooling2D, layers.MaxPooling2D])
-@pytest.mark.parametrize("conv", CONVS)
-def test_convolutions_and_pooling(conv, pool):
+@pytest.mark.parametrize(
+    "example",
+    telling(
+        itertools.product(CONVS, ["AveragePooling2D", "MaxPooling2D"]),
+        *[("groups", "AveragePooling2D"), ("dilated", "MaxPooling2D")],
+        *[("depthwise", "MaxPooling2D"), ("einsum", "AveragePooling2D")],
+        ("transposed", "MaxPooling2D"),
+    ),
+    ids="-".join,
+)
+def test_convolutions_and_pooling(example):
+    conv, pool = example[0], getattr(layers, example[1])
     model = _image_network(CONVS[conv](), pool(2, name="pool"))
     x = rows_of(model)
     first, second, pooled = values_of(model, x, "first", "second", "pool")

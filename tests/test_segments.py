@@ -161,6 +161,7 @@ def test_dense_chains_have_bottlenecks_too():
     )
 
 
+@pytest.mark.slow
 def test_channels_that_no_row_excites_divide_by_nothing(net):
     black = np.zeros((10, 16, 16, 3), "float32")
     content = calibrated(raw(Scopes(deployable(net, chooser("factored")).model), INT8), [black])

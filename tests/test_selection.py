@@ -56,7 +56,7 @@ def random_scores(model: keras.Model, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("measure", KEYS)
-@pytest.mark.parametrize("seed", telling([0, 1, 2, 3, 5, 7, 10, 14, 15], 0, 1, 2, 3, 5))
+@pytest.mark.parametrize("seed", telling([0, 1, 2, 3, 5, 7, 10, 14, 15], 1, 3, 5))
 def test_counts_are_those_of_the_cut_model(seed, measure):
     model = Builder(seed).model()
     found, rng = channels.groups(model), np.random.default_rng(seed)
@@ -138,8 +138,7 @@ def test_global_selection_is_that_of_brute_force(example):
     "example",
     telling(
         itertools.product([0, 2, 3], KEYS, ["global", "layer"]),
-        *[(0, "weights", "global"), (2, "weights", "layer")],
-        *[(2, "multiply_adds", "global"), (3, "multiply_adds", "layer")],
+        *[(2, "weights", "layer"), (3, "multiply_adds", "global")],
     ),
 )
 def test_random_graphs_are_the_largest_within_the_budget(example):
@@ -306,7 +305,7 @@ def test_nothing_to_remove_says_why():
 
 @pytest.mark.parametrize(
     "example",
-    telling(itertools.product(KEYS, [0.3, 0.5]), ("weights", 0.3), ("multiply_adds", 0.5)),
+    telling(itertools.product(KEYS, [0.3, 0.5]), ("multiply_adds", 0.5)),
 )
 def test_narrow_has_a_common_share_and_the_same_architecture(example):
     measure, share = example
@@ -367,7 +366,7 @@ def norms(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
-@pytest.mark.parametrize("keep", [0.4, 180])
+@pytest.mark.parametrize("keep", telling([0.4, 180], 0.4))
 def test_steps_are_those_of_a_loop(keep, scope):
     def tune(model):
         """Changes the order of the norms."""

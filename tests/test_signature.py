@@ -38,6 +38,7 @@ often = pytest.mark.parametrize(
     "name",
     telling(STRUCTURES, "tensor", "list of one", "dict of tuples", "keys like paths", "deep"),
 )
+seldom = pytest.mark.parametrize("name", telling(STRUCTURES, "keys like paths", "deep"))
 
 
 def expected_names(name, prefix):
@@ -91,7 +92,7 @@ def test_names_tell_the_place(name):
     assert output_names(model_of("tensor", name)) == expected_names(name, "o")
 
 
-@each_structure
+@often
 def test_a_file_takes_and_gives_what_the_model_does(name):
     model = model_of(name, name)
     rows = rows_of(model)
@@ -106,14 +107,14 @@ def test_a_file_takes_and_gives_what_the_model_does(name):
         assert_close(got.values(), expected)
 
 
-@often
+@seldom
 def test_calibration_data_come_in_each_way(name):
     model = model_of(name, name)
     files = {convert(model, calibration=one).content for one in ways(model, rows_of(model))}
     assert len(files) == 1
 
 
-@often
+@seldom
 def test_twins_quantization_and_archives_keep_the_structure(name, tmp_path):
     model = model_of(name, name)
     rows = rows_of(model)

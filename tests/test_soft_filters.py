@@ -34,7 +34,7 @@ def same(model: keras.Model) -> None:
     assert difference(expected, outputs_of(cut, x)) > 1e-3
 
 
-@pytest.mark.parametrize("seed", telling(range(12), *range(5)))
+@pytest.mark.parametrize("seed", telling(range(12), 0, 1))
 def test_random_graphs_are_the_cut_ones_after_the_end(seed):
     keras.utils.set_random_seed(seed)
     model = lively(Builder(seed).model())
@@ -46,7 +46,10 @@ def test_random_graphs_are_the_cut_ones_after_the_end(seed):
 ZERO = [one for one in STEPS if one not in ("mixer", "norms", "unknown")]
 
 
-@pytest.mark.parametrize("step", ZERO)
+@pytest.mark.parametrize(
+    "step",
+    telling(ZERO, "attention", "channel_shuffle", "grouped", "nested", "shared", "squeeze_excite"),
+)
 def test_the_function_is_the_cut_one_after_each_epoch(step):
     keras.utils.set_random_seed(0)
     builder = Builder(0)

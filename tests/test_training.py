@@ -53,8 +53,11 @@ def cut():
 @pytest.mark.parametrize(
     "setup",
     [
-        {"jit_compile": True},
-        {"optimizer": keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2, clipnorm=1.0)},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),  # each layer is compiled, too
+        pytest.param(
+            {"optimizer": keras.optimizers.Adam(1e-2, gradient_accumulation_steps=2, clipnorm=1.0)},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"optimizer": keras.optimizers.AdamW(1e-2, weight_decay=1e-3, use_ema=True)},
             marks=pytest.mark.slow,
@@ -63,7 +66,7 @@ def cut():
             "optimizer": keras.optimizers.SGD(0.02, momentum=0.9, nesterov=True),
             "steps_per_execution": 2,
         },
-        {"run_eagerly": True},
+        pytest.param({"run_eagerly": True}, marks=pytest.mark.slow),  # as `stepwise` tests do
     ],
     ids=lambda setup: "-".join(setup),
 )
@@ -77,7 +80,7 @@ def test_compile_options(setup):
     "fit",
     [
         {"class_weight": dict.fromkeys(range(5), 2.0), "validation_split": 0.25},
-        {"sample_weight": np.linspace(0.5, 1.5, 64)},
+        pytest.param({"sample_weight": np.linspace(0.5, 1.5, 64)}, marks=pytest.mark.slow),
     ],
     ids=lambda fit: "-".join(fit),
 )
@@ -190,6 +193,7 @@ class StoppedAt(KillAt):
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_weights(tmp_path):
     """Killed processes, and equal bits, are what the slow test is for."""
     found = []
@@ -215,6 +219,7 @@ def test_a_run_killed_at_twenty_random_points(tmp_path):
         check_resumed(folder, rng.integers(1, 6, 4).tolist())
 
 
+@pytest.mark.slow
 def test_optimizer_state_of_a_saved_model_goes_on(tmp_path):
     model = compiled()
     model.get_layer("dropout").rate = 0.0

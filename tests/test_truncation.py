@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from backends import not_under
+from examples import telling
 from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers as kl
@@ -214,7 +215,7 @@ def test_what_was_cut_is_zero_after_training_with_momentum():
         assert np.count_nonzero(layer.coefficients) <= layer.kept
 
 
-@pytest.mark.parametrize("with_initial_epoch", [True, False])
+@pytest.mark.parametrize("with_initial_epoch", telling([True, False], False))
 def test_a_saved_model_resumes_exactly(tmp_path, with_initial_epoch):
     def callback():
         return TailTruncation(48, epochs=6, schedule="cosine", warmup=1)
