@@ -34,7 +34,8 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize(
-    "name", ["convnet", "lenet5", pytest.param("unet", marks=pytest.mark.slow)]
+    "name",
+    ["lenet5", *(pytest.param(one, marks=pytest.mark.slow) for one in ("convnet", "unet"))],
 )
 def test_the_default_keeps_the_function(name, tmp_path):
     keras.utils.set_random_seed(1)

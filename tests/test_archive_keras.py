@@ -140,7 +140,8 @@ def test_a_random_layer_draws_anew(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=bfloat16)]
+    "policy",
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=(bfloat16, pytest.mark.slow))],
 )
 def test_policies_come_back(policy, tmp_path):
     keras.config.set_dtype_policy(policy)

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from examples import telling
 from test_data import arrays
 
 import fr_keras
@@ -85,7 +86,7 @@ def test_train_shares_by_bandwidth_unless_told_otherwise(npz, trained, tmp_path)
     assert least[1] > 30
 
 
-@pytest.mark.parametrize("mode", ["float32", "int8"])
+@pytest.mark.parametrize("mode", telling(["float32", "int8"], "int8"))
 def test_convert_and_inspect(trained, npz, tmp_path, mode):
     out = tmp_path / "m.tflite"
     done = call("convert", trained[0], out, "--quantize", mode, *calibration(npz), "--json")

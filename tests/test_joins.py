@@ -87,6 +87,7 @@ def factored(unet) -> keras.Model:
     return assert_same(unet)
 
 
+@pytest.mark.slow
 def test_unet_has_no_concatenation_and_no_wide_up_convolution(unet, factored):
     for baked in (factored, assert_same(unet, "auto")):
         assert "Concatenate" not in kinds(baked)

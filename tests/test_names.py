@@ -120,10 +120,9 @@ def test_conversion(names):
     np.testing.assert_array_equal(tflite.run(one.content, x), tflite.run(two.content, x))
 
 
-@pytest.mark.parametrize(
-    "names",
-    [pytest.param(NAMES["like a chain"], marks=pytest.mark.slow), NAMES["like a range"]],
-)
+# `test_two_encoders_of_one_function` has the same of names that come twice.
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a range"]])
 def test_quantization_aware_training(names):
     x = images(10, (8, 8, 3))
     aware, (other, file) = tflite.quantization_aware(network(names), x), plainly_aware()
@@ -133,10 +132,8 @@ def test_quantization_aware_training(names):
     np.testing.assert_array_equal(tflite.run(found, x), tflite.run(file, x))
 
 
-@pytest.mark.parametrize(
-    "names",
-    [pytest.param(NAMES["like a chain"], marks=pytest.mark.slow), NAMES["like a second layer"]],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [NAMES["like a chain"], NAMES["like a second layer"]])
 def test_sensitivity_and_float_layers(names):
     x = images(10, (8, 8, 3))
     model, (plainly, other) = network(names), plainly_sensitive()

@@ -270,6 +270,7 @@ def test_the_archive_makes_their_int8_file(registered, tmp_path):
     assert expanded == tflite.convert(loaded, quantize="int8", calibration=ROWS).content
 
 
+@pytest.mark.slow
 def test_a_layer_that_was_left_plain_goes_along(registered, tmp_path):
     twin = regularize(all_of_them(), exclude=["moreweights", "shared"])
     save_archive(twin, tmp_path / "m.fr", step=1e-5, error=1e-5, kernel_error=1e-5)

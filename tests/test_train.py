@@ -182,13 +182,7 @@ TASKS = {
 }
 
 
-_FAST = ("masks", "two outputs")  # the latter is of classes and numbers
-
-
-@pytest.mark.parametrize(
-    "task",
-    [pytest.param(one, marks=() if one in _FAST else pytest.mark.slow) for one in TASKS],
-)
+@pytest.mark.parametrize("task", telling(TASKS, "masks"))
 def test_every_task_is_trained_and_scored(tmp_path, task):
     make, y, metric = TASKS[task]
     found = train(make(), dataset(X, y, ()), tmp_path / "m.keras", ONE)
