@@ -16,7 +16,7 @@ try {
   await tab.waitForSelector("#accelerators label");
   await tab.fill("#runs", runs);
   await tab.click("#start");
-  const isDone = () => /done/.test(document.getElementById("progress").textContent);
+  const isDone = () => /^Done/.test(document.getElementById("progress").textContent);
   await tab.waitForFunction(isDone);
   const download = tab.waitForEvent("download");
   await tab.click("#download");

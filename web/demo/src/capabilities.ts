@@ -26,8 +26,8 @@ export async function capabilities(): Promise<Capabilities> {
   }
   if (!WebAssembly.validate(WITH_VECTORS)) {
     throw new Error(
-      "The WebAssembly of this browser has no SIMD, which every build of the runtime needs, so no " +
-        "network can run here. A newer browser or device may have it.",
+      "The WebAssembly of this browser has no SIMD, which every build of the runtime needs, so " +
+        "no network can run here. A newer browser or device may have it.",
     );
   }
   const ways: Way[] = [
@@ -43,7 +43,7 @@ async function threads(ways: Way[]): Promise<string> {
   if (!self.crossOriginIsolated) {
     return (
       "One thread: the server does not isolate this page, or it came by HTTP from another " +
-      "device. On the computer of `fr-keras serve` itself there are threads."
+      "device. By HTTPS with the headers for it, or on the computer that serves it, there are more."
     );
   }
   const isReady = (await supportsFeature("threads")) && (await supportsFeature("relaxedSimd"));
@@ -57,6 +57,7 @@ async function threads(ways: Way[]): Promise<string> {
 async function webGpu(ways: Way[]): Promise<string> {
   const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<object | null> } };
   const adapter = await gpu?.requestAdapter().catch(() => null);
+  if (!self.isSecureContext) return "No WebGPU, for the page came by plain HTTP.";
   if (!adapter) return "No WebGPU.";
   ways.push({ name: "WebGPU", accelerator: "webgpu", variant: "plain", threads: 1 });
   return "WebGPU.";

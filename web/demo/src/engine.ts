@@ -47,7 +47,7 @@ export class Engine {
     worker.onmessage = ({ data }: MessageEvent<Reply>) => this.settle(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.end(`The runtime broke: ${event.message || "it gave no reason"}.`);
+      this.end(`The runtime crashed: ${event.message || "it gave no reason"}.`);
     };
     return worker;
   }

@@ -14,7 +14,8 @@ const FLOAT_BYTES = 4;
 /** How many columns of numbers the table has. */
 const NUMBERS = 4;
 const IN_BACKGROUND =
-  "The page went to the background, where browsers slow it down: this was not measured.";
+  "Stopped: the page was in the background or the screen was locked, where browsers slow it " +
+  "down. Keep it open, and press Measure again.";
 
 /** A file to measure: one of the page, or one that somebody opened. */
 interface Subject {
@@ -129,10 +130,13 @@ class MeasureScreen {
     forget();
     const subjects = this.subjects.filter(([, input]) => input.checked);
     const ways = this.ways.filter(([, input]) => input.checked);
+    if (subjects.length === 0 || ways.length === 0) {
+      throw new Error("Choose at least one file, and one way to run it.");
+    }
     this.results = [];
     this.stopped = undefined;
     element("results").querySelector("tbody")?.replaceChildren();
-    element<HTMLButtonElement>("stop").disabled = false;
+    busy(true);
     for (const [subject] of subjects) {
       for (const [way] of ways) {
         if (this.stopped) break;
@@ -140,9 +144,10 @@ class MeasureScreen {
         this.show(await this.measured(subject, way));
       }
     }
-    element<HTMLButtonElement>("stop").disabled = true;
+    busy(false);
+    const failed = this.results.filter(({ message }) => message !== undefined).length;
     element("progress").textContent =
-      this.stopped ?? `${this.results.length} measurements are done.`;
+      this.stopped ?? `Done: ${this.results.length - failed} measured, ${failed} failed.`;
   }
 
   /** Measures a file in a worker of its own, so that one that breaks costs one result. */
@@ -209,12 +214,17 @@ class MeasureScreen {
       row.append(cell);
     }
     element("results").querySelector("tbody")?.append(row);
-    element("results").hidden = false;
+    element("found").hidden = false;
     element("export").hidden = false;
     const link = element<HTMLAnchorElement>("download");
     URL.revokeObjectURL(link.href);
     link.href = URL.createObjectURL(new Blob([text(this.results)], { type: "application/json" }));
   }
+}
+
+function busy(isBusy: boolean): void {
+  element<HTMLButtonElement>("start").disabled = isBusy;
+  element<HTMLButtonElement>("stop").disabled = !isBusy;
 }
 
 /** Rows of inputs, and the outputs of LiteRT on a computer, where they are known. */
@@ -227,7 +237,7 @@ async function rowsFor({ model }: Subject, { inputs, outputs }: Loaded): Promise
   if (!model?.reference) {
     const sizes = inputs.map(({ shape }) => size(shape));
     if (sizes.reduce((sum, one) => sum + one, 0) * FLOAT_BYTES > MOST_BYTES) {
-      throw new Error(`${sizes.length} inputs of this size cannot be filled here.`);
+      throw new Error(`${sizes.length} inputs of this size are too large for this page.`);
     }
     return { inputs: [sizes.map(noise)], outputs: undefined };
   }
@@ -279,7 +289,7 @@ function noise(length: number): Float32Array {
 function size(shape: readonly number[]): number {
   const found = shape.reduce((product, length) => product * length, 1);
   if (found > 0 && found * FLOAT_BYTES <= MOST_BYTES) return found;
-  throw new Error(`An input of the shape ${shape.join(" × ")} cannot be filled here.`);
+  throw new Error(`An input of the shape ${shape.join(" × ")} is too large for this page.`);
 }
 
 function number(id: string): number {

@@ -7,7 +7,9 @@ import type { Way } from "./capabilities.js";
 export async function flatbuffer(engine: Engine, model: ModelFile): Promise<Uint8Array> {
   const data = await contents(model.file);
   const { file, sha256 } = await opened(engine, data);
-  if (sha256 !== model.sha256) throw new Error(`'${model.file}' gives another file than Python's.`);
+  if (sha256 !== model.sha256) {
+    throw new Error(`'${model.file}' is damaged or out of date: reload the page.`);
+  }
   return file;
 }
 

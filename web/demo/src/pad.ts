@@ -37,6 +37,7 @@ export class Pad {
 
   set strokes(strokes: Strokes) {
     this.held = strokes.map((stroke) => [...stroke]);
+    this.isDown = false;
     this.show();
     this.drawn();
   }

@@ -66,14 +66,22 @@ export function startTabs(): void {
       element(tab.getAttribute("aria-controls") ?? "").hidden = !isShown;
     }
   };
-  tabs.forEach((tab, at) => {
+  for (const tab of tabs) {
     tab.addEventListener("click", () => show(tab));
     tab.addEventListener("keydown", ({ key }) => {
-      const step = key === "ArrowRight" ? 1 : key === "ArrowLeft" ? tabs.length - 1 : 0;
-      if (step === 0) return;
-      const next = tabs[(at + step) % tabs.length];
+      // A screen that no network fits has no tab.
+      const there = tabs.filter(({ hidden }) => !hidden);
+      const at = there.indexOf(tab);
+      const places: Record<string, number> = {
+        ArrowRight: at + 1,
+        ArrowLeft: at - 1,
+        Home: 0,
+        End: -1,
+      };
+      if (!(key in places)) return;
+      const next = there[(places[key] + there.length) % there.length];
       next.focus();
       show(next);
     });
-  });
+  }
 }

@@ -18,7 +18,7 @@ let model: CompiledModel | undefined;
 export async function load(wanted: Tasks["load"]["takes"]): Promise<Loaded> {
   const { file, accelerator, threads } = wanted;
   if (IDENTIFIER.some((byte, at) => file[IDENTIFIER_AT + at] !== byte)) {
-    throw new Error("This is no .tflite file: it has no TFL3 behind its first 4 bytes.");
+    throw new Error("This is no .tflite file: its bytes 5 to 8 are not TFL3.");
   }
   await start(wanted.variant);
   model?.delete();
@@ -37,13 +37,16 @@ export async function load(wanted: Tasks["load"]["takes"]): Promise<Loaded> {
   const inputs = model.getInputDetails().map(described);
   const strange = inputs.find((one) => one.dtype !== "float32");
   if (strange) {
-    throw new Error(`The input '${strange.name}' is ${strange.dtype}; this page fills float32.`);
+    throw new Error(
+      `The input '${strange.name}' is ${strange.dtype}, but this page only gives float32: ` +
+        "convert with --float-io.",
+    );
   }
   const open = inputs.find(({ shape }) => shape.some((length) => length < 0));
   if (open) {
     throw new Error(
-      `The input '${open.name}' is of an open size, ${open.shape.join(" × ")}, which this runtime ` +
-        "cannot run: convert with a fixed size, as `fr-keras convert` does.",
+      `The input '${open.name}' has no fixed size: ${open.shape.join(" × ")}. This runtime needs ` +
+        "one: convert with fixed lengths, as fr-keras convert does.",
     );
   }
   const outputs = model.getOutputDetails().map(described);

@@ -67,7 +67,7 @@ class SegmentScreen {
   /** Shows the square in the middle of a picture, and segments it. */
   async open(file: File): Promise<void> {
     const bitmap = await createImageBitmap(file).catch(() => {
-      throw new Error(`'${file.name}' is no picture that this browser knows.`);
+      throw new Error(`'${file.name}' is no picture that this browser can open.`);
     });
     const side = Math.min(bitmap.width, bitmap.height);
     const [left, top] = [(bitmap.width - side) / 2, (bitmap.height - side) / 2];
@@ -124,7 +124,7 @@ class SegmentScreen {
         const { shape } = this.models[this.wanted++];
         this.choices[this.wanted].checked = true;
         const why = error instanceof Error ? error.message : String(error);
-        failures.push(`${shape[0]} × ${shape[1]} pixels did not run here: ${why} `);
+        failures.push(`${shape[0]} × ${shape[1]} pixels did not work here: ${why} `);
       }
     }
   }
@@ -148,8 +148,9 @@ class SegmentScreen {
     const names = found.map((one) => model.labels[one] ?? `class ${one}`).join(", ") || "nothing";
     const share = classes.filter((one) => one > 0).length / classes.length;
     const where = `on ${(100 * share).toFixed(0)} % of the pixels`;
+    const instead = failures.length > 0 ? ` ${side} × ${side} pixels were used: see below.` : "";
     element("segmented").textContent =
-      `Found: ${names}, ${where}, in ${milliseconds.toFixed(1)} ms.`;
+      `Found: ${names}, ${where}, in ${milliseconds.toFixed(1)} ms.${instead}`;
     element("segment-report").textContent =
       `${failures.join("")}${model.file} is a download of ${bytes(model.bytes)}. ` +
       `It sees ${side} × ${side} pixels.`;

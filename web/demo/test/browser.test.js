@@ -23,7 +23,7 @@ before(async () => {
 after(() => browser?.close());
 
 /** Opens the page; `isIsolated` says whether the server sends the headers that threads need. */
-async function opened(context, { isIsolated = true, path = "" } = {}) {
+async function opened(context, { isIsolated = true, path = "", prepare = () => {} } = {}) {
   const server = await serve(PAGE, isIsolated);
   const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
   context.after(async () => {
@@ -40,6 +40,7 @@ async function opened(context, { isIsolated = true, path = "" } = {}) {
   await page.addInitScript((cores) => {
     Object.defineProperty(Navigator.prototype, "hardwareConcurrency", { get: () => cores });
   }, CORES);
+  await prepare(page);
   await page.goto(server.address + path);
   return { page, foreign };
 }
@@ -99,6 +100,23 @@ test("the keyboard draws, and shows other screens", OPTIONS, async (context) => 
   await page.focus("#tab-draw");
   await page.keyboard.press("ArrowRight");
   assert.ok((await page.isVisible("#segment")) && !(await page.isVisible("#draw")));
+  await noProblem(page);
+});
+
+test("screens that no network fits are skipped by the keyboard, too", OPTIONS, async (context) => {
+  const prepare = (page) =>
+    page.route("**/models/index.json", async (route) => {
+      const held = await (await route.fetch()).json();
+      const files = held.files.map((one) => ({ ...one, task: "other" }));
+      await route.fulfill({ json: { ...held, files } });
+    });
+  const { page } = await opened(context, { prepare });
+  await page.waitForSelector("#files label");
+  await page.focus("#tab-measure");
+  for (const key of ["ArrowRight", "ArrowLeft", "Home", "End"]) {
+    await page.keyboard.press(key);
+    assert.ok((await page.isVisible("#measure")) && !(await page.isVisible("#draw")), key);
+  }
   await noProblem(page);
 });
 
@@ -172,7 +190,7 @@ test("where the largest size does not run, a smaller one does", OPTIONS, async (
   await page.click("#shapes");
   await seen(page, 128);
   const report = await page.textContent("#segment-report");
-  assert.match(report, /^256 × 256 pixels did not run here: .*checksum.* shapes_128.fr is/);
+  assert.match(report, /^256 × 256 pixels did not work here: .*checksum.* shapes_128.fr is/);
   assert.match(await page.textContent("#segmented"), /^Found: shape,/);
   assert.ok(await page.isChecked("#sides label:nth-child(2) input"));
   await noProblem(page);
@@ -184,7 +202,7 @@ async function measured(page) {
   await page.fill("#runs", "3");
   await page.click("#start");
   await page.waitForFunction(() =>
-    /done|stopped/.test(document.getElementById("progress").textContent),
+    /^Done|stopped/i.test(document.getElementById("progress").textContent),
   );
   const download = page.waitForEvent("download");
   await page.click("#download");
@@ -296,7 +314,7 @@ test("files that are no networks cost a sentence each", OPTIONS, async (context)
     "text.tflite": [Buffer.from("This is a text and no network."), /TFL3/],
     "empty.tflite": [Buffer.alloc(0), /TFL3/],
     "huge.tflite": [readFileSync(`${ODD}/huge.tflite`), /needs too much memory/],
-    "open.tflite": [readFileSync(`${ODD}/open.tflite`), /open size/],
+    "open.tflite": [readFileSync(`${ODD}/open.tflite`), /no fixed size/],
     "garbage.tflite": [Buffer.from(`\x1c\0\0\0TFL3${"\xff".repeat(400)}`, "latin1"), /./],
   };
   for (const [name, [buffer]] of Object.entries(cases)) {
