@@ -1,7 +1,8 @@
 """The heads of a model: what no channel that can be added depends on."""
 
+import itertools
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import keras
 
@@ -73,14 +74,25 @@ def check_reached(found: channels.Groups, own: Collection[str], growing: Collect
 
 
 def warn_of_unreached(
-    found: channels.Groups, own: Collection[str], growing: Collection[str]
+    found: channels.Groups, own: Collection[str], counts: Sequence[Mapping[str, int]]
 ) -> None:
-    """Warns if some growing groups will not change any output, for others do not grow."""
-    lost = unreached(found, growing, own)
+    """Warns if channels that come back change no output, for what reads them does not grow.
+
+    Args:
+        found: The groups of the model.
+        own: The names of the heads.
+        counts: How many channels each network has, from the smallest to the largest.
+    """
+    lost = {}
+    for number, (fewer, more) in enumerate(itertools.pairwise(counts), 1):
+        growing = [name for name, count in fewer.items() if count < more[name]]
+        if some := unreached(found, growing, own):
+            lost[number] = some
     if lost:
         warnings.warn(
-            f"the channels that come back in {lost} change no output, for what reads them gets no "
-            "new channels. Take `scope='layer'`, by which all groups grow, or `recover='full'`.",
+            "some channels that come back change no output of their network, for what reads them "
+            "gets no new channels in it. Take `scope='layer'`, by which all groups grow, or "
+            f"`recover='full'`. Received: groups by the number of the network, {lost}",
             stacklevel=3,
         )
 

@@ -120,7 +120,7 @@ def nest(
     seed, road = roadmap(found, path, score, floor)
     order, counts = growing_order(road), chosen(road, capacities)
     if recover == "frozen":
-        warn_of_unreached(found, own, [n for n, size in sizes.items() if counts[0][n] < size])
+        warn_of_unreached(found, own, counts)
     ordered = channels.order(model, order)
     models = (seed, *_grown(ordered, seed, counts, own, tune, recover))
     kept = tuple({n: order[n][:count].tolist() for n, count in one.items()} for one in counts)
@@ -143,7 +143,8 @@ def _grown(
     before = seed
     for fewer, more in itertools.pairwise(counts):
         model = channels.remove(ordered, {name: range(count) for name, count in more.items()})
-        held = grow(model, before, fewer, own)
+        growing = {name: count for name, count in fewer.items() if count < more[name]}
+        held = grow(model, before, growing, own)
         if recover == "full":
             tune(model, [])
         else:

@@ -33,10 +33,10 @@ def roadmap(
     road = [{name: np.arange(one.size) for name, one in found.items() if one.removable}]
     seed = end = None
     for one, kept in path:
-        end = _end(found, one, score, floor)
+        now = {name: numbers[kept.get(name, slice(None))] for name, numbers in road[-1].items()}
+        end = _end(found, one, now, score, floor)
         if end:
             break
-        now = {name: numbers[kept[name]] for name, numbers in road[-1].items()}
         if any(len(now[name]) < len(numbers) for name, numbers in road[-1].items()):
             road.append(now)
         seed = one
@@ -49,12 +49,14 @@ def roadmap(
     return seed, road
 
 
-def _end(found: channels.Groups, one: keras.Model, score, floor: float | None) -> str | None:
+def _end(found: channels.Groups, one: keras.Model, kept: Kept, score, floor) -> str | None:
     """Why a network is too small to be the seed; `None` if it is not."""
     if floor is not None and (reached := finite(score(one))) < floor:
         return f"the first one scores {reached:.6g}, below floor={floor}"
     before, now = _places(found), _places(channels.groups(one))
-    others = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    # A single channel may be one of all positions, but it stays whatever it belongs to.
+    several = [name for name in {**before, **now} if name not in kept or len(kept[name]) > 1]
+    others = [name for name in several if before.get(name) != now.get(name)]
     if not others:
         return None
     warnings.warn(
