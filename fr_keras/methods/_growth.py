@@ -32,7 +32,7 @@ class Held:
     def restore(self) -> None:
         """Gives the numbers that stay their values back."""
         # `where` makes a new tensor: under JAX, training destroys the one that was assigned.
-        self.weight.assign(ops.where(self.places, self.values, self.weight))
+        self.weight.assign(ops.where(self.places, self.values, self.weight.value))
 
 
 def grow(

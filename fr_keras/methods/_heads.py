@@ -91,8 +91,9 @@ def warn_of_unreached(
     if lost:
         warnings.warn(
             "some channels that come back change no output of their network, for what reads them "
-            "gets no new channels in it. Take `scope='layer'`, by which all groups grow, or "
-            f"`recover='full'`. Received: groups by the number of the network, {lost}",
+            "gets no new channels in it. Take fewer `capacities`, `scope='layer'`, by which all "
+            "groups grow alike, or `recover='full'`. Received: groups by the number of the network "
+            f"in `models`, {lost}",
             stacklevel=3,
         )
 
