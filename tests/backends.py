@@ -53,6 +53,8 @@ FILES = (
     "magnitude",
     "magnitude_fits",
     "metrics",
+    "nest",
+    "nest_growth",
     "odd_graphs",
     "order_suggested",
     "ordering",

@@ -176,6 +176,14 @@ def test_applications(name, float64):
     check(model, x, 0, 1e-9)
 
 
+def test_a_single_channel_is_one_of_all_positions_behind_a_flatten():
+    inputs = keras.Input((4, 4, 2))
+    x = layers.Flatten()(layers.Conv2D(1, 3, name="conv")(inputs))
+    group = channels.groups(keras.Model(inputs, layers.Dense(2)(x)))["conv"]
+    assert group.removable
+    assert [one.positions.tolist() for one in group.axes] == [[[0]], [[0]], [[0, 1, 2, 3]]]
+
+
 def test_networks_of_the_zoo_are_free():
     for model in (zoo.resnet20(), zoo.lenet5(batch_norm=True), zoo.unet(filters=2)):
         found = channels.groups(model)

@@ -58,6 +58,20 @@ def test_bad_input(case):
         rank(model(), _data(data), criterion)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, lambda both: dict(zip("ab", both, strict=True))])
+def test_labels_of_several_outputs(kind):
+    inputs = keras.Input((6,))
+    x = layers.Dense(4, name="hidden")(inputs)
+    model = keras.Model(inputs, [layers.Dense(2, name="a")(x), layers.Dense(3, name="b")(x)])
+    x, outputs = np.ones((7, 6), "float32"), ["numbers", "numbers"]
+    labels = kind([np.ones((7, 2)), np.ones((7, 3))])
+    found = rank(model, (x, labels), "information", outputs=outputs)
+    expected = rank(model, x, "information", outputs=outputs)
+    np.testing.assert_array_equal(found["hidden"], expected["hidden"])
+    with pytest.raises(ValueError, match=r"criterion='information' needs no classes.* several"):
+        rank(model, (x, labels), "triplet")
+
+
 def _normalized(norm, between=()):
     return keras.Sequential(
         [

@@ -9,6 +9,8 @@ from fr_keras.methods._kbit import KBit
 from fr_keras.methods._layer_ranks import LayerRanks
 from fr_keras.methods._magnitude import MagnitudePruning
 from fr_keras.methods._narrow import narrow
+from fr_keras.methods._nest import nest
+from fr_keras.methods._nested import Nested
 from fr_keras.methods._price_kernels import price_kernels
 from fr_keras.methods._quantize_kernels import quantize_kernels
 from fr_keras.methods._ranking import CRITERIA, rank
@@ -29,6 +31,7 @@ __all__ = [
     "KBit",
     "LayerRanks",
     "MagnitudePruning",
+    "Nested",
     "RateTraining",
     "RisingTemperature",
     "SoftFilterPruning",
@@ -39,6 +42,7 @@ __all__ = [
     "elm",
     "keep_zeros",
     "narrow",
+    "nest",
     "price_kernels",
     "prune",
     "prune_inactive",

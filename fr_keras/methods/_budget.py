@@ -92,8 +92,8 @@ class Cost:
             )
         return budget
 
-    def largest(self, budget: float) -> dict[str, list[int]]:
-        """Returns what is kept when the fewest channels of the line are removed to fit it."""
+    def check(self, budget: float) -> None:
+        """Raises a ValueError if the model is above a budget even without the whole line."""
         most = len(self._line)
         if self(most) > budget:
             above = self._fixed is not None and self._fixed > budget
@@ -103,6 +103,11 @@ class Cost:
                 + (f"; what cannot be removed alone has {self._fixed:,}" if above else "")
                 + f". Received: a budget of {budget:,.10g}. Keep more"
             )
+
+    def largest(self, budget: float) -> dict[str, list[int]]:
+        """Returns what is kept when the fewest channels of the line are removed to fit it."""
+        self.check(budget)
+        most = len(self._line)
         fits = bisect.bisect_left(range(most + 1), True, key=lambda one: self(one) <= budget)
         return self._line.kept(fits)
 
@@ -112,6 +117,14 @@ def _measured(measure: Callable[[keras.Model], float], model: keras.Model) -> fl
     if not isinstance(found, numbers.Real) or not math.isfinite(found) or found <= 0:
         raise ValueError(f"`measure` must return a number above 0 for a model. Received: {found!r}")
     return float(found)
+
+
+def cost_of(model: keras.Model, measure: Measure) -> float:
+    """Returns what a model costs by a measure."""
+    if callable(measure):
+        return _measured(measure, model)
+    count, _ = counted(model, channels.groups(model), measure)
+    return count({})
 
 
 def share_or_number(keep: int | float) -> int | float:

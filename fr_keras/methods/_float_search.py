@@ -44,7 +44,7 @@ def searched(
         trial.set_user_attr("plan", plan)
         key = tuple(plan[name] for name in curves)
         if key not in known:
-            known[key] = _finite(score(plan))
+            known[key] = finite(score(plan))
         return known[key]
 
     with _quiet() as optuna:
@@ -55,7 +55,7 @@ def searched(
     return study.best_trial.user_attrs["plan"]
 
 
-def _finite(value) -> float:
+def finite(value) -> float:
     value = float(value)
     if not math.isfinite(value):
         raise ValueError(f"`score` must return finite numbers. Received: {value}")

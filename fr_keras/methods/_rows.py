@@ -11,6 +11,7 @@ from fr_keras.models.walk import ends
 # The most rows, and the most input numbers, that are computed at once.
 _ROWS = 128
 NUMBERS = 1 << 20
+_WITHOUT_CLASSES = "criterion='information' needs no classes"
 
 
 def batches(
@@ -19,7 +20,7 @@ def batches(
     labels_for: str | None = None,
     name: str = "data",
     numbers: int = NUMBERS,
-) -> Iterator[tuple[object, np.ndarray | None]]:
+) -> Iterator[tuple[object, object]]:
     """Yields the inputs and the labels of `data` in batches that are small enough to compute.
 
     Args:
@@ -40,7 +41,8 @@ def batches(
         leaves = keras.tree.flatten(inputs)
         if labels_for:
             labels = _classes(labels, labels_for)
-        lengths = {len(one) for one in [*leaves, *([] if labels is None else [labels])]}
+        answers = [] if labels is None else keras.tree.flatten(labels)
+        lengths = {len(one) for one in (*leaves, *answers)}
         if len(lengths) > 1:
             raise ValueError(
                 f"`{name}` must have as many rows in each input and in the labels. "
@@ -51,8 +53,7 @@ def batches(
         _check_fixed(fixed, len(leaves[0]))
         for start in range(0, len(leaves[0]), step):
             part, some = slice(start, start + step), True
-            rows = keras.tree.map_structure(lambda one, part=part: one[part], inputs)
-            yield rows, None if labels is None else labels[part]
+            yield _rows_of(inputs, part), None if labels is None else _rows_of(labels, part)
     if not some:
         raise ValueError(f"`{name}` must hold at least one batch with rows. Received: none")
 
@@ -67,7 +68,7 @@ def is_whole(data, name: str = "data") -> bool:
     return isinstance(data, (np.ndarray, Mapping, tuple)) or hasattr(data, "numpy")
 
 
-def _parts(model: keras.Model, batch) -> tuple[object, np.ndarray | None]:
+def _parts(model: keras.Model, batch) -> tuple[object, object]:
     # As in `fit`: a tuple is inputs and labels, a list may be several inputs.
     several = isinstance(batch, list) and len(model.inputs) > 1
     pair = isinstance(batch, (tuple, list)) and not several
@@ -76,15 +77,26 @@ def _parts(model: keras.Model, batch) -> tuple[object, np.ndarray | None]:
     if len(leaves) == len(model.inputs) == 1:  # the model may want it in a list
         inputs = keras.tree.pack_sequence_as(ends(model)[0], leaves)
     labels = batch[1] if pair and len(batch) > 1 else None
-    return inputs, None if labels is None else np.asarray(labels)
+    if labels is None or len(model.outputs) == 1:
+        return inputs, None if labels is None else np.asarray(labels)
+    return inputs, keras.tree.map_structure(np.asarray, labels)
 
 
-def _classes(labels: np.ndarray | None, needed_for: str) -> np.ndarray:
+def _rows_of(arrays, part: slice):
+    return keras.tree.map_structure(lambda one: one[part], arrays)
+
+
+def _classes(labels, needed_for: str) -> np.ndarray:
     """The labels as whole numbers, one a row."""
     if labels is None:
         raise ValueError(
             f"`data` must have labels for {needed_for}: a tuple `(inputs, labels)`, or batches of "
-            "such tuples. Received: inputs only"
+            f"such tuples; {_WITHOUT_CLASSES}. Received: inputs only"
+        )
+    if not isinstance(labels, np.ndarray):
+        raise ValueError(
+            f"the labels in `data` must be one array of classes for {needed_for}; "
+            f"{_WITHOUT_CLASSES}. Received: {type(labels).__name__} for several outputs"
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -92,7 +104,7 @@ def _classes(labels: np.ndarray | None, needed_for: str) -> np.ndarray:
     if not whole or np.any(labels < 0):
         raise ValueError(
             "the labels in `data` must be the numbers of the classes, one a row, from 0; take the "
-            "`argmax` of one-hot labels. "
+            f"`argmax` of one-hot labels; {_WITHOUT_CLASSES}. "
             f"Received: {labels.dtype} labels of shape {labels.shape}"
         )
     return labels.astype(np.int64)

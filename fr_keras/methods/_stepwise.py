@@ -54,6 +54,20 @@ def prune_stepwise(
     >>> [one.get_layer("hidden").units for one in steps]
     [4, 2]
     """
+    return (one for one, _ in pruned(model, rank, tune, keep, steps, measure, scope, floor))
+
+
+def pruned(
+    model: keras.Model,
+    rank: Callable[[keras.Model], Scores],
+    tune: Callable[[keras.Model], object],
+    keep: int | float,
+    steps: int,
+    measure: Measure,
+    scope: str,
+    floor: int | float = 1,
+) -> Iterator[tuple[keras.Model, dict[str, list[int]]]]:
+    """Does the same, and yields with each model which channels of the one before it has."""
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise ValueError(f"`steps` must be a number of steps, 1 or more. Received: {steps!r}")
     found = channels.groups(model)
@@ -62,6 +76,7 @@ def prune_stepwise(
     equal = {name: [0.0] * size for name, size in sizes.items()}
     cost = Cost(model, found, Line(checked_scores(equal, sizes), least, scope), measure)
     whole, budget = cost(0), cost.budget(keep)
+    cost.check(budget)
     budgets = [whole * (budget / whole) ** (step / steps) for step in range(1, steps)]
     return _steps(model, rank, tune, [*budgets, budget], measure, scope, least)
 
@@ -74,7 +89,7 @@ def _steps(
     measure: Measure,
     scope: str,
     least: Mapping[str, int],
-) -> Iterator[keras.Model]:
+) -> Iterator[tuple[keras.Model, dict[str, list[int]]]]:
     for budget in budgets:
         found = channels.groups(model)
         scores = checked_scores(rank(model), removable(model, found))
@@ -82,4 +97,4 @@ def _steps(
         kept = Cost(model, found, Line(scores, fewest, scope), measure).largest(budget)
         model = channels.remove(model, kept)
         tune(model)
-        yield model
+        yield model, kept

@@ -159,6 +159,9 @@ def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[slice, sl
                 first, i = first * (before[i] or _UNKNOWN), i + 1
             else:
                 second, j = second * (after[j] or _UNKNOWN), j + 1
+        if blocks and (begin == i or start == j):  # axes of length 1 at the end
+            begin, start = blocks[-1][0].start, blocks[-1][1].start
+            blocks.pop()
         blocks.append((slice(begin, i), slice(start, j)))
     return blocks + last
 
