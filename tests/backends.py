@@ -54,7 +54,6 @@ FILES = (
     "magnitude_fits",
     "metrics",
     "nest",
-    "nest_growth",
     "odd_graphs",
     "order_suggested",
     "ordering",
