@@ -1,8 +1,6 @@
-import functools
 import gc
 import os
 import sys
-import typing
 from pathlib import Path
 
 import hypothesis
@@ -46,9 +44,6 @@ if BACKEND == "torch":
     torch.Tensor.__array__ = _read
     # Its own is that of numpy 1.
     torch.Tensor.__array_wrap__ = lambda tensor, array, context=None, scalar=False: array
-
-# Keras asks for each tensor whether it has some protocol; Python 3.11 then lists its names anew.
-typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
 
 # A deadline would be a timing, and no test is one.
 hypothesis.settings.register_profile("fr_keras", deadline=None)
