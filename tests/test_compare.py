@@ -294,7 +294,7 @@ def test_a_missing_extra_is_named_before_the_work(small, tmp_path, monkeypatch):
 # Other tasks
 
 
-def drawing(last: keras.layers.Layer) -> keras.Model:
+def drawing(last) -> keras.Model:
     keras.utils.set_random_seed(0)
     inputs = keras.Input((12, 12, 1))
     x = kl.Conv2D(4, 3, padding="same", activation="relu")(inputs)
@@ -303,7 +303,7 @@ def drawing(last: keras.layers.Layer) -> keras.Model:
 
 BARS, PLACES = pictures(60)
 TASKS = {
-    "masks": (kl.Conv2D(2, 1), (BARS[..., 0] > 100).astype("uint8"), "dice"),
+    "masks": (lambda x: kl.Conv2D(2, 1)(x), (BARS[..., 0] > 100).astype("uint8"), "dice"),
     "several labels": (
         lambda x: kl.Dense(4, "sigmoid")(kl.GlobalMaxPooling2D()(x)),
         np.eye(4)[PLACES] + np.eye(4)[3 - PLACES],

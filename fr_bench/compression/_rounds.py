@@ -1,6 +1,7 @@
 """The rounds of training: each trial is run once, and what was run is found again."""
 
 import dataclasses
+import gc
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -123,7 +124,7 @@ class Rounds:
             return f"failed: {error}"
 
     def _trial(self, cell: Cell, rung: int) -> Trial:
-        keras.utils.clear_session()
+        gc.collect()  # the models of the last trial; `clear_session` would reset the caller's names
         last = rung == len(STEPS) - 1
         title = f"{cell.name}, round {rung + 1}"
         regime = dataclasses.replace(self.regime, keep=cell.keep)
