@@ -16,6 +16,8 @@ import numpy as np
 from fr_archive._errors import ArchiveError
 from fr_archive._integers import LARGEST
 
+#: A step is so many numbers before the one that is twice as large.
+STEPS_AN_OCTAVE = 8
 # 2 ** (i / 8 + 15), rounded to the nearest integer.
 MANTISSAS = (32768, 35734, 38968, 42495, 46341, 50535, 55109, 60097)
 LOWEST, HIGHEST = -512, 511
@@ -29,7 +31,7 @@ def value(index: int) -> float:
     >>> value(0), value(-16), value(4)
     (1.0, 0.25, 1.414215087890625)
     """
-    return MANTISSAS[index % 8] * 2.0 ** (index // 8 - 15)
+    return MANTISSAS[index % STEPS_AN_OCTAVE] * 2.0 ** (index // STEPS_AN_OCTAVE - 15)
 
 
 def nearest(step: float) -> int:

@@ -15,6 +15,7 @@ from fr_keras.models import channels
 
 BAD = {
     "unknown criterion": ((small, "both", "L2"), r"one of .'l1'.* Received: 'L2'"),
+    "labels as the criterion": ((small, "x", np.zeros(8)), r"one of .'l1'.* Received: array"),
     "no data": ((small, None, "apoz"), "`data` must be given for criterion='apoz'"),
     "data of no kind": ((small, 3, "apoz"), "`data` must be an array.*Received: int"),
     "empty array": ((small, "empty", "active"), "at least one batch with rows"),

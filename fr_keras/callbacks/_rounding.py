@@ -10,9 +10,6 @@ import fr_archive
 from fr_keras.layers import FrequencyKernel, Quantizing
 from fr_keras.models.walk import named_kernels
 
-# An archive has this many steps per octave.
-_STEPS_AN_OCTAVE = 8
-
 
 class ArchiveRounding(keras.callbacks.Callback):
     """Trains with coefficients in whole steps, so that storing them in coarse steps costs nothing.
@@ -196,8 +193,8 @@ def _whole_step(coefficients, step: float):
     """The step of an archive that is nearest to the requested one, as a constant."""
     norm = ops.sqrt(ops.sum(ops.square(coefficients)))
     # For zeros any step will do.
-    number = ops.log2(ops.maximum(step * norm, 1e-12)) * _STEPS_AN_OCTAVE
-    return ops.stop_gradient(ops.power(2.0, ops.round(number) / _STEPS_AN_OCTAVE))
+    number = ops.log2(ops.maximum(step * norm, 1e-12)) * fr_archive.STEPS_AN_OCTAVE
+    return ops.stop_gradient(ops.power(2.0, ops.round(number) / fr_archive.STEPS_AN_OCTAVE))
 
 
 def _on_grid(coefficients: np.ndarray, step: float) -> np.ndarray:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 
 from fr_keras.methods._rank_shares import Curve, spent
+from fr_keras.methods._score import finite
 
 _WIDEST = 3.0  # the most by which the logarithm of a layer's errors is changed
 
@@ -53,13 +54,6 @@ def searched(
         study.enqueue_trial(dict.fromkeys(curves, 0.0))
         study.optimize(objective, n_trials=trials)
     return study.best_trial.user_attrs["plan"]
-
-
-def finite(value) -> float:
-    value = float(value)
-    if not math.isfinite(value):
-        raise ValueError(f"`score` must return finite numbers. Received: {value}")
-    return value
 
 
 @contextlib.contextmanager

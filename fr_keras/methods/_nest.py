@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 import keras
 
 from fr_keras.methods._budget import Measure, Scores, cost_of
-from fr_keras.methods._float_search import finite
 from fr_keras.methods._growth import grow, train_rest
 from fr_keras.methods._heads import check_reached, heads, warn_of_unreached
 from fr_keras.methods._nested import Nested
 from fr_keras.methods._ranking import rank
 from fr_keras.methods._roadmap import chosen, growing_order, roadmap
+from fr_keras.methods._score import finite
 from fr_keras.methods._selection import removable
 from fr_keras.methods._stepwise import pruned
 from fr_keras.models import channels

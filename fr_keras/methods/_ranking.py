@@ -119,7 +119,7 @@ def rank(
     >>> rank(model, np.array([[1.0, 0.0], [2.0, 2.0]]), "apoz")
     {'hidden': array([1. , 0.5, 0. ])}
     """
-    if criterion not in CRITERIA:
+    if not isinstance(criterion, str) or criterion not in CRITERIA:
         raise ValueError(f"`criterion` must be one of {CRITERIA}. Received: {criterion!r}")
     found = channels.groups(model)
     groups = [found[name] for name in removable(model, found)]

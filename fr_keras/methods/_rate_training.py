@@ -7,6 +7,7 @@ import warnings
 import keras
 import numpy as np
 
+import fr_archive
 from fr_keras.callbacks.batches import attach
 from fr_keras.methods._priced import priced_kernels, warn_of_nothing
 
@@ -23,7 +24,6 @@ _MOST_EXCESS = 1.0
 _FIRST_SHARE = 0.01
 # An epoch has as many where Keras does not know.
 _USUAL_BATCHES = 1000
-_STEPS_AN_OCTAVE = 8
 _MOST_RAISES = 1024
 
 
@@ -179,7 +179,7 @@ class RateTraining(keras.callbacks.Callback):
     def _raise_steps(self, number: int) -> None:
         for kernel in self._kernels:
             step = kernel.state["log2_step"]
-            step.assign(step + number / _STEPS_AN_OCTAVE)
+            step.assign(step + number / fr_archive.STEPS_AN_OCTAVE)
 
     def _coarsen(self) -> None:
         """Makes all steps coarser, alike and by as little as the budget needs."""
@@ -205,7 +205,7 @@ def _warn_of_raise(raises: int, estimate: float, budget: float) -> None:
     met = estimate <= budget
     warnings.warn(
         f"The kernels took more than `bytes` when the training ended, so their steps were made "
-        f"coarser by a factor of {2 ** (raises / _STEPS_AN_OCTAVE):.3g}; that is "
+        f"coarser by a factor of {2 ** (raises / fr_archive.STEPS_AN_OCTAVE):.3g}; that is "
         f"{'enough' if met else 'not enough: the coarsest steps still take more'}. "
         f"Received: bytes={budget} for an estimate of {estimate:.0f} now. The network was not "
         "trained with these steps: train for more epochs, or raise `bytes`.",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import keras
 import numpy as np
 
-from fr_keras.methods._float_search import finite
+from fr_keras.methods._score import finite
 from fr_keras.models import channels
 
 #: The numbers that the channels of each group have in the whole network.

@@ -11,7 +11,6 @@ import fr_archive
 from fr_keras.layers import Alike, Quantizer, State
 
 # The steps of an archive, by their numbers from `_FINEST`.
-_STEPS_AN_OCTAVE = 8
 _FINEST, _COARSEST = -512, 511
 _STEPS = np.array([fr_archive.step_value(n) for n in range(_FINEST, _COARSEST + 1)])
 # Of the largest number: below 2 by more than half a step of the scale, so that it never becomes 0.
@@ -97,7 +96,7 @@ class WholeSteps(Quantizer):
         largest = ops.maximum(_LARGEST_STEP * ops.max(ops.abs(kernel)), float(_STEPS[0]))
         limit = ops.stop_gradient(ops.log2(largest))
         wanted = ops.minimum(ops.cast(state["log2_step"], kernel.dtype), limit)
-        number = ops.round(ops.stop_gradient(wanted) * _STEPS_AN_OCTAVE) - _FINEST
+        number = ops.round(ops.stop_gradient(wanted) * fr_archive.STEPS_AN_OCTAVE) - _FINEST
         number = ops.cast(ops.clip(number, 0, len(_STEPS) - 1), "int32")
         step = ops.take(ops.convert_to_tensor(_STEPS, kernel.dtype), number)
         return step * ops.power(2.0, wanted - ops.stop_gradient(wanted))
