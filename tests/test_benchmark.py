@@ -62,6 +62,7 @@ def test_a_file_on_the_host(files):
     assert times.runs == 5
     assert 0 < times.p5_us <= times.median_us <= times.p95_us
     assert min(times.init_us, times.first_us, result.peak_memory_bytes) > 0
+    assert times.cpu_use > 0
     assert {one.op: one.count for one in result.profile} == {
         "CONV_2D": 1,
         "RESHAPE": 1,

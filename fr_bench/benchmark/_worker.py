@@ -23,6 +23,11 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+#: Where Linux shows the counters of energy of a processor (RAPL).
+POWERCAP = Path("/sys/class/powercap")
+#: The counters change about once in a millisecond.
+LEAST_SECONDS = 0.1
+
 
 class CpuModel:
     """A file in LiteRT's interpreter, for inputs with the shapes of `row`.
@@ -178,14 +183,46 @@ def model_of(path: Path, request: dict, row: list[np.ndarray]):
     return CpuModel(path.read_bytes(), request["delegate"], request["threads"], row)
 
 
+def energies(folder: Path = POWERCAP) -> dict[str, tuple[int, int]]:
+    """Returns the counters of all packages of the processor in microjoules, and where each begins
+    again; nothing if one of them cannot be read."""
+    found = {}
+    try:
+        for one in folder.glob("intel-rapl:*"):
+            if (one / "name").read_text().startswith("package"):
+                names = ("energy_uj", "max_energy_range_uj")
+                found[one.name] = tuple(int((one / name).read_text()) for name in names)
+    except (OSError, ValueError):  # most systems show them to root alone
+        return {}
+    return found
+
+
+def milliwatts(before: dict, after: dict, seconds: float) -> float | None:
+    """Returns the mean power between two readings; `None` if they do not tell it."""
+    if not before or {*before} != {*after} or seconds < LEAST_SECONDS:
+        return None
+    used = [after[name][0] - before[name][0] for name in before]
+    used = [one + (one < 0) * after[name][1] for name, one in zip(before, used, strict=True)]
+    return round(sum(used) / seconds / 1000, 1) if min(used) > 0 else None
+
+
 def timed(model, runs: int, warmup: int) -> dict:
-    """Returns the microseconds of each inference, without writing and reading tensors."""
+    """Returns the microseconds of each inference, without writing and reading tensors, and what
+    the timed ones took of the processor."""
     times = []
-    for _ in range(1 + warmup + runs):
+    for number in range(1 + warmup + runs):
+        if number == 1 + warmup:
+            counters, used, started = energies(), time.process_time(), time.perf_counter()
         begin = time.perf_counter_ns()
         model.invoke()
         times.append((time.perf_counter_ns() - begin) / 1000)
-    return {"first_us": times[0], "times_us": times[1 + warmup :]}
+    seconds, used = time.perf_counter() - started, time.process_time() - used
+    return {
+        "first_us": times[0],
+        "times_us": times[1 + warmup :],
+        "cpu_use": round(used / seconds, 3),
+        "milliwatts": milliwatts(counters, energies(), seconds),
+    }
 
 
 def singles(folder: Path, request: dict, row: list[np.ndarray]) -> list[dict]:

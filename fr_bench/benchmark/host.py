@@ -9,7 +9,7 @@ import numpy as np
 from fr_bench.benchmark import process, processor
 from fr_bench.benchmark._subject import Subject
 from fr_bench.benchmark.profile import profile
-from fr_bench.benchmark.result import Ops, Result, Times
+from fr_bench.benchmark.result import Ops, Result, State, Times
 
 DELEGATES = ("none", "xnnpack")
 
@@ -51,6 +51,7 @@ def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: in
         )
     except process.WorkerError as error:
         return Result(**common, status="failed", message=str(error))
+    power = answer.facts["milliwatts"]
     found, notes = profile(subject.content, subject.inputs, delegate, threads)
     return Result(
         **common,
@@ -58,6 +59,7 @@ def measure(subject: Subject, delegate: str, threads: int, runs: int, warmup: in
         peak_memory_bytes=answer.facts["peak_memory_bytes"],
         ops=Ops(**answer.facts["ops"]) if "ops" in answer.facts else None,
         profile=found,
+        state=State(milliwatts=power) if power else None,
         **subject.scores(answer.outputs, notes),
     )
 
@@ -74,4 +76,5 @@ def times(facts: dict) -> Times:
         median_us=median,
         p5_us=p5,
         p95_us=p95,
+        cpu_use=facts["cpu_use"],
     )

@@ -34,6 +34,8 @@ class Times:
         init_us: Loading the file and applying the delegate.
         first_us: The first inference.
         mean_us: The mean; older tools give no median.
+        cpu_use: The CPU time of the process as a share of the time that passed; 2 is two busy
+            cores. Absent where the tool does not tell it.
     """
 
     runs: int
@@ -43,6 +45,7 @@ class Times:
     median_us: float | None = None
     p5_us: float | None = None
     p95_us: float | None = None
+    cpu_use: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Metric:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The state of a phone before, during and after a measurement, as far as the phone tells it.
+    """The state of a device before, during and after a measurement, as far as it tells it.
 
     Attributes:
         battery_percent: Before and after.
@@ -134,7 +137,9 @@ class State:
         charging: Whether it was plugged in.
         thermal_status: Android's, 0 (none) to 6 (shutdown), before and after.
         cpu_load: The load of all cores during the measurement, from 0 to 1.
-        milliwatts: The power during the measurement, from the battery's current and voltage.
+        milliwatts: The power during the measurement: of a phone from the battery's current and
+            voltage; of a computer that of the whole processor, whatever else it did, by its own
+            counters (RAPL).
     """
 
     battery_percent: tuple[int, int] | None = None
@@ -171,7 +176,7 @@ class Result:
         profile: Where the time goes, by kind of op.
         agreement: Output name -> agreement with the CPU reference; absent if no rows ran.
         metric: The score on labelled rows.
-        state: The state of a phone.
+        state: The state of the device.
     """
 
     file: str
