@@ -1,0 +1,220 @@
+"""Compares lossless coders on the whole numbers of the kernels of eight networks.
+
+    pip install --no-deps nncodec==2.1.3
+    python benchmarks/coders.py --data cifar10_jpeg.npz --membranes membrane.npz \\
+        --mnist mnist.npz --work folder
+
+`save_archive` quantizes each network once, as by default, and all coders get the same numbers:
+
+- `xz`: all tensors one after the other, in the smallest type of whole numbers that holds each one,
+  by Python's `lzma` with the preset 9e.
+- `nncodec`: the coder of Fraunhofer HHI's implementation of ISO/IEC 15938-17 (DeepCABAC) with the
+  defaults of that package, without its quantizer. Each kernel is a matrix with a row for each
+  output channel, and a stream of its own. The headers of its file are not counted.
+- `archive 1`, `archive 2`: the section of coefficients, or of kernels in space, of an archive,
+  with the table of lengths, shapes and steps. A file has FR layers by the first coder and other
+  kernels by the second; here each coder gets the numbers of all networks.
+
+All must decode to the same numbers. LeNet-5 is trained briefly, because coders are the subject. The
+package builds a C++ extension, which needs numpy alone.
+"""
+
+import json
+import lzma
+import re
+from pathlib import Path
+
+import archive_formats
+import keras
+import numpy as np
+import trained
+from environment import environment, versions
+from lenet5_mnist import AXIS_WEIGHTS
+
+import fr_archive
+from fr_archive import Archive, Codebook, Kernel, Quantized, Reference
+from fr_bench import data
+from fr_bench.data import Dataset
+from fr_keras import TailTruncation, bake, methods, regularize, save_archive, zoo
+
+BATCH, EPOCHS, MORE_EPOCHS, CHAIN_ROWS = 128, 3, 2, 1024
+LEARNING_RATE, FR_LEARNING_RATE = 1e-3, 4e-3
+#: Those of nncodec's own `encode`: the length of its unary code, and whether it fits the speed at
+#: which chances learn.
+UNARY, FIT_CHANCES, SKIP_ROWS = 11, 1, 1
+CODERS = ("xz", "nncodec", "archive 1", "archive 2")
+ANY = Reference("lenet5")  # the architecture is not counted
+
+
+def fitted(model: keras.Model, mnist: Dataset, epochs: int, *callbacks, rate=LEARNING_RATE):
+    keras.utils.set_random_seed(0)
+    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
+    x, y = mnist.train.inputs(), mnist.train.y
+    model.fit(x, y, BATCH, epochs, callbacks=list(callbacks), verbose=2)
+    model.compile()  # the file needs no optimizer
+    return model
+
+
+def lenet5(mnist: Dataset) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return fitted(zoo.lenet5(batch_norm=True), mnist, EPOCHS)
+
+
+def frequency(mnist: Dataset, keep: int | float) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = regularize(zoo.lenet5(batch_norm=True), axis_weights=AXIS_WEIGHTS)
+    cut = TailTruncation(keep, epochs=1, schedule="constant")
+    return fitted(model, mnist, EPOCHS, cut, rate=FR_LEARNING_RATE)
+
+
+def pruned(dense: keras.Model, mnist: Dataset) -> keras.Model:
+    pruning = methods.MagnitudePruning(0.1, epochs=MORE_EPOCHS)
+    return fitted(keras.models.clone_model(dense), mnist, MORE_EPOCHS, pruning)
+
+
+def ternary(dense: keras.Model, mnist: Dataset) -> keras.Model:
+    levels = methods.quantize_kernels(dense, methods.Ternary())
+    return bake(fitted(levels, mnist, MORE_EPOCHS))
+
+
+def networks(given):
+    """Each network with its name in the table."""
+    mnist = data.load(given.mnist)
+    dense = archive_formats.kept_in(given.work / "coders_dense.keras", lambda: lenet5(mnist))
+    rows = mnist.train.inputs(slice(CHAIN_ROWS))
+    for name, make in {
+        "FR, 1,000 kept": lambda: frequency(mnist, 1000),
+        "FR, 5 % kept": lambda: frequency(mnist, 0.05),
+        "dense": lambda: dense,
+        "pruned, 90 %": lambda: pruned(dense, mnist),
+        "ternary": lambda: ternary(dense, mnist),
+        "chains": lambda: methods.tucker(dense, 0.2, rows),
+    }.items():
+        file = given.work / f"coders_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.keras"
+        yield f"LeNet-5, {name}", archive_formats.kept_in(file, make)
+    for name, title in {"resnet20": "ResNet-20, dense", "unet": "U-Net, dense"}.items():
+        yield title, trained.base(trained.Task(name, given.data, given.membranes), 0, given.work)
+
+
+def numbers(archive: Archive) -> list[np.ndarray]:
+    """Each tensor as a vector, each kernel as a matrix of its places, 0 where the number is 0."""
+    found = [np.array(one.values, np.int32) for one in archive.tensors]
+    for kernel in archive.kernels:
+        values = np.array(kernel.values, np.int32)
+        if isinstance(kernel, Codebook):
+            values -= int(np.argmin(np.abs(kernel.levels)))
+        found.append(values.reshape(-1, kernel.columns))
+    return found
+
+
+def by_xz(arrays: list[np.ndarray]) -> int:
+    types = [np.min_scalar_type(-int(np.abs(one).max(initial=0)) - 1) for one in arrays]
+    parts = [one.astype(kind) for one, kind in zip(arrays, types, strict=True)]
+    packed = archive_formats.FORMATS["xz"](b"".join(one.tobytes() for one in parts))
+    content = lzma.decompress(packed)
+    for one, part in zip(arrays, parts, strict=True):
+        read, content = np.frombuffer(content, part.dtype, part.size), content[part.nbytes :]
+        check("xz", read, one)
+    return len(packed)
+
+
+def by_nncodec(arrays: list[np.ndarray]) -> int:
+    from nncodec.extensions import deepCABAC
+
+    # No history of an earlier version of the network.
+    alone = (deepCABAC.HdspMode.AlwaysOff, np.zeros(2, np.int8))
+    # No trellis, scan row by row, the second edition of the standard, not an update of a network.
+    options, total = (0, 0, 1, 0), 0
+    for one in arrays:
+        one = np.ascontiguousarray(one.T)
+        empty = ~one.any(1) if one.ndim == 2 else np.zeros(len(one))
+        encoder, decoder = deepCABAC.Encoder(), deepCABAC.Decoder()
+        encoder.initCtxModels(UNARY, FIT_CHANCES)
+        encoder.encodeLayer(one, *options, SKIP_ROWS, empty.astype(np.int32), *alone, 0, 0)
+        content = encoder.finish()
+        decoder.setStream(content)
+        decoder.initCtxModels(UNARY)
+        read = np.zeros_like(one)
+        decoder.decodeLayer(read, *options, *alone, 0, 0)
+        check("nncodec", read, one)
+        total += len(content)
+    return total
+
+
+def by_archive(arrays: list[np.ndarray], archive: Archive, number: int) -> int:
+    """The section of all numbers by the coder of a version, also of those that a file has by the
+    other one."""
+    if number == 1:
+        steps = [getattr(one, "step", 0) for one in (*archive.tensors, *archive.kernels)]
+        pairs = zip(arrays, steps, strict=True)
+        given = Archive(ANY, [Quantized(one.ravel(), step) for one, step in pairs])
+    else:
+        columns = [Kernel(one.values, one.step, 1) for one in archive.tensors]
+        given = Archive(ANY, (), kernels=(*columns, *archive.kernels))
+    content = fr_archive.encode(given)
+    for read, one in zip(numbers(fr_archive.decode(content)), arrays, strict=True):
+        check(f"archive {number}", read, one)
+    return fr_archive.sizes(content).sections["coefficients" if number == 1 else "kernels"]
+
+
+def check(coder: str, read: np.ndarray, given: np.ndarray) -> None:
+    if not np.array_equal(read.ravel(), given.ravel()):
+        raise AssertionError(f"{coder} gives other numbers than it was given")
+
+
+def run(name: str, model: keras.Model, work: Path) -> dict:
+    file = work / "coders.fr"
+    save_archive(model, file, overwrite=True)
+    content = file.read_bytes()
+    archive = fr_archive.decode(content)
+    arrays = numbers(archive)
+    row = {
+        "network": name,
+        "tensors": len(arrays),
+        "numbers": sum(one.size for one in arrays),
+        "zeros": sum(int((one == 0).sum()) for one in arrays),
+        "version": content[3],
+        "file": len(content),
+        "sections": fr_archive.sizes(content).sections,
+        "bytes": {
+            "xz": by_xz(arrays),
+            "nncodec": by_nncodec(arrays),
+            "archive 1": by_archive(arrays, archive, 1),
+            "archive 2": by_archive(arrays, archive, 2),
+        },
+    }
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def table(rows: list[dict]) -> str:
+    """The rows as Markdown, with the coder that a file has in bold."""
+    lines = [
+        f"| network | numbers | zeros | {' | '.join(CODERS)} | archive to xz | to nncodec | file |",
+        f"|---|{'--:|' * (len(CODERS) + 5)}",
+    ]
+    for row in rows:
+        own, held = f"archive {row['version']}", row["bytes"]
+        cells = [f"**{held[one]:,}**" if one == own else f"{held[one]:,}" for one in CODERS]
+        ratios = [f"{100 * (held[own] / held[one] - 1):+.1f} %" for one in ("xz", "nncodec")]
+        zeros = f"{100 * row['zeros'] / row['numbers']:.0f} %"
+        cells = [f"{row['numbers']:,}", zeros, *cells, *ratios, f"{row['file']:,}"]
+        lines.append(f"| {row['network']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = trained.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--mnist", required=True, help="mnist.npz with keras.datasets' names")
+    parser.add_argument("--table", action="store_true", help="print the table of the JSON")
+    given = parser.parse_args()
+    path = given.out / "coders.json"
+    if not given.table:
+        rows = [run(name, model, given.work) for name, model in networks(given)]
+        about = {"benchmark": "coders", "environment": environment(), **versions("nncodec")}
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+    print(table(json.loads(path.read_text())["rows"]))
+
+
+if __name__ == "__main__":
+    main()
