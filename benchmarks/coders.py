@@ -37,7 +37,7 @@ from fr_bench import data
 from fr_bench.data import Dataset
 from fr_keras import TailTruncation, bake, methods, regularize, save_archive, zoo
 
-EPOCHS, CHAIN_ROWS = 2, 1024
+EPOCHS, ROWS, CHAIN_ROWS = 3, 20_000, 1024
 LEARNING_RATE, FR_LEARNING_RATE = 1e-3, 4e-3
 #: Those of nncodec's own `encode`: the length of its unary code, and whether it fits the speed at
 #: which chances learn.
@@ -49,7 +49,7 @@ ANY = Reference("lenet5")  # the architecture is not counted
 def fitted(model: keras.Model, mnist: Dataset, *callbacks, rate=LEARNING_RATE) -> keras.Model:
     keras.utils.set_random_seed(0)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
-    x, y = mnist.train.inputs(), mnist.train.y
+    x, y = mnist.train.inputs(slice(ROWS)), mnist.train.y[:ROWS]
     model.fit(x, y, 128, EPOCHS, callbacks=list(callbacks), verbose=2)
     model.compile()  # the file needs no optimizer
     return model
