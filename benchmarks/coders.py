@@ -9,14 +9,13 @@
 - `xz`: all tensors one after the other, in the smallest type of whole numbers that holds each one,
   by Python's `lzma` with the preset 9e.
 - `nncodec`: the coder of Fraunhofer HHI's implementation of ISO/IEC 15938-17 (DeepCABAC) with the
-  defaults of that package, without its quantizer. Each kernel is a matrix with a row for each
-  output channel, and a stream of its own. The headers of its file are not counted.
+  defaults of that package, without its quantizer. Each kernel has PyTorch's order of axes, which
+  is best for it, and a stream of its own. The headers of its file are not counted.
 - `archive 1`, `archive 2`: the section of coefficients, or of kernels in space, of an archive,
   with the table of lengths, shapes and steps. A file has FR layers by the first coder and other
   kernels by the second; here each coder gets the numbers of all networks.
 
-All must decode to the same numbers. LeNet-5 is trained briefly, because coders are the subject. The
-package builds a C++ extension, which needs numpy alone.
+All must decode to the same numbers. LeNet-5 is trained briefly, because coders are the subject.
 """
 
 import json
@@ -34,28 +33,25 @@ from lenet5_mnist import AXIS_WEIGHTS
 import fr_archive
 from fr_archive import Archive, Codebook, Kernel, Quantized, Reference
 from fr_bench import data
-from fr_bench.data import Dataset
-from fr_keras import TailTruncation, bake, methods, regularize, save_archive, zoo
+from fr_keras import TailTruncation, bake, load_archive, methods, regularize, save_archive, zoo
+from fr_keras.models.vectors import weights
 
 EPOCHS, ROWS, CHAIN_ROWS = 3, 20_000, 1024
 LEARNING_RATE, FR_LEARNING_RATE = 1e-3, 4e-3
-#: Those of nncodec's own `encode`: the length of its unary code, and whether it fits the speed at
-#: which chances learn.
-UNARY, FIT_CHANCES, SKIP_ROWS = 11, 1, 1
+UNARY, FIT_CHANCES, SKIP_ROWS = 11, 1, 1  # as in nncodec's own `encode`
 CODERS = ("xz", "nncodec", "archive 1", "archive 2")
 ANY = Reference("lenet5")  # the architecture is not counted
 
 
-def fitted(model: keras.Model, mnist: Dataset, *callbacks, rate=LEARNING_RATE) -> keras.Model:
+def fitted(model: keras.Model, mnist: data.Dataset, *callbacks, rate=LEARNING_RATE) -> keras.Model:
     keras.utils.set_random_seed(0)
     model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy")
     x, y = mnist.train.inputs(slice(ROWS)), mnist.train.y[:ROWS]
     model.fit(x, y, 128, EPOCHS, callbacks=list(callbacks), verbose=2)
-    model.compile()  # the file needs no optimizer
     return model
 
 
-def lenet5(mnist: Dataset, keep: int | float | None = None) -> keras.Model:
+def lenet5(mnist: data.Dataset, keep: int | float | None = None) -> keras.Model:
     """The plain network, or that of FR with so many coefficients."""
     keras.utils.set_random_seed(0)
     model = zoo.lenet5(batch_norm=True)
@@ -66,30 +62,23 @@ def lenet5(mnist: Dataset, keep: int | float | None = None) -> keras.Model:
     return fitted(model, mnist, cut, rate=FR_LEARNING_RATE)
 
 
-def pruned(dense: keras.Model, mnist: Dataset) -> keras.Model:
-    pruning = methods.MagnitudePruning(0.1, epochs=EPOCHS)
+def pruned(dense: keras.Model, mnist: data.Dataset) -> keras.Model:
     copy = keras.models.clone_model(dense)
     copy.set_weights(dense.get_weights())
-    return fitted(copy, mnist, pruning)
-
-
-def ternary(dense: keras.Model, mnist: Dataset) -> keras.Model:
-    levels = methods.quantize_kernels(dense, methods.Ternary())
-    return bake(fitted(levels, mnist))
+    return fitted(copy, mnist, methods.MagnitudePruning(0.1, epochs=EPOCHS))
 
 
 def networks(given):
     """Each network with its name in the table."""
     mnist = data.load(given.mnist)
     dense = archive_formats.kept_in(given.work / "coders_dense.keras", lambda: lenet5(mnist))
-    rows = mnist.train.inputs(slice(CHAIN_ROWS))
     for name, make in {
         "FR, 1,000 kept": lambda: lenet5(mnist, 1000),
         "FR, 5 % kept": lambda: lenet5(mnist, 0.05),
         "dense": lambda: dense,
         "pruned, 90 %": lambda: pruned(dense, mnist),
-        "ternary": lambda: ternary(dense, mnist),
-        "chains": lambda: methods.tucker(dense, 0.2, rows),
+        "ternary": lambda: bake(fitted(methods.quantize_kernels(dense, methods.Ternary()), mnist)),
+        "chains": lambda: methods.tucker(dense, 0.2, mnist.train.inputs(slice(CHAIN_ROWS))),
     }.items():
         file = given.work / f"coders_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.keras"
         yield f"LeNet-5, {name}", archive_formats.kept_in(file, make)
@@ -98,14 +87,17 @@ def networks(given):
 
 
 def numbers(archive: Archive) -> list[np.ndarray]:
-    """Each tensor as a vector, each kernel as a matrix of its places, 0 where the number is 0."""
-    found = [np.array(one.values, np.int32) for one in archive.tensors]
-    for kernel in archive.kernels:
-        values = np.array(kernel.values, np.int32)
+    """Those of each tensor and kernel; of a codebook, the places, from that of the level 0."""
+    found = [np.array(one.values, np.int32) for one in (*archive.tensors, *archive.kernels)]
+    for one, kernel in zip(found[len(archive.tensors) :], archive.kernels, strict=True):
         if isinstance(kernel, Codebook):
-            values -= int(np.argmin(np.abs(kernel.levels)))
-        found.append(values.reshape(-1, kernel.columns))
+            one -= int(np.argmin(np.abs(kernel.levels)))
     return found
+
+
+def check(coder: str, same: bool) -> None:
+    if not same:
+        raise AssertionError(f"{coder} gives other numbers than it was given")
 
 
 def by_xz(arrays: list[np.ndarray]) -> int:
@@ -116,16 +108,16 @@ def by_xz(arrays: list[np.ndarray]) -> int:
     return len(packed)
 
 
-def by_nncodec(arrays: list[np.ndarray]) -> int:
+def by_nncodec(arrays: list[np.ndarray], shapes: list[tuple[int, ...]]) -> int:
     from nncodec.extensions import deepCABAC
 
-    # No history of an earlier version of the network.
+    # No earlier network, no trellis, scan row by row, the second edition of the standard, no update.
     alone = (deepCABAC.HdspMode.AlwaysOff, np.zeros(2, np.int8))
-    # No trellis, scan row by row, the second edition of the standard, not an update of a network.
     options, total = (0, 0, 1, 0), 0
-    for one in arrays:
-        one = np.ascontiguousarray(one.T)
-        empty = ~one.any(1) if one.ndim == 2 else np.zeros(len(one))
+    for one, shape in zip(arrays, shapes, strict=True):
+        axes = [*range(len(shape))]
+        one = np.ascontiguousarray(one.reshape(shape).transpose(axes[:-3:-1] + axes[:-2]))
+        empty = ~one.any(tuple(axes[1:])) if axes[1:] else np.zeros(len(one))
         encoder, decoder = deepCABAC.Encoder(), deepCABAC.Decoder()
         encoder.initCtxModels(UNARY, FIT_CHANCES)
         encoder.encodeLayer(one, *options, SKIP_ROWS, empty.astype(np.int32), *alone, 0, 0)
@@ -140,24 +132,17 @@ def by_nncodec(arrays: list[np.ndarray]) -> int:
 
 
 def by_archive(arrays: list[np.ndarray], archive: Archive, number: int) -> int:
-    """The section of all numbers by the coder of a version, also of those that a file has by the
-    other one."""
+    """The section of all numbers by the coder of a version, whichever the file has."""
     if number == 1:
         steps = [getattr(one, "step", 0) for one in (*archive.tensors, *archive.kernels)]
-        pairs = zip(arrays, steps, strict=True)
-        given = Archive(ANY, [Quantized(one.ravel(), step) for one, step in pairs])
+        given = Archive(ANY, map(Quantized, arrays, steps))
     else:
         columns = [Kernel(one.values, one.step, 1) for one in archive.tensors]
         given = Archive(ANY, (), kernels=(*columns, *archive.kernels))
     content = fr_archive.encode(given)
     for read, one in zip(numbers(fr_archive.decode(content)), arrays, strict=True):
-        check(f"archive {number}", np.array_equal(read.ravel(), one.ravel()))
+        check(f"archive {number}", np.array_equal(read, one))
     return fr_archive.sizes(content).sections["coefficients" if number == 1 else "kernels"]
-
-
-def check(coder: str, same: bool) -> None:
-    if not same:
-        raise AssertionError(f"{coder} gives other numbers than it was given")
 
 
 def run(name: str, model: keras.Model, work: Path) -> dict:
@@ -165,7 +150,8 @@ def run(name: str, model: keras.Model, work: Path) -> dict:
     save_archive(model, file, overwrite=True)
     content = file.read_bytes()
     archive = fr_archive.decode(content)
-    arrays = numbers(archive)
+    arrays, shapes = numbers(archive), [(len(one.values),) for one in archive.tensors]
+    shapes += [one.variable.shape for one in weights(load_archive(file)) if one.in_space]
     row = {
         "network": name,
         "tensors": len(arrays),
@@ -174,7 +160,7 @@ def run(name: str, model: keras.Model, work: Path) -> dict:
         "version": content[3],
         "file": len(content),
         "sections": fr_archive.sizes(content).sections,
-        "bytes": {"xz": by_xz(arrays), "nncodec": by_nncodec(arrays)},
+        "bytes": {"xz": by_xz(arrays), "nncodec": by_nncodec(arrays, shapes)},
     }
     row["bytes"] |= {f"archive {n}": by_archive(arrays, archive, n) for n in (1, 2)}
     print(json.dumps(row), flush=True)
@@ -191,9 +177,10 @@ def table(rows: list[dict]) -> str:
         own, held = f"archive {row['version']}", row["bytes"]
         cells = [f"**{held[one]:,}**" if one == own else f"{held[one]:,}" for one in CODERS]
         ratios = [f"{100 * (held[own] / held[one] - 1):+.1f} %" for one in ("xz", "nncodec")]
-        zeros = f"{100 * row['zeros'] / row['numbers']:.0f} %"
-        cells = [f"{row['numbers']:,}", zeros, *cells, *ratios, f"{row['file']:,}"]
-        lines.append(f"| {row['network']} | {' | '.join(cells)} |")
+        first = [f"{row['numbers']:,}", f"{100 * row['zeros'] / row['numbers']:.0f} %"]
+        lines.append(
+            f"| {' | '.join([row['network'], *first, *cells, *ratios])} | {row['file']:,} |"
+        )
     return "\n".join(lines)
 
 
