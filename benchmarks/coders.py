@@ -36,7 +36,7 @@ from fr_bench import data
 from fr_keras import TailTruncation, bake, load_archive, methods, regularize, save_archive, zoo
 from fr_keras.models.vectors import weights
 
-EPOCHS, ROWS, CHAIN_ROWS = 3, 20_000, 1024
+EPOCHS, ROWS = 3, 20_000
 LEARNING_RATE, FR_LEARNING_RATE = 1e-3, 4e-3
 UNARY, FIT_CHANCES, SKIP_ROWS = 11, 1, 1  # as in nncodec's own `encode`
 CODERS = ("xz", "nncodec", "archive 1", "archive 2")
@@ -78,7 +78,7 @@ def networks(given):
         "dense": lambda: dense,
         "pruned, 90 %": lambda: pruned(dense, mnist),
         "ternary": lambda: bake(fitted(methods.quantize_kernels(dense, methods.Ternary()), mnist)),
-        "chains": lambda: methods.tucker(dense, 0.2, mnist.train.inputs(slice(CHAIN_ROWS))),
+        "chains": lambda: methods.tucker(dense, 0.2, mnist.train.inputs(slice(1024))),
     }.items():
         file = given.work / f"coders_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.keras"
         yield f"LeNet-5, {name}", archive_formats.kept_in(file, make)
@@ -111,7 +111,7 @@ def by_xz(arrays: list[np.ndarray]) -> int:
 def by_nncodec(arrays: list[np.ndarray], shapes: list[tuple[int, ...]]) -> int:
     from nncodec.extensions import deepCABAC
 
-    # No earlier network, no trellis, scan row by row, the second edition of the standard, no update.
+    # No earlier network; no trellis, row by row, the second edition of the standard, no update.
     alone = (deepCABAC.HdspMode.AlwaysOff, np.zeros(2, np.int8))
     options, total = (0, 0, 1, 0), 0
     for one, shape in zip(arrays, shapes, strict=True):
