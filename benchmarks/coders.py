@@ -30,14 +30,13 @@ import trained
 from environment import environment, versions
 from lenet5_mnist import AXIS_WEIGHTS
 
-import fr_archive
 from fr_archive import Archive, Codebook, Kernel, Quantized, Reference
+from fr_archive.archive import decode_with_sizes, encode
 from fr_bench import data
-from fr_keras import TailTruncation, bake, load_archive, methods, regularize, save_archive, zoo
+from fr_keras import TailTruncation, bake, methods, regularize, save_archive, zoo
 from fr_keras.models.vectors import weights
 
-EPOCHS, ROWS = 3, 20_000
-LEARNING_RATE, FR_LEARNING_RATE = 1e-3, 4e-3
+EPOCHS, ROWS, LEARNING_RATE, FR_LEARNING_RATE = 3, 20_000, 1e-3, 4e-3
 UNARY, FIT_CHANCES, SKIP_ROWS = 11, 1, 1  # as in nncodec's own `encode`
 CODERS = ("xz", "nncodec", "archive 1", "archive 2")
 ANY = Reference("lenet5")  # the architecture is not counted
@@ -139,27 +138,26 @@ def by_archive(arrays: list[np.ndarray], archive: Archive, number: int) -> int:
     else:
         columns = [Kernel(one.values, one.step, 1) for one in archive.tensors]
         given = Archive(ANY, (), kernels=(*columns, *archive.kernels))
-    content = fr_archive.encode(given)
-    for read, one in zip(numbers(fr_archive.decode(content)), arrays, strict=True):
+    found, sizes = decode_with_sizes(encode(given))
+    for read, one in zip(numbers(found), arrays, strict=True):
         check(f"archive {number}", np.array_equal(read, one))
-    return fr_archive.sizes(content).sections["coefficients" if number == 1 else "kernels"]
+    return sizes.sections["coefficients" if number == 1 else "kernels"]
 
 
 def run(name: str, model: keras.Model, work: Path) -> dict:
     file = work / "coders.fr"
     save_archive(model, file, overwrite=True)
-    content = file.read_bytes()
-    archive = fr_archive.decode(content)
+    archive, sizes = decode_with_sizes(file.read_bytes())
     arrays, shapes = numbers(archive), [(len(one.values),) for one in archive.tensors]
-    shapes += [one.variable.shape for one in weights(load_archive(file)) if one.in_space]
+    shapes += [one.variable.shape for one in weights(model) if one.in_space]
     row = {
         "network": name,
         "tensors": len(arrays),
         "numbers": sum(one.size for one in arrays),
         "zeros": sum(int((one == 0).sum()) for one in arrays),
-        "version": content[3],
-        "file": len(content),
-        "sections": fr_archive.sizes(content).sections,
+        "version": 2 if archive.kernels else 1,
+        "file": sizes.total,
+        "sections": sizes.sections,
         "bytes": {"xz": by_xz(arrays), "nncodec": by_nncodec(arrays, shapes)},
     }
     row["bytes"] |= {f"archive {n}": by_archive(arrays, archive, n) for n in (1, 2)}
