@@ -168,7 +168,7 @@ def run(name: str, model: keras.Model, work: Path) -> dict:
 def table(rows: list[dict]) -> str:
     """The rows as Markdown, with the coder that a file has in bold."""
     lines = [
-        "| network | numbers | 0s | xz | nncodec | archive 1 | archive 2 | to xz | to nncodec | file |",
+        "| network | n | 0s | xz | nncodec | archive 1 | archive 2 | to xz | to nncodec | file |",
         f"|---|{'--:|' * 9}",
     ]
     for row in rows:
