@@ -100,7 +100,7 @@ def check(coder: str, same: bool) -> None:
 
 
 def by_xz(arrays: list[np.ndarray]) -> int:
-    types = [np.min_scalar_type(-int(np.abs(one).max(initial=0)) - 1) for one in arrays]
+    types = [np.min_scalar_type(min(one.min(), -1 - one.max())) for one in arrays]
     content = b"".join(one.astype(kind).tobytes() for one, kind in zip(arrays, types, strict=True))
     packed = archive_formats.FORMATS["xz"](content)
     check("xz", lzma.decompress(packed) == content)
