@@ -1,6 +1,8 @@
+import functools
 import gc
 import os
 import sys
+import typing
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +17,8 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import keras
 from backends import BACKEND, FILES
+from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -71,6 +75,9 @@ _optimize_graphs(False)
 
 _COMPILED = keras.Model.run_eagerly
 
+# Python 3.11 finds the members of a protocol anew each time; TensorFlow asks for each tensor.
+typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
+
 
 def pytest_collection_finish():
     """What was imported stays: collections need not look at it, nor come at every 700 objects."""
@@ -90,10 +97,49 @@ def _optimized_graphs(request, monkeypatch):
     if request.node.get_closest_marker("slow") is None:
         yield
         return
-    monkeypatch.setattr(keras.Model, "run_eagerly", _COMPILED)
+    _compiled(monkeypatch)
     _optimize_graphs(True)
     yield
     _optimize_graphs(False)
+
+
+class _Batches:
+    """What Keras' trainer takes in the place of a tf.data pipeline, which takes longer to make
+    than a few batches take to compute."""
+
+    def __init__(self, adapter):
+        self._adapter = adapter
+
+    def __iter__(self):
+        batches = self._adapter.get_numpy_iterator()
+        return (keras.tree.map_structure(self._tensor, batch) for batch in batches)
+
+    def _tensor(self, array):
+        floats = array is not None and array.dtype.kind == "f"
+        return (
+            array
+            if array is None
+            else tf.convert_to_tensor(array.astype(keras.config.floatx()) if floats else array)
+        )
+
+
+_PIPELINES = {one: one.get_tf_dataset for one in (ArrayDataAdapter, PyDatasetAdapter)}
+
+
+def _without_pipelines(patch: pytest.MonkeyPatch) -> None:
+    """Where variables are copies, a pipeline remains."""
+    for one, usual in _PIPELINES.items():
+
+        def batches(adapter, usual=usual):
+            return usual(adapter) if tf.distribute.has_strategy() else _Batches(adapter)
+
+        patch.setattr(one, "get_tf_dataset", batches)
+
+
+def _compiled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(keras.Model, "run_eagerly", _COMPILED)
+    for one, usual in _PIPELINES.items():
+        patch.setattr(one, "get_tf_dataset", usual)
 
 
 def _stepwise():
@@ -102,6 +148,8 @@ def _stepwise():
     with pytest.MonkeyPatch.context() as patch:
         always = property(lambda model: True, lambda model, value: None)
         patch.setattr(keras.Model, "run_eagerly", always)
+        if BACKEND == "tensorflow":
+            _without_pipelines(patch)
         yield
 
 
@@ -113,7 +161,7 @@ stepwise_module = pytest.fixture(_stepwise, scope="module")
 @pytest.fixture
 def graphs(monkeypatch):
     """For a test of such a module that a network does train by graphs."""
-    monkeypatch.setattr(keras.Model, "run_eagerly", _COMPILED)
+    _compiled(monkeypatch)
 
 
 @pytest.fixture
