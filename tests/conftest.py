@@ -2,7 +2,6 @@ import functools
 import gc
 import os
 import sys
-import typing
 from pathlib import Path
 
 import hypothesis
@@ -75,9 +74,6 @@ _optimize_graphs(False)
 
 _COMPILED = keras.Model.run_eagerly
 
-# Python 3.11 finds the members of a protocol anew each time; TensorFlow asks for each tensor.
-typing._get_protocol_attrs = functools.cache(typing._get_protocol_attrs)
-
 
 def pytest_collection_finish():
     """What was imported stays: collections need not look at it, nor come at every 700 objects."""
@@ -97,7 +93,7 @@ def _optimized_graphs(request, monkeypatch):
     if request.node.get_closest_marker("slow") is None:
         yield
         return
-    _compiled(monkeypatch)
+    monkeypatch.setattr(keras.Model, "run_eagerly", _COMPILED)
     _optimize_graphs(True)
     yield
     _optimize_graphs(False)
@@ -115,31 +111,30 @@ class _Batches:
         return (keras.tree.map_structure(self._tensor, batch) for batch in batches)
 
     def _tensor(self, array):
-        floats = array is not None and array.dtype.kind == "f"
-        return (
-            array
-            if array is None
-            else tf.convert_to_tensor(array.astype(keras.config.floatx()) if floats else array)
-        )
+        if array is None:
+            return None
+        floats = array.dtype.kind == "f"
+        return tf.convert_to_tensor(array.astype(keras.config.floatx()) if floats else array)
 
 
-_PIPELINES = {one: one.get_tf_dataset for one in (ArrayDataAdapter, PyDatasetAdapter)}
+def _without_pipeline(method):
+    """A method of Keras' trainer, where it makes no graph; variables that are copies need one."""
+
+    @functools.wraps(method)
+    def called(model, *args, **kwargs):
+        if not model.run_eagerly or tf.distribute.has_strategy():
+            return method(model, *args, **kwargs)
+        with pytest.MonkeyPatch.context() as patch:
+            for one in (ArrayDataAdapter, PyDatasetAdapter):
+                patch.setattr(one, "get_tf_dataset", _Batches)
+            return method(model, *args, **kwargs)
+
+    return called
 
 
-def _without_pipelines(patch: pytest.MonkeyPatch) -> None:
-    """Where variables are copies, a pipeline remains."""
-    for one, usual in _PIPELINES.items():
-
-        def batches(adapter, usual=usual):
-            return usual(adapter) if tf.distribute.has_strategy() else _Batches(adapter)
-
-        patch.setattr(one, "get_tf_dataset", batches)
-
-
-def _compiled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(keras.Model, "run_eagerly", _COMPILED)
-    for one, usual in _PIPELINES.items():
-        patch.setattr(one, "get_tf_dataset", usual)
+if BACKEND == "tensorflow":
+    for _name in ("fit", "evaluate", "predict"):
+        setattr(keras.Model, _name, _without_pipeline(getattr(keras.Model, _name)))
 
 
 def _stepwise():
@@ -148,8 +143,6 @@ def _stepwise():
     with pytest.MonkeyPatch.context() as patch:
         always = property(lambda model: True, lambda model, value: None)
         patch.setattr(keras.Model, "run_eagerly", always)
-        if BACKEND == "tensorflow":
-            _without_pipelines(patch)
         yield
 
 
@@ -161,7 +154,7 @@ stepwise_module = pytest.fixture(_stepwise, scope="module")
 @pytest.fixture
 def graphs(monkeypatch):
     """For a test of such a module that a network does train by graphs."""
-    _compiled(monkeypatch)
+    monkeypatch.setattr(keras.Model, "run_eagerly", _COMPILED)
 
 
 @pytest.fixture
