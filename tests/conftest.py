@@ -1,10 +1,12 @@
 import functools
 import gc
 import os
+import random
 import sys
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -82,9 +84,20 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 10, 10)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _fixed_seed_of_module():
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
-    keras.utils.set_random_seed(0)
+    """For TensorFlow itself once a module: it forgets all its kernels when it gets a seed, and to
+    make them again takes as long as a short test. Keras draws its seeds from Python."""
+    if BACKEND == "tensorflow":
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 - that of Keras' function
+    else:
+        keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +139,7 @@ def _without_pipeline(method):
             return method(model, *args, **kwargs)
         with pytest.MonkeyPatch.context() as patch:
             for one in (ArrayDataAdapter, PyDatasetAdapter):
-                patch.setattr(one, "get_tf_dataset", _Batches)
+                patch.setattr(one, "get_tf_dataset", lambda adapter: _Batches(adapter))
             return method(model, *args, **kwargs)
 
     return called
