@@ -1,12 +1,10 @@
 import functools
 import gc
 import os
-import random
 import sys
 from pathlib import Path
 
 import hypothesis
-import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -90,14 +88,13 @@ def _fixed_seed_of_module():
 
 
 @pytest.fixture(autouse=True)
-def _fixed_seed():
-    """For TensorFlow itself once a module: it forgets all its kernels when it gets a seed, and to
-    make them again takes as long as a short test. Keras draws its seeds from Python."""
-    if BACKEND == "tensorflow":
-        random.seed(0)
-        np.random.seed(0)  # noqa: NPY002 - that of Keras' function
-    else:
-        keras.utils.set_random_seed(0)
+def _fixed_seed(request, monkeypatch):
+    """That of TensorFlow stays in fast tests, as it was at the beginning of the module: with a new
+    one it forgets all its kernels, and to make them again takes as long as a short test. Keras
+    draws the seeds of its own random numbers from Python."""
+    if BACKEND == "tensorflow" and request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr(tf.random, "set_seed", lambda seed: None)
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(autouse=True)
