@@ -68,15 +68,15 @@ class Truncated:
         *others, length = self.coefficients.shape
         *sums, weight = zigzag.integer_weights(self.spectrum_shape, self.axis_weights)[0]
         *ties, tie = zigzag.tie_strides(self.spectrum_shape)
-        state, np_or_ops, cast = self._state_for_mask()
+        state, numeric, cast = self._state_for_mask()
         last_sum, last_tie = (state[STATE.index(name)] for name in ("sum", "tie"))
-        left = np_or_ops.subtract(last_sum, _ranges(others, sums))
-        whole = np_or_ops.floor_divide(left, weight)
+        left = numeric.subtract(last_sum, _ranges(others, sums))
+        whole = numeric.floor_divide(left, weight)
         # In a tie, the index that ends the sum exactly is used only up to the boundary's tie.
-        clipped = np_or_ops.clip(whole, -1, length)
-        used = np_or_ops.add(clipped * tie, _ranges(others, ties)) <= last_tie
-        ends = np_or_ops.where(left == whole * weight, cast(used, WHOLE), 1)
-        return np_or_ops.less(np.arange(length, dtype=WHOLE), clipped + ends)
+        clipped = numeric.clip(whole, -1, length)
+        used = numeric.add(clipped * tie, _ranges(others, ties)) <= last_tie
+        ends = numeric.where(left == whole * weight, cast(used, WHOLE), 1)
+        return numeric.less(np.arange(length, dtype=WHOLE), clipped + ends)
 
     def _state_for_mask(self):
         """The state, and what computes with it: numpy for a small kernel outside of graphs, which
