@@ -37,7 +37,6 @@ def _code(block: str) -> list[str]:
     return [line for line in block.splitlines() if line.strip()]
 
 
-@pytest.mark.usefixtures("stepwise")
 def test_the_example_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (example,) = _blocks("README.md", "python")
