@@ -308,7 +308,6 @@ def test_a_high_price_leaves_one_number_and_says_so():
     assert np.isfinite(model(X)).all()
 
 
-@pytest.mark.usefixtures("stepwise")
 def test_a_budget_that_training_cannot_meet_is_met_by_coarser_steps_and_told():
     model = price_kernels(mixed())
     model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
