@@ -1,5 +1,6 @@
 import gc
 import os
+import random
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import keras
+import numpy as np
 from backends import BACKEND, FILES
 
 if BACKEND == "tensorflow":
@@ -79,9 +81,17 @@ def pytest_collection_finish():
     gc.set_threshold(20_000, 10, 10)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _fixed_seed_of_module():
+    """With each new seed TensorFlow makes all its kernels anew, which takes longer than most tests.
+    Keras draws the seeds of its own random numbers from Python."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
-    keras.utils.set_random_seed(0)
+    random.seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(autouse=True)

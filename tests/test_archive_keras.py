@@ -17,6 +17,8 @@ from fr_keras import regularize, zoo
 from fr_keras.archive import inspect
 from fr_keras.models.walk import all_layers, frequency_layers
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 GOLDENS = Path(__file__).parent / "goldens"
 FINE = {"step": 1e-5, "error": 1e-5, "kernel_error": 1e-5}
 

@@ -14,6 +14,8 @@ from fr_keras.models import moments
 from fr_keras.models.calibration import calibrate_batch_norm
 from fr_keras.models.moments import Moments
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 
 def statistics(model) -> list[np.ndarray]:
     norms = [one for one in model._flatten_layers() if isinstance(one, kl.BatchNormalization)]

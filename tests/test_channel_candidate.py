@@ -14,6 +14,8 @@ from fr_bench.tasks import Kind, find_task
 from fr_bench.training import Regime, answers
 from fr_keras import summary
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 X, Y = pictures(96)
 MASKS = (X[..., 0] > 100).astype("int64")
 TWO = np.stack([Y > 1, Y % 2], 1).astype("float32")

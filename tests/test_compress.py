@@ -85,7 +85,9 @@ def folder_of(done, trial):
 def done(network, tmp_path_factory):
     out = tmp_path_factory.mktemp("compressed")
     before, first = network.get_weights(), keras.layers.Dense(2)
-    found = run(network, dataset(X, Y), out, ("FR-ordered", "narrow"), (0.4,))
+    # Any file holds such a goal: of each archive only the coarsest is made.
+    options = {"max_drop": 0.99}
+    found = run(network, dataset(X, Y), out, ("FR-ordered", "narrow"), (0.4,), **options)
     # The names of new layers go on: both can be in one model.
     keras.Sequential([keras.Input((3,)), first, keras.layers.Dense(2)])
     for a, b in zip(before, network.get_weights(), strict=True):

@@ -12,6 +12,8 @@ from fr_keras.layers.forms import chooser
 from fr_keras.tflite import convert, quantization_aware, run
 from fr_keras.tflite.deployable import deployable
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
 FLOATS = (
     "float64",

@@ -19,6 +19,8 @@ from fr_keras import bake, layers, regularize, tflite, zoo
 from fr_keras.layers import FactoredKernel
 from fr_keras.models.walk import all_layers, frequency_layers
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 CHAINS = (("core",), ("core", "out"), ("in", "core"), ("in", "core", "out"))
 
 

@@ -9,6 +9,8 @@ from fr_keras import interop, regularize, tflite
 from fr_keras.models.walk import frequency_layers
 from fr_keras.tflite.int8.ranges import clipped_range
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 
 def rounded(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """The reference: what int8 with that range makes of the values."""

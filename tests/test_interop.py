@@ -8,6 +8,8 @@ from networks import images, relative_difference
 from fr_keras import interop, layers, regularize, zoo
 from fr_keras.models.walk import frequency_layers
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 
 def network():
     """Every kind of layer that frereg has, with and without bias."""

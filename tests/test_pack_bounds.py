@@ -17,6 +17,8 @@ from fr_keras import archive, regularize
 from fr_keras_cli import _archives, main
 from fr_keras_cli._loading import calibration_rows
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 SHAPE = (12, 12, 1)
 
 

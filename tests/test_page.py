@@ -20,6 +20,8 @@ from fr_bench.page import _entries
 from fr_keras import tflite
 from fr_keras_cli import main
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 
 @pytest.fixture(scope="module")
 def network() -> keras.Model:

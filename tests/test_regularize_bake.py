@@ -311,7 +311,7 @@ def test_baked_models_load_without_fr_keras_and_the_twin_with_its_import(plain, 
         "    if name == 'fr':\n"
         "        assert not any(name.startswith('fr_keras') for name in sys.modules)\n"
         "        import fr_keras\n"
-        "    np.save(name, keras.models.load_model(f'{name}.keras').predict(x, verbose=0))\n"
+        "    np.save(name, keras.models.load_model(f'{name}.keras')(x))\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
     for name in ("dense", "factored", "fr"):

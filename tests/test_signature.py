@@ -32,7 +32,10 @@ STRUCTURES = {
 }
 
 # Keras would have each input named as the key of the dict that holds it.
-pytestmark = pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict"),
+    pytest.mark.usefixtures("stepwise_module"),
+]
 each_structure = pytest.mark.parametrize("name", STRUCTURES)
 often = pytest.mark.parametrize(
     "name",

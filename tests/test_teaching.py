@@ -13,6 +13,8 @@ from fr_bench.tasks import Head, Kind, find_task
 from fr_bench.training import Regime
 from fr_keras import regularize, summary
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 X, Y = pictures(160)
 RNG = np.random.default_rng(0)
 T = 3.0

@@ -15,6 +15,8 @@ from fr_keras import bake, regularize, tflite, zoo
 from fr_keras.tflite._calibration_data import representative_rows
 from fr_keras.tflite.file import metadata
 
+pytestmark = pytest.mark.usefixtures("stepwise_module")
+
 SHAPE = (12, 12, 3)
 
 

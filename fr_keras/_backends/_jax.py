@@ -10,6 +10,10 @@ def is_eager(x) -> bool:
     return not isinstance(x, jax.core.Tracer)
 
 
+def values(x) -> np.ndarray | None:
+    return None if isinstance(x, jax.core.Tracer) else np.asarray(x)
+
+
 def exactly(product: Callable, x, matrix: np.ndarray, adjoint: Callable):
     # The precision is a property of each operation, so the gradient has it too.
     with jax.default_matmul_precision("highest"):

@@ -11,6 +11,11 @@ def is_eager(x: tf.Tensor) -> bool:
     return tf.executing_eagerly()
 
 
+def values(x: tf.Tensor) -> np.ndarray | None:
+    """Returns the values of a small tensor, or `None` where they are not known or cost time."""
+    return tf.convert_to_tensor(x).numpy() if tf.executing_eagerly() else None
+
+
 def exactly(product: Callable, x: tf.Tensor, matrix: np.ndarray, adjoint: Callable) -> tf.Tensor:
     """Returns `product(x, matrix)` in float32, also where a GPU would round the operands to TF32.
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from fr_keras import zigzag
+from fr_keras._backends import backend
 
 # Fields of the one state vector of a layer; see `Truncated.truncation`. The boundary has two, for
 # JAX has no whole numbers of 64 bits: the weighted index sum and the tie rule's part of the key.
@@ -16,6 +17,8 @@ STATE = ("kept", "sum", "tie", "start", "target", "epochs")
 _SHOWN = ("kept", "boundary", "start", "target", "epochs")
 # TensorFlow computes with whole numbers of 32 bits on the host alone.
 WHOLE = "int32" if keras.backend.backend() == "jax" else "int64"
+# A kernel of at most so many numbers is small: numpy makes its mask in less than a millisecond.
+_SMALL = 1 << 20
 
 
 class Truncated:
@@ -65,14 +68,24 @@ class Truncated:
         *others, length = self.coefficients.shape
         *sums, weight = zigzag.integer_weights(self.spectrum_shape, self.axis_weights)[0]
         *ties, tie = zigzag.tie_strides(self.spectrum_shape)
-        last_sum, last_tie = (self._truncation[STATE.index(name)] for name in ("sum", "tie"))
-        left = ops.subtract(last_sum, _ranges(others, sums))
-        whole = ops.floor_divide(left, weight)
+        state, numeric, cast = self._state_for_mask()
+        last_sum, last_tie = (state[STATE.index(name)] for name in ("sum", "tie"))
+        left = numeric.subtract(last_sum, _ranges(others, sums))
+        whole = numeric.floor_divide(left, weight)
         # In a tie, the index that ends the sum exactly is used only up to the boundary's tie.
-        clipped = ops.clip(whole, -1, length)
-        used = ops.add(clipped * tie, _ranges(others, ties)) <= last_tie
-        ends = ops.where(left == whole * weight, ops.cast(used, WHOLE), 1)
-        return ops.less(np.arange(length, dtype=WHOLE), clipped + ends)
+        clipped = numeric.clip(whole, -1, length)
+        used = numeric.add(clipped * tie, _ranges(others, ties)) <= last_tie
+        ends = numeric.where(left == whole * weight, cast(used, WHOLE), 1)
+        return numeric.less(np.arange(length, dtype=WHOLE), clipped + ends)
+
+    def _state_for_mask(self):
+        """The state, and what computes with it: numpy for a small kernel outside of graphs, which
+        takes a small part of the time that so many eager operations take."""
+        if math.prod(self.coefficients.shape) <= _SMALL:
+            values = backend.values(self._truncation.value)
+            if values is not None:
+                return values, np, np.ndarray.astype
+        return self._truncation, ops, ops.cast
 
     def _masked(self, coefficients):
         return ops.where(self._mask(), ops.convert_to_tensor(coefficients), 0.0)
