@@ -15,7 +15,6 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import keras
-import numpy as np
 from backends import BACKEND, FILES
 
 if BACKEND == "tensorflow":
@@ -91,7 +90,6 @@ def _fixed_seed_of_module():
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     random.seed(0)
-    np.random.seed(0)
 
 
 @pytest.fixture(autouse=True)
