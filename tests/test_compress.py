@@ -423,12 +423,20 @@ def test_the_front_is_what_nothing_beats():
     [
         (0.94, ["fr 0.5", "channels 0.2", "fr 0.2"]),  # the smallest that holds, then the nearest
         (0.90, ["fr 0.2", "fr 0.1"]),  # nothing larger than what holds already
-        (0.99, ["fr 0.5", "channels 0.2", "fr 0.2"]),  # none holds: the best half
+        (0.99, ["fr 0.5", "channels 0.5", "channels 0.2"]),  # none holds: the best half
         (0.50, ["fr 0.1"]),
     ],
 )
 def test_what_goes_on_with_a_goal_in_score(least, going):
     assert names(survivors(TRIALS, Goal(least, None))) == going
+
+
+def test_only_what_is_clearly_better_keeps_a_trial_from_going_on():
+    """The last one is smaller, but far from the goal."""
+    near = [trial("a 0.5", 400, 0.71), trial("b 0.5", 401, 0.70), trial("c 0.1", 100, 0.30)]
+    assert names(survivors(near, Goal(0.9, None))) == ["a 0.5", "b 0.5"]
+    clear = [trial("a 0.5", 400, 0.73), *near[1:]]
+    assert names(survivors(clear, Goal(0.9, None))) == ["a 0.5", "c 0.1"]
 
 
 def test_what_goes_on_with_a_goal_in_bytes():

@@ -108,10 +108,12 @@ def survivors(trials: list[Trial], goal: Goal) -> list[Trial]:
     """The trials of a round that train on in the next one, at most half of them.
 
     These are the smallest that holds the goal, and of the smaller ones those that come nearest to
-    it, because longer training helps them. Of a goal in bytes: the best that hold it.
+    it, because longer training helps them. Of a goal in bytes: the best that hold it. A trial only
+    drops out for one that is as small and clearly better: after so short a training, on few rows,
+    the next round may turn their order.
     """
     limit = math.ceil(len(trials) / 2)
-    best = front(trials)
+    best = [one for one in trials if not any(_clearly_better(other, one) for other in trials)]
     held = [one for one in best if goal.holds(one)]
     by_score = lambda one: -one.score.value  # noqa: E731
     if goal.budget is not None:
@@ -121,6 +123,11 @@ def survivors(trials: list[Trial], goal: Goal) -> list[Trial]:
     most = math.inf if first is None else first.download_bytes
     nearest = sorted((one for one in best if one.download_bytes < most), key=by_score)
     return [one for one in itertools.chain([first], nearest) if one is not None][:limit]
+
+
+def _clearly_better(one: Trial, other: Trial) -> bool:
+    """Whether a trial is no larger than another, and its confidence interval above the other's."""
+    return one.download_bytes <= other.download_bytes and one.score.low > other.score.high
 
 
 def best_narrow(trials: list[Trial]) -> Trial | None:
