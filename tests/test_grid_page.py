@@ -15,6 +15,7 @@ def cell(method, rate, mode, score, size, us, aware=False, **changes):
     held = None if score is None else {"value": score, "low": score - 0.02, "high": score + 0.02}
     times = {"state": "done", "why": "", "median_us": us, "p95_us": us and 2 * us, "cpu_use": 0.97}
     facts = {"delegate": "xnnpack", "ops": [3, 4], "longest_op": ["CONV_2D", 0.6]}
+    facts |= {"device": {"name": "host", "processor": "Abacus 7"}, "tool": "LiteRT 2.3"}
     facts |= {"milliwatts": None, "peak_memory_bytes": 4096}
     return {
         **Cell(Training(method, rate, aware), mode).to_dict(),
@@ -160,6 +161,7 @@ def test_the_page_has_every_cell_and_every_answer():
     assert "tucker 80 % int8, failed: no &lt;rank&gt;" in page
     assert "ternary int8, open: host: the cable is out" in page
     assert page.count("data:image/png") == 2
+    assert "<li>host: LiteRT 2.3, name: host, processor: Abacus 7</li>" in page
     assert page.count("not measured") >= 10
 
 

@@ -1,5 +1,6 @@
 """The grid of a survey: rates of pruning, widths of numbers, and methods, measured alike."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -157,7 +158,8 @@ def _checked(rates, methods, modes, epochs: int) -> dict[str, Candidate]:
                 f"`{argument}` must hold one or more different names out of {choices}. "
                 f"Received: {given}"
             )
-    if not rates or len({*rates}) < len(rates) or not all(0 <= rate < 1 for rate in rates):
+    shown = {f"{100 * rate:g}" for rate in rates}  # as in the names of cells
+    if not rates or len(shown) < len(rates) or not all(0 <= rate < 1 for rate in rates):
         raise ValueError(
             "`rates` must hold one or more different shares of the weights that are removed, from "
             f"0, which is the network itself, to below 1. Received: {rates}"
@@ -180,7 +182,7 @@ def _facts(model: keras.Model, found: Preflight, plan: dict, command: str) -> di
     return {
         "network": model.name, "command": command, "arguments": plan, "data": found.data.name,
         "task": str(found.task), "metric": found.task.metric_name, "scaling": found.scaling,
-        "before": {"value": found.score.value, "n": found.score.n}, "chance": found.chance,
+        "before": dataclasses.asdict(found.score), "chance": found.chance,
         "drawn": list(found.data.drawn), "epochs": plan["epochs"],
         "epochs_in_training": aware_epochs(plan["epochs"]),
     }  # fmt: skip

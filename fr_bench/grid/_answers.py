@@ -71,7 +71,9 @@ def _why_slow(found: Measured) -> str:
     if shares:
         words.append(f"Float32 files at the highest rates take of the control's time: {shares}.")
     if any(one["method"] == "pruning" for one in found.cells):
-        words.append("pruning sets single weights to zero, and leaves the shapes as they are.")
+        words.append(
+            "The method pruning sets single weights to zero, and leaves the shapes as they are."
+        )
     return " ".join(words) or "The targets told neither ops nor times of other modes."
 
 
@@ -138,7 +140,7 @@ def _why_works(found: Measured) -> str:
         if whole is not None and one["quantized"] == AFTER:
             modes.setdefault(one["mode"], []).append(score_of(whole) - score_of(one))
     rounding = [f"{mode} {_lost(statistics.mean(lost))}" for mode, lost in modes.items()]
-    said = f"Before any rounding, {', '.join(words)}." if words else ""
+    said = f"Before rounding, against the control: {', '.join(words)}." if words else ""
     if rounding:
         said += f" Rounding on top, on average: {', '.join(rounding)}."
     return said.strip() or "The grid has no float32 files to take pruning and rounding apart."

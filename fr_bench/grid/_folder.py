@@ -46,7 +46,7 @@ class GridFolder:
         overwrite: bool = False,
     ):
         self.path, self._networks = path, path / "networks"
-        stored = self._networks / "plan.json"
+        stored = path / "plan.json"
         self.resumed = goes_on(path, stored, plan, (RESULTS, PAGE), overwrite)
         self._networks.mkdir(parents=True, exist_ok=True)
         (path / "files").mkdir(exist_ok=True)
@@ -86,32 +86,32 @@ class GridFolder:
 
     def trained(self, training: Training) -> Trained | None:
         """A network that was trained to its end."""
-        facts = self._stem(training, ".json")
+        network = self._network(training)
+        facts = network.with_suffix(".json")
         if not facts.exists():
             return None
         held = json.loads(facts.read_text())
         # The file is that of a network which was loaded or made here already.
-        network = self._stem(training, ".keras")
         model = keras.saving.load_model(network, compile=False, safe_mode=False)
         return Trained(model, **{one: held[one] for one in _FIELDS})
 
     def keep_trained(self, training: Training, made: Trained) -> None:
         """Stores a network; it counts from when its facts are there."""
-        with replacing(self._stem(training, ".keras"), overwrite=True) as path:
+        network = self._network(training)
+        with replacing(network, overwrite=True) as path:
             made.model.save(path)
         facts = {"title": training.name, "method": training.method, "rate": training.rate}
         facts |= {"in_training": training.aware, **{one: getattr(made, one) for one in _FIELDS}}
-        path = self._stem(training, ".json")
-        write_bytes(path, json.dumps(facts, indent=1).encode(), overwrite=True)
+        text = json.dumps(facts, indent=1)
+        write_bytes(network.with_suffix(".json"), text.encode(), overwrite=True)
 
     def _trainings(self) -> list[dict]:
-        paths = [self._stem(one, ".json") for one in self._planned]
+        paths = [self._network(one).with_suffix(".json") for one in self._planned]
         held = [json.loads(path.read_text()) for path in paths if path.exists()]
         return [{k: v for k, v in one.items() if k != "history"} for one in held]
 
-    def _stem(self, training: Training, suffix: str) -> Path:
-        keep = "" if training.keep is None else f"-{training.keep:g}"
-        return self._networks / f"network-{training.label.lower()}{keep}{suffix}"
+    def _network(self, training: Training) -> Path:
+        return self._networks / training.form().model
 
 
 _FIELDS = tuple(one.name for one in dataclasses.fields(Trained) if one.name != "model")

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 from fr_bench.candidates import Candidate
+from fr_bench.forms import Form
 
 #: The method of rate 0: the network keeps its size.
 PLAIN = "plain"
@@ -42,10 +43,9 @@ class Training:
         rate = f" {100 * self.rate:g} %" if self.rate else ""
         return f"{self.method}{rate}{', int8 in training' if self.aware else ''}"
 
-    @property
-    def label(self) -> str:
-        """The method in names of files."""
-        return f"{self.method}-aware" if self.aware else self.method
+    def form(self, mode: str = "") -> Form:
+        """The file of the network in a mode. No candidate has a name with `_`."""
+        return Form(f"{self.method}_aware" if self.aware else self.method, mode, self.keep)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -86,7 +86,7 @@ class Run:
     def _file(self, cell: Cell) -> dict:
         """Writes the file of a cell, and tells what it is."""
         trained = self._trained(cell.training)
-        form = Form(cell.training.label, cell.mode, cell.training.keep)
+        form = cell.training.form(cell.mode)
         with quiet():
             row, download = write_form(form, trained, self.data, self.folder.output)[0], "tflite.gz"
             if cell.mode == "int8" and cell.when == AFTER:

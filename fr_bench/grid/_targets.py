@@ -92,7 +92,7 @@ def _measured(results: list[Result]) -> dict:
     times = best.times
     return {
         "state": DONE, "why": "",
-        "device": best.device["name"], "tool": best.tool, "delegate": best.delegate,
+        "device": best.device, "tool": best.tool, "delegate": best.delegate,
         "threads": best.threads, "precision": best.precision,
         "runs": times and times.runs, "median_us": times and _median(best),
         "p95_us": times and times.p95_us, "cpu_use": times and times.cpu_use,

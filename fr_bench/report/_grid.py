@@ -57,6 +57,17 @@ def time_of(cell: dict, target: str | None) -> float | None:
     return cell["measured"].get(target, {}).get("median_us")
 
 
+def devices(results: dict) -> dict[str, str]:
+    """Target -> what is known about the device that measured there."""
+    found = {}
+    for cell in results["cells"]:
+        for name, one in cell["measured"].items():
+            if "device" in one:
+                facts = [f"{k.replace('_', ' ')}: {v}" for k, v in one["device"].items()]
+                found.setdefault(name, ", ".join([one["tool"], *facts]))
+    return found
+
+
 def _row(cell: dict) -> str:
     return f"{cell['method']} {100 * cell['rate']:g} %" if cell["rate"] else cell["method"]
 

@@ -143,6 +143,7 @@ def grid_page(results: dict) -> str:
         rows=rows,
         target=next(iter(targets), None),
         span=_grid.SPAN,
+        devices=_grid.devices(results),
         counts={state: sum(one["state"] == state for one in cells) for state in _STATES},
         surveyed=sum(one["survey"] for one in cells),
         unfinished=[one for one in cells if one["state"] != "done"],
