@@ -27,4 +27,5 @@ def wilson(share: float, rows: int) -> tuple[float, float]:
     square = _Z * _Z / rows
     middle = (share + square / 2) / (1 + square)
     half = _Z * math.sqrt(share * (1 - share) / rows + square / (4 * rows)) / (1 + square)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # It holds the share itself; in floats the ends at 0 and 1 may be a last digit off.
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))

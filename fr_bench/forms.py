@@ -115,7 +115,7 @@ def write_forms(
     rows, outputs = [], {}
     for form in forms:
         progress.update(bar, description=f"converting {form.name}")
-        row, outputs[form.name] = _row(form, trained[form.trained], data, output)
+        row, outputs[form.name] = write_form(form, trained[form.trained], data, output)
         rows.append(row)
         progress.advance(bar)
     return rows, outputs
@@ -151,15 +151,25 @@ def write_archives(
     for form in forms:
         progress.update(bar, description=f"packing {form.name}")
         try:
-            rows.append(_row(form, trained[form.trained], data, output)[0])
+            rows.append(write_form(form, trained[form.trained], data, output)[0])
         except ValueError as error:  # a layer that an archive cannot hold
             left_out.append(f"{form.name}: {error}")
         progress.advance(bar)
     return rows, left_out
 
 
-def _row(form: Form, source: Trained, data: Dataset, output: Output) -> tuple[dict, Arrays]:
-    """Writes a file, and returns its row and its outputs on the test split."""
+def write_form(form: Form, source: Trained, data: Dataset, output: Output) -> tuple[dict, Arrays]:
+    """Writes a file, and returns its row and its outputs on the test split.
+
+    Args:
+        form: What to write.
+        source: Its network.
+        data: The data set with its task.
+        output: The folder.
+
+    Raises:
+        ValueError: If it is an archive that cannot hold the network.
+    """
     write = _write_archive if form.mode in ARCHIVES else _write_tflite
     found, measured = write(form, source.model, data, output)
     score = data.task.score(data.test.y, found, data.test.sample_weight)

@@ -20,6 +20,7 @@ from fr_keras_cli._compress import compress
 from fr_keras_cli._doctor import doctor
 from fr_keras_cli._errors import debug_option
 from fr_keras_cli._files import convert, inspect, sensitivity
+from fr_keras_cli._grid import grid
 from fr_keras_cli._networks import compare, demo
 from fr_keras_cli._reports import report
 from fr_keras_cli._serve import serve
@@ -60,6 +61,7 @@ for _command in (
     train,
     compress,
     compare,
+    grid,
     convert,
     sensitivity,
     pack,

@@ -10,6 +10,7 @@ from fr_keras_cli._benchmark_tables import place_of, print_tables
 from fr_keras_cli._loading import load_as
 from fr_keras_cli._options import (
     Source,
+    adb_option,
     failure,
     force_option,
     image_size_option,
@@ -17,9 +18,11 @@ from fr_keras_cli._options import (
     metric_option,
     positive,
     scale_option,
+    serial_option,
+    targets_option,
+    tool_option,
 )
 
-_TARGETS = ("host", "arm64", "gpu", "android")
 # Rows without --data, and the most numbers that the rows of --data may have.
 _RANDOM_ROWS, _NUMBERS = 16, 1 << 26
 _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
@@ -31,16 +34,7 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     nargs=-1,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option(
-    "--on",
-    "targets",
-    type=click.Choice(_TARGETS),
-    multiple=True,
-    default=["host"],
-    show_default=True,
-    help="Where to run the files: on this machine's CPU (host), on ARM64 kernels under emulation "
-    "(arm64), on the GPU (gpu), or on a phone through adb (android). May be given more than once.",
-)
+@targets_option
 @click.option(
     "--data",
     type=Source(),
@@ -82,25 +76,15 @@ _DELEGATES = ("none", "xnnpack", "gpu", "nnapi", "npu")
     show_default=True,
     help="Number of untimed inferences before them.",
 )
-@click.option(
-    "--tool",
-    type=click.Path(exists=True, path_type=Path),
-    metavar="FILE|FOLDER",
-    help="For android: Android's `benchmark_model`, or a folder that holds several. "
-    "`fr-keras doctor` says where to get it.",
-)
+@tool_option
 @click.option(
     "--app",
     is_flag=True,
     help="For android, instead of --tool: measure with the app of `android_demo`, which must be "
     "installed. It runs the files that it bundles, on its own rows: those named as FILES, or all.",
 )
-@click.option(
-    "--adb", default="adb", show_default=True, help="For android: name or path of the adb program."
-)
-@click.option(
-    "--serial", help="For android: serial number of the device, needed if there are several."
-)
+@adb_option
+@serial_option
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -113,6 +113,29 @@ loss_option = click.option(
     help="A loss of Keras, by name. [default: the one that fits the labels and outputs]",
 )
 positive = click.IntRange(min=1)
+targets_option = click.option(
+    "--on",
+    "targets",
+    type=click.Choice(["host", "arm64", "gpu", "android"]),
+    multiple=True,
+    default=["host"],
+    show_default=True,
+    help="Where to run the files: on this machine's CPU (host), on ARM64 kernels under emulation "
+    "(arm64), on the GPU (gpu), or on a phone through adb (android). May be given more than once.",
+)
+tool_option = click.option(
+    "--tool",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="FILE|FOLDER",
+    help="For android: Android's `benchmark_model`, or a folder that holds several. "
+    "`fr-keras doctor` says where to get it.",
+)
+adb_option = click.option(
+    "--adb", default="adb", show_default=True, help="For android: name or path of the adb program."
+)
+serial_option = click.option(
+    "--serial", help="For android: serial number of the device, needed if there are several."
+)
 
 
 def out_option(default: str, what: str):

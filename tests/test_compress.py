@@ -12,9 +12,10 @@ from examples import telling
 from solved_tasks import CLASSES, classifier, dataset, features, pictures, solved
 
 import fr_bench
+from fr_bench._runs import fingerprint
 from fr_bench.candidates import Candidate, Trained, _table, register_candidate
 from fr_bench.compression import _files, _plan, _result, _rounds, compress
-from fr_bench.compression._folder import RunFolder, fingerprint
+from fr_bench.compression._folder import RunFolder
 from fr_bench.compression._plan import Goal, best_narrow, cells, epochs, front, hopeless, survivors
 from fr_bench.compression._trial import Cell, Trial
 from fr_bench.compression._verdict import Row, verdict
@@ -595,7 +596,7 @@ def test_the_command_tells_the_verdict(files, copy):
     assert "drawn at random" in (files / "out" / "MODEL_CARD.md").read_text()
     other = CliRunner().invoke(main, [*words, "--max-drop", "0.5"])
     assert other.exit_code == 2
-    assert "holds the trials of another run, with another max_drop" in other.output
+    assert "holds the work of another run, with another max_drop" in other.output
 
 
 def test_it_is_a_function_of_the_package():

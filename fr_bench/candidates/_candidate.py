@@ -60,6 +60,21 @@ class Candidate(abc.ABC):
     def check_installed(self) -> None:  # noqa: B027 - most candidates need no extra
         """Raises an ImportError that names the missing extra if the candidate cannot run."""
 
+    def holders(self, keep: int | float) -> Collection[keras.callbacks.Callback] | None:
+        """Callbacks under which the trained network stays what it is while it trains on.
+
+        `fr_bench.grid` trains it on with the rounding of its int8 file, as
+        `fr_keras.tflite.quantization_aware` makes it.
+
+        Args:
+            keep: The budget with which it was trained.
+
+        Returns:
+            None where further training would undo the method; by default no callbacks, which is
+            right for networks that are smaller by their shapes.
+        """
+        return ()
+
     @abc.abstractmethod
     def train(
         self, model: keras.Model, data: Dataset, regime: Regime, progress: Progress, title: str

@@ -21,6 +21,9 @@ class Ternary(Candidate):
     )
     has_budget = False
 
+    def holders(self, keep):
+        return None  # the weights would leave their levels
+
     def train(self, model, data, regime, progress, title) -> Trained:
         keras.utils.set_random_seed(regime.seed)
         few = methods.quantize_kernels(model, methods.Ternary())

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 import fr_bench.report as report
+from fr_bench._runs import about
 from fr_bench.candidates import all_candidates
 from fr_bench.compression import _plan
 from fr_bench.compression._engines import check_engine, started
-from fr_bench.compression._folder import RunFolder, fingerprint
+from fr_bench.compression._folder import RunFolder
 from fr_bench.compression._plan import Goal
 from fr_bench.compression._result import Compression, finish
 from fr_bench.compression._rounds import Rounds
@@ -131,7 +132,7 @@ def compress(
             "methods": sorted(methods), "keeps": sorted(keeps), "max_drop": max_drop,
             "budget": budget, "minutes": minutes, "learning_rate": learning_rate, "seed": seed,
         }  # fmt: skip
-        plan = {**_about(model, found), **arguments}
+        plan = {**about(model, found), **arguments}
         folder = RunFolder(Path(out), plan, overwrite)
         cells = _plan.cells(methods, keeps)
         batch = _plan.batch_size(len(data.train))
@@ -147,18 +148,6 @@ def compress(
         with started(engine, folder.path) as running:
             trials, left_out = rounds.run(cells, running)
         return finish(rounds, found, whole, trials, left_out, Path(out), command, plan)
-
-
-def _about(model: keras.Model, found: Preflight) -> dict:
-    """What the trials depend on, beside the arguments."""
-    return {
-        "network": fingerprint(model),
-        "data": found.data.name,
-        "rows": len(found.data.train),
-        "task": str(found.task),
-        "metric": found.task.metric_name,
-        "normalization": list(found.data.normalization),
-    }
 
 
 def _checked(methods, keeps, max_drop: float, budget: int | None, minutes: float) -> dict:

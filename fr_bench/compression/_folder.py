@@ -1,13 +1,10 @@
 """The folder of a run, from which it goes on after it was stopped."""
 
-import hashlib
 import json
 from pathlib import Path
 
-import keras
-import numpy as np
-
 from fr_archive.files import write_bytes
+from fr_bench._runs import goes_on
 from fr_bench.compression._files import ARCHIVE, MODEL, TFLITE
 from fr_bench.compression._trial import Trial
 
@@ -34,23 +31,8 @@ class RunFolder:
         self.path = path.absolute()  # a worker may be in another folder
         self._trials = self.path / "trials"
         stored = self._trials / _PLAN
-        before = json.loads(stored.read_text()) if stored.exists() else None
-        changed = [] if before is None else [k for k in plan if plan[k] != before.get(k)]
-        if changed and not overwrite:
-            raise FileExistsError(
-                f"`out` holds the trials of another run, with another {', '.join(changed)}: choose "
-                "another folder, or replace them (`overwrite=True`, on the command line "
-                f"`--force`). Received: {path}"
-            )
-        others = [name for name in WRITTEN if (path / name).exists()]
-        if before is None and others and not overwrite:
-            raise FileExistsError(
-                f"`out` holds {', '.join(others)}, which no earlier run wrote: choose another "
-                "folder, or replace them (`overwrite=True`, on the command line `--force`). "
-                f"Received: {path}"
-            )
+        self.resumed = goes_on(path, stored, plan, WRITTEN, overwrite)
         self._trials.mkdir(parents=True, exist_ok=True)
-        self.resumed = before is not None and not changed
         if not self.resumed:
             for one in self._trials.rglob(_TRIAL):
                 one.unlink()
@@ -80,11 +62,3 @@ class RunFolder:
         found = make()
         write_bytes(path, json.dumps(found).encode(), overwrite=True)
         return found
-
-
-def fingerprint(model: keras.Model) -> str:
-    """Tells whether a network is the same, weights included."""
-    digest = hashlib.sha256(model.to_json().encode())
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()[:16]

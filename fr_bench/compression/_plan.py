@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import math
 
+from fr_bench._fronts import on_front
 from fr_bench.compression._trial import Cell, Trial
 
 #: Each round takes every so many-th row.
@@ -138,10 +139,5 @@ def best_narrow(trials: list[Trial]) -> Trial | None:
 
 def front(trials: list[Trial]) -> list[Trial]:
     """The trials that no other beats in both bytes of the download and validation score."""
-
-    def beaten(one: Trial) -> bool:
-        mine = one.download_bytes, -one.score.value
-        others = ((other.download_bytes, -other.score.value) for other in trials)
-        return any(all(a <= b for a, b in zip(o, mine, strict=True)) and o != mine for o in others)
-
-    return [one for one in trials if not beaten(one)]
+    held = on_front([(one.download_bytes, one.score.value) for one in trials])
+    return [one for one, best in zip(trials, held, strict=True) if best]

@@ -7,6 +7,7 @@ from fr_bench.report._page import (
     compare_page,
     compress_page,
     demo_page,
+    grid_page,
 )
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "compare_page",
     "compress_page",
     "demo_page",
+    "grid_page",
     "model_card",
 ]

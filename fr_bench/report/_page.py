@@ -15,6 +15,11 @@ _BYTES_TEXT = (
     "archive. Files of FR models contain chains of small kernels, and cosines, where that is "
     "cheaper."
 )
+_FRONT_TEXT = (
+    "Each point is a file; the colour is the method, the marker the quantization, and an empty one "
+    "was quantized in training. No file beats those on the grey line in both."
+)
+_STATES = ("done", "failed", "open")
 
 
 def check_installed() -> None:
@@ -110,6 +115,40 @@ def compress_page(results: dict) -> str:
         plots.score_and_download(results),
     )
     return _page("compress.html", results=results, plots=[plot])
+
+
+def grid_page(results: dict) -> str:
+    """Returns the report of `fr_bench.grid` as one self-contained HTML page.
+
+    Args:
+        results: The contents of `grid.json`.
+
+    Raises:
+        ImportError: If the extra `report` is not installed.
+    """
+    check_installed()
+    from fr_bench.report import _grid, _grid_plots
+
+    columns, rows = _grid.heat_map(results)
+    targets, cells = _grid.timed(results), results["cells"]
+    fronts = {"Score and download": _grid_plots.score_against_bytes(results)}
+    fronts |= {
+        f"Score and time on {name}": _grid_plots.score_against_time(results, name)
+        for name in targets
+    }
+    return _page(
+        "grid.html",
+        results=results,
+        columns=columns,
+        rows=rows,
+        target=next(iter(targets), None),
+        span=_grid.SPAN,
+        devices=_grid.devices(results),
+        counts={state: sum(one["state"] == state for one in cells) for state in _STATES},
+        surveyed=sum(one["survey"] for one in cells),
+        unfinished=[one for one in cells if one["state"] != "done"],
+        plots=[(title, _FRONT_TEXT, plot) for title, plot in fronts.items() if plot],
+    )
 
 
 def benchmark_page(results: Sequence[Result]) -> str:

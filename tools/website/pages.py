@@ -45,6 +45,7 @@ API = (
     "fr_bench.candidates",
     "fr_bench.forms",
     "fr_bench.compare",
+    "fr_bench.grid",
     "fr_bench.benchmark",
     "fr_bench.report",
     "fr_bench.scheduling",
