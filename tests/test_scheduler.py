@@ -10,7 +10,10 @@ import pytest
 import scheduler_vectors as vectors
 from scheduler_cases import brute_force, case, costs
 from scheduler_vectors import LARGE, MIDDLE, SMALL, plain
+from test_capacity_profile import LARGE as LARGE_FILE
+from test_capacity_profile import SMALL as SMALL_FILE
 
+from fr_bench.benchmark import save
 from fr_bench.scheduling import POLICIES, Application, Capacity, Scheduler, capacities, choose
 
 
@@ -246,12 +249,16 @@ def test_no_event_breaks_the_limits(seed):
         assert sum(held) <= allowed
 
 
-def test_the_example_of_the_page_runs():
-    """It asserts what it shows."""
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
+    """The first asserts what it shows; the second reads what `fr-keras benchmark` wrote."""
     page = (vectors.FILE.parents[1] / "docs" / "scheduler.md").read_text()
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert "assert" in block
-    exec(block, {})
+    first, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "assert" in first
+    exec(first, {})
+    monkeypatch.chdir(tmp_path)
+    save([LARGE_FILE, SMALL_FILE], "results.json")
+    exec(second, names := {})
+    assert [one["file"] for one in names["profile"]] == ["large.tflite", "small.tflite"]
 
 
 def test_the_vectors_are_what_python_chooses():
