@@ -68,6 +68,9 @@ class Run:
                 place += ", found"
             self.say(f"{cell.name}: {_told(row, self.data.task.metric_name)} ({place})")
             self.progress.advance(bar)
+            for task in self.progress.task_ids:  # of trainings that are over
+                if task != bar:
+                    self.progress.remove_task(task)
         self.progress.remove_task(bar)
 
     def _fill(self, cell: Cell, row: dict) -> None:
