@@ -64,10 +64,10 @@ def test_the_slow_ones_are_those_above_the_slowest_runs_of_the_control():
 def test_why_slow_is_told_by_ops_modes_and_shapes():
     words = said()["Why are they slow?"]
     # Medians of 0.4, 41 / 101 and 15.
-    assert "the times in those of float32 files of the same network are: int8 0.41" in words
+    assert "the time of the float32 file of its network (medians): int8 0.41" in words
     assert "xnnpack runs 3 of 4 ops" in words
     assert "CONV_2D takes 60%" in words
-    assert "take of the control's time: pruning 90 % 1.01, channels 90 % 0.20." in words
+    assert "in times of the control: pruning 90 % 1.01, channels 90 % 0.20." in words
 
 
 def test_the_best_method_is_the_smallest_that_holds_the_score():
@@ -107,7 +107,7 @@ def test_narrow_networks_are_held_against_all_others():
     question = "Can a better network be defined?"
     words = said()[question]
     assert words.endswith("bytes: here it pays to start from the trained network.")
-    assert words.startswith("Of 1 files of narrow networks, trained from new weights, 0 are")
+    assert words.startswith("No other method beats 0 of the 1 files of narrow networks, trained")
     good = [*CELLS[:-1], cell("narrow", 0.9, "int8", 0.9, 139, 15.0)]
     assert said(good)[question].endswith("bytes: narrow 90 % int8.")
     assert "the method narrow is one" in said(CELLS[:-1])[question]

@@ -55,8 +55,8 @@ def _why_slow(found: Measured) -> str:
         slowest_first = sorted(ratios, key=ratios.get, reverse=True)
         said = ", ".join(f"{mode} {ratios[mode]:.2g}" for mode in slowest_first)
         words.append(
-            f"On {target}, the times in those of float32 files of the same network are: {said} "
-            "(medians)."
+            f"On {target}, a file takes so many times the time of the float32 file of its network "
+            f"(medians): {said}."
         )
     times = found.times(target)
     slowest = next(one for one in found.cells if one["name"] == max(times, key=times.get))
@@ -69,7 +69,7 @@ def _why_slow(found: Measured) -> str:
         words.append(f"{op} takes {share:.0%} of the time of its ops.")
     shares = _shares(found, target)
     if shares:
-        words.append(f"Float32 files at the highest rates take of the control's time: {shares}.")
+        words.append(f"Float32 files at the highest rates, in times of the control: {shares}.")
     if any(one["method"] == "pruning" for one in found.cells):
         words.append(
             "The method pruning sets single weights to zero, and leaves the shapes as they are."
@@ -168,8 +168,8 @@ def _better_network(found: Measured) -> str:
         return "The grid has nothing beside narrow networks."
     unbeaten = [one for one in narrow if not _beaten(one, others)]
     words = (
-        f"Of {len(narrow)} files of narrow networks, trained from new weights, {len(unbeaten)} are "
-        f"beaten by no other method in both {found.metric} and bytes"
+        f"No other method beats {len(unbeaten)} of the {len(narrow)} files of narrow networks, "
+        f"trained from new weights, in both {found.metric} and bytes"
     )
     if not unbeaten:
         return f"{words}: here it pays to start from the trained network."
