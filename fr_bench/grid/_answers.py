@@ -53,7 +53,7 @@ def _why_slow(found: Measured) -> str:
     ratios = _ratios(found, target)
     if ratios:
         slowest_first = sorted(ratios, key=ratios.get, reverse=True)
-        said = ", ".join(f"{mode} {ratios[mode]:.2g}" for mode in slowest_first)
+        said = ", ".join(f"{mode} {ratios[mode]:.3g}" for mode in slowest_first)
         words.append(
             f"On {target}, a file takes so many times the time of the float32 file of its network "
             f"(medians): {said}."

@@ -47,7 +47,7 @@ class Targets:
         self.names, self._runs, self._phone, self._say = names, runs, phone, say
         self.absent = {name: why for name in names if (why := self._why_absent(name))}
         if len(self.absent) == len(names):
-            missing = " ".join(f"'{name}': {why}" for name, why in self.absent.items())
+            missing = "; ".join(f"'{name}': {why}" for name, why in self.absent.items())
             raise RuntimeError(
                 "`targets` must have at least one that is there: set one up, or measure on 'host'. "
                 f"Received: {missing}"
