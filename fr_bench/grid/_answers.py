@@ -168,12 +168,12 @@ def _better_network(found: Measured) -> str:
         return "The grid has nothing beside narrow networks."
     unbeaten = [one for one in narrow if not _beaten(one, others)]
     words = (
-        f"No other method beats {len(unbeaten)} of the {len(narrow)} files of narrow networks, "
-        f"trained from new weights, in both {found.metric} and bytes"
+        "Files of narrow networks, trained from new weights, that no other method beats in both "
+        f"{found.metric} and bytes: {len(unbeaten)} of {len(narrow)}"
     )
     if not unbeaten:
-        return f"{words}: here it pays to start from the trained network."
-    return f"{words}: {_names([one['name'] for one in unbeaten])}."
+        return f"{words}. Here it pays to start from the trained network."
+    return f"{words}, {_names([one['name'] for one in unbeaten])}."
 
 
 def _beaten(one: dict, others: list[dict]) -> bool:
