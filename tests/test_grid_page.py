@@ -111,7 +111,7 @@ def test_narrow_networks_are_held_against_all_others():
     words = said()[question]
     assert "and bytes: 0 of 1. Here it pays to start" in words
     good = [*CELLS[:-1], cell("narrow", 0.9, "int8", 0.9, 139, 15.0)]
-    assert said(good)[question].endswith("bytes: narrow 90 % int8.")
+    assert said(good)[question].endswith("bytes: 1 of 1, narrow 90 % int8.")
     assert "the method narrow is one" in said(CELLS[:-1])[question]
 
 
