@@ -18,6 +18,7 @@ import contextlib
 import functools
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def outcome(content: bytes, x: np.ndarray, reference: np.ndarray, run: Run) -> d
         lines = str(error).strip().splitlines()
         return {
             "failed": next(
-                (one for one in lines if "ERROR" in one), lines[0].partition(": INFO")[0]
+                (one for one in lines if "ERROR" in one), re.split(r": (?=INFO|\s)", lines[0])[0]
             )
         }
     if given["dtype"] != np.float32:
@@ -223,19 +224,22 @@ def network_rows() -> list[dict]:
     ]
 
 
-def table(found: list[dict], targets: list[str]) -> str:
-    """What `docs/results.md` shows, without the rows of 8 bits."""
-    lines = [["op", "activations", "bits", *targets, "time"], ["---"] * (4 + len(targets))]
-    for one in found:
-        if one["bits"] == 8:
-            continue
-        cells = ["not written"] * len(targets) if "refused" in one else []
-        cells += [
-            f"{cell['error']:.0e}" if "error" in cell else f"fails: {cell['failed']}"
-            for cell in one.get("targets", {}).values()
+def table(found: list[dict]) -> str:
+    """What `docs/results.md` shows: files that were written, without those of 8 bits."""
+    bytes_of_8 = {(o["op"], o["activations"]): o.get("bytes") for o in found if o["bits"] == 8}
+    written = [one for one in found if one["bits"] < 8 and "bytes" in one]
+    targets = list(written[0]["targets"])
+    lines = [["op", "activations", "bits", "bytes", "with 8 bits", *targets, "time"]]
+    lines.append(["---", "---", *["--:"] * (len(targets) + 4)])
+    for one in written:
+        eight = bytes_of_8[one["op"], one["activations"]]
+        cells = [
+            f"{cell['error']:.0e}" if "error" in cell else "fails"
+            for cell in one["targets"].values()
         ]
-        ratio = f"{one['time_ratio']:.2f}" if "time_ratio" in one else "-"
-        lines.append([f"`{one['op']}`", one["activations"], str(one["bits"]), *cells, ratio])
+        ratio = "-" if "fails" in cells[:2] else f"{one['time_ratio']:.2f}"
+        sizes = [str(one["bits"]), f"{one['bytes']:,}", f"{eight:,}"]
+        lines.append([f"`{one['op']}`", one["activations"], *sizes, *cells, ratio])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -250,7 +254,7 @@ def main() -> None:
         about = {"benchmark": "low_bits", "environment": environment(), "rounds": ROUNDS}
         about |= {"network": whole}
         out.write_text(json.dumps({**about, "rows": found}, indent=1) + "\n")
-    print(table(found, list(targets)))
+    print(table(found))
 
 
 if __name__ == "__main__":
