@@ -67,7 +67,7 @@ def test_the_slow_ones_are_those_above_the_slowest_runs_of_the_control():
 def test_why_slow_is_told_by_ops_modes_and_shapes():
     words = said()["Why are they slow?"]
     # The median of 0.4, 41 / 101 and 15.
-    assert "the time of the float32 file of its network (medians): int8 0.406." in words
+    assert "median over all networks: int8 0.406." in words
     assert "xnnpack runs 3 of 4 ops" in words
     assert "CONV_2D takes 60%" in words
     assert "in times of the control: pruning 90 % 1.01, channels 90 % 0.20." in words

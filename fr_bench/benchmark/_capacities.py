@@ -11,7 +11,7 @@ _SETTING = ("target", "device", "tool", "delegate", "threads", "precision")
 def capacity_profile(results: Iterable[Result]) -> list[dict]:
     """Returns the profile of the capacities of one network, from a result for each.
 
-    `fr_bench.scheduling.capacities` takes it, and so does the Kotlin module, as JSON.
+    `fr_bench.scheduling.capacities` takes it. In Kotlin, make a `Capacity` of each entry.
 
     Args:
         results: A result for each file, from one device in one setting, on the same labelled rows:

@@ -57,8 +57,9 @@ def grid(
 ) -> dict:
     """Measures a trained network in all combinations of pruning and quantization.
 
-    Each method is trained at each rate, from the weights of `model` and for the same epochs, and so
-    is the network itself, for rate 0. The network of a training becomes a file in each mode. For
+    Each method is trained at each rate for the same epochs, and so is the network without pruning,
+    for rate 0. All start from the weights of `model`, except `"narrow"`, which starts from new
+    ones. The network of a training becomes a file in each mode. For
     one more int8 file it trains on with the rounding of that file, for a quarter of the epochs.
     Every file is scored on the test rows, and measured on each target.
 

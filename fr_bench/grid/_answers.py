@@ -55,8 +55,8 @@ def _why_slow(found: Measured) -> str:
         slowest_first = sorted(ratios, key=ratios.get, reverse=True)
         said = ", ".join(f"{mode} {ratios[mode]:.3g}" for mode in slowest_first)
         words.append(
-            f"On {target}, a file takes so many times the time of the float32 file of its network "
-            f"(medians): {said}."
+            f"On {target}, the time of a file divided by that of the float32 file of the same "
+            f"network, median over all networks: {said}."
         )
     times = found.times(target)
     slowest = next(one for one in found.cells if one["name"] == max(times, key=times.get))
