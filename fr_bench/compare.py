@@ -9,14 +9,21 @@ from rich.progress import Progress
 import fr_bench.report as report
 from fr_archive.files import replacing
 from fr_bench._words import about_drawn, conclusion
-from fr_bench.candidates import USUAL, Candidate, Need, Trained, all_candidates
+from fr_bench.candidates import (
+    USUAL,
+    Candidate,
+    Need,
+    Trained,
+    all_candidates,
+    check_choice,
+    chosen_candidates,
+)
 from fr_bench.data import Dataset
 from fr_bench.forms import ARCHIVES, Form, Output, write_archives, write_forms
 from fr_bench.missing import warn_of_missing
 from fr_bench.preflight import Preflight, check_plain, preflight
 from fr_bench.tasks import Metric
 from fr_bench.training import Regime
-from fr_keras import tflite
 
 #: The default quantization modes of a comparison.
 MODES = ("float32", "dynamic", "int8")
@@ -199,28 +206,10 @@ def _train(
 def _checked(methods, keeps, modes) -> dict[str, Candidate]:
     """Checks the arguments before the work begins, and returns the chosen candidates."""
     report.check_installed()
-    known = all_candidates()
-    _check_choice("methods", methods, tuple(known))
-    _check_choice("modes", modes, tflite.MODES)
+    check_choice("methods", methods, tuple(all_candidates()))
     if not keeps or len(set(keeps)) < len(keeps):
         raise ValueError(f"`keeps` must hold one or more different budgets. Received: {keeps}")
-    candidates = {name: known[name] for name in methods}
-    for name, one in candidates.items():
-        one.check_installed()
-        if not {*modes} & {*one.modes}:
-            raise ValueError(
-                f"`modes` must have at least one that makes sense for '{name}', out of "
-                f"{tuple(one.modes)}. Received: {modes}"
-            )
-    return candidates
-
-
-def _check_choice(argument: str, chosen: tuple[str, ...], choices: tuple[str, ...]) -> None:
-    if not chosen or len(set(chosen)) < len(chosen) or not {*chosen} <= {*choices}:
-        raise ValueError(
-            f"`{argument}` must hold one or more different names out of {choices}. "
-            f"Received: {chosen}"
-        )
+    return chosen_candidates(methods, modes)
 
 
 def _check_trained(found: Preflight, names: list[str]) -> None:

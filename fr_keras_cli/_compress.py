@@ -1,21 +1,21 @@
 """The sub-command for a network that is trained already: compress."""
 
 import json
-from pathlib import Path
 
 import click
 
 from fr_keras_cli._loading import load_for, load_model
 from fr_keras_cli._options import (
     Keep,
-    Source,
     command,
     failure,
     force_option,
     image_size_option,
+    its_data_option,
     json_option,
     loss_option,
     metric_option,
+    network_argument,
     out_option,
     positive,
     scale_option,
@@ -25,14 +25,8 @@ from fr_keras_cli._training import seed_option
 
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--data",
-    type=Source(),
-    required=True,
-    metavar="NAME|FILE.npz|FOLDER",
-    help="Data of the kind that the network was trained on; a data set as for `train --data`.",
-)
+@network_argument
+@its_data_option
 @validation_option
 @image_size_option
 @click.option(

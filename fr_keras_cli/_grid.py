@@ -7,15 +7,17 @@ import click
 
 from fr_keras_cli._loading import load_for, load_model
 from fr_keras_cli._options import (
-    Source,
     adb_option,
     command,
     failure,
     force_option,
     image_size_option,
+    its_data_option,
     json_option,
     loss_option,
     metric_option,
+    modes_option,
+    network_argument,
     out_option,
     positive,
     scale_option,
@@ -28,14 +30,8 @@ from fr_keras_cli._training import seed_option
 
 
 @click.command()
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--data",
-    type=Source(),
-    required=True,
-    metavar="NAME|FILE.npz|FOLDER",
-    help="Data of the kind that the network was trained on; a data set as for `train --data`.",
-)
+@network_argument
+@its_data_option
 @validation_option
 @image_size_option
 @click.option(
@@ -43,8 +39,8 @@ from fr_keras_cli._training import seed_option
     "rates",
     type=click.FloatRange(0, 1, max_open=True),
     multiple=True,
-    help="Share of the kernel weights that is removed; 0 is the network itself. May be given more "
-    "than once. [default: 0.9, 0.8, 0.7, 0]",
+    help="Share of the kernel weights that is removed; 0 is the network without pruning. May "
+    "be given more than once. [default: 0.9, 0.8, 0.7, 0]",
 )
 @click.option(
     "--method",
@@ -54,14 +50,7 @@ from fr_keras_cli._training import seed_option
     help="Method to measure, as `compare --list` names it. May be given more than once. "
     "[default: pruning, channels, narrow]",
 )
-@click.option(
-    "--quantize",
-    "modes",
-    type=click.Choice(["float32", "float16", "int16x8", "dynamic", "int8"]),
-    multiple=True,
-    help="Quantization of the files, as for `convert`; a method skips what makes no sense for it. "
-    "May be given more than once. [default: all]",
-)
+@modes_option("all")
 @targets_option
 @tool_option
 @adb_option

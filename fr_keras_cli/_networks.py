@@ -17,6 +17,7 @@ from fr_keras_cli._options import (
     json_option,
     loss_option,
     metric_option,
+    modes_option,
     out_option,
     scale_option,
     validation_option,
@@ -99,14 +100,7 @@ def demo(data, image_size, keep, epochs, seed, out, force, as_json) -> None:
     show_default=True,
     help=f"{_KEEP} May be given more than once.",
 )
-@click.option(
-    "--quantize",
-    "modes",
-    type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8"]),
-    multiple=True,
-    help="Quantization of the files, as for `convert`; a method skips what makes no sense for it. "
-    "May be given more than once. [default: float32, dynamic, int8]",
-)
+@modes_option("float32, dynamic, int8")
 @epochs_option
 @batch_size_option
 @learning_rate_option

@@ -80,6 +80,16 @@ data_option = click.option(
     metavar="NAME|FILE.npz|FOLDER",
     help=DATA_HELP,
 )
+network_argument = click.argument(
+    "model", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+its_data_option = click.option(
+    "--data",
+    type=Source(),
+    required=True,
+    metavar="NAME|FILE.npz|FOLDER",
+    help="Data of the kind that the network was trained on; a data set as for `train --data`.",
+)
 image_size_option = click.option(
     "--image-size",
     type=click.IntRange(min=16),
@@ -136,6 +146,18 @@ adb_option = click.option(
 serial_option = click.option(
     "--serial", help="For android: serial number of the device, needed if there are several."
 )
+
+
+def modes_option(default: str):
+    """The option `--quantize`, which may be given more than once, with its default in words."""
+    return click.option(
+        "--quantize",
+        "modes",
+        type=click.Choice(["float32", "float16", "dynamic", "int8", "int16x8"]),
+        multiple=True,
+        help="Quantization of the files, as for `convert`; a method skips what makes no sense for "
+        f"it. May be given more than once. [default: {default}]",
+    )
 
 
 def out_option(default: str, what: str):

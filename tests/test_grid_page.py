@@ -136,7 +136,7 @@ def test_without_times_or_control_the_answers_say_so():
     assert words["Which models are slow?"] == "No target gave a time, so the cells cannot say."
     assert words["Why are they slow?"] == words["Which models are slow?"]
     for question in ("Which method is best?", "How should methods be combined?"):
-        assert words[question].startswith("The control, the network itself in float32, has no")
+        assert words[question].startswith("The control, not pruned and in float32, has no")
     assert words["Is it fast enough?"].startswith("There are no times of arm64.")
     assert words["Why does it work, or not?"].startswith("The grid has no float32 files")
 

@@ -2,6 +2,7 @@
 
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
+from fr_bench.candidates._choice import check_choice, chosen_candidates
 from fr_bench.candidates._freqnet import FreqNet
 from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
 from fr_bench.candidates._levels import Ternary
@@ -34,5 +35,7 @@ __all__ = [
     "Need",
     "Trained",
     "all_candidates",
+    "check_choice",
+    "chosen_candidates",
     "register_candidate",
 ]

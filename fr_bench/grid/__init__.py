@@ -12,7 +12,7 @@ import fr_bench.report as report
 from fr_archive.files import write_bytes
 from fr_bench._runs import about
 from fr_bench.benchmark.run import Phone
-from fr_bench.candidates import Candidate, all_candidates
+from fr_bench.candidates import Candidate, all_candidates, check_choice, chosen_candidates
 from fr_bench.data import Dataset
 from fr_bench.grid._answers import answers
 from fr_bench.grid._folder import PAGE, GridFolder
@@ -64,7 +64,7 @@ def grid(
     Every file is scored on the test rows, and measured on each target.
 
     The 18 models of the survey of He et al. are marked: three rates in four modes, the same in
-    float32, two files that are only quantized, and the network itself. Their pruning is
+    float32, two files that are only quantized, and the one without either. Their pruning is
     `"pruning"`, or `"channels"` where that is not among the methods.
 
     A run that was stopped, or whose target was not there, goes on when it is started again with
@@ -151,31 +151,17 @@ def grid(
 def _checked(rates, methods, modes, epochs: int) -> dict[str, Candidate]:
     """Checks the arguments before the work begins, and returns the candidates, with `PLAIN`."""
     report.check_installed()
-    known = all_candidates()
-    others = tuple(name for name in known if name != PLAIN)
-    for argument, given, choices in (("methods", methods, others), ("modes", modes, MODES)):
-        if not given or len({*given}) < len(given) or not {*given} <= {*choices}:
-            raise ValueError(
-                f"`{argument}` must hold one or more different names out of {choices}. "
-                f"Received: {given}"
-            )
+    others = tuple(name for name in all_candidates() if name != PLAIN)
+    check_choice("methods", methods, others)
     shown = {f"{100 * rate:g}" for rate in rates}  # as in the names of cells
     if not rates or len(shown) < len(rates) or not all(0 <= rate < 1 for rate in rates):
         raise ValueError(
             "`rates` must hold one or more different shares of the weights that are removed, from "
-            f"0, which is the network itself, to below 1. Received: {rates}"
+            f"0, which is the network without pruning, to below 1. Received: {rates}"
         )
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1. Received: {epochs}")
-    candidates = {name: known[name] for name in (PLAIN, *methods)}
-    for name, one in candidates.items():
-        one.check_installed()
-        if not {*modes} & {*one.modes}:
-            raise ValueError(
-                f"`modes` must have at least one that makes sense for '{name}', out of "
-                f"{tuple(one.modes)}. Received: {modes}"
-            )
-    return candidates
+    return chosen_candidates((PLAIN, *methods), modes)
 
 
 def _facts(model: keras.Model, found: Preflight, plan: dict, command: str) -> dict:

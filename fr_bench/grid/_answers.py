@@ -11,7 +11,7 @@ from fr_bench.grid._reading import Measured, bytes_of, score_of, time_of
 _NAMED = 3  # files in a sentence
 _FRAME_US = 1e6 / 30
 _NO_TIMES = "No target gave a time, so the cells cannot say."
-_NO_CONTROL = "The control, the network itself in float32, has no score, so the cells cannot say."
+_NO_CONTROL = "The control, not pruned and in float32, has no score, so the cells cannot say."
 
 
 def answers(results: dict) -> list[dict]:
