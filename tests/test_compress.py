@@ -12,6 +12,7 @@ from examples import telling
 from solved_tasks import CLASSES, classifier, dataset, features, pictures, solved
 
 import fr_bench
+from fr_bench._alone import alone
 from fr_bench._runs import fingerprint
 from fr_bench.candidates import Candidate, Trained, _table, register_candidate
 from fr_bench.compression import _files, _plan, _result, _rounds, compress
@@ -186,6 +187,13 @@ def test_a_run_that_was_killed_goes_on(network, copy, tmp_path, monkeypatch):
     assert copy.calls == []
     assert again.chosen.trial == found.chosen.trial
     assert again.verdict == found.verdict
+
+
+def test_two_runs_in_one_folder_are_refused(network, copy, tmp_path):
+    with alone(tmp_path), pytest.raises(RuntimeError, match="no other run is at work"):
+        run(network, dataset(X, Y), tmp_path)
+    assert copy.calls == []
+    assert {one.name for one in tmp_path.iterdir()} <= {".lock"}
 
 
 @pytest.mark.slow

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 from solved_tasks import classifier, dataset, pictures
 
 from fr_bench import report
+from fr_bench._alone import alone
 from fr_bench._fronts import on_front
 from fr_bench.benchmark import Deviation, OpTime, Result, State, Times, run
 from fr_bench.benchmark.devices import MissingDevice
 from fr_bench.candidates import Candidate, Trained, _table, all_candidates, register_candidate
 from fr_bench.grid import RATES, _run, _targets, grid
-from fr_bench.grid._lock import alone
 from fr_bench.grid._plan import cells
 from fr_bench.preflight import preflight
 from fr_keras.models.walk import plain_kernels

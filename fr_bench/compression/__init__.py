@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 import fr_bench.report as report
+from fr_bench._alone import alone
 from fr_bench._runs import about
 from fr_bench.candidates import all_candidates
 from fr_bench.compression import _plan
@@ -96,6 +97,7 @@ def compress(
         ValueError: If an argument is out of range, the model has FR layers, the data do not fit
             it, or it answers hardly better than always the same.
         FileExistsError: If `out` holds a run with other arguments, and `overwrite` is not given.
+        RuntimeError: If another run is at work in `out`.
         ImportError: If the extra `report`, or that of a method or of the engine, is not installed.
 
     Example:
@@ -133,21 +135,24 @@ def compress(
             "budget": budget, "minutes": minutes, "learning_rate": learning_rate, "seed": seed,
         }  # fmt: skip
         plan = {**about(model, found), **arguments}
-        folder = RunFolder(Path(out), plan, overwrite)
         cells = _plan.cells(methods, keeps)
         batch = _plan.batch_size(len(data.train))
-        pace = folder.value("seconds_per_row", lambda: seconds_per_row(model, found.data, batch))
-        epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))
-        again = f"; the trials in '{out}' are taken over" if folder.resumed else ""
-        say(f"{len(cells)} trials of {epochs} epochs, in about {minutes:g} minutes{again}")
-        rounds = Rounds(
-            model, found.data, candidates, _regime(found.data, epochs, learning_rate, seed, say),
-            _goal(found, max_drop, budget), found.chance, folder, deadline, progress, say,
-        )  # fmt: skip
-        whole = rounds.whole()
-        with started(engine, folder.path) as running:
-            trials, left_out = rounds.run(cells, running)
-        return finish(rounds, found, whole, trials, left_out, Path(out), command, plan)
+        with alone(Path(out)):
+            folder = RunFolder(Path(out), plan, overwrite)
+            measure = functools.partial(seconds_per_row, model, found.data, batch)
+            pace = folder.value("seconds_per_row", measure)
+            epochs = _plan.epochs(minutes, pace, len(data.train), len(cells))
+            again = f"; the trials in '{out}' are taken over" if folder.resumed else ""
+            say(f"{len(cells)} trials of {epochs} epochs, in about {minutes:g} minutes{again}")
+            regime = _regime(found.data, epochs, learning_rate, seed, say)
+            rounds = Rounds(
+                model, found.data, candidates, regime,
+                _goal(found, max_drop, budget), found.chance, folder, deadline, progress, say,
+            )  # fmt: skip
+            whole = rounds.whole()
+            with started(engine, folder.path) as running:
+                trials, left_out = rounds.run(cells, running)
+            return finish(rounds, found, whole, trials, left_out, Path(out), command, plan)
 
 
 def _checked(methods, keeps, max_drop: float, budget: int | None, minutes: float) -> dict:

@@ -10,13 +10,13 @@ from rich.progress import Progress
 
 import fr_bench.report as report
 from fr_archive.files import write_bytes
+from fr_bench._alone import alone
 from fr_bench._runs import about
 from fr_bench.benchmark.run import Phone
 from fr_bench.candidates import Candidate, all_candidates, check_choice, chosen_candidates
 from fr_bench.data import Dataset
 from fr_bench.grid._answers import answers
 from fr_bench.grid._folder import PAGE, GridFolder
-from fr_bench.grid._lock import alone
 from fr_bench.grid._plan import PLAIN, PRUNING, cells
 from fr_bench.grid._run import Run, aware_epochs
 from fr_bench.grid._targets import Targets

@@ -1,9 +1,10 @@
 """One run at a time in a folder."""
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
+
+import filelock
 
 _LOCK = ".lock"
 
@@ -18,12 +19,13 @@ def alone(out: Path) -> Iterator[None]:
         RuntimeError: If another run holds it.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(
-                "`out` must be a folder in which no other run is at work: wait for its end, or "
-                f"choose another folder. Received: {out}"
-            ) from error
+    lock = filelock.FileLock(out / _LOCK, blocking=False)
+    try:
+        held = lock.acquire()
+    except filelock.Timeout as error:
+        raise RuntimeError(
+            "`out` must be a folder in which no other run is at work: wait for its end, or "
+            f"choose another folder. Received: {out}"
+        ) from error
+    with held:
         yield
