@@ -8,6 +8,7 @@ from fr_keras_cli._loading import load_for, load_model
 from fr_keras_cli._options import (
     Keep,
     command,
+    engine_option,
     failure,
     force_option,
     image_size_option,
@@ -76,14 +77,7 @@ from fr_keras_cli._training import seed_option
     help="Adam's learning rate at the beginning of each training, which falls to 0.",
 )
 @seed_option
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    show_default=True,
-    help="Where the trials run: one after the other here, or at once on the Ray cluster that "
-    "RAY_ADDRESS names, by default on this machine.",
-)
+@engine_option("trials run")
 @out_option("compressed", "the chosen files, report.html, MODEL_CARD.md and all trials")
 @force_option
 @json_option

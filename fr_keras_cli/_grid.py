@@ -9,6 +9,7 @@ from fr_keras_cli._loading import load_for, load_model
 from fr_keras_cli._options import (
     adb_option,
     command,
+    engine_option,
     failure,
     force_option,
     image_size_option,
@@ -66,6 +67,7 @@ from fr_keras_cli._training import seed_option
 @metric_option
 @loss_option
 @seed_option
+@engine_option("networks are trained")
 @out_option("grid", "grid.json, grid.html, and all networks and files")
 @force_option
 @json_option

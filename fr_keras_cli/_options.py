@@ -160,6 +160,18 @@ def modes_option(default: str):
     )
 
 
+def engine_option(what: str):
+    """The option `--engine`: where the work of `what` goes on, such as "trials run"."""
+    return click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help=f"Where the {what}: one after the other here, or at once on the Ray cluster that "
+        "RAY_ADDRESS names, by default on this machine.",
+    )
+
+
 def out_option(default: str, what: str):
     """The option for the folder that a command fills."""
     return click.option(

@@ -48,7 +48,7 @@ def _cut(part, rows: slice):
 def features(width: int = 8, channels: int = 1, rescaling: bool = False) -> keras.Model:
     """Pictures to features, with a batch normalization whose statistics are those of pictures."""
     keras.utils.set_random_seed(1)
-    x = inputs = keras.Input((SIDE, SIDE, channels))
+    x = inputs = keras.Input((SIDE, SIDE, channels), name="picture")
     if rescaling:
         x = layers.Rescaling(1 / 255)(x)
     x = layers.Conv2D(width, 3, padding="same", name="conv1")(x)

@@ -6,15 +6,16 @@ import os
 import signal
 import sys
 import time
-import types
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from fakes_of_ray import fake_ray
 from rich.progress import Progress
 from solved_tasks import classifier, dataset, pictures
 
+from fr_bench._cluster import Cluster
 from fr_bench.candidates import Candidate, Trained, _table, register_candidate
 from fr_bench.compression import _plan, compress
 from fr_bench.compression._engines import OnRay, local
@@ -22,6 +23,7 @@ from fr_bench.compression._folder import RunFolder
 from fr_bench.compression._plan import Goal, awaited
 from fr_bench.compression._rounds import OVER, Rounds
 from fr_bench.compression._trial import Cell, Trial
+from fr_bench.grid import grid
 from fr_bench.tasks import Scored
 from fr_bench.training import Regime, classification
 
@@ -110,50 +112,6 @@ def files(folder: Path) -> set[str]:
 # Without Ray
 
 
-def fake_ray(**options) -> types.ModuleType:
-    """A module like Ray that runs the newest task first whose arguments are there."""
-    ray, done, waiting = types.ModuleType("ray"), {}, {}
-    names = "WorkerCrashedError", "NodeDiedError", "OutOfMemoryError", "RaySystemError"
-    errors = {one: type(one, (Exception,), {}) for one in (*names, "RayTaskError")}
-    ray.exceptions = types.SimpleNamespace(**errors)
-    ray.calls, ray.stored, ray.cancelled = [], [], []
-
-    class Ref:
-        pass
-
-    def put(value):
-        ray.stored.append(value)
-        done[ref := Ref()] = value
-        return ref
-
-    def wait(refs, num_returns):
-        for ref in reversed(refs):
-            function, given = waiting[ref]
-            if not any(isinstance(one, Ref) and one not in done for one in given):
-                ready = [done[one] if isinstance(one, Ref) else one for one in given]
-                done[ref] = function(*ready)
-                return [ref], [one for one in refs if one is not ref]
-        raise AssertionError("a task waits for one that was not started")
-
-    def remote(function):
-        def start(*given):
-            waiting[ref := Ref()] = function, given
-            return ref
-
-        def chosen(**resources):
-            ray.calls.append(resources)
-            return types.SimpleNamespace(remote=start)
-
-        return types.SimpleNamespace(options=chosen)
-
-    ray.put, ray.wait, ray.remote, ray.get = put, wait, remote, done.__getitem__
-    ray.is_initialized = lambda: True
-    ray.nodes = lambda: [{"Alive": True, "Resources": {"CPU": 8.0}}]
-    ray.cancel = lambda ref, force: ray.cancelled.append(ref)
-    vars(ray).update(options)
-    return ray
-
-
 @pytest.fixture
 def rounds(network, tmp_path, monkeypatch):
     """Rounds that train nothing: `one` knows nothing at small budgets."""
@@ -187,7 +145,7 @@ def folder(tmp_path):
 
 def test_the_outcomes_do_not_depend_on_the_engine(rounds, folder):
     ray = fake_ray()
-    trials, left_out = rounds.run(CELLS, OnRay(ray, folder))
+    trials, left_out = rounds.run(CELLS, OnRay(Cluster(ray, folder)))
     assert left_out == ["one 0.1, round 1: not trained: one 0.2 had only 0.2000 already"]
     assert [one.name for one in trials] == [one.name for one in CELLS if one != Cell("one", 0.1)]
     # All that is large is put away once, and two methods share eight CPUs in the first round.
@@ -204,7 +162,9 @@ def test_the_outcomes_do_not_depend_on_the_engine(rounds, folder):
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_when_the_time_is_over_one_trial_runs(rounds, folder, engine):
     late = dataclasses.replace(rounds, deadline=time.time() - 1)
-    trials, left_out = late.run(CELLS, local if engine == "local" else OnRay(fake_ray(), folder))
+    trials, left_out = late.run(
+        CELLS, local if engine == "local" else OnRay(Cluster(fake_ray(), folder))
+    )
     assert [(one.name, one.rung) for one in trials] == [("one 0.5", 0)]
     assert left_out[:5] == [f"{one.name}, round 1: {OVER}" for one in CELLS[1:]]
 
@@ -223,7 +183,9 @@ def test_a_worker_that_dies_again_and_again_leaves_out_its_trial(rounds, folder)
         return found
 
     ray.get = dying
-    trials, left_out = rounds.run([one for one in CELLS if one.method == "two"], OnRay(ray, folder))
+    trials, left_out = rounds.run(
+        [one for one in CELLS if one.method == "two"], OnRay(Cluster(ray, folder))
+    )
     assert left_out == [
         "two 0.2, round 1: failed: its worker died each time: it was killed",
         "two 0.1, round 1: not trained: the worker of a larger budget died",
@@ -237,7 +199,7 @@ def test_an_error_stops_the_other_trials(rounds, folder):
 
     ray = fake_ray(get=broken)
     with pytest.raises(OSError, match="the disk is full"):
-        rounds.run(CELLS, OnRay(ray, folder))
+        rounds.run(CELLS, OnRay(Cluster(ray, folder)))
     assert len(ray.cancelled) == len(CELLS)
 
 
@@ -248,7 +210,7 @@ def test_what_workers_cannot_import_is_named(rounds, folder):
     ray = fake_ray()
     ray.get = get
     with pytest.raises(ImportError, match=r"must be installed on .* Received: No module named"):
-        rounds.run(CELLS, OnRay(ray, folder))
+        rounds.run(CELLS, OnRay(Cluster(ray, folder)))
 
 
 def test_what_cannot_be_sent_is_named(rounds, folder):
@@ -256,18 +218,19 @@ def test_what_cannot_be_sent_is_named(rounds, folder):
         raise TypeError("cannot pickle '_thread.lock' object")
 
     with pytest.raises(ValueError, match=r"the candidates of `methods` must .*'_thread.lock'"):
-        rounds.run(CELLS, OnRay(fake_ray(put=put), folder))
+        rounds.run(CELLS, OnRay(Cluster(fake_ray(put=put), folder)))
 
 
 @pytest.mark.parametrize(
-    ("cpus", "rung", "share"),
-    [((2,), 0, 1), ((8,), 0, 4), ((8,), 1, 1), ((2, 16), 1, 1), ((4, 4, 4), 1, 2), ((), 0, 1)],
+    ("cpus", "at_once", "share"),
+    [((2,), 2, 1), ((8,), 2, 4), ((8,), 6, 1), ((2, 16), 6, 1), ((4, 4, 4), 6, 2), ((), 2, 1)],
 )
-def test_the_cpus_of_a_machine_are_shared_out(tmp_path, cpus, rung, share):
+def test_the_cpus_of_a_machine_are_shared_out(tmp_path, cpus, at_once, share):
     nodes = [{"Alive": True, "Resources": {"CPU": float(one)}} for one in cpus]
     nodes += [{"Alive": False, "Resources": {"CPU": 1.0}}, {"Alive": True, "Resources": {}}]
-    found = OnRay(fake_ray(nodes=lambda: nodes), tmp_path)._resources(CELLS, rung)
-    assert found["num_cpus"] == share
+    ray = fake_ray(nodes=lambda: nodes)
+    Cluster(ray, tmp_path).task(print, at_once)
+    assert ray.calls[0]["num_cpus"] == share
 
 
 def test_only_larger_budgets_of_its_method_are_awaited():
@@ -335,4 +298,19 @@ def test_a_metric_of_ones_own_and_a_layer_of_ones_own(cluster, tmp_path):
     model = keras.Sequential([body.inputs[0], body, Twice()])
     found = run(model, dataset(X, Y), tmp_path, "ray", ("two",), metric=worst)
     assert found.results["metric"] == "worst"
-    assert [one["name"] for one in found.results["trials"]][2:] == ["two 0.5", "two 0.2", "two 0.1"]
+    trained = [one for one in found.results["trials"] if one["method"] == "two"]
+    assert [one["keep"] for one in trained] == [*KEEPS]
+
+
+@pytest.mark.slow
+def test_the_networks_of_a_grid_are_trained_on_a_cluster(network, cluster, tmp_path):
+    facts, found = ("name", "state", "why", "kept", "download"), []
+    for engine in ("local", "ray"):
+        results = grid(
+            network, dataset(X, Y), tmp_path / engine, (0.5, 0.0), ("channels",),
+            ("float32", "int8"), epochs=1, engine=engine, verbose=False,
+        )  # fmt: skip
+        cells = [[one[fact] for fact in facts] for one in results["cells"]]
+        found.append((cells, [one["title"] for one in results["trainings"]]))
+    assert found[0] == found[1]
+    assert {one["state"] for one in results["cells"]} == {"done"}

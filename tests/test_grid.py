@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fakes_of_ray import fake_ray
 from solved_tasks import classifier, dataset, pictures
 
-from fr_bench import report
+from fr_bench import _cluster, report
 from fr_bench._alone import alone
 from fr_bench._fronts import on_front
 from fr_bench.benchmark import Deviation, OpTime, Result, State, Times, run
@@ -236,6 +237,8 @@ def test_a_killed_run_goes_on(network, tmp_path, copy, lab):
     last = held["cells"][-1]
     assert last["state"] == "open"
     assert last["file"] == "copy_0.1_int8.tflite"
+    assert (tmp_path / "grid.html").read_text() == "a page"
+    assert held["answers"]
     written, trained = list(lab.written), list(copy.calls)
     results = small(network, tmp_path)
     assert set(states(results).values()) == {"done"}
@@ -275,6 +278,77 @@ def test_two_runs_in_one_folder_are_refused(network, tmp_path, copy, lab):
         small(network, tmp_path)
     assert copy.calls == []
     small(network, tmp_path)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    found = fake_ray()
+    monkeypatch.setattr(_cluster, "_ray", lambda: found)
+    return found
+
+
+def test_the_cells_do_not_depend_on_the_engine(network, tmp_path, copy, lab, fake):
+    here = small(network, tmp_path / "here")
+    copy.calls[:] = copy.whole.calls[:] = []
+    there = small(network, tmp_path / "there", engine="ray")
+    assert there["cells"] == here["cells"]
+    assert there["trainings"] == here["trainings"]
+    assert (copy.calls, copy.whole.calls) == ([0.1], [1.0])
+    assert fake.calls[0]["num_cpus"] == 4  # two trainings share eight
+    # Either goes on with a run of the other: nothing is left to train.
+    small(network, tmp_path / "here", engine="ray")
+    small(network, tmp_path / "there")
+    assert len(fake.stored) == 5
+    assert (copy.calls, copy.whole.calls) == ([0.1], [1.0])
+
+
+def test_on_a_cluster_a_network_waits_for_the_one_that_it_goes_on_from(
+    network, tmp_path, copy, lab, fake, monkeypatch
+):
+    def train_aware(self, training):
+        order.append(training.name)
+        return self.trained(training.base)
+
+    order = []
+    monkeypatch.setattr(Copy, "holders", lambda self, keep: ())
+    monkeypatch.setattr(_run.Run, "_train_aware", train_aware)
+    results = small(network, tmp_path, engine="ray")
+    assert order == ["copy 90 %, int8 in training", "plain, int8 in training"]
+    assert (copy.calls, copy.whole.calls) == ([0.1], [1.0])
+    assert {*states(results).values()} == {"done"}
+    # Where the first is there from an earlier run, nobody waits.
+    for one in tmp_path.rglob("copy_aware*.json"):
+        one.unlink()
+    row = json.loads((tmp_path / "grid.json").read_text())
+    for one in row["cells"]:
+        if one["method"] == "copy" and one["quantized"] == "during":
+            one |= {"state": "open", "file": None}
+    (tmp_path / "grid.json").write_text(json.dumps(row))
+    small(network, tmp_path, engine="ray")
+    assert order[2:] == ["copy 90 %, int8 in training"]
+    assert copy.calls == [0.1]
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_all_files_of_a_training_that_failed_have_failed(
+    network, tmp_path, copy, lab, fake, engine, monkeypatch
+):
+    monkeypatch.setattr(Copy, "holders", lambda self, keep: ())
+    copy.fails = True
+    results = small(network, tmp_path, (0.9,), engine=engine)
+    why = "`model` must be another one. Received: this one"
+    assert {(one["state"], one["why"]) for one in results["cells"]} == {("failed", why)}
+    assert copy.calls == [0.1]
+
+
+def test_the_files_of_a_training_whose_worker_dies_have_failed(network, tmp_path, copy, lab, fake):
+    def dying(task):
+        raise fake.exceptions.WorkerCrashedError("it was killed\nby something")
+
+    fake.get = dying
+    results = small(network, tmp_path, (0.9,), engine="ray")
+    why = "its worker died each time: it was killed"
+    assert {(one["state"], one["why"]) for one in results["cells"]} == {("failed", why)}
 
 
 def test_a_method_that_fails_is_tried_once_and_the_others_go_on(network, tmp_path, copy, lab):

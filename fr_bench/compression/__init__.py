@@ -11,10 +11,11 @@ from rich.progress import Progress
 
 import fr_bench.report as report
 from fr_bench._alone import alone
+from fr_bench._cluster import check_engine
 from fr_bench._runs import about
 from fr_bench.candidates import all_candidates
 from fr_bench.compression import _plan
-from fr_bench.compression._engines import check_engine, started
+from fr_bench.compression._engines import started
 from fr_bench.compression._folder import RunFolder
 from fr_bench.compression._plan import Goal
 from fr_bench.compression._result import Compression, finish

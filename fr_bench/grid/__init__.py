@@ -11,11 +11,13 @@ from rich.progress import Progress
 import fr_bench.report as report
 from fr_archive.files import write_bytes
 from fr_bench._alone import alone
+from fr_bench._cluster import check_engine, connected
 from fr_bench._runs import about
 from fr_bench.benchmark.run import Phone
 from fr_bench.candidates import Candidate, all_candidates, check_choice, chosen_candidates
 from fr_bench.data import Dataset
 from fr_bench.grid._answers import answers
+from fr_bench.grid._engines import train_on
 from fr_bench.grid._folder import PAGE, GridFolder
 from fr_bench.grid._plan import PLAIN, PRUNING, cells
 from fr_bench.grid._run import Run, aware_epochs
@@ -51,6 +53,7 @@ def grid(
     loss: object = None,
     metric: Metric | None = None,
     phone: Phone = Phone(),  # noqa: B008 - frozen
+    engine: str = "local",
     command: str = "fr_bench.grid",
     overwrite: bool = False,
     verbose: bool = True,
@@ -73,8 +76,9 @@ def grid(
     Args:
         model: A built plain Keras model that is trained for the data. It is not changed.
         data: The data set; see `fr_bench.data.load`.
-        out: The folder for `grid.json`, which is rewritten after each cell, for `grid.html`, and
-            for all networks and files.
+        out: The folder for `grid.json`, which is rewritten after each cell, for `grid.html`, which
+            is written at the end, also after a stop by Ctrl-C or an error, and for all networks and
+            files.
         rates: The shares of the kernel weights that are removed, from 0 to below 1.
         methods: Names from `fr_bench.candidates.all_candidates()`; a method without a budget has no
             rates.
@@ -89,6 +93,9 @@ def grid(
         metric: The name of a score, or a function of labels and outputs: see
             `fr_bench.tasks.find_task`.
         phone: How to reach the phone, for the target `"android"`.
+        engine: `"local"` trains one network after the other in this process; `"ray"` trains several
+            at once on a Ray cluster, as for `fr_bench.compress`, and then measures the files here.
+            Either goes on with a run of the other.
         command: What is stored in the files as the command that made them.
         overwrite: Whether to replace the cells of a run with other arguments.
         verbose: Whether to tell on stderr what is done.
@@ -101,7 +108,7 @@ def grid(
             it, or it answers hardly better than always the same.
         FileExistsError: If `out` holds a run with other arguments, and `overwrite` is not given.
         RuntimeError: If none of the targets is there, or another run is at work in `out`.
-        ImportError: If the extra `report`, or that of a method, is not installed.
+        ImportError: If the extra `report`, or that of a method or of the engine, is not installed.
 
     Example:
 
@@ -120,6 +127,7 @@ def grid(
     [('pruning 90 % float32', 'done')]
     """
     candidates = _checked(rates, methods, modes, epochs)
+    check_engine(engine)
     check_plain(model)
     console = Console(stderr=True, quiet=not verbose)
     with Progress(console=console, transient=True) as progress:
@@ -144,8 +152,14 @@ def grid(
             again = f"; the cells in '{out}' are taken over" if folder.resumed else ""
             say(f"{len(planned)} cells, trainings of {epochs} epochs{again}")
             run = Run(model, found.data, candidates, regime, folder, there, progress, say)
-            run.run(planned)
-            return _finished(folder)
+            try:
+                if engine == "ray":
+                    with connected(folder.path) as cluster:
+                        train_on(cluster, run, planned)
+                run.run(planned)
+            finally:  # after a stop there is a page, too
+                results = _finished(folder)
+        return results
 
 
 def _checked(rates, methods, modes, epochs: int) -> dict[str, Candidate]:

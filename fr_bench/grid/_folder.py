@@ -45,7 +45,8 @@ class GridFolder:
         command: str,
         overwrite: bool = False,
     ):
-        self.path, self._networks = path, path / "networks"
+        self.path = path = path.absolute()  # a worker may be in another folder
+        self._networks = path / "networks"
         stored = path / "plan.json"
         self.resumed = goes_on(path, stored, plan, (RESULTS, PAGE), overwrite)
         self._networks.mkdir(parents=True, exist_ok=True)
@@ -84,13 +85,16 @@ class GridFolder:
         text = json.dumps({**self.results, **more}, indent=1)
         write_bytes(self.path / RESULTS, text.encode(), overwrite=True)
 
+    def has_trained(self, training: Training) -> bool:
+        """Whether a network was trained to its end."""
+        return self._network(training).with_suffix(".json").exists()
+
     def trained(self, training: Training) -> Trained | None:
         """A network that was trained to its end."""
-        network = self._network(training)
-        facts = network.with_suffix(".json")
-        if not facts.exists():
+        if not self.has_trained(training):
             return None
-        held = json.loads(facts.read_text())
+        network = self._network(training)
+        held = json.loads(network.with_suffix(".json").read_text())
         # The file is that of a network which was loaded or made here already.
         model = keras.saving.load_model(network, compile=False, safe_mode=False)
         return Trained(model, **{one: held[one] for one in _FIELDS})

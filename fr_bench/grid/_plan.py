@@ -38,6 +38,11 @@ class Training:
         return round(1 - self.rate, 9) if self.rate else None
 
     @property
+    def base(self) -> "Training":
+        """The one without the rounding, from which it goes on; itself if it has none."""
+        return dataclasses.replace(self, aware=False)
+
+    @property
     def name(self) -> str:
         """The name in tables."""
         rate = f" {100 * self.rate:g} %" if self.rate else ""
@@ -73,8 +78,9 @@ class Cell:
     @property
     def name(self) -> str:
         """The name in tables."""
-        training = dataclasses.replace(self.training, aware=False)
-        return f"{training.name} {self.mode}{' in training' if self.training.aware else ''}"
+        return (
+            f"{self.training.base.name} {self.mode}{' in training' if self.training.aware else ''}"
+        )
 
     @property
     def is_control(self) -> bool:

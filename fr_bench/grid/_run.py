@@ -42,6 +42,7 @@ class Run:
         targets: What measures the files.
         progress: Shows a bar for the running training, and one for all cells.
         say: Tells the user a line.
+        failed: Why a training gave no network.
     """
 
     model: keras.Model
@@ -52,8 +53,8 @@ class Run:
     targets: Targets
     progress: Progress
     say: Callable[[str], None]
+    failed: dict[Training, str] = dataclasses.field(default_factory=dict)
     _held: tuple[Training, Trained] | None = None
-    _failed: dict[Training, str] = dataclasses.field(default_factory=dict)
 
     def run(self, cells: list[Cell]) -> None:
         """Fills all cells that are open."""
@@ -88,7 +89,7 @@ class Run:
 
     def _file(self, cell: Cell) -> dict:
         """Writes the file of a cell, and tells what it is."""
-        trained = self._trained(cell.training)
+        trained = self.trained(cell.training)
         form = cell.training.form(cell.mode)
         with quiet():
             row, download = write_form(form, trained, self.data, self.folder.output)[0], "tflite.gz"
@@ -117,17 +118,21 @@ class Run:
         inputs = list(inputs) if isinstance(inputs, tuple) else inputs
         return subject(self.folder.output.folder / file, inputs)
 
-    def _trained(self, training: Training) -> Trained:
-        """The network of a cell: the last one, one of an earlier run, or a new one."""
-        if training in self._failed:
-            raise RuntimeError(self._failed[training])
+    def trained(self, training: Training) -> Trained:
+        """The network of a cell: the last one, one of an earlier run, or a new one.
+
+        Raises:
+            ValueError, RuntimeError: If the training fails, or failed before.
+        """
+        if training in self.failed:
+            raise RuntimeError(self.failed[training])
         if self._held is None or self._held[0] != training:
             found = self.folder.trained(training)
             if found is None:
                 try:
                     found = self._train(training)
                 except (ValueError, RuntimeError) as error:
-                    self._failed[training] = str(error)
+                    self.failed[training] = str(error)
                     raise
                 self.folder.keep_trained(training, found)
             self._held = training, found
@@ -144,7 +149,7 @@ class Run:
 
     def _train_aware(self, training: Training) -> Trained:
         """Trains a network on with the rounding of its int8 file."""
-        base = self._trained(dataclasses.replace(training, aware=False))
+        base = self.trained(training.base)
         regime = dataclasses.replace(
             self.regime,
             epochs=aware_epochs(self.regime.epochs),
