@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from fr_archive import Signs
+from fr_keras._keras_internals import inner_layers
 from fr_keras.layers import SeededSigns
 from fr_keras.models.vectors import Weight
 
@@ -29,9 +30,14 @@ def keep_seed(weight: Weight, signs: Signs) -> None:
 
 
 def _initializer(weight: Weight) -> tuple[keras.layers.Layer, str]:
-    """The layer, or the cell in it, and the name of its attribute, by the rules of Keras."""
-    holder = getattr(weight.layer, "cell", weight.layer)
+    """The innermost layer that has a kernel, and the name of its attribute, by Keras' rules."""
+    found = [one for one in inner_layers(weight.layer) if _has(one, weight.variable)]
+    holder = found[-1]  # a layer comes before those inside it
     name = f"{weight.variable.name.removesuffix('_kernel')}_initializer"
     if not hasattr(holder, name):
         name = "depthwise_initializer"  # that of the one kernel of a depthwise convolution
     return holder, name
+
+
+def _has(layer: keras.layers.Layer, variable: keras.Variable) -> bool:
+    return any(one is variable for one in layer.weights)
