@@ -5,6 +5,7 @@ Sources of the generator: Salmon, Moraes, Dror and Shaw, "Parallel random number
 """
 
 import math
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,9 @@ class Signs:
     columns: int
 
     def __post_init__(self):
-        (seed,) = whole("seed", [self.seed], 0, (1 << _SEED_BITS) - 1)
+        seed = operator.index(self.seed)
+        if not 0 <= seed < 1 << _SEED_BITS:
+            raise ArchiveError(f"`seed` must be from 0 to 2^{_SEED_BITS} - 1. Received: {seed}")
         with np.errstate(over="ignore"):
             scale = float(np.float32(self.scale))
         if not 0 < scale < math.inf:
@@ -54,8 +57,8 @@ class Signs:
                 f"`scale` must be a number above 0 that float32 can hold. Received: {self.scale!r}"
             )
         (columns,) = whole("columns", [self.columns], 1, LARGEST)
-        (size,) = whole("size", [self.size], 0, LARGEST * columns)
-        if size % columns:
+        size = operator.index(self.size)
+        if size < 0 or size % columns:
             raise ArchiveError(f"`size` must be rows of {columns} columns. Received: {size}")
         for name, value in (("seed", seed), ("scale", scale), ("size", size), ("columns", columns)):
             object.__setattr__(self, name, value)
