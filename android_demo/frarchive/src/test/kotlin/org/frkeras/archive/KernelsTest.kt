@@ -40,8 +40,8 @@ class KernelsTest {
 
     @Test
     fun `signs are read`() {
-        val data = "30 4e 1f 1e e4 13 a6 ff 3d c7 06 2f 7d b9 00 00 00 00 00 78 9d cc cc 6f e2 30 " +
-            "55 ff ff ff ff fd d9 39 ff ff ff ff ff ff ff ff ff ff ff ff ff fd"
+        val data = "30 4e 1f 1e e4 13 a6 ff 3d c7 06 2f 7d b9 00 00 00 00 00 78 9d cc cc 6f e2 " +
+            "30 55 ff ff ff ff fd d9 39 ff ff ff ff ff ff ff ff ff ff ff ff ff fd"
         val kernels = Archive.decode(withKernels(bytes(data))).kernels
         val first = kernels[0] as Kernel.Signs
         assertEquals(listOf(-1L, 0.1f, 70, 7), first.run { listOf(seed, scale, size, columns) })
@@ -69,7 +69,7 @@ class KernelsTest {
 
     @Test
     fun `the words of Philox are those of numpy`() {
-        // `numpy.random.Philox(key=seed).random_raw(9)`, of which these are the words 0, 3, 4 and 8.
+        // Of `numpy.random.Philox(key=seed).random_raw(9)` these are the words 0, 3, 4 and 8.
         val expected = mapOf(
             0L to "2f4ba6408e4d89b 907d7a052fd5b4dc 809bf322883987c3 40fa86f0f781945d",
             1L to "4db6a27b756282df 7f697696a0482a2 e677fe4bbd0452ec 6883d8d6d20a1807",
@@ -114,7 +114,7 @@ class KernelsTest {
             "76 1e e4" to "form 17, with a step that differs by 3",
             "5c 06 f6 9a 0d 0a 01" to "16777216 with signs of seeds, not 16781312",
             "76 b9 1f 7f fe 32 32" to "16777216 with signs of seeds, not 16777217",
-            "53 bc bc 3d 6e 69 f6" to "hold at most 65984 numbers, not 131071",
+            "53 bc bc 3d 6e 69 f6" to "hold at most 65984 numbers, not 131072",
             "76 1f 02" to "form 2, with a step that differs by 3",
             "7d 8a bf fb 83 fc" to "Levels", // not a number
             "7d 82 d8 27 ff ff 28 32 ff fd" to "Levels", // they descend
