@@ -15,6 +15,7 @@ array([ 0.75, -0.25,  0.  ], dtype=float32)
 from fr_archive._codebooks import Codebook
 from fr_archive._cosines import cosines, rebuild
 from fr_archive._errors import ArchiveError
+from fr_archive._signs import Signs
 from fr_archive._steps import STEPS_AN_OCTAVE, Kernel, Quantized, quantize
 from fr_archive._steps import nearest as nearest_step
 from fr_archive._steps import value as step_value
@@ -33,6 +34,7 @@ __all__ = [
     "Quantized",
     "Reference",
     "STEPS_AN_OCTAVE",
+    "Signs",
     "Sizes",
     "cosines",
     "decode",

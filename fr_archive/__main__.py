@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import fr_archive
+from fr_archive._kernels import InSpace
 from fr_archive.archive import decode_with_sizes
 from fr_archive.container import load
 
@@ -93,16 +94,16 @@ def _contents(data: bytes) -> dict:
     }
 
 
-def _rows(
-    series: Sequence[fr_archive.Quantized | fr_archive.Codebook], bits: Sequence[float]
-) -> list[dict]:
+def _rows(series: Sequence[fr_archive.Quantized | InSpace], bits: Sequence[float]) -> list[dict]:
     return [
-        {"numbers": len(one.values), **_rounding(one), "bytes": size / 8}
+        {"numbers": one.size, **_rounding(one), "bytes": size / 8}
         for one, size in zip(series, bits, strict=True)
     ]
 
 
-def _rounding(one: fr_archive.Quantized | fr_archive.Codebook) -> dict:
+def _rounding(one: fr_archive.Quantized | InSpace) -> dict:
+    if isinstance(one, fr_archive.Signs):
+        return {"seed": one.seed, "scale": one.scale}
     if isinstance(one, fr_archive.Codebook):
         return {"levels": list(one.levels)}
     return {"step": fr_archive.step_value(one.step)}
@@ -125,6 +126,8 @@ def _lines(path: Path, found: dict) -> list[str]:
 
 
 def _step(row: dict) -> str:
+    if "seed" in row:
+        return "of a seed"
     return f"{row['step']:.3g}" if "step" in row else f"{len(row['levels'])} levels"
 
 

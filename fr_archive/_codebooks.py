@@ -8,14 +8,14 @@ channel. The column counts the more, the more it has learned.
 
 import itertools
 import math
-import struct
 from dataclasses import dataclass
 
 import numpy as np
 
 from fr_archive._errors import ArchiveError
+from fr_archive._integers import real
 from fr_archive._steps import complete_rows, whole
-from fr_archive.rangecoder import HALF, Chance, Chances, Decoder, Encoder
+from fr_archive.rangecoder import Chance, Chances, Decoder, Encoder
 
 MOST_LEVELS = 16
 
@@ -57,6 +57,11 @@ class Codebook:
         object.__setattr__(self, "levels", tuple(levels.tolist()))
         object.__setattr__(self, "columns", complete_rows(values, self.columns))
 
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return len(self.values)
+
     def reals(self) -> np.ndarray:
         """Returns the numbers in float32."""
         return np.asarray(self.levels, np.float32)[np.asarray(self.values, np.int64)]
@@ -78,7 +83,7 @@ class Levels:
         mirrored = coder.bit(self._mirrored.one, int(_are_mirrored(levels)))
         self._mirrored.learn(mirrored)
         first = (count + 1) // 2 if mirrored else 0
-        upper = [_real(coder, levels[k] if levels else 0.0) for k in range(first, count)]
+        upper = [real(coder, levels[k] if levels else 0.0) for k in range(first, count)]
         middle = [0.0] * (count % 2 if mirrored else 0)
         lower = [-one for one in reversed(upper)] if mirrored else []
         found = (*lower, *middle, *upper)
@@ -94,14 +99,6 @@ def _are_levels(found: tuple[float, ...]) -> bool:
 
 def _are_mirrored(levels: tuple[float, ...]) -> bool:
     return levels == tuple(-one for one in reversed(levels))
-
-
-def _real(coder: Encoder | Decoder, value: float) -> float:
-    (bits,) = struct.unpack(">I", struct.pack(">f", value))
-    found = 0
-    for place in range(31, -1, -1):
-        found = found << 1 | coder.bit(HALF, bits >> place & 1)
-    return struct.unpack(">f", struct.pack(">I", found))[0]
 
 
 class Places:

@@ -7,6 +7,8 @@ have adaptive probabilities). Every magnitude has one such code, and none is abo
 The functions run with an `Encoder`, which is given the value, or a `Decoder`, which ignores it.
 """
 
+import struct
+
 from fr_archive.rangecoder import HALF, Chance, Decoder, Encoder
 
 _MOST_DIGITS = 30
@@ -62,6 +64,20 @@ class Digits:
                 bit = coder.bit(HALF, bit)
             value = value << 1 | bit
         return value - 1
+
+
+def unsigned(coder: Encoder | Decoder, bits: int, value: int = 0) -> int:
+    """Codes a number of so many bits, all of them as good as random, the highest first."""
+    found = 0
+    for place in range(bits - 1, -1, -1):
+        found = found << 1 | coder.bit(HALF, value >> place & 1)
+    return found
+
+
+def real(coder: Encoder | Decoder, value: float = 0.0) -> float:
+    """Codes a number of float32 as its bits."""
+    (bits,) = struct.unpack(">I", struct.pack(">f", value))
+    return struct.unpack(">f", struct.pack(">I", unsigned(coder, 32, bits)))[0]
 
 
 class Numbers:

@@ -1,8 +1,8 @@
 """The section of kernels in space: a table of their shapes and steps, then all their numbers.
 
 A kernel is coded as a matrix: its last axis gives the columns, all other axes together the rows.
-Kernels follow one another. The form of a kernel is 0 for whole numbers of a step, or the number of
-its levels.
+Kernels follow one another. The form of a kernel is 0 for whole numbers of a step, 1 to 16 for as
+many levels, and 17 for signs of a seed.
 """
 
 import itertools
@@ -10,14 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fr_archive import _signs
 from fr_archive._codebooks import MOST_LEVELS, Codebook, Levels, Places
 from fr_archive._errors import ArchiveError
 from fr_archive._integers import LARGEST, Columns, Kernels, Numbers
 from fr_archive._series import FREE_NUMBERS, MOST_NUMBERS_A_BYTE, MOST_SERIES
+from fr_archive._signs import Signs
 from fr_archive._steps import HIGHEST, LOWEST, Kernel
 from fr_archive.rangecoder import Decoder, Encoder
 
 MOST_NUMBERS = 1 << 24
+_SIGNS = MOST_LEVELS + 1  # a form
+
+InSpace = Kernel | Codebook | Signs
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Read:
         bits: The information in each kernel, in bits.
     """
 
-    kernels: tuple[Kernel | Codebook, ...]
+    kernels: tuple[InSpace, ...]
     table_bits: float
     bits: tuple[float, ...]
 
@@ -60,10 +65,13 @@ class _Contents:
     def __init__(self):
         self._numbers, self._levels = Kernels(), Levels()
 
-    def write(self, encoder: Encoder, one: Kernel | Codebook) -> None:
+    def write(self, encoder: Encoder, one: InSpace) -> None:
+        if isinstance(one, Signs):
+            _signs.code(encoder, one.seed, one.scale)
+            return
         if isinstance(one, Codebook):
             self._levels.code(encoder, len(one.levels), one.levels)
-            places = Places(one.levels, len(one.values) // one.columns, one.columns)
+            places = Places(one.levels, one.size // one.columns, one.columns)
             for value in one.values:
                 places.code(encoder, value)
             return
@@ -71,7 +79,9 @@ class _Contents:
         for value in one.values:
             self._numbers.code(encoder, state, value)
 
-    def read(self, decoder: Decoder, row: _Row) -> Kernel | Codebook:
+    def read(self, decoder: Decoder, row: _Row) -> InSpace:
+        if row.form == _SIGNS:
+            return self._read_signs(decoder, row)
         count = range(row.rows * row.columns)
         if not row.form:
             state = Columns(row.columns)
@@ -86,19 +96,27 @@ class _Contents:
         places = Places(levels, row.rows, row.columns)
         return Codebook([places.code(decoder) for _ in count], levels, row.columns)
 
+    def _read_signs(self, decoder: Decoder, row: _Row) -> Signs:
+        found = _signs.code(decoder)
+        if found is None:
+            raise ArchiveError(
+                "The scale of signs must be a finite number above 0", decoder.position
+            )
+        return Signs(*found, row.rows * row.columns, row.columns)
 
-def size(kernel: Kernel | Codebook) -> int:
+
+def size(kernel: InSpace) -> int:
     """Returns how many bytes a section of one kernel has."""
     return len(_payload([kernel]))
 
 
-def write(kernels: Sequence[Kernel | Codebook]) -> bytes:
+def write(kernels: Sequence[InSpace]) -> bytes:
     """Returns the payload of the section.
 
     Raises:
         ArchiveError: If there are too many kernels or numbers, or nearly all of many numbers are 0.
     """
-    total = sum(max(len(one.values), one.columns) for one in kernels)
+    total = sum(max(one.size, one.columns) for one in kernels)
     if len(kernels) > MOST_SERIES or total > MOST_NUMBERS:
         raise ArchiveError(
             f"An archive may hold at most {MOST_SERIES} kernels in space and {MOST_NUMBERS} "
@@ -106,6 +124,7 @@ def write(kernels: Sequence[Kernel | Codebook]) -> bytes:
             f"smaller. Received: {len(kernels)} and {total}"
         )
     payload = _payload(kernels)
+    total -= sum(max(one.size, one.columns) for one in kernels if isinstance(one, Signs))
     if total > _most_numbers(len(payload)):
         raise ArchiveError(
             f"{len(payload)} bytes may hold at most {_most_numbers(len(payload))} numbers of "
@@ -115,23 +134,28 @@ def write(kernels: Sequence[Kernel | Codebook]) -> bytes:
     return payload
 
 
-def _payload(kernels: Sequence[Kernel | Codebook]) -> bytes:
+def _payload(kernels: Sequence[InSpace]) -> bytes:
     encoder, table = Encoder(), _Table()
     table.number.magnitude(encoder, len(kernels))
     rows = columns = step = 0
     for one in kernels:
-        height = len(one.values) // one.columns
-        in_levels = isinstance(one, Codebook)
-        change = 0 if in_levels else one.step - step
+        height, form = one.size // one.columns, _form(one)
+        change = 0 if form else one.step - step
         table.rows.signed(encoder, height - rows)
         table.columns.signed(encoder, one.columns - columns)
         table.step.signed(encoder, change)
-        table.form.magnitude(encoder, len(one.levels) if in_levels else 0)
+        table.form.magnitude(encoder, form)
         rows, columns, step = height, one.columns, step + change
     contents = _Contents()
     for one in kernels:
         contents.write(encoder, one)
     return encoder.finish()
+
+
+def _form(one: InSpace) -> int:
+    if isinstance(one, Signs):
+        return _SIGNS
+    return len(one.levels) if isinstance(one, Codebook) else 0
 
 
 def read(decoder: Decoder, size: int) -> Read:
@@ -163,33 +187,41 @@ def _read_table(decoder: Decoder, size: int) -> list[_Row]:
         raise ArchiveError(
             f"A section must hold 1 to {MOST_SERIES} kernels, not {number}", decoder.position
         )
-    rows = columns = step = total = 0
+    rows = columns = step = total = of_seeds = 0
     for _ in range(number):
         rows += table.rows.signed(decoder)
         columns += table.columns.signed(decoder)
         change = table.step.signed(decoder)
         step += change
-        form = table.form.magnitude(decoder)
-        if not (rows >= 0 and 1 <= columns <= LARGEST and LOWEST <= step <= HIGHEST):
-            raise ArchiveError(
-                f"A kernel must have at least 0 rows and 1 column, and a step from {LOWEST} to "
-                f"{HIGHEST}, not {rows}, {columns} and {step}",
-                decoder.position,
-            )
-        if form > MOST_LEVELS or (form and change):
-            raise ArchiveError(
-                f"A kernel must have a form up to {MOST_LEVELS}, and above 0 no step of its own, "
-                f"not the form {form} and a step that differs by {change}",
-                decoder.position,
-            )
+        row = _Row(rows, columns, step, table.form.magnitude(decoder))
+        _check_row(row, change, decoder)
         # An empty kernel takes time for its columns, too.
         total += max(rows, 1) * columns
-        if total > most:
+        of_seeds += max(rows, 1) * columns if row.form == _SIGNS else 0
+        if total > MOST_NUMBERS or total - of_seeds > most:
             raise ArchiveError(
-                f"{size} bytes may hold at most {most} numbers, not {total}", decoder.position
+                f"{size} bytes may hold at most {most} numbers, and {MOST_NUMBERS} with signs of "
+                f"seeds, not {total - of_seeds} and {total}",
+                decoder.position,
             )
-        found.append(_Row(rows, columns, step, form))
+        found.append(row)
     return found
+
+
+def _check_row(row: _Row, change: int, decoder: Decoder) -> None:
+    rows, columns, step, form = row
+    if not (rows >= 0 and 1 <= columns <= LARGEST and LOWEST <= step <= HIGHEST):
+        raise ArchiveError(
+            f"A kernel must have at least 0 rows and 1 column, and a step from {LOWEST} to "
+            f"{HIGHEST}, not {rows}, {columns} and {step}",
+            decoder.position,
+        )
+    if form > _SIGNS or (form and change):
+        raise ArchiveError(
+            f"A kernel must have a form up to {_SIGNS}, and above 0 no step of its own, "
+            f"not the form {form} and a step that differs by {change}",
+            decoder.position,
+        )
 
 
 def _most_numbers(size: int) -> int:

@@ -78,6 +78,11 @@ class Quantized:
         (step,) = whole("step", [self.step], LOWEST, HIGHEST)
         object.__setattr__(self, "step", step)
 
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return len(self.values)
+
     def exact(self) -> np.ndarray:
         """Returns the real numbers in float64, unrounded."""
         return np.asarray(self.values, np.float64) * value(self.step)

@@ -7,10 +7,10 @@ from fractions import Fraction
 
 from fr_archive import _codebooks, _kernels, _series, container, skeletons
 from fr_archive import architecture as architectures
-from fr_archive._codebooks import Codebook
 from fr_archive._cosines import rebuild
 from fr_archive._errors import ArchiveError
-from fr_archive._steps import Kernel, Quantized
+from fr_archive._kernels import InSpace
+from fr_archive._steps import Quantized
 from fr_archive.architecture import Config, Reference
 from fr_archive.container import Kind, Section
 from fr_archive.rangecoder import Decoder
@@ -50,7 +50,7 @@ class Archive:
     tensors: tuple[Quantized, ...]
     vectors: tuple[Quantized, ...] = ()
     skeleton: bytes | None = None
-    kernels: tuple[Kernel | Codebook, ...] = ()
+    kernels: tuple[InSpace, ...] = ()
 
     def __post_init__(self):
         for name in ("tensors", "vectors", "kernels"):
@@ -105,7 +105,7 @@ def encode(archive: Archive) -> bytes:
     return container.write(payloads)
 
 
-def kernel_size(kernel: Kernel | Codebook) -> int:
+def kernel_size(kernel: InSpace) -> int:
     """Returns how many bytes a kernel in space takes if it is the only one, its shape included."""
     return _kernels.size(kernel)
 

@@ -4,7 +4,7 @@ import math
 
 from hypothesis import strategies as st
 
-from fr_archive import Archive, Codebook, Config, Kernel, Quantized, Reference
+from fr_archive import Archive, Codebook, Config, Kernel, Quantized, Reference, Signs
 from fr_archive._integers import LARGEST
 from fr_archive._steps import HIGHEST, LOWEST
 
@@ -66,11 +66,27 @@ codebooks = st.builds(
     st.integers(1, 6),
     st.data(),
 )
+seeds = st.integers(0, 2**64 - 1) | st.integers(0, 3)
+signs = st.builds(
+    lambda seed, scale, rows, columns: Signs(seed, scale, rows * columns, columns),
+    seeds,
+    _reals.filter(lambda one: one > 0),
+    st.integers(0, 40),
+    st.integers(1, 9),
+)
 archives = st.builds(
     Archive,
     architectures,
     series,
     series,
     st.none() | st.binary(max_size=40),
-    st.lists(kernels | codebooks, max_size=4),
+    st.lists(kernels | codebooks | signs, max_size=4),
 )
+
+
+def as_on_the_page(one: Kernel | Codebook | Signs) -> tuple:
+    """A kernel as a reader written from the page gives it: signs are the places of two levels."""
+    if isinstance(one, Signs):
+        places = tuple((one.reals() > 0).astype(int).tolist())
+        return places, (-one.scale, one.scale), one.columns
+    return one.values, one.levels if isinstance(one, Codebook) else one.step, one.columns

@@ -124,7 +124,10 @@ def read_series(payload: bytes, interleaved: bool) -> list[tuple[tuple[int, ...]
 
 
 def read_kernels(payload: bytes) -> list[tuple]:
-    """Of each kernel its whole numbers, step and columns, or its places, levels and columns."""
+    """Of each kernel its whole numbers, step and columns, or its places, levels and columns.
+
+    Of signs these are the bits of the seed, and the scale below and above 0.
+    """
     stream, table, shape = Stream(payload), [], [0, 0, 0]
     counters = Numbers(49152), Numbers(49152), Numbers(32768)
     form = Numbers(32768)
@@ -134,7 +137,10 @@ def read_kernels(payload: bytes) -> list[tuple]:
     whole, mirrored = WholeNumbers(), [32768, 0]
     kernels = []
     for rows, columns, step, form in table:
-        if form:
+        if form == 17:
+            seed, scale = read_bits(stream, 64), as_float(read_bits(stream, 32))
+            kernels.append((philox_bits(seed, rows * columns), (-scale, scale), columns))
+        elif form:
             levels = read_levels(stream, form, mirrored)
             kernels.append((read_places(stream, levels, rows, columns), levels, columns))
         else:
@@ -162,10 +168,29 @@ class WholeNumbers:
         return tuple(values)
 
 
+def read_bits(stream: Stream, count: int) -> int:
+    return int("".join(str(stream.bit(32768)) for _ in range(count)), 2)
+
+
+def as_float(bits: int) -> float:
+    return struct.unpack(">f", bits.to_bytes(4, "big"))[0]
+
+
+def philox_bits(seed: int, count: int) -> tuple[int, ...]:
+    words = []
+    for block in range(-(-count // 256)):
+        a, b, c, d, k, j = block + 1, 0, 0, 0, seed, 0
+        for _ in range(10):
+            p, q = 0xD2E7470EE14C6C93 * a, 0xCA5A826395121157 * c
+            a, b, c, d = (q >> 64) ^ b ^ k, q % 2**64, (p >> 64) ^ d ^ j, p % 2**64
+            k, j = (k + 0x9E3779B97F4A7C15) % 2**64, (j + 0xBB67AE8584CAA73B) % 2**64
+        words += a, b, c, d
+    return tuple(words[i // 64] >> i % 64 & 1 for i in range(count))
+
+
 def read_levels(stream: Stream, count: int, mirrored: list[int]) -> tuple[float, ...]:
     def level():
-        bits = "".join(str(stream.bit(32768)) for _ in range(32))
-        return struct.unpack(">f", int(bits, 2).to_bytes(4, "big"))[0]
+        return as_float(read_bits(stream, 32))
 
     if not stream.learned(mirrored):
         return tuple(level() for _ in range(count))

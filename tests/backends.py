@@ -31,6 +31,7 @@ FILES = (
     "archive_layers",
     "archive_quantization",
     "archive_search",
+    "archive_seeds",
     "backends",
     "bands",
     "batch_norm",

@@ -6,10 +6,20 @@ from collections.abc import Iterator
 import numpy as np
 import test_archive_fuzz
 from networks import images, live
-from test_archive_kernels import section
+from test_archive_kernels import NO_SCALES, section, signs_section
 from test_archive_skeleton import program
 
-from fr_archive import Archive, Codebook, Kernel, Quantized, Reference, _kernels, container, encode
+from fr_archive import (
+    Archive,
+    Codebook,
+    Kernel,
+    Quantized,
+    Reference,
+    Signs,
+    _kernels,
+    container,
+    encode,
+)
 from fr_archive._integers import Columns, Kernels
 from fr_archive.container import HEADER_BYTES, Kind
 from fr_archive.rangecoder import Encoder
@@ -40,12 +50,15 @@ def files() -> Iterator[tuple[str, bytes]]:
     yield from ((f"kernels-hostile-{i}", data) for i, data in enumerate(_hostile()))
 
 
-def _random(seed: int) -> list[Kernel | Codebook]:
+def _random(seed: int) -> list[Kernel | Codebook | Signs]:
     """Kernels whose columns differ, some without rows, some with the largest numbers."""
     random = np.random.default_rng(seed)
     kernels = []
     for _ in range(random.integers(1, 5)):
         rows, columns = random.integers((0, 1), (60, 20))
+        if not seed % 3 and random.random() < 0.5:
+            kernels.append(_signs(random, int(rows), int(columns)))
+            continue
         if random.random() < 0.5:
             kernels.append(_codebook(random, int(rows), int(columns)))
             continue
@@ -66,6 +79,13 @@ def _codebook(random: np.random.Generator, rows: int, columns: int) -> Codebook:
     alpha, beta = random.uniform(0.1, 2, (2, columns))
     values = np.rint(random.beta(alpha, beta, (rows, columns)) * (len(levels) - 1))
     return Codebook(values.astype(np.int64).ravel(), levels, columns)
+
+
+def _signs(random: np.random.Generator, rows: int, columns: int) -> Signs:
+    """Signs of any scale, some of the least and the largest seed."""
+    seeds = [0, 1, 2**63, 2**64 - 1, *random.integers(0, 2**64, 6, np.uint64).tolist()]
+    seed = seeds[random.integers(len(seeds))]
+    return Signs(seed, 10 ** random.uniform(-44, 38), rows * columns, columns)
 
 
 def with_section(payload: bytes) -> bytes:
@@ -139,9 +159,19 @@ def _sections() -> Iterator[bytes]:
         (1 << 12, 1 << 12, 0, 0),
         (2**31 - 2, 2**31 - 2, 0, 0),
         (300, 10, 0, 0),
-        *((6, 4, 0, form) for form in range(1, 18)),
+        *((6, 4, 0, form) for form in range(1, 20)),
+        (1 << 12, 1 << 12, 0, 17),
+        (1 << 12, 1 + (1 << 12), 0, 17),
+        (0, 1 << 24, 0, 17),
+        (0, 1 + (1 << 24), 0, 17),
+        (2**31 - 2, 2**31 - 2, 0, 17),
     ):
         yield section(1, row)
+    yield section(2, (1, 1, 0, 17), (0, 0, 1, 17))
+    yield section(2, (1, 1 << 24, 0, 17), (0, 1 - (1 << 24), 0, 0))
+    yield section(2, (1, 1, 0, 17), (0, (1 << 17) - 1, 0, 0))
+    yield from (signs_section(5, 1 << 17, scale) for scale in (*NO_SCALES, 1e-45, 3e38))
+    yield from (signs_section(5, 70, 0.5)[:end] for end in range(20))
     yield section(2, (1, 1, 500, 0), (0, 0, 12, 0))
     yield section(2, (5, 2, 0, 0), (-6, 0, 0, 0))
     yield section(2, (0, 2, 0, 0), (0, -2, 0, 0))
@@ -152,7 +182,7 @@ def _sections() -> Iterator[bytes]:
 
 def programs(network: Archive) -> Iterator[bytes]:
     """The payloads of skeletons that take kernels wrongly, and of one that takes one rightly."""
-    size, words = len(network.kernels[0].values), b"\0\0\0\0TFL3" + bytes(24)
+    size, words = network.kernels[0].size, b"\0\0\0\0TFL3" + bytes(24)
     for numbers in (
         (0, size),
         (0, size, 1, 1),

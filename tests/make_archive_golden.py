@@ -12,7 +12,7 @@ import fr_archive
 from fr_archive import _codebooks
 
 FOLDER = Path(__file__).parent / "goldens"
-NAMES = ("archive_v1", "archive_v2", "archive_v2_codebooks")
+NAMES = ("archive_v1", "archive_v2", "archive_v2_codebooks", "archive_v2_signs")
 
 
 def contents(name: str) -> fr_archive.Archive:
@@ -40,14 +40,34 @@ def contents(name: str) -> fr_archive.Archive:
             fr_archive.Kernel((2**31 - 2, 0, 2 - 2**31, 1), -512, 2),
         ]
         if name == "archive_v2"
-        else codebooks(name),
+        else others(name),
     )
 
 
-def codebooks(name: str) -> list[fr_archive.Codebook | fr_archive.Kernel]:
+def others(name: str) -> list:
+    """Kernels of other forms than whole numbers."""
+    if name == "archive_v2_codebooks":
+        return codebooks()
+    return signs() if name == "archive_v2_signs" else []
+
+
+def signs() -> list[fr_archive.Signs | fr_archive.Codebook | fr_archive.Kernel]:
+    """Signs of the least and the largest seed and scale, of no numbers, and others between."""
+    largest = np.finfo(np.float32).max
+    return [
+        fr_archive.Signs(0, 1, 1, 1),
+        fr_archive.Kernel((1, 0, -2, 0), -20, 2),
+        fr_archive.Signs((1 << 64) - 1, largest, 257, 257),
+        fr_archive.Codebook((0, 1), (-0.5, 0.5), 1),
+        fr_archive.Signs(0x9E3779B97F4A7C15, 1e-45, 64 * 9, 9),
+        fr_archive.Signs(1, 0.1, 0, 5),
+        fr_archive.Kernel((1, 0, -2, 0), -21, 2),
+        fr_archive.Signs(1 << 63, 0.1, 64, 8),
+    ]
+
+
+def codebooks() -> list[fr_archive.Codebook | fr_archive.Kernel]:
     """Kernels of every number of levels, mirrored or not, few rows or none, and others between."""
-    if name != "archive_v2_codebooks":
-        return []
     random = np.random.default_rng(6)
     kernels = []
     for count in range(1, _codebooks.MOST_LEVELS + 1):
@@ -67,6 +87,8 @@ def described(archive: fr_archive.Archive) -> dict:
 
     def series(one):
         reals = [float(real).hex() for real in one.reals()]
+        if isinstance(one, fr_archive.Signs):
+            return {"seed": one.seed, "scale": one.scale.hex(), "reals": reals}
         if isinstance(one, fr_archive.Codebook):
             return {"levels": len(one.levels), "values": list(one.values), "reals": reals}
         return {"step": one.step, "values": list(one.values), "reals": reals}

@@ -6,14 +6,14 @@ import zlib
 from pathlib import Path
 
 import archive_page
+import numpy as np
 import pytest
-from archive_cases import archives
+from archive_cases import archives, as_on_the_page
 from hypothesis import given
 from make_archive_golden import FOLDER, NAMES, described
 
 import fr_archive
 from fr_archive import (
-    Codebook,
     _codebooks,
     _integers,
     _kernels,
@@ -59,10 +59,11 @@ def test_the_page_suffices_to_read_an_archive(archive):
     assert found["tensors"] == [(one.values, one.step) for one in archive.tensors]
     assert found["vectors"] == [(one.values, one.step) for one in archive.vectors]
     assert found["skeleton"] == archive.skeleton
-    assert found["kernels"] == [
-        (one.values, one.levels if isinstance(one, Codebook) else one.step, one.columns)
-        for one in archive.kernels
-    ]
+    assert found["kernels"] == list(map(as_on_the_page, archive.kernels))
+
+
+def first_word(seed: int) -> str:
+    return f"{int(np.random.Philox(key=seed).random_raw()):016X}"
 
 
 def test_numbers_of_the_page():
@@ -77,6 +78,8 @@ def test_numbers_of_the_page():
         f"2^{MOST_TEXT.bit_length() - 1} bytes {DEEPEST} levels",
         f"({_integers._DIGIT} {_integers._PRIOR_WEIGHT})",
         f"min(max(one {rangecoder._FLOOR}) {rangecoder._CEILING})",
+        f"the seed 0 the first is `{first_word(0)}`",
+        f"the seed `2^64 - 1` it is `{first_word(2**64 - 1)}`",
     ):
         assert fact in " ".join(page.split()), fact
     assert _series.MOST_NUMBERS == 2**22

@@ -18,6 +18,7 @@ from fr_archive import (
     Kernel,
     Quantized,
     Reference,
+    Signs,
     _kernels,
     _series,
     container,
@@ -66,6 +67,7 @@ def seeds() -> list[bytes]:
         Codebook((4, 0, 2, 3, 1), (-1, -0.25, 0.5, 0.75, 3), 5),
         Codebook((0,) * 6, (0.3,), 3),
     ]
+    signs = [Signs(7, 0.5, 66, 3), Kernel((2, 0), -20, 1), Signs(1 << 63, 0.1, 0, 2)]
     return [
         fr_archive.encode(archive)
         for archive in (
@@ -78,6 +80,7 @@ def seeds() -> list[bytes]:
             Archive(Reference("net"), [Quantized((i % 5 - 2,), i) for i in range(9)]),
             Archive(Reference("net"), [], small[:1], kernels=in_space),
             Archive(Reference("net"), [], small[:1], kernels=levels),
+            Archive(Reference("net"), [], kernels=signs),
         )
     ]
 

@@ -10,7 +10,8 @@ from test_archive_skeleton import by_the_page
 
 import fr_archive
 import fr_keras
-from fr_archive import Archive, ArchiveError, Codebook, Kernel, Reference, container
+from fr_archive import Archive, ArchiveError, Codebook, Kernel, Reference, Signs, container
+from fr_archive._integers import real, unsigned
 from fr_archive._kernels import _Table
 from fr_archive.archive import kernel_size
 from fr_archive.container import Kind
@@ -325,6 +326,21 @@ def levels_section(count: int, mirrored: int, *levels: float) -> bytes:
     return encoder.finish()
 
 
+def signs_section(seed: int, size: int, scale: float) -> bytes:
+    """A section of a kernel of signs in one column."""
+    encoder, table = Encoder(), _Table()
+    table.number.magnitude(encoder, 1)
+    for numbers, number in ((table.rows, size), (table.columns, 1), (table.step, 0)):
+        numbers.signed(encoder, number)
+    table.form.magnitude(encoder, 17)
+    unsigned(encoder, 64, seed)
+    real(encoder, scale)
+    return encoder.finish()
+
+
+NO_SCALES = (0.0, -0.0, -1.0, np.nan, np.inf, -np.inf)
+
+
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
@@ -334,9 +350,17 @@ def levels_section(count: int, mirrored: int, *levels: float) -> bytes:
         (section(1, (1, 0, 0, 0)), "at least 0 rows"),
         (section(1, (1, -3, 0, 0)), "at least 0 rows"),
         (section(1, (1, 1, 600, 0)), "at least 0 rows"),
-        (section(1, (1, 1, 0, 17)), "a form up to 16"),
+        (section(1, (1, 1, 0, 18)), "a form up to 17"),
         (section(1, (1, 1, 3, 2)), "no step of its own"),
         (section(2, (1, 1, 3, 0), (0, 0, 1, 2)), "no step of its own"),
+        (section(2, (1, 1, 3, 0), (0, 0, 1, 17)), "no step of its own"),
+        *((signs_section(9, 1, scale), "The scale of signs must be") for scale in NO_SCALES),
+        (signs_section(9, 1, 0.5)[:12], "ends too early|must end here"),
+        (signs_section(9, 1, 0.5) + b"\1", "must end here"),
+        (section(1, (1, (1 << 24) + 1, 0, 17)), "16777216 with signs of seeds"),
+        (section(1, (0, (1 << 24) + 1, 0, 17)), "16777216 with signs of seeds"),
+        (section(2, (1, 1 << 24, 0, 17), (0, 1 - (1 << 24), 0, 0)), "not 1 and 16777217"),
+        (section(2, (1, 1, 0, 17), (0, (1 << 17) - 1, 0, 0)), "not 131072 and 131073"),
         (levels_section(1, 0, np.nan), "Levels must"),
         (levels_section(2, 0, 1, np.inf), "Levels must"),
         (levels_section(2, 0, -np.inf, 1), "Levels must"),
@@ -376,6 +400,56 @@ def test_levels_alone_are_read(payload):
     encoder = fr_archive.decode(with_kernels(payload))
     assert encoder.kernels[0].values == ()
     assert encoder.kernels[0].levels in [(-2, 0, 2), (-1, 2)]
+
+
+def test_signs_cost_the_seed_and_the_scale():
+    assert kernel_size(Signs(2**64 - 1, 0.1, 1 << 20, 1 << 10)) <= 12 + 8
+    read = fr_archive.decode(with_kernels(signs_section(2**64 - 1, 70, 0.1))).kernels
+    assert read == (Signs(2**64 - 1, 0.1, 70, 1),)
+    words = np.random.Philox(key=2**64 - 1).random_raw(2).tolist()
+    expected = [0.1 if words[i // 64] >> i % 64 & 1 else -0.1 for i in range(70)]
+    np.testing.assert_array_equal(read[0].reals(), np.float32(expected))
+
+
+def test_as_many_signs_as_the_format_allows_are_read():
+    """A kernel without rows counts as one with a row."""
+    kernels = (
+        Signs(3, 0.5, (1 << 24) - (1 << 17) - 9, 1),
+        Signs(4, 0.5, 0, 1 << 17),
+        Kernel((1, -1, 1), 0, 3),
+        Signs(3, 0.5, 6, 3),
+    )
+    data = fr_archive.encode(Archive(Reference("net"), [], kernels=kernels))
+    assert len(data) < 100
+    assert fr_archive.decode(data).kernels == kernels
+    for more, message in (
+        (Signs(3, 0.5, 1, 1), "16777216 numbers in them"),
+        (Kernel((1,), 0, 1), "16777216 numbers in them"),
+    ):
+        with pytest.raises(ArchiveError, match=message):
+            fr_archive.encode(Archive(Reference("net"), [], kernels=(*kernels, more)))
+    # Signs do not pay for the zeros of others.
+    zeros = Kernel((0,) * (1 << 17), 0, 1 << 10)
+    with pytest.raises(ArchiveError, match=r"nearly all of these are 0.*Received: 131072"):
+        fr_archive.encode(Archive(Reference("net"), [], kernels=[kernels[3], zeros]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1, 1, 4, 2), r"`seed` must be from 0 to 2\^64 - 1. Received: -1"),
+        ((1 << 64, 1, 4, 2), "`seed` must be from 0"),
+        *(((1, scale, 4, 2), "`scale` must be a number above 0") for scale in NO_SCALES),
+        ((1, 1e-46, 4, 2), "`scale` must be a number above 0"),
+        ((1, 1e39, 4, 2), "`scale` must be a number above 0"),
+        ((1, 1, 4, 0), "`columns` must lie between 1"),
+        ((1, 1, -2, 2), "`size` must be rows of 2 columns. Received: -2"),
+        ((1, 1, 3, 2), "`size` must be rows of 2 columns. Received: 3"),
+    ],
+)
+def test_signs_that_are_refused(arguments, message):
+    with pytest.raises(ArchiveError, match=message):
+        Signs(*arguments)
 
 
 def test_many_zeros_are_refused_by_the_writer():

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import skeleton_page
+from archive_cases import as_on_the_page
 from click.testing import CliRunner
 from keras import layers
 from networks import live
@@ -14,7 +15,7 @@ from test_archive_fuzz import Mutator
 
 import fr_archive
 import fr_keras
-from fr_archive import ArchiveError, Codebook, lz, skeletons
+from fr_archive import ArchiveError, lz, skeletons
 from fr_archive.archive import source
 from fr_archive.container import varint
 from fr_archive.rangecoder import Decoder
@@ -159,10 +160,7 @@ def by_the_page(archive):
     numbers = [
         [(one.values, one.step) for one in part] for part in (archive.tensors, archive.vectors)
     ]
-    kernels = [
-        (one.values, one.levels if isinstance(one, Codebook) else one.step, one.columns)
-        for one in archive.kernels
-    ]
+    kernels = list(map(as_on_the_page, archive.kernels))
     return skeleton_page.expand(archive.skeleton, *numbers, kernels)
 
 

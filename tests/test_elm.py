@@ -56,8 +56,8 @@ def test_the_hidden_layer_is_known_from_the_seed():
     expected = SeededSigns(5, 0.25).values((INPUTS, NEURONS))
     np.testing.assert_array_equal(layer.kernel, expected)
     bias = keras.ops.convert_to_numpy(layer.bias)
-    assert 0.2 < np.abs(bias).max() <= 0.25
-    assert len(np.unique(bias)) == NEURONS
+    middles = [0.25 * ((i + 0.5) / NEURONS * 2 - 1) for i in range(NEURONS)]
+    np.testing.assert_allclose(bias, middles, rtol=1e-6)
     assert model.trainable_weights == model.get_layer("output").trainable_weights
     other = elm((x, numbers(x)), NEURONS, seed=6)
     assert np.any(np.array(other.get_layer("hidden").kernel) != expected)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from test_archive import lenet5
 
 import fr_archive
-from fr_archive import Archive, Codebook, Kernel, Reference
+from fr_archive import Archive, Codebook, Kernel, Reference, Signs
 from fr_archive.__main__ import _parser, main
 from fr_keras import archive as keras_archive
 from fr_keras_cli import main as keras_main
@@ -122,15 +122,20 @@ def test_inspect_for_people(capsys):
     assert "cannot make a .tflite file" in shown
 
 
-def test_inspect_shows_levels(tmp_path, capsys):
+def test_inspect_shows_levels_and_seeds(tmp_path, capsys):
     kernels = [Codebook((2, 0, 1, 1), (-0.5, 0, 0.5), 2), Kernel((4, 1), -16, 1)]
+    kernels.append(Signs(2**64 - 1, 0.1, 600, 3))
     data = fr_archive.encode(Archive(Reference("net"), [], kernels=kernels))
     (tmp_path / "m.fr").write_bytes(data)
     assert main(["inspect", str(tmp_path / "m.fr")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert ("3 levels" in lines[-3], "0.25" in lines[-2]) == (True, True)
+    assert "3 levels" in lines[-4]
+    assert "0.25" in lines[-3]
+    assert lines[-2].split()[2:6] == ["600", "of", "a", "seed"]
     assert main(["inspect", str(tmp_path / "m.fr"), "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["kernels"]
+    *rows, last = json.loads(capsys.readouterr().out)["kernels"]
+    assert (last["numbers"], last["seed"]) == (600, 2**64 - 1)
+    assert last["scale"] == pytest.approx(0.1)
     assert [(one.get("levels"), one.get("step")) for one in rows] == [
         ([-0.5, 0, 0.5], None),
         (None, 0.25),

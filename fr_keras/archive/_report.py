@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import fr_archive
-from fr_archive import Codebook
+from fr_archive import Codebook, Signs
 from fr_keras._printing import Printed
 from fr_keras.layers import FrequencyTwin
 from fr_keras.models.vectors import Weight
@@ -26,8 +26,9 @@ class LayerRow:
         kept: Number of its kept coefficients.
         kernel_numbers: How many numbers its kernels in space have.
         steps: Quantization step of each of its coefficient tensors, then of each kernel in space
-            that is not a codebook.
+            that is whole numbers of a step.
         levels: How many levels each of its kernels in space has that is a codebook.
+        seeds: The seed of each of its kernels in space that is signs of a seed.
         vector_numbers: How many numbers stand for its other weights.
         bytes: Size of all these numbers. It has fractions, because layers share one coded stream.
         residuals: Root mean square error of each weight that is not stored as coefficients,
@@ -41,6 +42,7 @@ class LayerRow:
     kernel_numbers: int
     steps: tuple[float, ...]
     levels: tuple[int, ...]
+    seeds: tuple[int, ...]
     vector_numbers: int
     bytes: float
     residuals: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -72,7 +74,10 @@ class Packing(Printed):
     def to_dict(self) -> dict:
         """Returns the fields as plain types, ready for JSON."""
         layers = [
-            {**dataclasses.asdict(row), "steps": list(row.steps), "levels": list(row.levels)}
+            {
+                key: list(value) if isinstance(value, tuple) else value
+                for key, value in dataclasses.asdict(row).items()
+            }
             for row in self.layers
         ]
         agreements = {name: one.to_dict() for name, one in self.agreements.items()}
@@ -106,7 +111,9 @@ class Packing(Printed):
                 f"{row.kept:,}" if row.kept else "",
                 f"{row.kernel_numbers:,}" if row.kernel_numbers else "",
                 ", ".join(
-                    [f"{step:.2g}" for step in row.steps] + [f"{n} levels" for n in row.levels]
+                    [f"{step:.2g}" for step in row.steps]
+                    + [f"{n} levels" for n in row.levels]
+                    + [f"seed {n}" for n in row.seeds]
                 ),
                 f"{row.vector_numbers:,}" if row.vector_numbers else "",
                 f"{row.bytes:,.1f}",
@@ -169,13 +176,14 @@ def packing(
                 name=layer_name,
                 type=type(layer).__name__,
                 kept=sum(len(one.values) for one, _ in spectra),
-                kernel_numbers=sum(len(one.values) for one, _ in whole),
+                kernel_numbers=sum(one.size for one, _ in whole),
                 steps=tuple(
                     fr_archive.step_value(one.step)
                     for one in coded
-                    if not isinstance(one, Codebook)
+                    if not isinstance(one, (Codebook, Signs))
                 ),
                 levels=tuple(len(one.levels) for one in coded if isinstance(one, Codebook)),
+                seeds=tuple(one.seed for one in coded if isinstance(one, Signs)),
                 vector_numbers=sum(len(one.values) for one, _ in others),
                 bytes=sum(bits for _, bits in spectra + whole + others) / 8,
                 residuals={name: residuals[name] for name in mine} if residuals else {},

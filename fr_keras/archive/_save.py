@@ -65,10 +65,13 @@ def save_archive(
     so are *kernels in space*, the weights with several axes of all other layers. Biases and all
     other weights are *vectors*, which are stored as the first few numbers of their DCT. A kernel in
     space of at most 16 different numbers, as of a ternary network, is stored exactly, as a
-    codebook, unless steps take fewer bytes. The file does not hold initializers, the optimizer, the
-    start and target of an unfinished truncation, or image augmentation, which does nothing at
-    inference. A bias directly before a batch normalization is moved into the mean of the
-    normalization. Stored numbers come back exactly, so packing a loaded model gives the same bytes.
+    codebook, unless steps take fewer bytes. A kernel in space whose initializer is
+    `layers.SeededSigns`, and which still has exactly the numbers that this makes, is stored as its
+    seed and scale; the layer of the loaded model has that initializer again. The file does not hold
+    other initializers, the optimizer, the start and target of an unfinished truncation, or image
+    augmentation, which does nothing at inference. A bias directly before a batch normalization is
+    moved into the mean of the normalization. Stored numbers come back exactly, so packing a loaded
+    model gives the same bytes.
 
     The default keeps the function; kernels in space get about the error of int8. In a U-Net of 759
     coefficients, 99.9 % of the pixels keep their class. With `step=0.005, error=0.01` that file is
@@ -90,7 +93,8 @@ def save_archive(
             `walk.named_layers`, to the error of its vectors.
         kernel_error: Root mean square error of each kernel in space, relative to its root mean
             square; or a dict, as for `error`. The default is about the error of int8 weights with a
-            scale for each channel. Codebooks of the kernel's own numbers have no error.
+            scale for each channel. Codebooks of the kernel's own numbers, and signs of a seed, have
+            no error.
         calibration: Data as for `interop.calibrate_batch_norm`. After the kernels are rounded, the
             batch-norm statistics are measured on this data, in a copy of the model. After FR
             layers, such statistics take few numbers; moving averages lag behind the weights and

@@ -84,7 +84,7 @@ class Unbuilt:
         # The first version of the format holds kernels as vectors, too.
         in_space = self.kernels if archive.kernels else []
         wanted = [(math.prod(one), columns(one)) for one in in_space]
-        received = [(len(one.values), one.columns) for one in archive.kernels]
+        received = [(one.size, one.columns) for one in archive.kernels]
         if received != wanted:
             raise ArchiveError(
                 "A file of this architecture must hold kernels in space of the shapes "

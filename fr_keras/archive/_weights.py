@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
-from fr_archive import Archive, Codebook, Kernel, Quantized
+from fr_archive import Archive, Codebook, Kernel, Quantized, Signs
 from fr_keras.archive._normalization import move_biases, scales
 from fr_keras.archive._quantization import (
     quantize_kernel,
@@ -14,15 +14,16 @@ from fr_keras.archive._quantization import (
     restore_vector,
     root_of_squares,
 )
+from fr_keras.archive._seeds import keep_seed, signs_of
 from fr_keras.models.vectors import Weight
 
 #: A kernel in space as it was rounded, with the error that was allowed and that it has.
-Rounded = tuple[float, Kernel | Codebook, float]
+Rounded = tuple[float, Kernel | Codebook | Signs, float]
 
 
 def rounded_kernels(
     found: list[Weight], errors: Mapping[str, float], known: dict[str, Rounded] | None = None
-) -> tuple[list[Kernel | Codebook], dict[str, float]]:
+) -> tuple[list[Kernel | Codebook | Signs], dict[str, float]]:
     """Returns the kernels in space as an archive holds them, and the error of each by its name.
 
     Args:
@@ -37,7 +38,7 @@ def rounded_kernels(
         if weight.name in known and known[weight.name][0] == error:
             continue
         values = weight.values()
-        kernel = quantize_kernel(values, weight.columns, error)
+        kernel = signs_of(weight) or quantize_kernel(values, weight.columns, error)
         size = root_of_squares(values)
         difference = root_of_squares(kernel.reals() - values)
         known[weight.name] = error, kernel, difference / size if size else 0.0
@@ -91,7 +92,10 @@ def fill_weights(found: list[Weight], archive: Archive) -> None:
     kernels = iter(archive.kernels)
     for weight in found:
         if weight.in_space and archive.kernels:
-            weight.assign(next(kernels).reals())
+            kernel = next(kernels)
+            weight.assign(kernel.reals())
+            if isinstance(kernel, Signs):
+                keep_seed(weight, kernel)
             continue
         variance = weight.is_statistic("variance")
         parts = [restore_vector(next(vectors), length, variance) for length in weight.lengths]
@@ -99,7 +103,7 @@ def fill_weights(found: list[Weight], archive: Archive) -> None:
             weight.assign(np.concatenate(parts))
 
 
-def fill_kernels(found: list[Weight], kernels: Iterable[Kernel | Codebook]) -> None:
+def fill_kernels(found: list[Weight], kernels: Iterable[Kernel | Codebook | Signs]) -> None:
     """Sets the kernels in space of a model."""
     in_space = [weight for weight in found if weight.in_space]
     for weight, kernel in zip(in_space, kernels, strict=True):

@@ -5,6 +5,8 @@ import math
 import keras
 import numpy as np
 
+import fr_archive
+
 _SEEDS = 1 << 64
 
 
@@ -16,7 +18,7 @@ class SeededSigns(keras.initializers.Initializer):
     and counters from 1: the stream of `numpy.random.Philox(key=seed).random_raw()`. Weight `i`, in
     the order of memory, is `+scale` if bit `i % 64` of word `i // 64` is 1, counted from the lowest
     bit, and `-scale` otherwise. So every program that knows Philox makes the same weights, on every
-    backend, and needs no more than a seed and a scale for them.
+    backend, and needs no more than a seed and a scale for them. An archive holds no more of them.
 
     Give it to a layer with `trainable=False`, whose weights stay what the seed says.
 
@@ -57,10 +59,8 @@ class SeededSigns(keras.initializers.Initializer):
 
     def values(self, shape: tuple[int, ...]) -> np.ndarray:
         """Returns the weights as a float32 array."""
-        size = math.prod(shape)
-        words = np.random.Philox(key=self.seed).random_raw(-(-size // 64))
-        bits = np.unpackbits(words.astype("<u8").view(np.uint8), count=size, bitorder="little")
-        return np.where(bits, np.float32(self.scale), np.float32(-self.scale)).reshape(shape)
+        signs = fr_archive.Signs(self.seed, self.scale, math.prod(shape), columns=1)
+        return signs.reals().reshape(shape)
 
     def get_config(self) -> dict:
         return {"seed": self.seed, "scale": self.scale}

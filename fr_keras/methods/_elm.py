@@ -34,8 +34,8 @@ def elm(
 
     where `W` is `(d, neurons)` and `K` is `(neurons, outputs)`. `W` holds `+a` and `-a` by
     `SeededSigns(seed, a)`, where `a` is the power of two nearest to `1 / sqrt(d)`, and `c` holds
-    uniform numbers from `-a` to `a`, from the same seed; both are frozen. `K` and `b` have the
-    least
+    evenly spaced numbers from `-a` to `a`, in ascending order; both are frozen, and take next to
+    nothing in an archive. `K` and `b` have the least
 
         sum over rows |h K + b - t|^2 + penalty * m |K|^2
 

@@ -24,17 +24,21 @@ import numpy as np
 import test_archive_fuzz
 import test_archive_hostile
 import test_archive_kernels
+import test_archive_seeds
 import test_archive_skeleton
 from corpus_recipes import random_skeleton
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Codebook, Quantized, Reference, lz, skeletons
+from fr_archive import Archive, ArchiveError, Codebook, Quantized, Reference, Signs, lz, skeletons
 from fr_archive.architecture import _canonical
 from fr_archive.rangecoder import Decoder
 
 GOLDENS = Path(__file__).parents[2] / "tests" / "goldens"
 #: These networks are packed once; their files are kept beside the others.
-NETWORKS = ("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "few_levels", "plain_unet")
+NETWORKS = (
+    *("lenet5", "lenet5_bn", "unet", "biased", "mixed", "plain", "few_levels", "plain_unet"),
+    "solved",
+)
 MUTATED = 4000
 MUTATED_SMALL_SKELETONS = 1500
 MUTATED_NETWORKS = 40
@@ -69,13 +73,21 @@ def digest(archive: Archive) -> str:
                 sha.update(fr_archive.rebuild(one, len(one.values) + 7).astype("<f4").tobytes())
     for one in archive.kernels:
         sha.update(struct.pack("<i", one.columns))
-        sha.update(_codebook(one) if isinstance(one, Codebook) else _quantized(one))
+        sha.update(_in_space(one))
     return sha.hexdigest()
 
 
 def _quantized(one: Quantized) -> bytes:
     numbers = np.asarray(one.values, "<i4").tobytes() + one.reals().astype("<f4").tobytes()
     return struct.pack("<ii", len(one.values), one.step) + numbers
+
+
+def _in_space(one: fr_archive.Kernel | Codebook | Signs) -> bytes:
+    if isinstance(one, Signs):
+        return (
+            struct.pack("<iQf", one.size, one.seed, one.scale) + one.reals().astype("<f4").tobytes()
+        )
+    return _codebook(one) if isinstance(one, Codebook) else _quantized(one)
 
 
 def _codebook(one: Codebook) -> bytes:
@@ -94,6 +106,7 @@ def networks(folder: Path) -> dict[str, bytes]:
         makers["lenet5_bn"] = lambda: cases.lenet5(batch_norm=True)
         makers |= {name: getattr(test_archive_kernels, name) for name in ("plain", "few_levels")}
         makers["plain_unet"] = corpus_kernels.plain_unet
+        makers["solved"] = test_archive_seeds.solved
         for name in missing:
             print(f"android: packing {name}", flush=True)
             with warnings.catch_warnings(action="ignore"):

@@ -8,7 +8,16 @@ import struct
 import numpy as np
 
 import fr_archive
-from fr_archive import Archive, ArchiveError, Codebook, Kernel, Quantized, Reference, skeletons
+from fr_archive import (
+    Archive,
+    ArchiveError,
+    Codebook,
+    Kernel,
+    Quantized,
+    Reference,
+    Signs,
+    skeletons,
+)
 from fr_archive.archive import source
 from fr_archive.filling import Filled, Part, fill
 from fr_archive.programs import Gap, Site
@@ -25,6 +34,7 @@ _KERNELS = {
     24: Kernel(range(-11, 13), -14, 4),
     3: Kernel((5, 0, -1 << 30), -230, 1),
     6: Codebook((3, 0, 1, 1, 2, 0), (-1.5, -0.1, 0.3, 7), 3),
+    70: Signs(2**64 - 9, 0.3, 70, 7),
 }
 _LEAVES = 12
 _INNER = 40
@@ -75,7 +85,18 @@ def _leaf(draw: random.Random) -> Node:
             return Node(Op.SEGMENTS, (), tuple(draw.randrange(3) for _ in range(count)))
         case 5:
             shape = draw.choice(
-                ((24,), (6, 4), (2, 3, 4), (3, 2, 4, 1), (3, 1), (1, 1, 3), (2, 3), (6,))
+                (
+                    (24,),
+                    (6, 4),
+                    (2, 3, 4),
+                    (3, 2, 4, 1),
+                    (3, 1),
+                    (1, 1, 3),
+                    (2, 3),
+                    (6,),
+                    (70,),
+                    (7, 5, 2),
+                )
             )
             return Node(Op.KERNEL, (), ([*_KERNELS].index(math.prod(shape)), *shape))
         case _:

@@ -1,5 +1,6 @@
 import type { Kernel } from "./kernels.js";
-import { Chances, HALF, type RangeDecoder } from "./rangedecoder.js";
+import { word } from "./integers.js";
+import { Chances, type RangeDecoder } from "./rangedecoder.js";
 
 /** The most levels of a codebook. */
 export const MOST_LEVELS = 16;
@@ -48,7 +49,7 @@ export class Codebooks {
     const levels = new Float32Array(bits.buffer);
     const lower = Math.floor(count / 2);
     for (let place = isMirrored ? count - lower : 0; place < count; place++) {
-      bits[place] = level(decoder);
+      bits[place] = word(decoder);
     }
     if (isMirrored)
       for (let place = 0; place < lower; place++) levels[place] = -levels[count - 1 - place];
@@ -58,12 +59,6 @@ export class Codebooks {
     }
     throw decoder.refused("Levels are finite and ascend, and are mirrored where they can be");
   }
-}
-
-function level(decoder: RangeDecoder): number {
-  let bits = 0;
-  for (let bit = 0; bit < FLOAT_BITS; bit++) bits = (bits << 1) | decoder.bit(HALF);
-  return bits;
 }
 
 function isLevel(number: number): boolean {

@@ -5,3 +5,4 @@ export { ArchiveError } from "./errors.js";
 export { Codebook } from "./codebooks.js";
 export { type Kernel, QuantizedKernel } from "./kernels.js";
 export { Quantized } from "./quantized.js";
+export { Signs } from "./signs.js";

@@ -6,6 +6,7 @@ const DIGIT = 27500;
 const PRIOR_WEIGHT = 4;
 const LEAST_PRIOR = 4096;
 const UNKNOWN_SCALE = 4;
+const WORD_BITS = 32;
 const ZONES = 4;
 const LAST_FEW = 8;
 const NOT_ZERO = [9039, 21254, 31638, 42672, 51686, 57792, 61353, 63549];
@@ -26,6 +27,13 @@ class Digits {
     }
     return value - 1;
   }
+}
+
+/** Reads 32 bits, all as good as random, the highest first. */
+export function word(decoder: RangeDecoder): number {
+  let bits = 0;
+  for (let bit = 0; bit < WORD_BITS; bit++) bits = (bits << 1) | decoder.bit(HALF);
+  return bits >>> 0;
 }
 
 /** Whole numbers of one kind that say how the rest is laid out: counts, steps, lengths. */

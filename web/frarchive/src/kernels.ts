@@ -4,9 +4,12 @@ import { Numbers } from "./integers.js";
 import { HIGHEST_STEP, LOWEST_STEP, Quantized } from "./quantized.js";
 import type { RangeDecoder } from "./rangedecoder.js";
 import { LENGTHS, MOST_SERIES, mostNumbers } from "./series.js";
+import { readSigns } from "./signs.js";
 import { WholeNumbers } from "./wholenumbers.js";
 
 const MOST_NUMBERS = 2 ** 24;
+/** The form of signs of a seed; those below are numbers of levels. */
+const SIGNS = MOST_LEVELS + 1;
 
 /** A kernel that is stored as it lies in space, not in the DCT domain. */
 export interface Kernel {
@@ -39,7 +42,7 @@ interface Row {
   readonly rows: number;
   readonly columns: number;
   readonly step: number;
-  /** 0 for whole numbers of the step, or how many levels a codebook has. */
+  /** 0 for whole numbers of the step, `SIGNS`, or how many levels a codebook has. */
   readonly form: number;
 }
 
@@ -50,6 +53,7 @@ export function readKernels(section: Section): Kernel[] {
   const wholeNumbers = new WholeNumbers();
   const codebooks = new Codebooks();
   const kernels = rows.map(({ rows, columns, step, form }) => {
+    if (form === SIGNS) return readSigns(decoder, rows, columns);
     if (form > 0) return codebooks.read(decoder, form, rows, columns);
     const values = wholeNumbers.read(decoder, rows, columns);
     return new QuantizedKernel(new Quantized(values, step), columns);
@@ -69,6 +73,7 @@ class KernelTable {
   private columns = 0;
   private step = 0;
   private total = 0;
+  private ofSeeds = 0;
 
   constructor(
     private readonly decoder: RangeDecoder,
@@ -97,14 +102,18 @@ class KernelTable {
     if (height < 0 || columns < 1 || !hasStep) {
       throw decoder.refused(`A kernel has no ${height} rows of ${columns}, step ${step}`);
     }
-    if (form > MOST_LEVELS || (form > 0 && change !== 0)) {
+    if (form > SIGNS || (form > 0 && change !== 0)) {
       throw decoder.refused(`A kernel has no form ${form} with a step that differs by ${change}`);
     }
     // An empty kernel counts as one with a row. A product that is rounded is far above the limit.
-    this.total += Math.max(height, 1) * columns;
-    if (this.total > this.most) {
+    const count = Math.max(height, 1) * columns;
+    this.total += count;
+    if (form === SIGNS) this.ofSeeds += count;
+    const coded = this.total - this.ofSeeds;
+    if (this.total > MOST_NUMBERS || coded > this.most) {
       throw decoder.refused(
-        `${this.size} bytes hold at most ${this.most} numbers, not ${this.total}`,
+        `${this.size} bytes hold at most ${this.most} numbers, not ${coded}, and ` +
+          `${MOST_NUMBERS} with signs of seeds, not ${this.total}`,
       );
     }
     return { rows: height, columns, step, form };

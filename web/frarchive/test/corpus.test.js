@@ -23,12 +23,15 @@ test("contents and files are those of Python", { skip: missing(WHOLE) }, () => {
       `${count((one) => one.file === "refused")} with a skeleton that is refused`,
   );
   assert.deepEqual(different.slice(0, 20), [], `${different.length} differ`);
-  for (const name of ["archive_v1", "archive_v2", "archive_v2_codebooks"].map(
-    (one) => `golden-${one}`,
-  )) {
+  for (const name of [
+    "golden-archive_v1",
+    "golden-archive_v2",
+    "golden-archive_v2_codebooks",
+    "golden-archive_v2_signs",
+  ]) {
     assert.equal(all.find((one) => one.name === name).contents.length, 64);
   }
-  for (const name of ["network-unet", "network-plain"]) {
+  for (const name of ["network-unet", "network-plain", "network-solved"]) {
     assert.equal(all.find((one) => one.name === name).file.length, 64);
   }
 });

@@ -4,9 +4,10 @@ import { test } from "node:test";
 import { crc32 } from "../dist/checksum.js";
 import { Cosines } from "../dist/cosines.js";
 import { DICTIONARY } from "../dist/dictionary.js";
-import { ArchiveError, Quantized } from "../dist/index.js";
+import { ArchiveError, Quantized, Signs } from "../dist/index.js";
 import { decompress } from "../dist/lz.js";
 import { interleaved } from "../dist/order.js";
+import { philox } from "../dist/philox.js";
 import { RangeDecoder } from "../dist/rangedecoder.js";
 import { zigzag } from "../dist/zigzag.js";
 import { bytes } from "./samples.js";
@@ -117,6 +118,44 @@ test("zigzag is a plain sort by sum and tie rule", () => {
     [...zigzag(corner, weights)],
     places.map(({ flat }) => flat),
   );
+});
+
+test("the words of Philox are those of numpy", () => {
+  // `numpy.random.Philox(key=seed).random_raw(9)`, of which these are the words 0, 3, 4 and 8.
+  const expected = [
+    [0n, 0x2f4ba6408e4d89bn, 0x907d7a052fd5b4dcn, 0x809bf322883987c3n, 0x40fa86f0f781945dn],
+    [1n, 0x4db6a27b756282dfn, 0x7f697696a0482a2n, 0xe677fe4bbd0452ecn, 0x6883d8d6d20a1807n],
+    [
+      2n ** 64n - 1n,
+      0x3c2521c58dde5bfbn,
+      0xb7552e878d1c26fen,
+      0x59a439c096c17b4en,
+      0xe44bf11f5921414n,
+    ],
+  ];
+  for (const [seed, ...words] of expected) {
+    const found = philox(seed, 9);
+    assert.equal(found.length, 9);
+    assert.deepEqual(
+      [0, 3, 4, 8].map((at) => found[at]),
+      words,
+    );
+  }
+  assert.equal(philox(0n, 0).length, 0);
+  const many = philox(2n ** 63n, 2 ** 18);
+  assert.equal(many[2 ** 18 - 1], 0x419980d3259a334an);
+});
+
+test("signs are the bits of the words, the lowest first", () => {
+  const found = new Signs(2n ** 64n - 1n, 0.5, 70, 7).reals();
+  const words = philox(2n ** 64n - 1n, 2);
+  const bit = (at) => (words[Math.floor(at / 64)] >> BigInt(at % 64)) & 1n;
+  assert.deepEqual(
+    found,
+    Float32Array.from({ length: 70 }, (_, at) => (bit(at) === 1n ? 0.5 : -0.5)),
+  );
+  const many = new Signs(2n ** 63n, 2, 2 ** 24, 2 ** 12).reals();
+  assert.equal(many.filter((one) => one === 2).length, 8386067);
 });
 
 test("the largest corners are sorted exactly", () => {

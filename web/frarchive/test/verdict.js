@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { ArchiveError, Codebook, decode, expand } from "../dist/index.js";
+import { ArchiveError, Codebook, decode, expand, Signs } from "../dist/index.js";
 
 const MEMORY = 320 * 2 ** 20;
 const FEW = 64;
@@ -41,6 +41,7 @@ function digest({ architecture, tensors, vectors, kernels }) {
   for (const one of kernels) {
     sha.update(Int32Array.of(one.columns));
     if (one instanceof Codebook) codebook(sha, one);
+    else if (one instanceof Signs) signs(sha, one);
     else quantized(sha, one.numbers);
   }
   return sha.digest("hex");
@@ -54,6 +55,11 @@ function codebook(sha, one) {
   const { places, levels } = one;
   sha.update(Int32Array.of(places.length, levels.length)).update(levels);
   sha.update(Int32Array.from(places)).update(one.reals());
+}
+
+function signs(sha, one) {
+  sha.update(Int32Array.of(one.size)).update(BigUint64Array.of(one.seed));
+  sha.update(Float32Array.of(one.scale)).update(one.reals());
 }
 
 function quoted(name) {

@@ -15,7 +15,7 @@ internal class Levels {
         val isMirrored = decoder.learned(mirrored, 0) == 1
         val first = if (isMirrored) (count + 1) / 2 else 0
         val levels = FloatArray(count)
-        for (place in first until count) levels[place] = level(decoder)
+        for (place in first until count) levels[place] = real(decoder)
         for (place in 0 until count - maxOf(first, count / 2)) {
             if (isMirrored) levels[place] = -levels[count - 1 - place]
         }
@@ -25,12 +25,6 @@ internal class Levels {
             )
         }
         return levels
-    }
-
-    private fun level(decoder: RangeDecoder): Float {
-        var bits = 0
-        repeat(Float.SIZE_BITS) { bits = bits shl 1 or decoder.bit(HALF) }
-        return Float.fromBits(bits)
     }
 
     private fun ascend(levels: FloatArray): Boolean =

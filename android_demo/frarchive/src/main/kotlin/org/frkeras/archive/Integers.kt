@@ -28,6 +28,17 @@ internal class Digits {
     }
 }
 
+/** Reads a number of [bits] bits without a sign, all as good as random, the highest first. */
+internal fun unsigned(decoder: RangeDecoder, bits: Int): Long {
+    var value = 0L
+    repeat(bits) { value = value shl 1 or decoder.bit(HALF).toLong() }
+    return value
+}
+
+/** Reads a number of float32 as its bits. */
+internal fun real(decoder: RangeDecoder): Float =
+    Float.fromBits(unsigned(decoder, Float.SIZE_BITS).toInt())
+
 /** Whole numbers of one kind that say how the rest is laid out: counts, steps, lengths. */
 internal class Numbers(one: Int = HALF) {
     private val goesOn = Chances(MOST_DIGITS, one, 1)

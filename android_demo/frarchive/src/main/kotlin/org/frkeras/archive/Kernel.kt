@@ -47,4 +47,33 @@ public sealed class Kernel(public val columns: Int) {
 
         override fun doubles(): DoubleArray = DoubleArray(size) { levels[this[it]].toDouble() }
     }
+
+    /**
+     * A kernel whose numbers are the scale or its negative, by the bits that follow from a seed.
+     *
+     * @property seed The 64 bits of the seed; one from 2^63 on is a negative number here.
+     * @property scale The magnitude of the numbers.
+     */
+    public class Signs internal constructor(
+        public val seed: Long,
+        public val scale: Float,
+        override val size: Int,
+        columns: Int,
+    ) : Kernel(columns) {
+        override fun reals(): FloatArray {
+            val words = words()
+            return FloatArray(size) { if (bit(words, it)) scale else -scale }
+        }
+
+        override fun doubles(): DoubleArray {
+            val words = words()
+            val real = scale.toDouble()
+            return DoubleArray(size) { if (bit(words, it)) real else -real }
+        }
+
+        private fun words() = philox(seed, (size + Long.SIZE_BITS - 1) / Long.SIZE_BITS)
+
+        private fun bit(words: LongArray, index: Int) =
+            words[index / Long.SIZE_BITS] ushr index % Long.SIZE_BITS and 1 == 1L
+    }
 }

@@ -2,6 +2,9 @@ package org.frkeras.archive
 
 private const val MOST_NUMBERS = 1 shl 24
 
+// The form of signs of a seed; those below are numbers of levels.
+private const val SIGNS = MOST_LEVELS + 1
+
 // The least mean of the class of an unknown scale, in 1/256.
 private const val UNKNOWN_MEAN = 512L
 private const val LAST_FEW = 8
@@ -14,17 +17,30 @@ internal fun readKernels(section: Section): List<Kernel> {
     val numbers = KernelNumbers()
     val levels = Levels()
     val kernels = rows.map { row ->
-        if (row.form == 0) {
-            val values = numbers.read(decoder, row.rows, row.columns)
-            Kernel.Whole(Quantized(values, row.step), row.columns)
-        } else {
-            val ofKernel = levels.read(decoder, row.form)
-            val places = Places(ofKernel, row.rows, row.columns).read(decoder)
-            Kernel.Codebook(places, ofKernel, row.columns)
+        when (row.form) {
+            0 -> {
+                val values = numbers.read(decoder, row.rows, row.columns)
+                Kernel.Whole(Quantized(values, row.step), row.columns)
+            }
+            SIGNS -> signs(decoder, row)
+            else -> {
+                val ofKernel = levels.read(decoder, row.form)
+                val places = Places(ofKernel, row.rows, row.columns).read(decoder)
+                Kernel.Codebook(places, ofKernel, row.columns)
+            }
         }
     }
     decoder.finish()
     return kernels
+}
+
+private fun signs(decoder: RangeDecoder, row: KernelRow): Kernel.Signs {
+    val seed = unsigned(decoder, Long.SIZE_BITS)
+    val scale = real(decoder)
+    if (!(scale > 0 && scale.isFinite())) {
+        throw decoder.refused("The scale of signs is a finite number above 0, not $scale")
+    }
+    return Kernel.Signs(seed, scale, row.rows * row.columns, row.columns)
 }
 
 private class KernelRow(val rows: Int, val columns: Int, val step: Int, val form: Int)
@@ -40,6 +56,7 @@ private class KernelTable(private val decoder: RangeDecoder, private val size: I
     private var columns = 0L
     private var step = 0L
     private var total = 0L
+    private var ofSeeds = 0L
 
     fun rows(): List<KernelRow> {
         val number = Numbers().magnitude(decoder)
@@ -58,14 +75,19 @@ private class KernelTable(private val decoder: RangeDecoder, private val size: I
         if (rows < 0 || columns < 1 || step < STEPS.first || step > STEPS.last) {
             throw decoder.refused("A kernel has no $rows rows of $columns, step $step")
         }
-        if (form > MOST_LEVELS || form != 0 && change != 0) {
+        if (form > SIGNS || form != 0 && change != 0) {
             throw decoder.refused("A kernel has no form $form, with a step that differs by $change")
         }
         // An empty kernel counts as one with a row. The product fits into 63 bits: the lengths
         // of the kernel before were at most 2^24, and the differences are below 2^31.
-        total += maxOf(rows, 1) * columns
-        if (total > most) {
-            throw decoder.refused("$size bytes hold at most $most numbers, not $total")
+        val count = maxOf(rows, 1) * columns
+        total += count
+        if (form == SIGNS) ofSeeds += count
+        if (total > MOST_NUMBERS || total - ofSeeds > most) {
+            throw decoder.refused(
+                "$size bytes hold at most $most numbers, not ${total - ofSeeds}, and " +
+                    "$MOST_NUMBERS with signs of seeds, not $total",
+            )
         }
         return KernelRow(rows.toInt(), columns.toInt(), step.toInt(), form)
     }

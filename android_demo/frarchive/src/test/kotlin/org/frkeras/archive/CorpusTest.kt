@@ -20,11 +20,12 @@ class CorpusTest {
                 "${count { it.file == "refused" }} with a skeleton that is refused",
         )
         assertEquals(emptyList<String>(), different.take(20), "${different.size} differ")
-        val goldens = listOf("archive_v1", "archive_v2", "archive_v2_codebooks")
+        val goldens =
+            listOf("archive_v1", "archive_v2", "archive_v2_codebooks", "archive_v2_signs")
         for (name in goldens.map { "golden-$it" }) {
             assertEquals(64, cases.single { it.name == name }.contents.length)
         }
-        for (name in listOf("network-unet", "network-plain", "network-few_levels")) {
+        for (name in listOf("unet", "plain", "few_levels", "solved").map { "network-$it" }) {
             assertEquals(64, cases.single { it.name == name }.file.length)
         }
     }
@@ -66,6 +67,12 @@ class CorpusTest {
                     val levels = one.levels()
                     sha.update(words(2) { if (it == 0) one.size else levels.size })
                     sha.update(reals(levels) + words(one.size) { one[it] } + reals(one.reals()))
+                }
+                is Kernel.Signs -> {
+                    val scale = one.scale.toRawBits()
+                    val seed = listOf(one.seed.toInt(), (one.seed ushr 32).toInt())
+                    sha.update(words(4) { (listOf(one.size) + seed + scale)[it] })
+                    sha.update(reals(one.reals()))
                 }
             }
         }

@@ -39,6 +39,62 @@ class KernelsTest {
     }
 
     @Test
+    fun `signs are read`() {
+        val data = "30 4e 1f 1e e4 13 a6 ff 3d c7 06 2f 7d b9 00 00 00 00 00 78 9d cc cc 6f e2 " +
+            "30 55 ff ff ff ff fd d9 39 ff ff ff ff ff ff ff ff ff ff ff ff ff fd"
+        val kernels = Archive.decode(withKernels(bytes(data))).kernels
+        val first = kernels[0] as Kernel.Signs
+        assertEquals(listOf(-1L, 0.1f, 70, 7), first.run { listOf(seed, scale, size, columns) })
+        val signs = listOf(1, 1, -1, -1, 1, 1, 1, -1, 1, -1) // of the places 60 to 69
+        assertEquals(signs.map { it * 0.1f }, first.reals().drop(60))
+        assertArrayEquals(first.reals().map { it.toDouble() }.toDoubleArray(), first.doubles())
+        assertEquals(-20, (kernels[1] as Kernel.Whole).numbers.step)
+        assertArrayEquals(floatArrayOf(.5f, .5f, .5f, .5f, .5f, -.5f), kernels[2].reals())
+        assertEquals(0, kernels[3].reals().size)
+    }
+
+    @Test
+    fun `the scale of signs is finite and above 0`() {
+        val ends = listOf(
+            "aa 37 ff ff f7", "a5 73 ff ff f7", // 0 and -0
+            "a3 16 c3 ff f7", "a5 76 61 ff f7", // -1, not a number
+            "a5 78 c3 ff f7", "a0 b4 c3 ff f7", // infinite
+        )
+        for (end in ends) {
+            val payload = bytes("76 27 56 4d 9d db ff ff ff ff $end")
+            val said = refusal { Archive.decode(withKernels(payload)) }
+            assertTrue("The scale of signs" in said, said)
+        }
+    }
+
+    @Test
+    fun `the words of Philox are those of numpy`() {
+        // Of `numpy.random.Philox(key=seed).random_raw(9)` these are the words 0, 3, 4 and 8.
+        val expected = mapOf(
+            0L to "2f4ba6408e4d89b 907d7a052fd5b4dc 809bf322883987c3 40fa86f0f781945d",
+            1L to "4db6a27b756282df 7f697696a0482a2 e677fe4bbd0452ec 6883d8d6d20a1807",
+            Long.MIN_VALUE to "f0f36415f37c24e2 e9759f44d1c150a5 4694e2723b1de920 453c18c2ea2ab7f3",
+            -1L to "3c2521c58dde5bfb b7552e878d1c26fe 59a439c096c17b4e e44bf11f5921414",
+        )
+        for ((seed, words) in expected) {
+            val found = philox(seed, 9)
+            assertEquals(9, found.size)
+            val some = listOf(0, 3, 4, 8).map { found[it].toULong().toString(16) }
+            assertEquals(words, some.joinToString(" "))
+        }
+        assertEquals(0, philox(0, 0).size)
+    }
+
+    @Test
+    fun `the most signs fit into the memory`() {
+        val data = bytes("5c 06 f6 9a 0d 94 8b ae 9a af ff ff ff ff fa 3f 5f ff e9")
+        val kernel = Archive.decode(withKernels(data)).kernels.single()
+        assertEquals(1 shl 24, kernel.size)
+        assertEquals(8_386_067, kernel.reals().count { it == .5f })
+        assertEquals(0x419980d3259a334aL, philox(Long.MIN_VALUE, 1 shl 18).last())
+    }
+
+    @Test
     fun `real numbers are rounded to float32 once`() {
         val numbers = Quantized(intArrayOf(2147483646, -1234567891, 16777217), -3)
         val expected = numbers.reals().map { it.toDouble() }.toDoubleArray()
@@ -54,7 +110,11 @@ class KernelsTest {
             "74 29" to "-1 rows of 1",
             "6f b2" to "3 rows of 0",
             "76 18 6f f1" to "step 512",
-            "76 27 4d" to "form 17",
+            "76 27 44" to "form 18",
+            "76 1e e4" to "form 17, with a step that differs by 3",
+            "5c 06 f6 9a 0d 0a 01" to "16777216 with signs of seeds, not 16781312",
+            "76 b9 1f 7f fe 32 32" to "16777216 with signs of seeds, not 16777217",
+            "53 bc bc 3d 6e 69 f6" to "hold at most 65984 numbers, not 131072",
             "76 1f 02" to "form 2, with a step that differs by 3",
             "7d 8a bf fb 83 fc" to "Levels", // not a number
             "7d 82 d8 27 ff ff 28 32 ff fd" to "Levels", // they descend
