@@ -1,5 +1,6 @@
 """Candidates: what they say of themselves, and those from outside, registered or installed."""
 
+import dataclasses
 import json
 import os
 import re
@@ -21,7 +22,9 @@ from fr_bench.candidates import USUAL, _table, all_candidates
 from fr_bench.compare import compare
 from fr_bench.data import Dataset, Split
 from fr_bench.forms import Output
+from fr_bench.tasks import Head, Kind, Task
 from fr_bench.training import Regime
+from fr_keras import save_archive
 from fr_keras.tflite import MODES
 from fr_keras_cli import main
 
@@ -276,7 +279,8 @@ def test_candidates_are_listed(fresh):
     assert not {*MODULES} & {*sys.modules}  # nothing is loaded before somebody looks
     done = CliRunner().invoke(main, ["compare", "--list", "--json"])
     found = {one["method"]: one for one in json.loads(done.stdout)}
-    assert list(found) == [*USUAL, "FR-ordered", "channels", "freqnet", "ternary", "tucker", "good"]
+    others = ["FR-ordered", "channels", "elm", "freqnet", "ternary", "tucker", "good"]
+    assert list(found) == [*USUAL, *others]
     assert found["good"] == {
         "method": "good",
         "description": "From an installed package.",
@@ -289,8 +293,8 @@ def test_candidates_are_listed(fresh):
     refused = CliRunner().invoke(main, ["compare", "--method", "absent"])
     assert refused.exit_code == 2
     assert (
-        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, freqnet, "
-        "ternary, tucker, good. Received: absent" in refused.stderr
+        "--method must be one of plain, FR, pruning, narrow, FR-ordered, channels, elm, "
+        "freqnet, ternary, tucker, good. Received: absent" in refused.stderr
     )
 
 
@@ -317,6 +321,54 @@ def test_the_ternary_network_is_plain_and_has_three_values_in_a_kernel():
     assert trained.rows == 96
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("high", "activation"), [(1, "softmax"), (255, None)])
+def test_the_elm_takes_the_inputs_of_the_network_and_gives_its_outputs(high, activation, tmp_path):
+    pytest.importorskip("scipy")
+    x, y = networks.colours(96)
+    data = Dataset("colours", *(Split(x * high, y),) * 3, labels=tuple("abcde"))
+    head = Head(Kind.CLASSES, "integers", 5, logits=activation is None)
+    data = dataclasses.replace(data, task=Task((head,)))
+    model = keras.Sequential(
+        [keras.Input((12, 12, 3)), keras.layers.Flatten(), keras.layers.Dense(5, activation)]
+    )
+    with Progress(disable=True) as progress:
+        trained = all_candidates()["elm"].train(model, data, Regime(keep=200), progress, "elm")
+    assert (trained.kept, trained.rows) == (200, 96)
+    found = trained.model.predict(x * high, verbose=0)
+    assert np.mean(found.argmax(-1) == y) > 0.9
+    assert np.allclose(found.sum(-1), 1, atol=1e-5) == (activation is not None)
+    packing = save_archive(trained.model, tmp_path / "elm.fr")
+    assert "seed 0" in str(packing)  # also of the scaled kernel
+
+
+def test_the_elm_has_no_more_neurons_than_rows():
+    pytest.importorskip("scipy")
+    data, model = colours()
+    with Progress(disable=True) as progress:
+        trained = all_candidates()["elm"].train(model, data, Regime(keep=0.9), progress, "elm")
+    assert trained.model.get_layer("hidden").units == 96
+    assert trained.kept == 96 * 5
+
+
+@pytest.mark.parametrize("flaw", ["keep", "two inputs", "masks", "weights"])
+def test_what_an_elm_cannot_take_is_refused(flaw):
+    data, model = colours()
+    regime, message = Regime(keep=4), r"`keep` must be at least 5 numbers for 'elm'.*Received: 4"
+    if flaw == "two inputs":
+        other = keras.Input((2,))
+        body = keras.layers.Concatenate()([keras.layers.Flatten()(model.inputs[0]), other])
+        model = keras.Model([*model.inputs, other], keras.layers.Dense(5)(body))
+        message = r"one input, and one output .* Received: 2 inputs"
+    elif flaw == "masks":
+        task = Task((Head(Kind.MASKS, "integers", 5, logits=False),))
+        data, message = dataclasses.replace(data, task=task), r"Received: 1 inputs .*segmentation"
+    elif flaw == "weights":
+        weighted = dataclasses.replace(data.train, sample_weight=np.ones(96, np.float32))
+        data, message = dataclasses.replace(data, train=weighted), "no weights of rows for 'elm'"
+    with Progress(disable=True) as progress, pytest.raises(ValueError, match=message):
+        all_candidates()["elm"].train(model, data, regime, progress, "elm")
 
 
 def test_the_narrow_network_and_the_cut_ones_keep_to_the_budget():

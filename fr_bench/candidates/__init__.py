@@ -3,6 +3,7 @@
 from fr_bench.candidates._candidate import Candidate, Need, Trained
 from fr_bench.candidates._channels import ChannelPruning
 from fr_bench.candidates._choice import check_choice, chosen_candidates
+from fr_bench.candidates._elm import Elm
 from fr_bench.candidates._freqnet import FreqNet
 from fr_bench.candidates._frequency import FrequencyRegularization, OrderedFrequency
 from fr_bench.candidates._levels import Ternary
@@ -23,6 +24,7 @@ for _name, _one in {
     **USUAL,
     "FR-ordered": OrderedFrequency(),
     "channels": ChannelPruning(),
+    "elm": Elm(),
     "freqnet": FreqNet(),
     "ternary": Ternary(),
     "tucker": Tucker(),
