@@ -5,7 +5,7 @@ import numbers
 
 from fr_archive import lz
 from fr_archive._errors import ArchiveError
-from fr_archive.plain import canonical, parsed
+from fr_archive._plain import canonical, parsed
 from fr_archive.rangecoder import Decoder
 
 MOST_TEXT = 1 << 12

@@ -1,9 +1,7 @@
 """Archives: the contents of a file, and how they are encoded and decoded."""
 
-import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import BinaryIO
 
@@ -14,6 +12,7 @@ from fr_archive._contents import Archive
 from fr_archive._errors import ArchiveError
 from fr_archive._frames import taken
 from fr_archive._growth import GrownKernel, GrownVector, rebuild
+from fr_archive._sizes import Sizes, section_sizes
 from fr_archive._steps import Kernel
 from fr_archive.container import Kind, Section
 from fr_archive.rangecoder import Decoder
@@ -23,35 +22,6 @@ from fr_archive.recipes import Source
 MOST_KERNEL_NUMBERS = _kernels.MOST_NUMBERS
 #: The most levels that a codebook may have.
 MOST_LEVELS = _codebooks.MOST_LEVELS
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Where the bytes of a file are.
-
-    Attributes:
-        total: The number of bytes of the file.
-        header: The number of bytes of magic, version and checksum.
-        sections: The number of bytes of each section with its own header, by name.
-        tensors: The bits of information in each tensor.
-        vectors: The bits of information in each vector.
-        kernels: The bits of information in each kernel in space.
-        tables: The bits in the counts and steps: those of the tensors, of the vectors, and of the
-            kernels in space.
-    """
-
-    total: int
-    header: int
-    sections: dict[str, int]
-    tensors: tuple[float, ...]
-    vectors: tuple[float, ...]
-    kernels: tuple[float, ...]
-    tables: tuple[float, float, float]
-
-    def of(self, data: bytes) -> "Sizes":
-        """Returns the sizes of a file that differs in its skeleton alone."""
-        found = container.read(data)
-        return dataclasses.replace(self, total=len(data), sections=_section_sizes(found))
 
 
 def encode(archive: Archive) -> bytes:
@@ -240,10 +210,6 @@ def _fraction(capacity: Fraction | float) -> Fraction:
     )
 
 
-def _section_sizes(sections: Mapping[Kind, Section]) -> dict[str, int]:
-    return {kind.name.lower(): one.start - one.begin + one.size for kind, one in sections.items()}
-
-
 class _File:
     """A file whose frame has been checked."""
 
@@ -269,7 +235,7 @@ class _File:
         return Sizes(
             total=len(self._data),
             header=container.HEADER_BYTES,
-            sections=_section_sizes(self._sections),
+            sections=section_sizes(self._sections),
             tensors=tensors.bits,
             vectors=vectors.bits,
             kernels=kernels.bits,

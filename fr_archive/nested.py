@@ -17,9 +17,9 @@ from fr_archive._contents import Archive
 from fr_archive._errors import ArchiveError
 from fr_archive._frames import Kind, read_frame, split, taken, write_frame
 from fr_archive._growth import GrownKernel, GrownVector, count_of
+from fr_archive._plain import canonical
 from fr_archive._succession import assembled, entries, new_kernels, new_vectors
 from fr_archive.container import Section
-from fr_archive.plain import canonical
 from fr_archive.rangecoder import Decoder
 
 VERSION = 3

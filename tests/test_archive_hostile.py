@@ -11,9 +11,9 @@ from test_archive import lenet5
 import fr_archive
 from fr_archive import Archive, ArchiveError, Config, Quantized, Reference, _series, container, lz
 from fr_archive._integers import Numbers
+from fr_archive._plain import DEEPEST
 from fr_archive.architecture import _DICTIONARY, MOST_TEXT
 from fr_archive.container import HEADER_BYTES, Kind
-from fr_archive.plain import DEEPEST
 from fr_archive.rangecoder import Encoder
 
 DATA = fr_archive.encode(lenet5())
