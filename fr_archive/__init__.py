@@ -17,7 +17,7 @@ from fr_archive._codebooks import Codebook
 from fr_archive._contents import Archive
 from fr_archive._cosines import cosines
 from fr_archive._errors import ArchiveError
-from fr_archive._growth import GrownKernel, GrownVector, rebuild
+from fr_archive._growth import GrownKernel, GrownVector, new_parts, rebuild
 from fr_archive._steps import STEPS_AN_OCTAVE, Kernel, Quantized, quantize
 from fr_archive._steps import nearest as nearest_step
 from fr_archive._steps import value as step_value
@@ -48,6 +48,7 @@ __all__ = [
     "encode_nested",
     "expand",
     "nearest_step",
+    "new_parts",
     "quantize",
     "rebuild",
     "sizes",

@@ -133,8 +133,18 @@ def shape(axes: Sequence[Axis], part: Sequence[bool | None]) -> list[int]:
     ]
 
 
+def places(axes: Sequence[Axis], part: Sequence[bool | None]) -> tuple[np.ndarray, ...]:
+    """Returns the index of a part of `boxes` in an array with these axes."""
+    return np.ix_(
+        *(
+            np.arange(one.length) if chosen is None else np.flatnonzero(one.is_new() == chosen)
+            for one, chosen in zip(axes, part, strict=True)
+        )
+    )
+
+
 def check_axes(axes: Sequence[Axis]) -> None:
-    """Checks that axes are those of a grown kernel, described in the one shortest way.
+    """Checks that axes are those of a grown kernel, in the one shortest way.
 
     Raises:
         ArchiveError: If they are not.
@@ -148,7 +158,7 @@ def check_axes(axes: Sequence[Axis]) -> None:
 
 
 def merged(axes: Sequence[Axis]) -> tuple[Axis, ...]:
-    """Returns the axes of a kernel as `GrownKernel` takes them.
+    """Returns the axes of a kernel in the one shortest way.
 
     Example:
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fr_archive import _cosines
-from fr_archive._axes import Axis, boxes, check_axes, shape
+from fr_archive._axes import Axis, boxes, check_axes, merged, places, shape
 from fr_archive._codebooks import Codebook
 from fr_archive._errors import ArchiveError
 from fr_archive._steps import Kernel, Quantized
@@ -21,9 +21,9 @@ class GrownKernel:
 
     Args:
         before: That kernel.
-        axes: The axes of the kernel. Neighbours along which nothing is new are one axis, but for
+        axes: The axes of the kernel. Neighbours along which nothing is new become one axis, but for
             the last axis of the kernel.
-        new: The new numbers: a kernel for each part of `boxes`.
+        new: The new numbers: a kernel for each of `new_parts`.
 
     Raises:
         ArchiveError: If they do not fit together.
@@ -43,7 +43,7 @@ class GrownKernel:
     new: tuple[Kernel | Codebook, ...]
 
     def __post_init__(self):
-        axes, new = tuple(self.axes), tuple(self.new)
+        axes, new = merged(self.axes), tuple(self.new)
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "new", new)
         check_axes(axes)
@@ -80,11 +80,7 @@ class GrownKernel:
         return values.ravel()
 
     def _fill(self, values: np.ndarray, part: Sequence[bool | None], numbers) -> None:
-        places = [
-            np.arange(one.length) if chosen is None else np.flatnonzero(one.is_new() == chosen)
-            for one, chosen in zip(self.axes, part, strict=True)
-        ]
-        values[np.ix_(*places)] = numbers.reals().reshape(shape(self.axes, part))
+        values[places(self.axes, part)] = numbers.reals().reshape(shape(self.axes, part))
 
 
 #: A kernel in space of a file of several networks.
@@ -131,6 +127,18 @@ class GrownVector:
     def size(self) -> int:
         """How many numbers stand for it."""
         return count_of(self.before) + len(self.new.values)
+
+
+def new_parts(values: np.ndarray, axes: Sequence[Axis]) -> list[np.ndarray]:
+    """Returns the numbers of a kernel that are new, as the parts that a `GrownKernel` takes.
+
+    There is one part for each axis that makes and has grown, from the last to the first.
+
+    Args:
+        values: The kernel, an array with these axes.
+        axes: Its axes.
+    """
+    return [values[places(axes, part)] for part in boxes(axes)]
 
 
 def count_of(one: SpaceKernel | Quantized | GrownVector) -> int:

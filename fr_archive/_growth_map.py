@@ -6,7 +6,7 @@ that one has grown. An axis is described where it occurs first. Later it is name
 
 from collections.abc import Sequence
 
-from fr_archive._axes import MOST_AXES, Axis, Run
+from fr_archive._axes import MOST_AXES, Axis, Run, check_axes
 from fr_archive._errors import ArchiveError
 from fr_archive._integers import Numbers
 from fr_archive._series import MOST_SERIES
@@ -92,10 +92,13 @@ class _Map:
         axes = entry or [None] * (kind - 1)
         if not of_kernels:
             return tuple(Axis(self._axis(coder, self._of_vectors, one)) for one in axes)
-        return tuple(
+        found = tuple(
             self._axis_of_kernel(coder, len(axes) - 1 - place, one)
             for place, one in enumerate(axes)
         )
+        if found:
+            check_axes(found)
+        return found
 
     def _axis_of_kernel(self, coder: Encoder | Decoder, from_last: int, axis: Axis | None) -> Axis:
         runs = self._axis(coder, self._of_kernels[min(from_last, 2)], axis)

@@ -76,7 +76,7 @@ def write(
         )
     if before is None:
         return lz.compress(text)
-    return Following(lz.compress(text, b"\0" + _text(before)), before)
+    return Following(lz.compress(text, b"\0" + text_of(before)), before)
 
 
 def expand(skeleton: bytes | Following, source: Source) -> bytes:
@@ -86,7 +86,7 @@ def expand(skeleton: bytes | Following, source: Source) -> bytes:
         ArchiveError: If `write` cannot have made the skeleton, a recipe makes no sense or takes too
             much, or the gaps do not fit.
     """
-    text = _text(skeleton)
+    text = text_of(skeleton)
     reader = Reader(text)
     size = 4 * reader.number(MOST_BYTES // 4)
     reader.steps()
@@ -126,8 +126,13 @@ def expand(skeleton: bytes | Following, source: Source) -> bytes:
     return bytes(content)
 
 
-def _text(skeleton: bytes | Following) -> bytes:
-    """The text of a skeleton. All those that it follows may have `MOST_TEXT` bytes with it."""
+def text_of(skeleton: bytes | Following) -> bytes:
+    """Returns the text of a skeleton.
+
+    Raises:
+        ArchiveError: If `write` cannot have compressed it, or it has more than `MOST_TEXT` bytes
+            together with those that it follows.
+    """
     chain = [skeleton]
     while isinstance(chain[-1], Following):
         chain.append(chain[-1].before)

@@ -91,7 +91,7 @@ def described(archive: fr_archive.Archive) -> dict:
     vectors = [{**series(one), **of_20(one)} for one in archive.vectors]
     skeleton = archive.skeleton
     if archive.profile is not None:
-        skeleton = None if skeleton is None else skeletons._text(skeleton)
+        skeleton = None if skeleton is None else skeletons.text_of(skeleton)
     return {
         "name": archive.architecture.name,
         "arguments": archive.architecture.arguments,

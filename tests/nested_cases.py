@@ -62,7 +62,7 @@ def _skeleton(random, before):
     text = b"some text that returns " * int(random.integers(1, 4)) + bytes(4)
     if before is None:
         return lz.compress(text)
-    return skeletons.Following(lz.compress(text, b"\0" + skeletons._text(before)), before)
+    return skeletons.Following(lz.compress(text, b"\0" + skeletons.text_of(before)), before)
 
 
 def _quantized(random, count: int) -> Quantized:
