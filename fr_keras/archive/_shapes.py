@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from fr_archive import Archive, ArchiveError
+from fr_archive.nested import count_of
 from fr_keras import zigzag
 from fr_keras._keras_internals import nodes, without_memory
 from fr_keras.archive._building import build, make_layer, settings
@@ -84,7 +85,7 @@ class Unbuilt:
         # The first version of the format holds kernels as vectors, too.
         in_space = self.kernels if archive.kernels else []
         wanted = [(math.prod(one), columns(one)) for one in in_space]
-        received = [(len(one.values), one.columns) for one in archive.kernels]
+        received = [(count_of(one), one.columns) for one in archive.kernels]
         if received != wanted:
             raise ArchiveError(
                 "A file of this architecture must hold kernels in space of the shapes "
