@@ -10,4 +10,9 @@ class ArchiveError(ValueError):
 
     def __init__(self, message: str, offset: int | None = None):
         super().__init__(message if offset is None else f"{message} (at byte {offset})")
+        self._message = message
         self.offset = offset
+
+    def at(self, offset: int) -> "ArchiveError":
+        """Returns the same error at another byte of the file."""
+        return ArchiveError(self._message, offset)

@@ -4,17 +4,15 @@ A reference is the array `[name, arguments]`, and a configuration is an object. 
 data: a reader builds the layers and networks that they name, and nothing in them can run.
 """
 
-import json
-import math
 from dataclasses import dataclass, field
 from importlib import resources
 
 from fr_archive import lz
 from fr_archive._errors import ArchiveError
+from fr_archive._plain import canonical, parsed
 from fr_archive.rangecoder import Decoder
 
 MOST_TEXT = 1 << 21
-DEEPEST = 100
 _DICTIONARY = resources.files("fr_archive").joinpath("dictionary.txt").read_bytes()
 
 
@@ -42,11 +40,11 @@ class Config:
     config: dict
 
 
-def write(architecture: Reference | Config) -> bytes:
-    """Returns the payload of the section.
+def text(architecture: Reference | Config) -> bytes:
+    """Returns the text of the section.
 
     Raises:
-        ArchiveError: If `architecture` is not plain JSON data, too deep or too long.
+        ArchiveError: If `architecture` is not plain JSON data, or too deep.
     """
     if isinstance(architecture, Reference):
         data = [architecture.name, architecture.arguments]
@@ -56,41 +54,47 @@ def write(architecture: Reference | Config) -> bytes:
         raise ArchiveError(
             f"`architecture` must be a Reference or a Config. Received: {architecture!r:.100}"
         )
-    text = _canonical(data)
-    _parsed(data)
-    if len(text) > MOST_TEXT:
+    text = canonical(data)
+    _network(data)
+    return text
+
+
+def write(architecture: Reference | Config, before: bytes = b"") -> bytes:
+    """Returns the payload of the section.
+
+    Args:
+        architecture: The network.
+        before: What the window holds behind the dictionary.
+
+    Raises:
+        ArchiveError: If `architecture` is not plain JSON data, too deep or too long.
+    """
+    found = text(architecture)
+    if len(found) > MOST_TEXT:
         raise ArchiveError(
-            f"`architecture` must take at most {MOST_TEXT} bytes as JSON. Received: {len(text)}"
+            f"`architecture` must take at most {MOST_TEXT} bytes as JSON. Received: {len(found)}"
         )
-    return lz.compress(text, _DICTIONARY)
+    return lz.compress(found, _DICTIONARY + before)
 
 
-def read(decoder: Decoder) -> Reference | Config:
+def read(decoder: Decoder, before: bytes = b"") -> Reference | Config:
     """Returns the architecture that the section describes.
+
+    Args:
+        decoder: A decoder at the beginning of the section.
+        before: What the window holds behind the dictionary.
 
     Raises:
         ArchiveError: If `write` cannot have made the section.
     """
-    text = lz.decompress(decoder, MOST_TEXT, _DICTIONARY)
+    found = lz.decompress(decoder, MOST_TEXT, _DICTIONARY + before)
     try:
-        data = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise ArchiveError(f"The architecture is not JSON: {error}", decoder.position) from None
-    try:
-        if _canonical(data) != text:
-            raise ArchiveError("It is not in canonical form")
-        return _parsed(data)
+        return _network(parsed(found))
     except ArchiveError as error:
         raise ArchiveError(f"The architecture is refused: {error}", decoder.position) from None
 
 
-def _canonical(data: object) -> bytes:
-    """The only JSON text that plain data have here: sorted keys, no spaces, UTF-8."""
-    _check_plain(data, 1)
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _parsed(data: object) -> Reference | Config:
+def _network(data: object) -> Reference | Config:
     match data:
         case [str(name), dict(arguments)] if name:
             return Reference(name, arguments)
@@ -100,37 +104,3 @@ def _parsed(data: object) -> Reference | Config:
         "An architecture must be [name, {arguments}] with a name, or an object. "
         f"Received: {data!r:.100}"
     )
-
-
-def _check_plain(data: object, depth: int) -> None:
-    """Refuses values that JSON would change, or that another language would not read."""
-    if depth > DEEPEST:
-        raise ArchiveError(f"JSON may be at most {DEEPEST} levels deep here")
-    kind = type(data)
-    if kind is dict:
-        for key, value in data.items():
-            _check_text(key)
-            _check_plain(value, depth + 1)
-    elif kind is list:
-        for value in data:
-            _check_plain(value, depth + 1)
-    elif kind is str:
-        _check_text(data)
-    elif kind is int and not -(1 << 63) <= data < 1 << 63:
-        raise ArchiveError("Whole numbers must fit into 64 bits")
-    elif kind is float and not math.isfinite(data):
-        raise ArchiveError(f"JSON cannot hold {data}: numbers must be finite")
-    elif kind not in (int, float, bool, type(None)):
-        raise ArchiveError(
-            "JSON data must be dict, list, str, int, float, bool or None: convert them first. "
-            f"Received: {data!r:.100} of type {kind.__name__}"
-        )
-
-
-def _check_text(text: object) -> None:
-    if type(text) is not str:
-        raise ArchiveError(f"JSON keys must be strings. Received: {text!r:.100}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ArchiveError(f"Text must be valid Unicode. Received: {text!a:.100}") from None

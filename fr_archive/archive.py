@@ -1,17 +1,18 @@
 """Archives: the contents of a file, and how they are encoded and decoded."""
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import BinaryIO
 
-from fr_archive import _codebooks, _kernels, _series, container, skeletons
+from fr_archive import _codebooks, _kernels, _series, container, nested, skeletons
 from fr_archive import architecture as architectures
-from fr_archive._cosines import rebuild
+from fr_archive._contents import Archive
 from fr_archive._errors import ArchiveError
+from fr_archive._frames import taken
+from fr_archive._growth import GrownKernel, GrownVector, rebuild
 from fr_archive._kernels import InSpace
-from fr_archive._steps import Quantized
-from fr_archive.architecture import Config, Reference
+from fr_archive._sizes import Sizes, section_sizes
 from fr_archive.container import Kind, Section
 from fr_archive.rangecoder import Decoder
 from fr_archive.recipes import Source
@@ -22,76 +23,20 @@ MOST_KERNEL_NUMBERS = _kernels.MOST_NUMBERS
 MOST_LEVELS = _codebooks.MOST_LEVELS
 
 
-@dataclass(frozen=True)
-class Archive:
-    """The contents of a file.
-
-    Args:
-        architecture: Which network the numbers belong to.
-        tensors: The kept coefficients of each tensor, in zigzag order. The architecture says
-            which tensors there are, and which shapes they have.
-        vectors: The first DCT-II coefficients of each vector. Similar vectors should follow one
-            another, because counts and steps are written as differences.
-        skeleton: A flatbuffer without its numbers, from `skeletons.write`, or `None`.
-        kernels: The kernels that lie in space. A file without any has the first version of the
-            format, a file with them the second.
-
-    Example:
-
-    >>> archive = Archive(Reference("lenet5"), [Quantized((5, -1, 0, 1), step=-24)])
-    >>> data = encode(archive)
-    >>> decode(data) == archive
-    True
-    >>> decode(data, capacity=0.5).tensors[0].values
-    (5, -1)
-    """
-
-    architecture: Reference | Config
-    tensors: tuple[Quantized, ...]
-    vectors: tuple[Quantized, ...] = ()
-    skeleton: bytes | None = None
-    kernels: tuple[InSpace, ...] = ()
-
-    def __post_init__(self):
-        for name in ("tensors", "vectors", "kernels"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Where the bytes of a file are.
-
-    Attributes:
-        total: The number of bytes of the file.
-        header: The number of bytes of magic, version and checksum.
-        sections: The number of bytes of each section with its own header, by name.
-        tensors: The bits of information in each tensor.
-        vectors: The bits of information in each vector.
-        kernels: The bits of information in each kernel in space.
-        tables: The bits in the counts and steps: those of the tensors, of the vectors, and of the
-            kernels in space.
-    """
-
-    total: int
-    header: int
-    sections: dict[str, int]
-    tensors: tuple[float, ...]
-    vectors: tuple[float, ...]
-    kernels: tuple[float, ...]
-    tables: tuple[float, float, float]
-
-    def of(self, data: bytes) -> "Sizes":
-        """Returns the sizes of a file that differs in its skeleton alone."""
-        found = container.read(data)
-        return dataclasses.replace(self, total=len(data), sections=_section_sizes(found))
-
-
 def encode(archive: Archive) -> bytes:
     """Returns the bytes of the file, the same for the same archive on every machine.
 
     Raises:
-        ArchiveError: If the archive is beyond the limits of the format.
+        ArchiveError: If the archive is beyond the limits of the format, or is one of several
+            networks of a file.
     """
+    parts = (*archive.vectors, *archive.kernels, archive.skeleton)
+    of_several = (GrownKernel, GrownVector, skeletons.Following)
+    if archive.profile is not None or any(isinstance(one, of_several) for one in parts):
+        raise ArchiveError(
+            "`archive` must be the only network of its file: write it with those before and after "
+            "it by `encode_nested`. Received: one of several networks, with a profile"
+        )
     payloads = {
         Kind.ARCHITECTURE: architectures.write(archive.architecture),
         Kind.COEFFICIENTS: _series.write(archive.tensors, _series.interleaved),
@@ -129,11 +74,22 @@ def decode(data: bytes, capacity: Fraction | float | None = None) -> Archive:
         data: The bytes of the file.
         capacity: A number above 0 and at most 1: reads only the first `ceil(capacity * n)` of the
             `n` coefficients of each tensor. It is rounded to a fraction with a denominator of at
-            most 10^6. `None` reads everything.
+            most 10^6. In a file of several networks: reads the largest whose share is at most
+            this, and nothing behind it. `None` reads everything.
 
     Raises:
-        ArchiveError: If `data` is not an archive, is damaged, or is not as `encode` writes it.
+        ArchiveError: If `data` is not an archive, is damaged, or is not as `encode` writes it; if
+            all of several networks have a larger share.
+
+    Warns if the file is cut, and a network that was asked for may be missing.
     """
+    if nested.is_nested(data):
+        if capacity is not None:
+            _fraction(capacity)
+        archive, cut = nested.network(data, capacity)
+        if cut:
+            _warn_of_cut(archive)
+        return archive
     file = _File(data)
     return file.archive(file.tensors(None if capacity is None else _fraction(capacity)))
 
@@ -142,13 +98,51 @@ def decode_prefix(data: bytes) -> Archive:
     """Returns the contents of the first bytes of a file: of each tensor, the first coefficients.
 
     These are exactly the first coefficients of the whole file. The checksum protects only the
-    whole file, so damaged bytes in a prefix are not noticed.
+    whole file, so damaged bytes in a prefix are not noticed. Of several networks, it is the
+    largest that is there; each has a checksum of its own.
 
     Raises:
-        ArchiveError: If `data` does not reach the first coefficient, or is not an archive.
+        ArchiveError: If `data` does not reach the first coefficient, or the end of the first
+            network, or is not an archive.
     """
+    if nested.is_nested(data):
+        return nested.network(data)[0]
     file = _File(data, cut=True)
     return file.archive(file.tensors())
+
+
+def stream(file: BinaryIO) -> Iterator[Archive]:
+    """Yields the networks of a file while it arrives, from the smallest to the largest.
+
+    A file of one network yields that.
+
+    Args:
+        file: The file, at its beginning: open for reading bytes, or a download.
+
+    Raises:
+        ArchiveError: If it is not an archive or is damaged, but not before the networks that come
+            before the damage; if it is cut within its first network.
+
+    Warns after the last whole network if the file is cut.
+
+    Example:
+
+    >>> import io
+    >>> from fr_archive import Archive, Reference, encode_nested
+    >>> networks = [Archive(Reference("net"), [], profile={"share": one}) for one in (0.5, 1)]
+    >>> [one.profile["share"] for one in stream(io.BytesIO(encode_nested(networks)))]
+    [0.5, 1]
+    """
+    head = taken(file, 4)
+    if not nested.is_nested(head):
+        yield decode(head + taken(file, container.MOST_BYTES))
+        return
+    archive = None
+    for frame in nested.frames(file, head):
+        archive = frame.archive
+        yield archive
+    if nested.share_of(archive) < 1:
+        _warn_of_cut(archive)
 
 
 def decode_with_sizes(data: bytes) -> tuple[Archive, Sizes]:
@@ -197,6 +191,14 @@ def sizes(data: bytes) -> Sizes:
     return decode_with_sizes(data)[1]
 
 
+def _warn_of_cut(archive: Archive) -> None:
+    warnings.warn(
+        "The file ends before its largest network: it was cut. This is the last whole network, "
+        f"with a share of {nested.share_of(archive)}",
+        stacklevel=3,
+    )
+
+
 def _fraction(capacity: Fraction | float) -> Fraction:
     # A float such as 0.1 is a little more than a tenth, so `ceil` could give one coefficient more.
     nearest = Fraction(capacity).limit_denominator(10**6) if 0 < capacity <= 1 else 0
@@ -205,10 +207,6 @@ def _fraction(capacity: Fraction | float) -> Fraction:
     raise ArchiveError(
         f"`capacity` must be at least a millionth and at most 1. Received: {capacity}"
     )
-
-
-def _section_sizes(sections: Mapping[Kind, Section]) -> dict[str, int]:
-    return {kind.name.lower(): one.start - one.begin + one.size for kind, one in sections.items()}
 
 
 class _File:
@@ -236,7 +234,7 @@ class _File:
         return Sizes(
             total=len(self._data),
             header=container.HEADER_BYTES,
-            sections=_section_sizes(self._sections),
+            sections=section_sizes(self._sections),
             tensors=tensors.bits,
             vectors=vectors.bits,
             kernels=kernels.bits,

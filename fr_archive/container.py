@@ -19,9 +19,9 @@ MAGIC = b"\xf7FR"
 #: A file with kernels in space has the second version, any other one the first.
 VERSIONS = (1, 2)
 HEADER_BYTES = 8
-_LONGEST_VARINT = 4
-MOST_SECTION_BYTES = (1 << 7 * _LONGEST_VARINT - 3) - 1
-_MOST_BYTES = 4 << 7 * _LONGEST_VARINT - 3
+LONGEST_VARINT = 4
+MOST_SECTION_BYTES = (1 << 7 * LONGEST_VARINT - 3) - 1
+MOST_BYTES = 4 << 7 * LONGEST_VARINT - 3
 
 
 class Kind(enum.IntEnum):
@@ -51,8 +51,8 @@ def load(path: str | os.PathLike) -> bytes:
         OSError: If it cannot be read.
     """
     size = Path(path).stat().st_size
-    if size > _MOST_BYTES:
-        raise ArchiveError(f"'{path}' has {size} bytes, but no archive has more than {_MOST_BYTES}")
+    if size > MOST_BYTES:
+        raise ArchiveError(f"'{path}' has {size} bytes, but no archive has more than {MOST_BYTES}")
     return Path(path).read_bytes()
 
 
@@ -88,10 +88,11 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
         raise ArchiveError(
             "This is not a .fr archive: it must begin with F7 46 52 and 5 more bytes", 0
         )
+    if data[3:4] == b"\x03":
+        raise ArchiveError("This file holds several networks: read it with `decode` or `stream`", 3)
     if data[3:4] and data[3] not in VERSIONS:
         raise ArchiveError(
-            f"Only versions {VERSIONS[0]} and {VERSIONS[1]} of the format are known, not "
-            f"{data[3]}: use a newer fr_archive",
+            f"Only versions 1 to 3 of the format are known, not {data[3]}: use a newer fr_archive",
             3,
         )
     sections, position = {}, HEADER_BYTES
@@ -100,7 +101,7 @@ def read(data: bytes, cut: bool = False) -> dict[Kind, Section]:
         _check_sum(data)
     while last != Kind.COEFFICIENTS:
         begin = position
-        head, position = _read_varint(data, begin)
+        head, position = read_varint(data, begin)
         kind, section = head & 7, Section(begin, position, head >> 3)
         if kind <= last:
             raise ArchiveError(f"Section {kind} must not follow section {last}", begin)
@@ -142,9 +143,14 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, start: int) -> tuple[int, int]:
+def read_varint(data: bytes, start: int) -> tuple[int, int]:
+    """Returns the number that begins at a byte, and where it ends.
+
+    Raises:
+        ArchiveError: If the data end before, or the number is too long.
+    """
     number = 0
-    for place in range(_LONGEST_VARINT):
+    for place in range(LONGEST_VARINT):
         if start + place >= len(data):
             raise ArchiveError("The file is cut before the coefficients", len(data))
         byte = data[start + place]

@@ -9,6 +9,7 @@ is the same for all tables of a layout, and costs nothing.
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,14 +26,34 @@ MOST_BYTES = 1 << 26
 _IDENTIFIER = b"TFL3"
 
 
-def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: Source) -> bytes:
-    """Returns the payload of the section from which `expand` makes `content` again.
+@dataclass(frozen=True)
+class Following:
+    """A skeleton in a file of several networks that follows that of the network before.
+
+    Attributes:
+        payload: The payload of the section.
+        before: The skeleton of the network before.
+    """
+
+    payload: bytes
+    before: "bytes | Following"
+
+
+def write(
+    content: bytes,
+    sites: Sequence[Site],
+    gaps: Sequence[Gap],
+    source: Source,
+    before: bytes | Following | None = None,
+) -> bytes | Following:
+    """Returns the skeleton from which `expand` makes `content` again: the payload of a section.
 
     Args:
         content: The flatbuffer, in whole words.
         sites: The ops whose constants are made by recipes.
         gaps: Where these constants are, in the order of the file.
         source: The numbers that the recipes take.
+        before: In a file of several networks, the skeleton of the network before.
 
     Raises:
         ArchiveError: If the recipes do not give these bytes, or the rest is too long.
@@ -53,17 +74,19 @@ def write(content: bytes, sites: Sequence[Site], gaps: Sequence[Gap], source: So
             f"most {MOST_BYTES}: keep fewer coefficients, or store more layers in the DCT domain. "
             f"Received: {len(text)} of {len(content)} bytes"
         )
-    return lz.compress(text)
+    if before is None:
+        return lz.compress(text)
+    return Following(lz.compress(text, b"\0" + text_of(before)), before)
 
 
-def expand(payload: bytes, source: Source) -> bytes:
+def expand(skeleton: bytes | Following, source: Source) -> bytes:
     """Returns the flatbuffer of a skeleton, the same bytes on every machine.
 
     Raises:
-        ArchiveError: If `write` cannot have made the payload, a recipe makes no sense or takes too
+        ArchiveError: If `write` cannot have made the skeleton, a recipe makes no sense or takes too
             much, or the gaps do not fit.
     """
-    text = lz.decompress(Decoder(payload, 0, len(payload)), MOST_TEXT)
+    text = text_of(skeleton)
     reader = Reader(text)
     size = 4 * reader.number(MOST_BYTES // 4)
     reader.steps()
@@ -101,6 +124,24 @@ def expand(payload: bytes, source: Source) -> bytes:
     if content[4:8] != _IDENTIFIER:
         raise ArchiveError("The skeleton does not make a TFLite flatbuffer")
     return bytes(content)
+
+
+def text_of(skeleton: bytes | Following) -> bytes:
+    """Returns the text of a skeleton.
+
+    Raises:
+        ArchiveError: If `write` cannot have compressed it, or it has more than `MOST_TEXT` bytes
+            together with those that it follows.
+    """
+    chain = [skeleton]
+    while isinstance(chain[-1], Following):
+        chain.append(chain[-1].before)
+    text, left = b"", MOST_TEXT
+    for one in reversed(chain):
+        payload = one.payload if isinstance(one, Following) else one
+        text = lz.decompress(Decoder(payload, 0, len(payload)), left, b"\0" + text)
+        left -= len(text)
+    return text
 
 
 def _filled(

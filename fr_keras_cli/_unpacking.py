@@ -15,7 +15,8 @@ from fr_keras_cli._options import failure, force_option, json_option
     "--capacity",
     type=click.FloatRange(0, 1, min_open=True),
     help="Fraction of each kernel's coefficients to load into a .keras OUTPUT; a smaller one gives "
-    "a smaller, less accurate network. [default: all]",
+    "a smaller, less accurate network. In an archive of several networks: the share of the one to "
+    "unpack, as `inspect` shows it, or more. [default: all]",
 )
 @force_option
 @json_option
@@ -24,15 +25,13 @@ def unpack(file, output, capacity, force, as_json) -> None:
 
     FILE is the archive. An OUTPUT that ends in .keras becomes a Keras model, and one that ends in
     .tflite becomes the int8 file for the phone. Only an archive that was packed with --skeleton
-    can make a .tflite file, and always of the whole network.
+    can make a .tflite file, and always of a whole network.
     """
     if output.suffix not in (".keras", ".tflite"):
         raise click.BadParameter("must end in .keras or .tflite", param_hint="OUTPUT")
     if output.suffix == ".tflite":
-        if capacity is not None:
-            raise click.UsageError("--capacity needs an OUTPUT that ends in .keras")
         with failure():
-            _unpack_tflite(file, output, force, as_json)
+            _unpack_tflite(file, output, capacity, force, as_json)
         return
     with failure():
         from fr_archive.files import check_target, replacing
@@ -49,11 +48,14 @@ def unpack(file, output, capacity, force, as_json) -> None:
             click.echo(f"{output}: {size:,} bytes, {kept:,} coefficients kept")
 
 
-def _unpack_tflite(file: Path, output: Path, force: bool, as_json: bool) -> None:
+def _unpack_tflite(
+    file: Path, output: Path, capacity: float | None, force: bool, as_json: bool
+) -> None:
     """Unpacks without TensorFlow and Keras, which take seconds to import."""
     import fr_archive
 
-    size = fr_archive.unpack(file, output, check=_check_flatbuffer, overwrite=force)
+    options = {"overwrite": force, "capacity": capacity}
+    size = fr_archive.unpack(file, output, check=_check_flatbuffer, **options)
     if as_json:
         click.echo(json.dumps({"file": str(output), "bytes": size}))
     else:

@@ -4,6 +4,7 @@ It shares no code with `fr_archive`, checks nothing, and is as plain as the page
 """
 
 import collections
+import itertools
 import json
 import struct
 from fractions import Fraction
@@ -259,17 +260,26 @@ def read_text(payload: bytes, dictionary: bytes) -> bytes:
     return bytes(window[len(dictionary) :])
 
 
-def read(data: bytes, dictionary: bytes) -> dict[str, object]:
-    payloads, place = {}, 8
-    while place < len(data):
-        head = shift = 0
-        while True:
-            head |= (data[place] & 127) << shift
-            shift, place = shift + 7, place + 1
-            if data[place - 1] < 128:
-                break
+def read_number(data: bytes, place: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        number |= (data[place] & 127) << shift
+        shift, place = shift + 7, place + 1
+        if data[place - 1] < 128:
+            return number, place
+
+
+def read_sections(data: bytes, place: int, end: int) -> dict[int, bytes]:
+    payloads = {}
+    while place < end:
+        head, place = read_number(data, place)
         payloads[head % 8] = data[place : place + head // 8]
         place += head // 8
+    return payloads
+
+
+def read(data: bytes, dictionary: bytes) -> dict[str, object]:
+    payloads = read_sections(data, 8, len(data))
     return {
         "architecture": json.loads(read_text(payloads[0], dictionary)),
         "vectors": read_series(payloads[1], interleaved=False) if 1 in payloads else [],
@@ -277,3 +287,104 @@ def read(data: bytes, dictionary: bytes) -> dict[str, object]:
         "kernels": read_kernels(payloads[3]) if 3 in payloads else [],
         "tensors": read_series(payloads[7], interleaved=True),
     }
+
+
+MANTISSAS = 32768, 35734, 38968, 42495, 46341, 50535, 55109, 60097
+
+
+def real_numbers(kernel: tuple) -> tuple[list[float], int]:
+    values, scale, columns = kernel
+    if isinstance(scale, tuple):
+        return [scale[place] for place in values], columns
+    step = MANTISSAS[scale % 8] * 2.0 ** (scale // 8 - 15)
+    return [value * step for value in values], columns
+
+
+def read_nested(data: bytes, dictionary: bytes) -> list[dict[str, object]]:
+    place, networks = 4, []
+    text, profile, skeleton = b"", b"", None
+    while place < len(data):
+        length, place = read_number(data, place)
+        place += 4
+        payloads = read_sections(data, place, place + length)
+        place += length
+        text = read_text(payloads[0], dictionary + text)
+        profile = read_text(payloads[4], b"\0" + profile)
+        skeleton = read_text(payloads[2], b"\0" + (skeleton or b"")) if 2 in payloads else None
+        vectors = read_series(payloads[1], interleaved=False) if 1 in payloads else []
+        kernels = list(map(real_numbers, read_kernels(payloads[3]))) if 3 in payloads else []
+        if networks:
+            vectors, kernels = read_growth(payloads[5], networks[-1], vectors, kernels)
+        networks.append(
+            {
+                "architecture": json.loads(text),
+                "profile": json.loads(profile),
+                "skeleton": skeleton,
+                "vectors": vectors,
+                "kernels": kernels,
+            }
+        )
+    return networks
+
+
+class Axes:
+    def __init__(self):
+        self.known, self.pointers = [], [[Numbers(32768), 0] for _ in range(4)]
+        self.count, self.parts = Numbers(32768), [Numbers(49152) for _ in range(3)]
+        self.makes = [[32768, 0], [32768, 0]]
+
+    def read(self, stream: Stream, pointer: int) -> list[bool]:
+        """Which positions are new."""
+        numbers, expected = self.pointers[pointer]
+        number = expected + numbers.signed(stream)
+        self.pointers[pointer][1] = number + 1
+        if number == len(self.known):
+            marks = []
+            for _ in range(1 + self.count.magnitude(stream)):
+                old, new, more = (one.magnitude(stream) for one in self.parts)
+                marks += ([False] * old + [True] * new) * (more + 1)
+            self.known.append(marks)
+        return self.known[number]
+
+
+def read_growth(payload: bytes, before: dict, vectors: list, kernels: list) -> tuple[list, list]:
+    stream, numbers = Stream(payload), Numbers(32768)
+    counts = numbers.magnitude(stream), numbers.magnitude(stream)
+    of_vectors, of_kernels, axes = Numbers(32768), Numbers(32768), Axes()
+    vectors, kernels = iter(vectors), iter(kernels)
+    found = []
+    for place in range(counts[0]):
+        kind = of_vectors.magnitude(stream)
+        if kind == 0:
+            found.append(next(vectors))
+        elif kind == 1:
+            found.append(before["vectors"][place])
+        else:
+            marks = axes.read(stream, 3)
+            found.append((before["vectors"][place], marks, next(vectors)))
+    grown = []
+    for place in range(counts[1]):
+        kind = of_kernels.magnitude(stream)
+        if kind == 0:
+            grown.append(next(kernels))
+        elif kind == 1:
+            grown.append(before["kernels"][place])
+        else:
+            described = []
+            for left in range(kind - 1)[::-1]:
+                marks = axes.read(stream, min(left, 2))
+                makes = any(marks) and stream.learned(axes.makes[left == 0])
+                described.append((marks, bool(makes)))
+            grown.append(grown_kernel(before["kernels"][place][0], described, kernels))
+    return found, grown
+
+
+def grown_kernel(old: list, axes: list, kernels) -> tuple[list[float], int]:
+    makers = [place for place, (_, makes) in enumerate(axes) if makes][::-1]
+    parts = [iter(next(kernels)[0]) for _ in makers]
+    old, values = iter(old), []
+    for position in itertools.product(*(range(len(marks)) for marks, _ in axes)):
+        new = [marks[at] for (marks, _), at in zip(axes, position, strict=True)]
+        part = [one for place, one in zip(makers, parts, strict=True) if new[place]]
+        values.append(next(part[0]) if part else 0.0 if any(new) else next(old))
+    return values, len(axes[-1][0])

@@ -6,13 +6,15 @@ A golden is never rewritten: it is what an older version saved, and must load fo
 import json
 from pathlib import Path
 
+import nested_cases
 import numpy as np
 
 import fr_archive
-from fr_archive import _codebooks
+from fr_archive import _codebooks, skeletons
 
 FOLDER = Path(__file__).parent / "goldens"
 NAMES = ("archive_v1", "archive_v2", "archive_v2_codebooks", "archive_v2_signs")
+NESTED, NESTED_SEED = "archive_v3", 71
 
 
 def contents(name: str) -> fr_archive.Archive:
@@ -82,35 +84,56 @@ def codebooks() -> list[fr_archive.Codebook | fr_archive.Kernel]:
     return [*kernels, fr_archive.Codebook((1, 0, 2), (-largest, least, largest), 1)]
 
 
+def networks() -> list[fr_archive.Archive]:
+    """Networks of the third version, with every way to grow."""
+    return nested_cases.networks(NESTED_SEED, count=4)
+
+
 def described(archive: fr_archive.Archive) -> dict:
     """The archive as JSON data, with the numbers that a reader rebuilds, as hexadecimal floats."""
 
     def series(one):
+        if isinstance(one, fr_archive.GrownVector):
+            reals = fr_archive.rebuild(one, one.axis.length)
+            return {"grown": [float(real).hex() for real in reals]}
         reals = [float(real).hex() for real in one.reals()]
         if isinstance(one, fr_archive.Signs):
             return {"seed": one.seed, "scale": one.scale.hex(), "reals": reals}
+        if isinstance(one, fr_archive.GrownKernel):
+            return {"reals": reals}
         if isinstance(one, fr_archive.Codebook):
             return {"levels": len(one.levels), "values": list(one.values), "reals": reals}
         return {"step": one.step, "values": list(one.values), "reals": reals}
 
-    vectors = [
-        {**series(one), "of_20": [float(x).hex() for x in fr_archive.rebuild(one, 20)]}
-        for one in archive.vectors
-    ]
+    def of_20(one):
+        if isinstance(one, fr_archive.GrownVector):
+            return {}
+        return {"of_20": [float(x).hex() for x in fr_archive.rebuild(one, 20)]}
+
+    vectors = [{**series(one), **of_20(one)} for one in archive.vectors]
+    skeleton = archive.skeleton
+    if archive.profile is not None:
+        skeleton = None if skeleton is None else skeletons.text_of(skeleton)
     return {
         "name": archive.architecture.name,
         "arguments": archive.architecture.arguments,
         "tensors": [series(one) for one in archive.tensors],
         "vectors": vectors,
-        "skeleton": archive.skeleton.hex(),
+        "skeleton": None if skeleton is None else skeleton.hex(),
+        **({} if archive.profile is None else {"profile": archive.profile}),
         "kernels": [{**series(one), "columns": one.columns} for one in archive.kernels],
     }
 
 
+def write(name: str, data: bytes, described: object) -> None:
+    golden = FOLDER / f"{name}.fr"
+    if not golden.exists():
+        golden.write_bytes(data)
+        text = json.dumps(described, separators=(",", ":"))
+        golden.with_suffix(".json").write_text(text + "\n")
+
+
 if __name__ == "__main__":
     for name in NAMES:
-        golden = FOLDER / f"{name}.fr"
-        if not golden.exists():
-            golden.write_bytes(fr_archive.encode(contents(name)))
-            text = json.dumps(described(contents(name)), separators=(",", ":"))
-            golden.with_suffix(".json").write_text(text + "\n")
+        write(name, fr_archive.encode(contents(name)), described(contents(name)))
+    write(NESTED, fr_archive.encode_nested(networks()), list(map(described, networks())))

@@ -22,7 +22,8 @@ from fr_archive import (
     container,
     rangecoder,
 )
-from fr_archive.architecture import DEEPEST, MOST_TEXT
+from fr_archive._plain import DEEPEST
+from fr_archive.architecture import MOST_TEXT
 
 PAGE = (Path(__file__).parents[1] / "docs" / "archive-format.md").read_text()
 DICTIONARY = Path(fr_archive.__file__).with_name("dictionary.txt")

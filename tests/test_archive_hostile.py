@@ -11,7 +11,8 @@ from test_archive import lenet5
 import fr_archive
 from fr_archive import Archive, ArchiveError, Config, Quantized, Reference, _series, container, lz
 from fr_archive._integers import Numbers
-from fr_archive.architecture import _DICTIONARY, DEEPEST, MOST_TEXT
+from fr_archive._plain import DEEPEST
+from fr_archive.architecture import _DICTIONARY, MOST_TEXT
 from fr_archive.container import HEADER_BYTES, Kind
 from fr_archive.rangecoder import Encoder
 
@@ -76,7 +77,7 @@ NET, LAST = section(0, NAME), section(7, EMPTY)
         (b"", "not a .fr archive", 0),
         (b"PK\x03\x04" + bytes(20), "not a .fr archive", 0),
         (DATA[:7], "not a .fr archive", 0),
-        (framed(NET + LAST, b"\xf7FR\x03"), "versions 1 and 2 .* not 3", 3),
+        (framed(NET + LAST, b"\xf7FR\x04"), "versions 1 to 3 .* not 4", 3),
         (framed(NET + LAST, b"\xf7FR\x02"), "version 2 if it holds kernels", 3),
         (DATA[:-1] + bytes([DATA[-1] ^ 1]), "checksum", 4),
         (framed(NET + LAST + b"\0"), "Nothing may follow", None),

@@ -1,15 +1,18 @@
 """`load_archive`: builds the model that a file holds."""
 
+import io
 import os
 from fractions import Fraction
 
 import keras
 
 import fr_archive
+from fr_archive import nested
 from fr_archive.archive import decode_with_sizes
 from fr_archive.container import load
 from fr_keras.archive import _validate
 from fr_keras.archive._building import build, make_layer, settings
+from fr_keras.archive._nested_packing import NestedPacking, nested_packing
 from fr_keras.archive._reference import describe_reference
 from fr_keras.archive._report import Packing, packing
 from fr_keras.archive._shapes import Unbuilt, guarded, unbuilt
@@ -32,12 +35,16 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
     Args:
         path: The file.
         capacity: A number above 0 and at most 1. Below 1, the same file gives a smaller network,
-            with the first `ceil(capacity * n)` of the `n` coefficients of each tensor.
+            with the first `ceil(capacity * n)` of the `n` coefficients of each tensor. Of a file of
+            several networks, as `save_nested` writes it, it is the largest whose share is at most
+            this.
 
     Raises:
         ValueError: If the file is not an archive, is damaged, names a layer that is not on the
             list, or declares more weights than `fr_keras.archive` allows. No model is built then.
         OSError: If the file cannot be read.
+
+    Warns if a file of several networks is cut, and its last whole network is not the largest.
 
     Example:
 
@@ -54,14 +61,19 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
     return loaded(archive)
 
 
-def inspect(path: str | os.PathLike) -> Packing:
+def inspect(path: str | os.PathLike) -> Packing | NestedPacking:
     """Returns what a `.fr` file holds and how many bytes each part takes; `print` it for a table.
+
+    Of a file of several networks it is what each of them takes, and its profile.
 
     Raises:
         ValueError: As in `load_archive`.
         OSError: If the file cannot be read.
     """
-    archive, sizes = decode_with_sizes(load(path))
+    data = load(path)
+    if nested.is_nested(data):
+        return nested_packing(len(data), nested.frames(io.BytesIO(data)))
+    archive, sizes = decode_with_sizes(data)
     model = loaded(archive)
     return packing(sizes, archive, model, weights(model))
 

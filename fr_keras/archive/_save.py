@@ -134,7 +134,7 @@ def save_archive(
     (True, True)
     """
     check_target(path, overwrite)
-    _check_skeleton(skeleton, calibration)
+    check_skeleton(skeleton, calibration)
     told = progress or (lambda text, share: None)
     given = prepared(model)
     sample = None if calibration is None else Sample(calibration, model)
@@ -148,7 +148,7 @@ def save_archive(
     if skeleton is not None:
         told("making the int8 file", None)
         arguments = {"calibration": calibration, **skeleton}
-        data = with_skeleton(data, _skeleton(archive, found, arguments))
+        data = with_skeleton(data, make_skeleton(archive, found, arguments))
         sizes = sizes.of(data)
     report = packing(sizes, archive, found, weights(found), residuals)
     report = dataclasses.replace(report, left_out=tuple(given.left_out), agreements=agreements)
@@ -156,7 +156,12 @@ def save_archive(
     return report
 
 
-def _check_skeleton(skeleton: Mapping | None, calibration: Iterable | None) -> None:
+def check_skeleton(skeleton: Mapping | None, calibration: Iterable | None) -> None:
+    """Checks the argument `skeleton`.
+
+    Raises:
+        ValueError: If `convert` does not take it, or there are no representative data.
+    """
     if skeleton is None:
         return
     if not isinstance(skeleton, Mapping) or not {*skeleton} <= {*_CONVERSION}:
@@ -171,11 +176,23 @@ def _check_skeleton(skeleton: Mapping | None, calibration: Iterable | None) -> N
         )
 
 
-def _skeleton(archive: Archive, model: keras.Model, arguments: dict) -> bytes:
-    """The int8 file of a model without the parts that follow from the archive of the model."""
+def make_skeleton(
+    archive: Archive,
+    model: keras.Model,
+    arguments: dict,
+    before: bytes | skeletons.Following | None = None,
+) -> bytes | skeletons.Following:
+    """Returns the int8 file of a model without the parts that follow from its archive.
+
+    Args:
+        archive: The archive.
+        model: The model that it holds.
+        arguments: Those of `convert`.
+        before: The skeleton of the network before, in a file of several.
+    """
     done = convert(model, quantize="int8", **arguments)
     sites, gaps = sites_of(done.content, done.recipes)
-    return skeletons.write(done.content, sites, gaps, source(archive))
+    return skeletons.write(done.content, sites, gaps, source(archive), before)
 
 
 def prepared(model: keras.Model) -> Prepared:

@@ -60,6 +60,20 @@ def rounded_vectors(
     found = [weight for weight in found if not weight.in_space]
     values = [weight.values() for weight in found]
     move_biases(model, found, values)
+    vectors, residuals = rounded_values(found, values, errors)
+    return [one for some in vectors.values() for one in some], residuals
+
+
+def rounded_values(
+    found: list[Weight], values: list[np.ndarray], errors: Mapping[str, float]
+) -> tuple[dict[str, list[Quantized]], dict[str, float]]:
+    """Returns the vectors of each weight by its name, and its error.
+
+    Args:
+        found: Weights.
+        values: The numbers of each, or those of them that are to be rounded.
+        errors: The allowed errors, by the name of the layer in `named_layers`.
+    """
     allowed = scales(found, values)
     parts = [
         (place, part)
@@ -76,14 +90,16 @@ def rounded_vectors(
         vectors[number] = quantize_vector(part, error, variance)
         restored[number] = restore_vector(vectors[number], len(part), variance)
     of_weights: dict[int, list[np.ndarray]] = {}
-    for (place, _), one in zip(parts, restored, strict=True):
+    by_name: dict[str, list[Quantized]] = {weight.name: [] for weight in found}
+    for (place, _), vector, one in zip(parts, vectors, restored, strict=True):
         of_weights.setdefault(place, []).append(one)
+        by_name[found[place].name].append(vector)
     residuals = {}
     for place, (weight, numbers, scale) in enumerate(zip(found, values, allowed, strict=True)):
         difference = np.concatenate([*of_weights.get(place, ()), []]) - numbers
         norm = root_of_squares(difference) / math.sqrt(max(1, len(numbers)))
         residuals[weight.name] = norm / scale if scale else 0.0
-    return vectors, residuals
+    return by_name, residuals
 
 
 def fill_weights(found: list[Weight], archive: Archive) -> None:

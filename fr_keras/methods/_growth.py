@@ -9,8 +9,7 @@ from keras import ops
 
 from fr_keras._keras_internals import inner_layers
 from fr_keras.callbacks.batches import attach
-from fr_keras.methods._heads import reads
-from fr_keras.models import channels
+from fr_keras.methods._added import added
 from fr_keras.models.observing import replaced
 from fr_keras.models.walk import named_layers
 
@@ -55,15 +54,15 @@ def grow(
     Returns:
         What has to stay as it is when the model is trained.
     """
-    new, before = _new(model, counts), named_layers(smaller)
+    new, before = added(model, counts), named_layers(smaller)
     held = []
     for name, layer in named_layers(model).items():
         for weight, old in zip(layer.weights, before[name].weights, strict=True):
             along = new.get(id(weight), {})
             values = np.array(ops.convert_to_numpy(weight))
             places = [np.arange(length) for length in weight.shape]
-            for axis, (_, added) in along.items():
-                places[axis] = np.flatnonzero(~added)
+            for axis, one in along.items():
+                places[axis] = np.flatnonzero(~one.positions)
             values[np.ix_(*places)] = ops.convert_to_numpy(old)
             if name not in own:
                 stays = ~_either(weight, along, False)
@@ -74,26 +73,12 @@ def grow(
     return held
 
 
-def _new(
-    model: keras.Model, counts: Mapping[str, int]
-) -> dict[int, dict[int, tuple[bool, np.ndarray]]]:
-    """For the `id` of a weight and an axis: whether it reads there, and which positions are new."""
-    found, new = channels.groups(model), {}
-    for name, count in counts.items():
-        for one in found[name].axes:
-            nothing = np.zeros(one.weight.shape[one.axis], bool)
-            along = new.setdefault(id(one.weight), {})
-            _, added = along.setdefault(one.axis, (reads(one), nothing))
-            added[one.positions[count:].ravel()] = True
-    return new
-
-
 def _either(weight: keras.Variable, along: Mapping, reading: bool) -> np.ndarray:
     """Which numbers of a weight are new along any of the axes that it reads, or of the others."""
     found = np.zeros(tuple(weight.shape), bool)
-    for axis, (is_read, added) in along.items():
-        if is_read == reading:
-            found |= np.expand_dims(added, [n for n in range(found.ndim) if n != axis])
+    for axis, one in along.items():
+        if one.is_read == reading:
+            found |= np.expand_dims(one.positions, [n for n in range(found.ndim) if n != axis])
     return found
 
 

@@ -6,6 +6,7 @@ import operator
 import keras
 
 from fr_keras._backends import assign_copy
+from fr_keras.methods._added import Added, added
 from fr_keras.models import channels
 from fr_keras.models.walk import named_layers
 
@@ -54,3 +55,17 @@ class Nested:
             for weight, own in zip(layers[name].weights, its[name].weights, strict=True):
                 assign_copy(weight, own)
         return cut
+
+    def added(self, number: int) -> dict[int, dict[int, Added]]:
+        """Returns which positions of the weights of a network belong to its new channels.
+
+        Args:
+            number: The place of the network in `models`, from 1 on.
+
+        Returns:
+            By the `id` of a weight and the number of an axis: whether the weight reads the channels
+            along the axis, and which positions are new, as bools.
+        """
+        before, now = self.kept[number - 1], self.kept[number]
+        counts = {name: len(one) for name, one in before.items() if len(one) < len(now[name])}
+        return added(self.models[number], counts)
