@@ -6,7 +6,9 @@ The VGG and the U-Net of `trained.py` are pruned by channels to a share of their
 an epoch after each step, and grow again in four steps of some epochs, old channels frozen. Beside
 each capacity stands a network of the same shape, trained from new weights as long as the first one
 was. Scores are those of the float32 networks on the validation rows, by which nothing is chosen,
-and, at the end, on the test rows.
+and, at the end, on the test rows. All capacities then go into one archive with int8 skeletons: its
+bytes stand beside those of five archives, and so does the time of a switch, from the bytes of the
+archive to a loaded int8 file, the median of several. Run it on a quiet machine for that.
 
 What is in the JSON or in the folder is not trained again. `--steps` makes epochs shorter, for a
 try.
@@ -17,6 +19,8 @@ prints the JSON as the tables of docs/results.md.
 """
 
 import json
+import statistics
+import tempfile
 import time
 from pathlib import Path
 
@@ -24,7 +28,9 @@ import keras
 import trained
 from environment import environment
 
-from fr_keras import methods, summary
+import fr_archive
+from fr_keras import methods, summary, tflite
+from fr_keras.archive import save_nested
 
 NETWORKS = ("vgg", "unet")
 KEEP, STEPS, CAPACITIES = 0.15, 6, 5
@@ -33,6 +39,8 @@ RATE_SHARE = 0.25  # of the rate that the network was trained with
 #: NestDNN's criterion needs classes of rows; masks have none.
 CRITERIA = {"vgg": "triplet", "unet": "l1"}
 RANKED = 1_000  # training rows
+CALIBRATION = {"vgg": 1_000, "unet": 64}
+SWITCHES = 7
 
 
 def score(task: trained.Task, model: keras.Model, split: str) -> float:
@@ -99,15 +107,49 @@ def run(task: trained.Task, seed: int, number: int, work: Path, steps: int | Non
     return {**row, "alone": scores(task, other)}
 
 
+def files(task: trained.Task, seed: int, work: Path) -> dict:
+    """The bytes of all capacities in one archive and in five, and the time of a switch to each."""
+    found = nested(task, seed, work, None)
+    rows = task.some(CALIBRATION[task.name])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "nested.fr"
+        packing = save_nested(found, path, skeleton={"calibration": rows})
+        content = path.read_bytes()
+    capacities = []
+    for one in packing.capacities:
+        times = [switch(content, one.share) for _ in range(SWITCHES + 1)][1:]
+        capacities.append({
+            "share": one.share, "bytes": one.bytes, "download": one.download, "alone": one.alone,
+            "switch_ms": round(statistics.median(times), 1),
+        })  # fmt: skip
+    return {"network": task.name, "seed": seed, "bytes": packing.bytes, "capacities": capacities}
+
+
+def switch(content: bytes, capacity: float) -> float:
+    """How long it takes to expand a capacity and to load its int8 file, in milliseconds."""
+    begin = time.perf_counter()
+    tflite.Runner(fr_archive.expand(fr_archive.decode(content, capacity)), threads=1)
+    return 1e3 * (time.perf_counter() - begin)
+
+
 def table(path: Path) -> str:
+    held = json.loads(path.read_text())
     lines = ["| network | seed | multiply-adds | weights | nested: test | alone: test |"]
     lines.append("|---|--:|--:|--:|--:|--:|")
-    for row in json.loads(path.read_text())["rows"]:
+    for row in held["rows"]:
         lines.append(
             f"| {row['network']} | {row['seed']} | {row['multiply_adds']:.3f} | "
             f"{row['kernel_weights']:.3f} | {row['nested']['test']:.4f} | "
             f"{row['alone']['test']:.4f} |"
         )
+    lines += ["", "| network | seed | share | up to here | alone | a switch, ms |"]
+    lines.append("|---|--:|--:|--:|--:|--:|")
+    for one in held["files"]:
+        lines += [
+            f"| {one['network']} | {one['seed']} | {each['share']:.3f} | {each['download']:,} | "
+            f"{each['alone']:,} | {each['switch_ms']} |"
+            for each in one["capacities"]
+        ]
     return "\n".join(lines)
 
 
@@ -122,20 +164,29 @@ def main() -> None:
     if given.table:
         print(table(path))
         return
-    rows = json.loads(path.read_text())["rows"] if path.exists() else []
-    about = {"benchmark": "nest", "environment": environment(), "keep": KEEP, "steps": STEPS}
-    about |= {"epochs": EPOCHS, "growing_epochs": GROWING_EPOCHS, "criteria": CRITERIA}
-    about |= {"base_epochs": trained.EPOCHS, "rate_share": RATE_SHARE}
+    held = json.loads(path.read_text()) if path.exists() else {"rows": [], "files": []}
     for network in given.networks:
         task = trained.Task(network, given.data, given.membranes)
         for seed in given.seeds:
             for number in range(CAPACITIES):
-                done = {(row["network"], row["seed"], row["capacity"]) for row in rows}
-                if (network, seed, number) in done:
-                    continue
-                rows.append(run(task, seed, number, given.work, given.steps))
-                print(rows[-1], flush=True)
-                path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+                done = {(row["network"], row["seed"], row["capacity"]) for row in held["rows"]}
+                if (network, seed, number) not in done:
+                    held["rows"].append(run(task, seed, number, given.work, given.steps))
+                    print(held["rows"][-1], flush=True)
+                    write(held, path)
+            if (network, seed) not in {(one["network"], one["seed"]) for one in held["files"]}:
+                held["files"].append(files(task, seed, given.work))
+                write(held, path)
+
+
+def write(held: dict, path: Path) -> None:
+    about = {
+        "benchmark": "nest", "environment": environment(), "keep": KEEP, "steps": STEPS,
+        "epochs": EPOCHS, "growing_epochs": GROWING_EPOCHS, "rate_share": RATE_SHARE,
+        "base_epochs": {name: trained.EPOCHS[name] for name in NETWORKS}, "criteria": CRITERIA,
+    }  # fmt: skip
+    results = {name: held[name] for name in ("rows", "files")}
+    path.write_text(json.dumps({**about, **results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
