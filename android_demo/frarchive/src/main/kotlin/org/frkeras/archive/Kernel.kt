@@ -15,6 +15,13 @@ public sealed class Kernel(public val columns: Int) {
     /** Returns what [reals] returns, in double precision. */
     internal abstract fun doubles(): DoubleArray
 
+    /** Whether another kernel is stored as the same numbers. */
+    internal fun isSame(other: Kernel): Boolean = when (this) {
+        is Whole -> other is Whole && columns == other.columns && numbers.isSame(other.numbers)
+        is Codebook -> other is Codebook && hasSame(other)
+        is GrownKernel -> false
+    }
+
     /**
      * A kernel of whole numbers of a step.
      *
@@ -42,6 +49,9 @@ public sealed class Kernel(public val columns: Int) {
 
         /** Returns the levels, in ascending order. */
         public fun levels(): FloatArray = levels.copyOf()
+
+        internal fun hasSame(other: Codebook): Boolean = columns == other.columns &&
+            places.contentEquals(other.places) && levels.contentEquals(other.levels)
 
         override fun reals(): FloatArray = FloatArray(size) { levels[this[it]] }
 
