@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.
 """
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import fr_archive
+from fr_archive import nested
 from fr_archive._kernels import InSpace
 from fr_archive.archive import decode_with_sizes
 from fr_archive.container import load
@@ -41,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
         commands, _unpack, "Write the .tflite file of an archive that was packed with a skeleton."
     )
     unpack.add_argument("output", metavar="OUTPUT", type=_tflite, help="The .tflite file to write.")
+    unpack.add_argument(
+        "--capacity",
+        type=float,
+        help="Of several networks, unpack the largest whose share is at most this. The default is "
+        "the largest of all.",
+    )
     unpack.add_argument("--force", action="store_true", help="Replace OUTPUT if it exists.")
     inspect = _command(commands, _inspect, "Show what an archive contains and where its bytes are.")
     for one in (unpack, inspect):
@@ -66,7 +74,9 @@ def _tflite(text: str) -> Path:
 
 
 def _unpack(options: argparse.Namespace) -> None:
-    size = fr_archive.unpack(options.file, options.output, overwrite=options.force)
+    size = fr_archive.unpack(
+        options.file, options.output, overwrite=options.force, capacity=options.capacity
+    )
     if options.as_json:
         print(json.dumps({"file": str(options.output), "bytes": size}))
     else:
@@ -74,8 +84,34 @@ def _unpack(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    found = _contents(load(options.file))
+    data = load(options.file)
+    if nested.is_nested(data):
+        found = _networks(data)
+        lines = [f"{options.file}: {len(data):,} bytes", *_lines_of_several(found)]
+        print(json.dumps(found) if options.as_json else "\n".join(lines))
+        return
+    found = _contents(data)
     print(json.dumps(found) if options.as_json else "\n".join(_lines(options.file, found)))
+
+
+def _networks(data: bytes) -> dict:
+    """The networks of a file, and how many bytes each of them takes."""
+    frames = list(nested.frames(io.BytesIO(data)))
+    found = [
+        {"share": nested.share_of(one.archive), "bytes": one.bytes, "sections": one.sections}
+        | {"profile": one.archive.profile}
+        for one in frames
+    ]
+    return {"bytes": len(data), "whole": found[-1]["share"] == 1, "networks": found}
+
+
+def _lines_of_several(found: dict) -> list[str]:
+    lines = [f"networks: {len(found['networks'])}", f"{'share':>12}{'bytes':>12}  profile"]
+    for one in found["networks"]:
+        figures = {name: value for name, value in one["profile"].items() if name != "share"}
+        # As JSON without other characters than ASCII, it cannot control the terminal.
+        lines.append(f"{one['share']:>12g}{one['bytes']:>12,}  {json.dumps(figures)}")
+    return lines if found["whole"] else [*lines, "It was cut: its largest network is not there."]
 
 
 def _contents(data: bytes) -> dict:

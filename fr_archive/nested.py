@@ -198,8 +198,8 @@ class _Totals:
             (self._texts, architectures.MOST_TEXT, "bytes of JSON in all"),
             (self._vectors, _series.MOST_NUMBERS, "numbers of vectors in all"),
             (self._kernels, _kernels.MOST_NUMBERS, "numbers of kernels in all"),
-            (whole, _kernels.MOST_NUMBERS, "numbers in the kernels of a network"),
             (coded, free, "numbers of kernels in so many bytes"),
+            (whole, _kernels.MOST_NUMBERS, "numbers in the kernels of a network"),
         ):
             if found > most:
                 raise ArchiveError(f"A file may hold at most {most} {what}. Received: {found}")

@@ -15,6 +15,7 @@ from fr_archive import (
     Kernel,
     Quantized,
     Reference,
+    Signs,
     encode_nested,
     lz,
     skeletons,
@@ -70,9 +71,11 @@ def _quantized(random, count: int) -> Quantized:
     return Quantized(values, int(random.integers(-60, 10)))
 
 
-def _part(random, shape) -> Kernel | Codebook:
-    size = int(np.prod(shape))
-    if random.random() < 0.3:
+def _part(random, shape) -> Kernel | Codebook | Signs:
+    size, kind = int(np.prod(shape)), random.random()
+    if kind > 0.9:
+        return Signs(int(random.integers(1 << 63)), float(random.uniform(0.1, 9)), size, shape[-1])
+    if kind < 0.3:
         levels = np.unique(random.normal(size=random.integers(1, 6)).astype(np.float32))
         places = random.integers(0, len(levels), size)
         return Codebook(places, levels, shape[-1])

@@ -7,10 +7,13 @@ hostile files of the tests, mutated files, kernels in space, and skeletons with 
 `verdicts.tsv` has a line for each:
 
     name    "refused", or the SHA-256 of its contents    "none", "refused", or that of its .tflite
+
+The folder `nested` has the same of files of several networks; see `corpus_nested.py`.
 """
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import struct
 import sys
@@ -20,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import corpus_kernels
+import corpus_nested
 import numpy as np
 import test_archive_fuzz
 import test_archive_hostile
@@ -33,11 +37,15 @@ from fr_archive import (
     Archive,
     ArchiveError,
     Codebook,
+    Config,
+    GrownKernel,
+    GrownVector,
     Quantized,
     Reference,
     Signs,
     architecture,
     lz,
+    nested,
     skeletons,
 )
 from fr_archive.rangecoder import Decoder
@@ -57,9 +65,13 @@ RANDOM_SKELETONS = 800
 def verdict(data: bytes, decode: Callable[[bytes], Archive] = fr_archive.decode) -> tuple[str, str]:
     """Returns what decoding a file gives, and what expanding it gives."""
     try:
-        archive = decode(data)
+        return held(decode(data))
     except ArchiveError:
         return "refused", "none"
+
+
+def held(archive: Archive) -> tuple[str, str]:
+    """Returns what an archive holds, and what expanding it gives."""
     if archive.skeleton is None:
         return digest(archive), "none"
     try:
@@ -75,13 +87,29 @@ def digest(archive: Archive) -> str:
     sha = hashlib.sha256(architecture.text(archive.architecture))
     for part in (archive.tensors, archive.vectors):
         for one in part:
+            if isinstance(one, GrownVector):
+                sha.update(_reals(fr_archive.rebuild(one, one.axis.length)))
+                continue
             sha.update(_quantized(one))
             if len(one.values) <= 64:
                 sha.update(fr_archive.rebuild(one, len(one.values) + 7).astype("<f4").tobytes())
     for one in archive.kernels:
         sha.update(struct.pack("<i", one.columns))
-        sha.update(_in_space(one))
+        if isinstance(one, GrownKernel):
+            sha.update(_reals(one.reals()))
+        else:
+            sha.update(_in_space(one))
+    if archive.profile is not None:
+        sha.update(_canonical(archive.profile))
     return sha.hexdigest()
+
+
+def _canonical(profile: dict) -> bytes:
+    return architecture.text(Config(profile))
+
+
+def _reals(reals: np.ndarray) -> bytes:
+    return struct.pack("<i", len(reals)) + reals.astype("<f4").tobytes()
 
 
 def _quantized(one: Quantized) -> bytes:
@@ -124,7 +152,8 @@ def networks(folder: Path) -> dict[str, bytes]:
 def cases(packed: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """Yields the archives, each with a name of its own."""
     for path in sorted(GOLDENS.glob("*.fr")):
-        yield f"golden-{path.stem}", path.read_bytes()
+        if not nested.is_nested(path.read_bytes()):
+            yield f"golden-{path.stem}", path.read_bytes()
     yield from ((f"network-{name}", data) for name, data in packed.items())
     yield from ((f"seed-{i}", data) for i, data in enumerate(test_archive_fuzz.seeds()))
     yield from ((f"hostile-{i}", data) for i, data in enumerate(hostile()))
@@ -215,17 +244,25 @@ def _parameters(test) -> list:
 
 def write(folder: Path) -> None:
     """Writes the two files."""
-    count = write_files(folder, cases(networks(folder / "networks")))
+    count = write_files(folder, cases(networks(folder / "networks")), verdict)
+    (folder / "nested").mkdir(exist_ok=True)
+    several = corpus_nested.cases(GOLDENS, folder / "networks")
+    judge = functools.partial(corpus_nested.verdict, held=held)
+    count += write_files(folder / "nested", several, judge)
     print(f"android: {count} archives with their verdicts in {folder}")
 
 
-def write_files(folder: Path, named: Iterable[tuple[str, bytes]], decode=fr_archive.decode) -> int:
-    """Writes archives and the verdicts on them by a decoder, and returns how many there are."""
+def write_files(
+    folder: Path,
+    named: Iterable[tuple[str, bytes]],
+    judge: Callable[[bytes], tuple[str, str]],
+) -> int:
+    """Writes archives and the verdicts on them, and returns how many there are."""
     lines = []
     with zipfile.ZipFile(folder / "archives.zip", "w") as archives:
         for name, data in named:
             archives.writestr(name, data)
-            lines.append("\t".join((name, *verdict(data, decode))) + "\n")
+            lines.append("\t".join((name, *judge(data))) + "\n")
     (folder / "verdicts.tsv").write_text("".join(lines))
     return len(lines)
 

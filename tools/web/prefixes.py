@@ -7,6 +7,7 @@ The folder has the form of that of `tools/android/corpus.py`; `decode_prefix` ta
 """
 
 import argparse
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,8 @@ EVENLY = 24
 
 def cases() -> Iterator[tuple[str, bytes]]:
     """Yields beginnings of archives, each with a name of its own."""
-    for path in (*sorted(corpus.GOLDENS.glob("archive_v*.fr")), MODELS / "digits.fr"):
+    # The reader in TypeScript takes no files of several networks.
+    for path in (*sorted(corpus.GOLDENS.glob("archive_v[12]*.fr")), MODELS / "digits.fr"):
         data = path.read_bytes()
         size = len(data)
         ends = {*range(0, size, max(1, size // EVENLY)), *range(size - ONE_BY_ONE, size + 1)}
@@ -32,7 +34,8 @@ def cases() -> Iterator[tuple[str, bytes]]:
 def write(folder: Path) -> None:
     """Writes the two files."""
     folder.mkdir(parents=True, exist_ok=True)
-    count = corpus.write_files(folder, cases(), fr_archive.decode_prefix)
+    judge = functools.partial(corpus.verdict, decode=fr_archive.decode_prefix)
+    count = corpus.write_files(folder, cases(), judge)
     print(f"web: {count} beginnings of archives with their verdicts in {folder}")
 
 

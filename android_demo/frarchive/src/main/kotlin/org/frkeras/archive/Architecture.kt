@@ -26,11 +26,19 @@ public sealed interface Architecture {
     public data class Config(val json: String) : Architecture
 }
 
-internal fun readArchitecture(section: Section): Architecture {
+/** An architecture, and the text that says it. */
+internal class ArchitectureText(val architecture: Architecture, val text: ByteArray)
+
+/** Reads an architecture; [before] is what its window holds behind the dictionary. */
+internal fun readArchitecture(
+    section: Section,
+    before: ByteArray = ByteArray(0),
+): ArchitectureText {
     val decoder = section.decoder()
-    val text = decompress(decoder, MOST_TEXT, dictionary)
+    val text = decompress(decoder, MOST_TEXT, dictionary + before)
     try {
-        return parsed(text.decodeToString(throwOnInvalidSequence = true))
+        val architecture = parsed(text.decodeToString(throwOnInvalidSequence = true))
+        return ArchitectureText(architecture, text)
     } catch (error: CharacterCodingException) {
         throw decoder.refused("The architecture is refused: it is no UTF-8")
     } catch (error: JsonException) {

@@ -19,14 +19,23 @@ import java.io.OutputStream
  * @property tensors The kept coefficients of each tensor, in zigzag order.
  * @property vectors The first DCT-II coefficients of each vector.
  * @property kernels The kernels that lie in space; a file of version 1 has none.
+ * @property isCut Whether a file of several networks ended before a larger one that was asked for.
  */
-public class Archive private constructor(
+public class Archive internal constructor(
     public val architecture: Architecture,
     public val tensors: List<Quantized>,
-    public val vectors: List<Quantized>,
+    public val vectors: List<Vector>,
     public val kernels: List<Kernel>,
-    private val skeleton: Section?,
+    private val skeleton: SkeletonText?,
+    private val known: Profile? = null,
+    public val isCut: Boolean = false,
 ) {
+    /** What this network costs, as a share of the largest of its file; `null` if it is alone. */
+    public val share: Double? get() = known?.share
+
+    /** What a file of several networks says of this one, as a JSON object; `null` if it is alone. */
+    public val profile: String? get() = known?.json
+
     /** Whether the archive can be expanded to a `.tflite` file. */
     public val hasSkeleton: Boolean get() = skeleton != null
 
@@ -62,11 +71,14 @@ public class Archive private constructor(
     }
 
     private fun read(): Skeleton {
-        val section = skeleton ?: throw ArchiveException(
+        val text = skeleton ?: throw ArchiveException(
             "An archive must have a skeleton to make a .tflite file: pack it with one",
         )
-        return Skeleton(skeletonText(section), source())
+        return Skeleton(text.read(), source())
     }
+
+    private fun cut() =
+        Archive(architecture, tensors, vectors, kernels, skeleton, known, isCut = true)
 
     internal fun source() = Source(tensors, vectors, kernels)
 
@@ -78,21 +90,38 @@ public class Archive private constructor(
          * Reads an archive from [input] to its end; [input] stays open.
          *
          * Memory is taken for what is there, not for what a file declares: a byte of it may stand
-         * for 64 numbers, and the format bounds their count.
+         * for 64 numbers, and the format bounds their count. Of several networks it is the largest
+         * that is there; [isCut] says whether there is a larger one.
          *
          * @throws ArchiveException If it is no archive, or damaged, or not as a writer writes it.
          * @throws java.io.IOException If [input] fails.
          */
         @JvmStatic
         public fun decode(input: InputStream): Archive {
-            // A payload is let go once it is read; kernels come last, because they take most.
-            val sections = readSections(input).toMutableMap()
-            val architecture = readArchitecture(checkNotNull(sections.remove(Kind.ARCHITECTURE)))
-            val vectors = sections.remove(Kind.VECTORS)?.let { readVectors(it) }.orEmpty()
-            val coefficients = checkNotNull(sections.remove(Kind.COEFFICIENTS))
-            val tensors = readSeries(coefficients, ::interleaved)
-            val kernels = sections.remove(Kind.KERNELS)?.let { readKernels(it) }.orEmpty()
-            return Archive(architecture, tensors, vectors, kernels, sections[Kind.SKELETON])
+            val head = input.take(HEAD_BYTES)
+            return if (isNested(head)) largest(input, 1.0) else readArchive(input, head)
+        }
+
+        /**
+         * Reads a network of a file of several: the largest whose share is at most [capacity].
+         * [input] is read no further than needed, and stays open.
+         *
+         * @throws ArchiveException If it is no such file, or damaged, or not as a writer writes it,
+         *   or the smallest network has a larger share.
+         * @throws java.io.IOException If [input] fails.
+         */
+        @JvmStatic
+        public fun decode(input: InputStream, capacity: Double): Archive {
+            if (!(capacity > 0 && capacity <= 1)) {
+                throw ArchiveException("`capacity` is above 0 and at most 1. Received: $capacity")
+            }
+            if (!isNested(input.take(HEAD_BYTES))) {
+                throw ArchiveException(
+                    "A file must hold several networks to be read with a `capacity`: read this " +
+                        "one without it. Received: $capacity",
+                )
+            }
+            return largest(input, capacity)
         }
 
         /**
@@ -103,12 +132,35 @@ public class Archive private constructor(
         @JvmStatic
         public fun decode(data: ByteArray): Archive = decode(data.inputStream())
 
-        private fun readVectors(section: Section): List<Quantized> {
-            val vectors = readSeries(section, ::oneByOne)
-            if (vectors.isEmpty()) {
-                throw ArchiveException("A section of vectors holds one or more", section.start)
+        private fun largest(input: InputStream, capacity: Double): Archive {
+            val networks = Succession(input)
+            var found: Archive? = null
+            while (true) {
+                val next = networks.next() ?: break
+                val share = checkNotNull(next.share)
+                if (share > capacity) {
+                    return found ?: throw ArchiveException(
+                        "`capacity` is at least the share of the smallest network, $share. " +
+                            "Received: $capacity",
+                    )
+                }
+                found = next
+                if (share == capacity && capacity < 1) return found
             }
-            return vectors
+            return checkNotNull(found).run { if (networks.isWhole) this else cut() }
         }
     }
+}
+
+/** Reads an archive of one network to the end of [input]; [head] is what has been read of it. */
+internal fun readArchive(input: InputStream, head: ByteArray): Archive {
+    // A payload is let go once it is read; kernels come last, because they take most.
+    val sections = readSections(input, head).toMutableMap()
+    val architecture = readArchitecture(checkNotNull(sections.remove(Kind.ARCHITECTURE)))
+    val vectors = sections.remove(Kind.VECTORS)?.let { readVectors(it) }.orEmpty()
+    val coefficients = checkNotNull(sections.remove(Kind.COEFFICIENTS))
+    val tensors = readSeries(coefficients, ::interleaved)
+    val kernels = sections.remove(Kind.KERNELS)?.let { readKernels(it) }.orEmpty()
+    val skeleton = sections[Kind.SKELETON]?.let { SkeletonText(it) }
+    return Archive(architecture.architecture, tensors, vectors, kernels, skeleton)
 }

@@ -6,7 +6,11 @@ import java.util.zip.CRC32
 private const val HEADER_BYTES = 8
 private const val LONGEST_VARINT = 4
 private const val CHUNK = 1 shl 16
+private const val OF_SEVERAL = 3
 private val VERSIONS = 1..2
+
+/** How many bytes tell of which version a file is. */
+internal const val HEAD_BYTES = 4
 private val MAGIC = byteArrayOf(0xf7.toByte(), 'F'.code.toByte(), 'R'.code.toByte())
 
 /** What a section holds. Sections come in this order; 4 to 6 are skipped. */
@@ -23,15 +27,27 @@ internal class Section(val payload: ByteArray, val start: Long) {
     fun decoder() = RangeDecoder(payload, start)
 }
 
-/** Reads the frame of a file to the end of [input], and checks it and its checksum. */
-internal fun readSections(input: InputStream): Map<Kind, Section> {
-    val header = input.take(HEADER_BYTES)
+/** Whether a file that begins so holds several networks. */
+internal fun isNested(head: ByteArray): Boolean =
+    head.size == HEAD_BYTES && head.copyOf(MAGIC.size).contentEquals(MAGIC) &&
+        head.last().toInt() == OF_SEVERAL
+
+/**
+ * Reads the frame of a file of one network to the end of [input], and checks it and its checksum.
+ *
+ * @param head What has been read of the file.
+ */
+internal fun readSections(
+    input: InputStream,
+    head: ByteArray = ByteArray(0),
+): Map<Kind, Section> {
+    val header = head + input.take(HEADER_BYTES - head.size)
     if (header.size < HEADER_BYTES || !header.copyOf(MAGIC.size).contentEquals(MAGIC)) {
         throw ArchiveException("This is no .fr archive: it must begin with F7 46 52 and 5 bytes", 0)
     }
     val version = header[3].toInt()
     if (version !in VERSIONS) {
-        throw ArchiveException("Only versions 1 and 2 of the format are known, not $version", 3)
+        throw ArchiveException("Only versions 1 to 3 of the format are known, not $version", 3)
     }
     val frame = Frame(input)
     val sections = frame.sections()
@@ -120,10 +136,10 @@ private class Frame(private val input: InputStream) {
     }
 }
 
-private fun ByteArray.unsigned(at: Int) = this[at].toLong() and 0xff
+internal fun ByteArray.unsigned(at: Int) = this[at].toLong() and 0xff
 
 /** Returns the next [size] bytes, or fewer where the stream ends. */
-private fun InputStream.take(size: Int): ByteArray {
+internal fun InputStream.take(size: Int): ByteArray {
     val bytes = ByteArray(size)
     var filled = 0
     while (filled < size) {
@@ -132,4 +148,20 @@ private fun InputStream.take(size: Int): ByteArray {
         filled += count
     }
     return bytes
+}
+
+/** As [take]; memory is taken for what is there, not for what a file declares. */
+internal fun InputStream.takeAll(size: Int): ByteArray {
+    var bytes = ByteArray(0)
+    var read = 0
+    while (read < size) {
+        val chunk = take(minOf(CHUNK, size - read))
+        if (read + chunk.size > bytes.size) {
+            bytes = bytes.copyOf(minOf(size, maxOf(2 * read, read + chunk.size)))
+        }
+        chunk.copyInto(bytes, read)
+        read += chunk.size
+        if (chunk.size < CHUNK) break
+    }
+    return if (read == bytes.size) bytes else bytes.copyOf(read)
 }

@@ -15,6 +15,14 @@ public sealed class Kernel(public val columns: Int) {
     /** Returns what [reals] returns, in double precision. */
     internal abstract fun doubles(): DoubleArray
 
+    /** Whether another kernel is stored as the same numbers. */
+    internal fun isSame(other: Kernel): Boolean = when (this) {
+        is Whole -> other is Whole && columns == other.columns && numbers.isSame(other.numbers)
+        is Codebook -> other is Codebook && hasSame(other)
+        is Signs -> other is Signs && hasSame(other)
+        is GrownKernel -> false
+    }
+
     /**
      * A kernel of whole numbers of a step.
      *
@@ -43,6 +51,9 @@ public sealed class Kernel(public val columns: Int) {
         /** Returns the levels, in ascending order. */
         public fun levels(): FloatArray = levels.copyOf()
 
+        internal fun hasSame(other: Codebook): Boolean = columns == other.columns &&
+            places.contentEquals(other.places) && levels.contentEquals(other.levels)
+
         override fun reals(): FloatArray = FloatArray(size) { levels[this[it]] }
 
         override fun doubles(): DoubleArray = DoubleArray(size) { levels[this[it]].toDouble() }
@@ -70,6 +81,9 @@ public sealed class Kernel(public val columns: Int) {
             val real = scale.toDouble()
             return DoubleArray(size) { if (bit(words, it)) real else -real }
         }
+
+        internal fun hasSame(other: Signs): Boolean = seed == other.seed && scale == other.scale &&
+            size == other.size && columns == other.columns
 
         private fun words() = philox(seed, (size + Long.SIZE_BITS - 1) / Long.SIZE_BITS)
 

@@ -19,9 +19,10 @@ internal val STEPS = LOWEST..HIGHEST
  *
  * @property step The number of the step, from -512 to 511; eight make a factor of two.
  */
-public class Quantized internal constructor(private val values: IntArray, public val step: Int) {
+public class Quantized internal constructor(private val values: IntArray, public val step: Int) :
+    Vector {
     /** How many numbers there are. */
-    public val size: Int get() = values.size
+    override val size: Int get() = values.size
 
     /** The step itself; whole numbers times it are exact in double precision. */
     public val stepSize: Double
@@ -45,13 +46,19 @@ public class Quantized internal constructor(private val values: IntArray, public
         return DoubleArray(size) { (values[it] * step).toFloat().toDouble() }
     }
 
+    override fun fits(length: Int): Boolean = length >= maxOf(1, size)
+
+    /** Whether another one has the same numbers and step. */
+    internal fun isSame(other: Quantized): Boolean =
+        step == other.step && values.contentEquals(other.values)
+
     /**
      * Returns the vector of [length] numbers of which these are the first DCT-II coefficients.
      *
      * @throws IllegalArgumentException If there are more coefficients than numbers.
      */
-    public fun rebuild(length: Int): FloatArray {
-        require(length >= maxOf(1, size)) {
+    override fun rebuild(length: Int): FloatArray {
+        require(fits(length)) {
             "`length` must be at least 1 and at least the $size coefficients. Received: $length"
         }
         val step = stepSize

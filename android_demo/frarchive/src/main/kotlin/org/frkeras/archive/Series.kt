@@ -29,6 +29,15 @@ internal fun readSeries(section: Section, order: Order): List<Quantized> {
     return List(counts.size) { Quantized(values[it], steps[it]) }
 }
 
+/** Reads a section of vectors. */
+internal fun readVectors(section: Section): List<Quantized> {
+    val vectors = readSeries(section, ::oneByOne)
+    if (vectors.isEmpty()) {
+        throw ArchiveException("A section of vectors holds one or more", section.start)
+    }
+    return vectors
+}
+
 private fun readTable(decoder: RangeDecoder, size: Int): Pair<IntArray, IntArray> {
     val number = Numbers().magnitude(decoder)
     if (number > MOST_SERIES) {

@@ -108,7 +108,7 @@ internal class Shapes(
         for (start in 0 until total step length) {
             val number = first + start / length
             fits(number < source.vectors.size) { "there is no vector $number" }
-            fits(source.vectors[number.toInt()].size <= minOf(length, total - start)) {
+            fits(source.vectors[number.toInt()].fits(minOf(length, total - start).toInt())) {
                 "vector $number has more coefficients than numbers"
             }
         }

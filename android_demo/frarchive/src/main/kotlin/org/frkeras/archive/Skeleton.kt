@@ -46,8 +46,26 @@ internal class Skeleton(text: ByteArray, private val source: Source) {
 }
 
 /** The text of a skeleton, which is compressed in an archive. */
-internal fun skeletonText(section: Section): ByteArray =
-    decompress(section.decoder(), MOST_TEXT, ByteArray(1))
+internal fun skeletonText(section: Section): ByteArray = SkeletonText(section).read()
+
+/**
+ * The text of a skeleton, which is compressed in an archive.
+ *
+ * @param before That of the network before, in a file of several networks.
+ */
+internal class SkeletonText(private val section: Section, private val before: SkeletonText? = null) {
+    /** Reads it; all that it follows may have as many bytes with it as one may have alone. */
+    fun read(): ByteArray {
+        val chain = generateSequence(this) { it.before }.toList().reversed()
+        var text = ByteArray(0)
+        var left = MOST_TEXT
+        for (one in chain) {
+            text = decompress(one.section.decoder(), left, byteArrayOf(0) + text)
+            left -= text.size
+        }
+        return text
+    }
+}
 
 /** Where the gaps of a file are, and the words between them. */
 private class Layout(private val program: Program, shapes: Shapes) {

@@ -21,13 +21,15 @@ internal class Case(
 internal object Corpus {
     private val folder = File(System.getProperty("frarchive.corpus") ?: "corpus")
 
-    fun cases(): List<Case> {
+    /** Those of the corpus, or of files of several networks where [part] is "nested". */
+    fun cases(part: String = ""): List<Case> {
+        val from = File(folder, part)
         assumeTrue(
-            File(folder, "verdicts.tsv").exists(),
-            "There are no archives to compare with in '$folder': run `make android`",
+            File(from, "verdicts.tsv").exists(),
+            "There are no archives to compare with in '$from': run `make android`",
         )
-        return ZipFile(File(folder, "archives.zip")).use { archives ->
-            File(folder, "verdicts.tsv").readLines().map { line ->
+        return ZipFile(File(from, "archives.zip")).use { archives ->
+            File(from, "verdicts.tsv").readLines().map { line ->
                 val (name, contents, file) = line.split('\t')
                 val data = archives.getInputStream(archives.getEntry(name)).use { it.readBytes() }
                 Case(name, data, contents, file)

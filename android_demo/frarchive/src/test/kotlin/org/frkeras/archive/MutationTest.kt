@@ -9,6 +9,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 
 private const val FILES = 100_000
+private const val NESTED_FILES = 10_000
 private const val MEMORY = 96L shl 20
 private val EXTREMES = listOf(0, 1, 127, 128, 255, null)
 
@@ -40,6 +41,51 @@ class MutationTest {
         println("$FILES mutations: $refused refused, $read read, $expanded expanded")
         assertEquals(FILES, refused + read + expanded)
         assertTrue(refused > FILES / 2 && read > 100 && expanded > 100)
+    }
+
+    @Test
+    @Timeout(30, unit = TimeUnit.MINUTES)
+    fun `ten thousand mutations of files of several networks do not either`() {
+        val seeds = Corpus.cases("nested").filter { it.contents.startsWith("whole") }
+        val small = seeds.filter { it.data.size < 2000 }
+        for (number in 0 until NESTED_FILES) {
+            val data = (if (number % 50 == 0) seeds else small).random().data
+            val wrong = if (number % 5 == 0) mutated(data) else reframedNetworks(data)
+            try {
+                val networks = ArchiveStream(wrong.inputStream())
+                while (true) open(networks.next() ?: break)
+            } catch (_: ArchiveException) {
+                refused++
+            }
+        }
+        println("$NESTED_FILES mutations: $refused refused, $read read, $expanded expanded")
+        assertTrue(refused > NESTED_FILES / 2 && read > 1000)
+    }
+
+    /** Right frames and one wrong section. */
+    private fun reframedNetworks(data: ByteArray): ByteArray {
+        val frames = Frames(data.inputStream().apply { skip(4) }, 4)
+        val all = generateSequence { frames.next() }.toList()
+        val wrong = random.nextInt(all.size)
+        val kind = all[wrong].keys.toList().random()
+        return all.foldIndexed(data.copyOf(4)) { number, file, sections ->
+            val body = sections.map { (one, section) ->
+                val isWrong = number == wrong && one == kind
+                section(one.ordinal, if (isWrong) mutated(section.payload) else section.payload)
+            }.reduce(ByteArray::plus)
+            val framed = framed(body)
+            file + varint(body.size.toLong()) + framed.copyOfRange(4, framed.size)
+        }
+    }
+
+    private fun open(archive: Archive) {
+        for (one in archive.kernels) assertEquals(one.size, one.reals().size)
+        if (archive.hasSkeleton) {
+            isFlatbuffer(archive.expand(MEMORY))
+            expanded++
+        } else {
+            read++
+        }
     }
 
     private fun open(data: ByteArray) {
