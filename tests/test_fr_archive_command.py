@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nested_cases
 import pytest
 from click.testing import CliRunner
 from test_archive import lenet5
@@ -196,3 +197,23 @@ def test_the_readme_of_fr_archive_runs(tmp_path, monkeypatch, capsys):
     assert len(commands) == 2
     for one in commands:
         _parser().parse_args(shlex.split(one, comments=True))
+
+
+def test_files_of_several_networks(capsys, tmp_path):
+    path = tmp_path / "several.fr"
+    path.write_bytes(nested_cases.file(3, 4))
+    networks = nested_cases.networks(3, 4)
+    assert main(["inspect", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["profile"] for one in told["networks"]] == [one.profile for one in networks]
+    assert sum(one["bytes"] for one in told["networks"]) + 4 == path.stat().st_size
+    assert main(["inspect", str(path)]) == 0
+    assert "cut" not in capsys.readouterr().out
+    path.write_bytes(path.read_bytes()[:-1])
+    assert main(["inspect", str(path)]) == 0
+    assert "networks: 3" in (shown := capsys.readouterr().out)
+    assert "It was cut" in shown
+    assert main(["unpack", str(path), str(tmp_path / "m.tflite"), "--capacity", "0.001"]) == 1
+    assert "at least the share of the smallest network" in capsys.readouterr().err
+    assert main(["unpack", str(DIGITS), str(tmp_path / "m.tflite"), "--capacity", "0.5"]) == 1
+    assert "an archive of one network" in capsys.readouterr().err
