@@ -70,7 +70,7 @@ def test_the_code_of_the_guide_runs_from_top_to_bottom(rows, tmp_path, monkeypat
     assert names["content"][4:8] == b"TFL3"
     assert {path.name for path in tmp_path.iterdir()} == {
         *("model.tflite", "int8.tflite", "aware.tflite", "mixed.tflite"),
-        *("model.fr", "priced.fr", "rounded.fr"),
+        *("model.fr", "nested.fr", "priced.fr", "rounded.fr"),
     }
 
 
