@@ -33,7 +33,7 @@ public class Archive internal constructor(
     /** What this network costs, as a share of the largest of its file; `null` if it is alone. */
     public val share: Double? get() = known?.share
 
-    /** What a file of several networks says of this one, as a JSON object; `null` if it is alone. */
+    /** What a file of several networks says of this one, as a JSON object; else `null`. */
     public val profile: String? get() = known?.json
 
     /** Whether the archive can be expanded to a `.tflite` file. */

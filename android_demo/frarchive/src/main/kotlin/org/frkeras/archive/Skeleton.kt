@@ -53,7 +53,10 @@ internal fun skeletonText(section: Section): ByteArray = SkeletonText(section).r
  *
  * @param before That of the network before, in a file of several networks.
  */
-internal class SkeletonText(private val section: Section, private val before: SkeletonText? = null) {
+internal class SkeletonText(
+    private val section: Section,
+    private val before: SkeletonText? = null,
+) {
     /** Reads it; all that it follows may have as many bytes with it as one may have alone. */
     fun read(): ByteArray {
         val chain = generateSequence(this) { it.before }.toList().reversed()

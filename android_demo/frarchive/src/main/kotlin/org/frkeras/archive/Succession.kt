@@ -141,7 +141,8 @@ private class Joining(
             return one
         }
         if (old == null) throw hasNone()
-        return if (entry.isEmpty()) old else GrownKernel(old, entry, parts(entry).map { taken(new) })
+        if (entry.isEmpty()) return old
+        return GrownKernel(old, entry, parts(entry).map { taken(new) })
     }
 
     private fun <T> taken(new: Iterator<T>): T =
