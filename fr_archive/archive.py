@@ -74,7 +74,7 @@ def decode(data: bytes, capacity: Fraction | float | None = None) -> Archive:
         data: The bytes of the file.
         capacity: A number above 0 and at most 1: reads only the first `ceil(capacity * n)` of the
             `n` coefficients of each tensor. It is rounded to a fraction with a denominator of at
-            most 10^6. In a file of several networks: reads the largest whose share is at most
+            most 10^6. In a file of several networks: gives the largest whose share is at most
             this, and nothing behind it. `None` reads everything.
 
     Raises:

@@ -139,8 +139,8 @@ class Cluster:
             return Died(why, isinstance(error, errors.RayTaskError))
         except errors.RaySystemError as error:  # what it was sent does not arrive
             raise ImportError(
-                "modules of candidates, layers, losses and metrics must be installed on all "
-                "machines of the cluster, or be in PYTHONPATH when it starts. "
+                "a task could not begin. Modules of candidates, layers, losses and metrics must be "
+                "installed on all machines of the cluster, or be in PYTHONPATH when it starts. "
                 f"Received: {str(error).strip().splitlines()[-1]}"
             ) from error
 

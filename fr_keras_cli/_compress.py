@@ -87,9 +87,10 @@ def compress(
     """Find the smallest file of a trained network.
 
     MODEL is a Keras file. The network is tried as an int8 file, with frequency regularization, with
-    fewer channels, and as a narrow network that is trained from the start. The smallest file whose
-    score drops by at most --max-drop is chosen on validation rows, and its score on the test rows
-    is told at the end. A run that was stopped goes on when it is started again.
+    fewer channels, with kernels in chains of smaller ones, and as a narrow network that is trained
+    from the start. The smallest file whose score drops by at most --max-drop is chosen on
+    validation rows, or with --budget the best of so many bytes. Its score on the test rows is shown
+    at the end. A run that was stopped goes on when it is started again.
     """
     with failure():
         from rich.console import Console

@@ -167,8 +167,9 @@ def engine_option(what: str):
         type=click.Choice(["local", "ray"]),
         default="local",
         show_default=True,
-        help=f"Where the {what}: one after the other here, or at once on the Ray cluster that "
-        "RAY_ADDRESS names, by default on this machine.",
+        help=f"Where the {what}: local, one after the other in this process, or ray, several at "
+        "once on a Ray cluster: that of RAY_ADDRESS, else one on this machine. All machines must "
+        "see the folder of --out.",
     )
 
 

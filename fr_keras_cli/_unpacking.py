@@ -15,8 +15,8 @@ from fr_keras_cli._options import failure, force_option, json_option
     "--capacity",
     type=click.FloatRange(0, 1, min_open=True),
     help="Fraction of each kernel's coefficients to load into a .keras OUTPUT; a smaller one gives "
-    "a smaller, less accurate network. In an archive of several networks: the share of the one to "
-    "unpack, as `inspect` shows it, or more. [default: all]",
+    "a smaller, less accurate network. In an archive of several networks: the largest whose share, "
+    "the column `capacity` of `inspect`, is at most this. [default: all]",
 )
 @force_option
 @json_option

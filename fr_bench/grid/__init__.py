@@ -62,8 +62,9 @@ def grid(
 
     Each method is trained at each rate for the same epochs, and so is the network without pruning,
     for rate 0. All start from the weights of `model`, except `"narrow"`, which starts from new
-    ones. The network of a training becomes a file in each mode. For
-    one more int8 file it trains on with the rounding of that file, for a quarter of the epochs.
+    ones, and `"elm"`, which is solved without epochs. The network of a training becomes a file in
+    each mode. If `"int8"` is among them, it trains on for one more int8 file, with the rounding of
+    that file, for a quarter of the epochs.
     Every file is scored on the test rows, and measured on each target.
 
     The 18 models of the survey of He et al. are marked: three rates in four modes, the same in
@@ -94,7 +95,8 @@ def grid(
             `fr_bench.tasks.find_task`.
         phone: How to reach the phone, for the target `"android"`.
         engine: `"local"` trains one network after the other in this process; `"ray"` trains several
-            at once on a Ray cluster, as for `fr_bench.compress`, and then measures the files here.
+            at once on a Ray cluster that finds `out` under the same path, as for
+            `fr_bench.compress`, and then measures the files here.
             Either goes on with a run of the other.
         command: What is stored in the files as the command that made them.
         overwrite: Whether to replace the cells of a run with other arguments.

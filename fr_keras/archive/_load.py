@@ -44,7 +44,7 @@ def load_archive(path: str | os.PathLike, capacity: Fraction | float | None = No
             list, or declares more weights than `fr_keras.archive` allows. No model is built then.
         OSError: If the file cannot be read.
 
-    Warns if a file of several networks is cut, and its last whole network is not the largest.
+    Warns if a file of several networks is cut, and one that was asked for may be missing.
 
     Example:
 

@@ -39,12 +39,13 @@ def save_nested(
 ) -> NestedPacking:
     """Writes networks of several capacities, as `methods.nest` makes them, to one `.fr` file.
 
-    The smallest network comes first, and each further one is what is new in it, so the first bytes
+    The smallest network comes first, and of each further one what it adds, so the first bytes
     of a download are already a network. `load_archive` and `fr_archive.decode` take the one that
     `capacity` asks for, and `fr_archive.stream` gives each as soon as it is there. Each number is
     rounded once: what a network has from a smaller one comes back the same in both.
 
-    With `nest(recover="full")` each network has all weights for itself, and one file saves little.
+    With `nest(recover="full")` each network has all weights for itself, and one file is hardly smaller
+    than several.
 
     Args:
         nested: The networks, without FR layers.
@@ -54,10 +55,10 @@ def save_nested(
         skeleton: As for `save_archive`: arguments of `tflite.convert` for the int8 files that the
             archive can then produce, one for each network. `calibration`, representative data that
             can be read several times, must be among them.
-        profiles: For each network what is known of it, as plain JSON data: for the scheduler its
-            `accuracy`, its `memory` in bytes and its `latency_ms`, as
-            `fr_bench.benchmark.capacity_profile` gives them. All have the same keys. The file has
-            the `share` of each network beside them.
+        profiles: A dict for each network with what is known of it, as plain JSON data. The scheduler
+            reads `accuracy`, `memory` in bytes and `latency_ms`, which
+            `fr_bench.benchmark.capacity_profile` gives. All have the same keys. `share`, which is
+            added, is that of `nested`, rounded down to four digits.
         overwrite: Whether to replace an existing file.
         progress: As for `save_archive`.
 
@@ -136,7 +137,7 @@ def _checked(nested: Nested, skeleton: Mapping | None) -> list[Prepared]:
 
 def _profiles(nested: Nested, profiles: Sequence[Mapping] | None) -> list[dict]:
     """The profile of each network, with its share."""
-    shares = [float(f"{one:.4g}") for one in nested.shares[:-1]] + [1]
+    shares = [_rounded_down(one) for one in nested.shares[:-1]] + [1]
     if any(after <= before for before, after in itertools.pairwise(shares)):
         raise ValueError(
             "`nested` must have networks whose costs differ; take fewer `capacities`. Received: "
@@ -165,6 +166,12 @@ def _profiles(nested: Nested, profiles: Sequence[Mapping] | None) -> list[dict]:
             _check_figure(number, name, one.get(name, 0))
     return [{**one, "share": share} for one, share in zip(given, shares, strict=True)]
 
+
+
+def _rounded_down(share: float) -> float:
+    """A share with four digits, not above it: so whoever asks for the share gets the network."""
+    unit = 10.0 ** (math.floor(math.log10(share)) - 3)
+    return float(f"{math.floor(share / unit) * unit:.4g}")
 
 def _check_figure(number: int, name: str, figure: object) -> None:
     is_number = isinstance(figure, numbers.Real) and not isinstance(figure, bool)
