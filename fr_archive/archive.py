@@ -75,7 +75,7 @@ def decode(data: bytes, capacity: Fraction | float | None = None) -> Archive:
         capacity: A number above 0 and at most 1: reads only the first `ceil(capacity * n)` of the
             `n` coefficients of each tensor. It is rounded to a fraction with a denominator of at
             most 10^6. In a file of several networks: gives the largest whose share is at most
-            this, and nothing behind it. `None` reads everything.
+            this; it reads the one after that, too, to see its share. `None` reads everything.
 
     Raises:
         ArchiveError: If `data` is not an archive, is damaged, or is not as `encode` writes it; if

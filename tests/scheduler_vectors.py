@@ -13,6 +13,8 @@ from scheduler_cases import Case, case
 from fr_bench.scheduling import POLICIES, Application, Capacity, Plan, Scheduler, choose
 
 FILE = Path(__file__).with_name("scheduler_vectors.json")
+#: Events of applications that run.
+_OF_RUNNING = ("end", "prioritize", "bound", "start")
 LARGE, MIDDLE, SMALL = (
     Capacity(0.9, 4_000_000, 20.0),
     Capacity(0.86, 2_000_000, 10.0),
@@ -72,7 +74,7 @@ def trace(seed: int) -> dict:
     for number in range(40):
         now = round(now + rng.choice((0.1, 0.5, 1.0, 2.5, -30.0, 1000.0)), 3)
         kinds = ["start", "trim", "heat", "update", "allow"]
-        event = rng.choice(kinds if not running else [*kinds, "end", "prioritize", "start"])
+        event = rng.choice(kinds if not running else [*kinds, *_OF_RUNNING])
         if event == "start":
             app = case(1000 * seed + number, 1, 5).applications[0]
             app = dataclasses.replace(app, name=f"app{number}")
@@ -82,6 +84,9 @@ def trace(seed: int) -> dict:
             given = [running.pop(rng.randrange(len(running)))]
         elif event == "prioritize":
             given = [rng.choice(running), rng.choice((0.5, 1.0, 3.0))]
+        elif event == "bound":
+            some = rng.sample(running, rng.randint(1, len(running)))
+            given = [{name: rng.choice((10.0, 33.3, 250.0)) for name in some}]
         else:
             numbers = {
                 "trim": [rng.choice((0, 5, 10, 15, 20, 47, 80, 200))],
@@ -91,9 +96,8 @@ def trace(seed: int) -> dict:
             given = numbers.get(event, [])
         plan = getattr(scheduler, event)(*given, now)
         said = [dataclasses.asdict(x) if isinstance(x, Application) else x for x in given]
-        steps.append(
-            {"event": event, "given": said, "now": now, **outcome(plan), "due": scheduler.due}
-        )
+        step = {"event": event, "given": said, "now": now, **outcome(plan), "due": scheduler.due}
+        steps.append({**step, "memory": scheduler.memory_now, "units": scheduler.units_now})
     return {"memory": memory, "policy": policy, "steps": steps}
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib
+import io
 import json
 import re
 import sys
@@ -16,6 +17,7 @@ import pytest
 import fr_archive
 from fr_bench import data
 from fr_bench.benchmark.android import app
+from fr_bench.scheduling import capacities
 from fr_keras import tflite
 
 ROOT = Path(__file__).parents[1]
@@ -147,6 +149,25 @@ def test_the_archives_of_the_app_are_those_that_were_scored(name):
         rows = data.load(name).test
         right = np.mean(tflite.run(expanded, rows.inputs()).argmax(-1) == rows.y)
         assert right == pytest.approx(said["test_accuracy"], abs=2 / len(rows.y))  # other kernels
+
+
+@pytest.mark.parametrize("name", ["nested_digits", "nested_shapes", "nested_parity"])
+def test_the_capacities_of_the_app_are_those_that_were_measured(name):
+    said = json.loads((DEMO / "models" / "networks.json").read_text())[name]
+    content = (DEMO / "models" / said["file"]).read_bytes()
+    assert len(content) == said["bytes"]
+    found = list(fr_archive.nested.frames(io.BytesIO(content)))
+    assert [one.bytes for one in found] == [one["bytes"] for one in said["capacities"]]
+    memory = [one.memory for one in capacities(one.archive.profile for one in found)]
+    assert memory == sorted(memory)
+    for frame, one in zip(found, said["capacities"], strict=True):
+        assert frame.archive.profile.items() <= one.items()
+        expanded = fr_archive.expand(fr_archive.decode(content, capacity=one["share"]))
+        assert len(expanded) == one["tflite_bytes"]
+        if name == "nested_parity":
+            rows = data.load("digits").test
+            right = np.mean(tflite.run(expanded, rows.inputs()).argmax(-1) == rows.y % 2)
+            assert right == pytest.approx(one["accuracy"], abs=2 / len(rows.y))  # other kernels
 
 
 def test_python_and_the_app_call_it_by_the_same_names(tools):

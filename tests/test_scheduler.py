@@ -127,6 +127,7 @@ def test_a_hundred_applications(policy):
         (lambda: Scheduler(1, hold_s=-1.0), "`hold_s`.*-1.0"),
         (lambda: Scheduler(1, margin=math.nan), "`margin`.*nan"),
         (lambda: Scheduler(1).end("a", 0.0), "`name`.*has started: none.*'a'"),
+        (lambda: Scheduler(1).bound({"a": 1.0}, 0.0), "`name`.*has started: none.*'a'"),
         (lambda: Scheduler(1).heat(7, 0.0), "`status`.*7"),
         (lambda: Scheduler(1).trim(-1, 0.0), "`level`.*-1"),
         (lambda: Scheduler(1).update(math.nan), "`now`.*nan"),
@@ -143,7 +144,13 @@ def test_a_name_starts_once_and_a_refusal_changes_nothing():
     before = scheduler.start(plain("a"), 0.0)
     with pytest.raises(ValueError, match=r"end the other one first.*'a'"):
         scheduler.start(plain("a", SMALL), 1.0)
-    for event, given in (("end", ["a"]), ("prioritize", ["a", 2.0]), ("heat", [6]), ("trim", [80])):
+    for event, given in (
+        ("end", ["a"]),
+        ("prioritize", ["a", 2.0]),
+        ("bound", [{"a": 1.0}]),
+        ("heat", [6]),
+        ("trim", [80]),
+    ):
         with pytest.raises(ValueError, match="`now`"):
             getattr(scheduler, event)(*given, math.inf)
     assert scheduler.plan == before == scheduler.update(2.0)
@@ -209,6 +216,29 @@ def test_the_processor_is_split_anew_at_once():
     scheduler.start(plain("b", SMALL), 0.2)
     assert [one.units for one in scheduler.plan.shares.values()] == [10, 10]
     assert scheduler.heat(0, 0.3).shares["a"].units == 13
+
+
+def test_bounds_of_several_change_at_once():
+    """One after the other, the first would change capacities, and the others would wait."""
+    scheduler = Scheduler(8_000_000, hold_s=2.0)
+    for name in ("a", "b"):
+        scheduler.start(plain(name), 0.0)
+    asked = [dataclasses.replace(plain(name), bound_ms=20.0) for name in ("a", "b")]
+    assert scheduler.bound({"a": 20.0, "b": 20.0}, 1.0) == choose(asked, 8_000_000)
+    assert {one.capacity for one in scheduler.plan.shares.values()} == {1}
+    assert {one.capacity for one in scheduler.bound({"b": 40.0}, 1.5).shares.values()} == {1}
+    assert scheduler.due == 3.0
+    with pytest.raises(ValueError, match=r"`bound_ms` of 'b'.*0\.0"):
+        scheduler.bound({"a": 40.0, "b": 0.0}, 3.0)
+    asked[1] = plain("b")
+    assert scheduler.update(3.0) == choose(asked, 8_000_000)
+
+
+def test_what_there_is_now():
+    scheduler = Scheduler(4_000_001)
+    scheduler.trim(10, 0.0)
+    scheduler.heat(3, 0.0)
+    assert (scheduler.memory_now, scheduler.units_now) == (2_400_000, 60)
 
 
 def test_heat_shrinks_and_a_shutdown_stops_all():

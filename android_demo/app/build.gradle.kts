@@ -41,6 +41,7 @@ kotlin {
 
 dependencies {
     implementation(project(":frarchive"))
+    implementation(project(":scheduler"))
     implementation(libs.litert)
     implementation(libs.litert.gpu)
     implementation(libs.litert.gpu.api)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from fr_bench.scheduling._applications import WHOLE, Application
 from fr_bench.scheduling._choice import Plan, choose
@@ -29,6 +30,7 @@ class Scheduler:
     Attributes:
         plan: What all applications have now.
         due: When `update` should be called, because a change is waiting; `None` if none is.
+        units_now: The percent of the processor that all applications together may take now.
 
     Raises:
         ValueError: If an argument is not what it must be.
@@ -62,8 +64,14 @@ class Scheduler:
         self._memory, self._policy = memory, policy
         self._hold, self._margin = hold_s, margin
         self._applications: dict[str, Application] = {}
-        self._memory_percent = self._units = WHOLE
+        self._memory_percent = self.units_now = WHOLE
         self._changed = -math.inf
+
+    @property
+    def memory_now(self) -> int:
+        """The bytes that all applications together may take now: the memory, less what trims
+        take."""
+        return self._memory * self._memory_percent // WHOLE
 
     def start(self, application: Application, now: float) -> Plan:
         """An application starts."""
@@ -90,6 +98,16 @@ class Scheduler:
         self._applications[name] = changed
         return self.update(now)
 
+    def bound(self, bounds_ms: Mapping[str, float], now: float) -> Plan:
+        """The latencies that applications ask for change, by name: of all of them at once."""
+        changed = {
+            name: dataclasses.replace(self._known(name), bound_ms=bound_ms)
+            for name, bound_ms in bounds_ms.items()
+        }
+        _check_clock(now)
+        self._applications |= changed
+        return self.update(now)
+
     def allow(self, memory: int, now: float) -> Plan:
         """The memory that all together may take changes; what `trim` said stays."""
         choose((), memory)
@@ -114,7 +132,7 @@ class Scheduler:
         if not isinstance(status, int) or not 0 <= status < len(HEAT):
             raise ValueError(f"`status` must be 0 to 6. Received: status={status!r}")
         _check_clock(now)
-        self._units = HEAT[status]
+        self.units_now = HEAT[status]
         return self.update(now)
 
     def update(self, now: float) -> Plan:
@@ -143,8 +161,8 @@ class Scheduler:
         return saved > self._margin
 
     def _choose(self, held: dict[str, int]) -> Plan:
-        memory = self._memory * self._memory_percent // WHOLE
-        return choose(list(self._applications.values()), memory, self._units, self._policy, held)
+        running = list(self._applications.values())
+        return choose(running, self.memory_now, self.units_now, self._policy, held)
 
     def _held(self) -> dict[str, int]:
         """The capacities of the applications that run and have not ended."""

@@ -26,8 +26,12 @@ USES = ("android", "resources", "tflite", "backporter", "dexer")
 BUILD = app.BUILD
 PACKAGE = "org.frkeras.demo"
 ABIS = ("arm64-v8a", "x86_64")
-#: Asked for its newer fields only where they are there.
-GUARDED = ("android.os.Build",)
+#: Asked for their newer parts only where they are there.
+GUARDED = (
+    "android.os.Build",
+    "android.os.PowerManager",
+    "android.os.PowerManager$OnThermalStatusChangedListener",
+)
 _MANIFEST = "<manifest "
 _PASSWORD = "throw-away"
 
@@ -40,7 +44,7 @@ def compile_app(found: dict[str, list[Path]], resources: Path) -> list[Path]:
     done = subprocess.run([*command, *map(str, resources.rglob("R.java"))])
     if done.returncode:
         raise SetupError("`javac` refuses the ids of the resources")
-    mine = [jvm.BUILD / "main", BUILD / "logic", ids]
+    mine = [*app.MODULES, BUILD / "logic", ids]
     classpath = [*found["android"], *mine, *libraries, *found["library"]]
     jvm.kotlinc(found, app.SOURCES, screens, classpath, [], "*.kt")
     return [*mine, screens, *libraries, *found["library"]]

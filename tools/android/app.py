@@ -2,7 +2,8 @@
 
     python tools/android/app.py
 
-Run it after `jvm.py`, whose classes it uses. It first puts the models of the app into its assets.
+Run it after `jvm.py` and `scheduler.py`, whose classes it uses. It first puts the models of the app
+into its assets.
 """
 
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import jars
 import jvm
+import scheduler
 from jars import SetupError
 
 APP = jvm.ROOT / "android_demo" / "app"
@@ -21,6 +23,8 @@ SOURCES = APP / "src" / "main" / "kotlin" / "org" / "frkeras" / "demo"
 TESTS = APP / "src" / "test" / "kotlin" / "org" / "frkeras" / "demo"
 MODELS = APP / "src" / "main" / "assets" / "models"
 BUILD = jvm.BUILD / "app"
+#: The classes of the modules that the app uses, and the script that makes them.
+MODULES = {jvm.BUILD / "main": "jvm.py", scheduler.BUILD / "main": "scheduler.py"}
 
 
 def python(script: str, *arguments: str) -> None:
@@ -33,10 +37,11 @@ def python(script: str, *arguments: str) -> None:
 
 def compile_logic(found: dict[str, list[Path]]) -> list[Path]:
     """Compiles the logic without Android, and its tests; returns what these need."""
-    module, logic = jvm.BUILD / "main", BUILD / "logic"
-    if not module.is_dir():
-        raise SetupError("the classes of frarchive are missing: run `tools/android/jvm.py` first")
-    libraries = [module, *found["library"]]
+    logic = BUILD / "logic"
+    for module, script in MODULES.items():
+        if not module.is_dir():
+            raise SetupError(f"'{module}' is missing: run `tools/android/{script}` first")
+    libraries = [*MODULES, *found["library"]]
     jvm.kotlinc(found, SOURCES / "logic", logic, libraries, [])
     jvm.kotlinc(
         found,

@@ -4,17 +4,21 @@
 
 The models are files of `tflite_models`, and each archive of `android_demo/models` in three forms:
 the archive itself, the factored int8 file that it makes, and the dense file of the same network.
+The archives of nested networks are there as archives alone, with an entry for each capacity: its
+share, and its profile as the archive has it.
 Labels and the constants of preprocessing are read from the metadata of each flatbuffer. Beside each
 flatbuffer there are rows of the data and the outputs of the reference of `fr-keras benchmark`, with
 which the app compares its own outputs. The folder is rewritten each time, and is not in git.
 """
 
 import hashlib
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
+from nested_networks import RECIPES
 
 import fr_archive
 from fr_bench import data
@@ -29,6 +33,14 @@ ASSETS = ROOT / "android_demo" / "app" / "src" / "main" / "assets" / "models"
 PUBLISHED = {"mnist_fr_776_int8.tflite": "factored", "mnist_plain_int8.tflite": "dense"}
 #: Archive -> task of the app and data set, for the calibration of the dense twin.
 TASKS = {"digits": "digits", "shapes": "segmentation"}
+#: Nested networks -> what people call them, and the task whose pictures they take.
+NESTED = {
+    "nested_digits": ("Digits", "digits"),
+    "nested_shapes": ("Shapes", "segmentation"),
+    "nested_parity": ("Even or odd", "digits"),
+}
+#: What the scheduler reads of a profile.
+FIGURES = ("accuracy", "memory", "latency_ms")
 #: How many rows outputs are compared on.
 ROWS = 4
 
@@ -86,6 +98,19 @@ def dense(archive: Path, like: bytes, x: np.ndarray) -> bytes:
     ).content
 
 
+def nested(name: str) -> dict:
+    """Writes the archive of a nested network; returns its part of the index."""
+    title, task = NESTED[name]
+    x = data.load(RECIPES[name].source).test.inputs()
+    archive = (ARCHIVES / f"{name}.fr").read_bytes()
+    capacities = []
+    for one in fr_archive.stream(io.BytesIO(archive)):
+        line = entry(archive, f"{name}.fr", name, task, "archive", fr_archive.expand(one), x)
+        share, profile = one.profile["share"], {key: one.profile[key] for key in FIGURES}
+        capacities.append({**line, "share": share, "profile": profile})
+    return {"network": name, "title": title, "capacities": capacities}
+
+
 def main() -> None:
     shutil.rmtree(ASSETS, ignore_errors=True)
     ASSETS.mkdir(parents=True)
@@ -106,9 +131,10 @@ def main() -> None:
             ("dense", f"{name}_dense_int8.tflite", twin, twin),
         ):
             entries.append(entry(content, file, name, task, form, runs, found.test.inputs()))
-    index = {"format": "fr-keras-models", "version": 1, "files": entries}
+    networks = [nested(name) for name in NESTED]
+    index = {"format": "fr-keras-models", "version": 1, "files": entries, "nested": networks}
     (ASSETS / "index.json").write_text(json.dumps(index, indent=1) + "\n")
-    for one in entries:
+    for one in [*entries, *(network["capacities"][-1] for network in networks)]:
         print(f"{one['file']:34} {one['task']:13} {one['form']:9} {one['bytes']:>9,} bytes")
 
 

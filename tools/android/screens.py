@@ -13,6 +13,7 @@ from pathlib import Path
 
 import apk
 import app
+import guide
 import jars
 import jvm
 import sdk
@@ -31,13 +32,15 @@ android_resource_apk={resources}
 
 def compile_tests(found: dict[str, list[Path]]) -> list[Path]:
     """Compiles the tests, and returns all that they need, Android last."""
-    libraries = apk.unpacked([one for one in found["screens"] if one.suffix == ".aar"])
+    aars = [one for one in found["screens"] if one.suffix == ".aar"]
+    libraries = guide.unpacked(aars, app.BUILD / "libraries")
     libraries += [one for one in found["screens"] if one.suffix == ".jar"]
     screens, logic = app.BUILD / "screens", app.BUILD / "logic"
     if not screens.is_dir():
         raise SetupError("the classes of the app are missing: run `tools/android/apk.py` first")
-    classes = [screens, logic, app.BUILD / "ids", jvm.BUILD / "main"]
-    classes += [*apk.unpacked(found["tflite"]), *found["library"], *libraries, found["android"][0]]
+    classes = [screens, logic, app.BUILD / "ids", *app.MODULES]
+    classes += guide.unpacked(found["tflite"], app.BUILD / "libraries")
+    classes += [*found["library"], *libraries, found["android"][0]]
     friends = f"-Xfriend-paths={screens},{logic}"
     jvm.kotlinc(found, app.TESTS, CLASSES, classes, [friends], "*.kt")
     return classes

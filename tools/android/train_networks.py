@@ -1,11 +1,11 @@
-"""Trains the two networks of the app from fixed seeds, and packs them with their skeletons.
+"""Trains the networks of the app from fixed seeds, and packs them with their skeletons.
 
     PYTHONPATH=. python tools/android/train_networks.py
 
-The networks are LeNet-5 on scikit-learn's digits and a U-Net on drawn shapes. Both are trained
-briefly: they show that a file of kilobytes works on a phone, not how good such a network can be.
-The score of the int8 file that each archive makes, on the test split, goes to `networks.json`
-beside the archives.
+The networks are LeNet-5 on scikit-learn's digits and a U-Net on drawn shapes, and the nested ones
+of `nested_networks.py`. All are trained briefly: they show that a file of kilobytes works on a
+phone, not how good such a network can be. The score of the int8 file that each archive makes, on
+the test split, goes to `networks.json` beside the archives. Names choose some of the networks.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import keras
+import nested_networks
 import numpy as np
 
 import fr_archive
@@ -95,12 +96,13 @@ def _kernels(model: keras.Model) -> list[keras.layers.Layer]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
+    names = [*NETWORKS, *nested_networks.RECIPES]
+    parser.add_argument("names", nargs="*", default=names, choices=names)
     FOLDER.mkdir(exist_ok=True)
     notes = FOLDER / "networks.json"
     known = json.loads(notes.read_text()) if notes.exists() else {}
     for name in parser.parse_args().names:
-        known[name] = make(name)
+        known[name] = make(name) if name in NETWORKS else nested_networks.make(name, FOLDER)
         notes.write_text(json.dumps(known, indent=1) + "\n")
 
 

@@ -7,8 +7,11 @@ import android.os.Looper
 import java.io.File
 import java.util.concurrent.Executor
 import java.util.concurrent.Executors
+import java.util.concurrent.TimeUnit
 import org.frkeras.demo.logic.BenchmarkState
+import org.frkeras.demo.logic.BundledCapacities
 import org.frkeras.demo.logic.Catalog
+import org.frkeras.demo.logic.Crew
 import org.frkeras.demo.logic.Device
 import org.frkeras.demo.logic.DrawState
 import org.frkeras.demo.logic.Engine
@@ -18,8 +21,9 @@ import org.frkeras.demo.logic.Measurement
 import org.frkeras.demo.logic.SegmentState
 import org.frkeras.demo.logic.Task
 import org.frkeras.demo.logic.Threads
+import org.frkeras.demo.logic.TogetherState
 
-/** What the screens are made of. One thread works for all: nothing runs beside a measurement. */
+/** What the screens are made of. One thread runs networks: nothing runs beside a measurement. */
 open class DemoApplication : Application() {
     /** Tests have another. */
     protected open val engine: Engine = TfliteEngine()
@@ -28,14 +32,25 @@ open class DemoApplication : Application() {
         Catalog.parse(assets.open("models/index.json").bufferedReader().use { it.readText() })
     }
 
+    private val worker by lazy { Executors.newSingleThreadScheduledExecutor() }
+
     val threads: Threads by lazy {
         val main = Handler(Looper.getMainLooper())
-        Threads(Executors.newSingleThreadExecutor(), Executor { main.post(it) })
+        Threads(worker, Executor { main.post(it) })
+    }
+
+    /** Loads networks of *Together* while others run. */
+    private val crew by lazy {
+        Crew(threads, Executors.newSingleThreadExecutor()) { seconds, work ->
+            worker.schedule(work, (seconds * NANOSECONDS).toLong(), TimeUnit.NANOSECONDS)
+        }
     }
 
     fun drawState() = DrawState(inference(Task.DIGITS))
 
     fun segmentState() = SegmentState(inference(Task.SEGMENTATION))
+
+    fun togetherState() = TogetherState(BundledCapacities(catalog.nested, files), engine, crew)
 
     fun benchmarkState(): BenchmarkState {
         val tool by lazy { "$packageName ${versionName()}, ${engine.version}" }
@@ -65,5 +80,9 @@ open class DemoApplication : Application() {
             soc = soc,
             cores = Runtime.getRuntime().availableProcessors(),
         )
+    }
+
+    private companion object {
+        const val NANOSECONDS = 1e9
     }
 }

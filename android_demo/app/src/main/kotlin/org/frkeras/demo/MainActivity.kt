@@ -5,7 +5,7 @@ import android.content.Intent
 import android.os.Bundle
 import android.view.View
 
-/** The way to the three screens. */
+/** The way to the other screens. */
 class MainActivity : Activity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -13,6 +13,7 @@ class MainActivity : Activity() {
         opens(R.id.draw, DrawActivity::class.java)
         opens(R.id.segment, SegmentActivity::class.java)
         opens(R.id.benchmark, BenchmarkActivity::class.java)
+        opens(R.id.together, TogetherActivity::class.java)
     }
 
     private fun opens(button: Int, screen: Class<out Activity>) {

@@ -47,6 +47,7 @@ class DrawScreenTest {
             R.id.draw to DrawActivity::class.java,
             R.id.segment to SegmentActivity::class.java,
             R.id.benchmark to BenchmarkActivity::class.java,
+            R.id.together to TogetherActivity::class.java,
         )) {
             main.click(button)
             val opened = shadowOf(main).nextStartedActivity

@@ -33,9 +33,15 @@ public class Scheduler(
     public var due: Double? = null
         private set
 
+    /** The bytes that all applications together may take now: the memory, less what trims take. */
+    public val memoryNow: Long get() = memory * memoryPercent / WHOLE
+
+    /** The percent of the processor that all applications together may take now. */
+    public var unitsNow: Int = WHOLE
+        private set
+
     private val applications = LinkedHashMap<String, Application>()
     private var memoryPercent = WHOLE
-    private var units = WHOLE
     private var changed = Double.NEGATIVE_INFINITY
 
     init {
@@ -68,6 +74,12 @@ public class Scheduler(
         return at(now) { applications[name] = other }
     }
 
+    /** The latencies that applications ask for change, by name: of all of them at once. */
+    public fun bound(boundsMs: Map<String, Double>, now: Double): Plan {
+        val others = boundsMs.map { (name, boundMs) -> known(name).copy(boundMs = boundMs) }
+        return at(now) { others.forEach { applications[it.name] = it } }
+    }
+
     /** The memory that all together may take changes; what [trim] said stays. */
     public fun allow(memory: Long, now: Double): Plan {
         require(memory >= 0) { "`memory` must be 0 or more bytes. Received: memory=$memory" }
@@ -88,7 +100,7 @@ public class Scheduler(
     /** Android says how hot the phone is: the thermal status, 0 (none) to 6 (shutdown). */
     public fun heat(status: Int, now: Double): Plan {
         require(status in HEAT.indices) { "`status` must be 0 to 6. Received: status=$status" }
-        return at(now) { units = HEAT[status] }
+        return at(now) { unitsNow = HEAT[status] }
     }
 
     /** Chooses again: when a change is [due]. */
@@ -125,7 +137,7 @@ public class Scheduler(
     }
 
     private fun chosen(held: Map<String, Int>): Plan =
-        choose(applications.values.toList(), memory * memoryPercent / WHOLE, units, policy, held)
+        choose(applications.values.toList(), memoryNow, unitsNow, policy, held)
 
     /** The capacities of the applications that run and have not ended. */
     private fun held(): Map<String, Int> =

@@ -34,6 +34,8 @@ class VectorsTest {
                 val plan = scheduler.happen(step)
                 checkOutcome(step, plan, "$step")
                 assertEquals(step["due"], scheduler.due, "$step")
+                assertEquals(step["memory"].number().toLong(), scheduler.memoryNow, "$step")
+                assertEquals(step["units"].whole(), scheduler.unitsNow, "$step")
             }
         }
     }
@@ -45,6 +47,10 @@ class VectorsTest {
             "start" -> start(application(given[0]), now)
             "end" -> end(given[0] as String, now)
             "prioritize" -> prioritize(given[0] as String, given[1].number(), now)
+            "bound" -> bound(
+                given[0].map().entries.associate { it.key as String to it.value.number() },
+                now,
+            )
             "allow" -> allow(given[0].number().toLong(), now)
             "trim" -> trim(given[0].whole(), now)
             "heat" -> heat(given[0].whole(), now)

@@ -1,5 +1,7 @@
 package org.frkeras.demo.logic
 
+import org.frkeras.scheduler.Capacity
+
 /** What a network is for. */
 enum class Task { DIGITS, SEGMENTATION }
 
@@ -10,12 +12,14 @@ enum class Form { DENSE, FACTORED, ARCHIVE }
 data class Normalization(val scale: Double, val offset: Double)
 
 /**
- * A bundled file.
+ * A bundled file, or one network of a bundled archive of several.
  *
  * @property network Files of one network compute the same.
  * @property sha256 Of the file itself; of an archive, what it expands to is cached by it.
  * @property reference The file with what its outputs are compared with; see [Reference].
  * @property labels Of classes, in the order of the outputs.
+ * @property share Which network of an archive of several this is: what it costs beside the largest;
+ *   `null` for a file of one.
  */
 data class ModelFile(
     val file: String,
@@ -27,10 +31,15 @@ data class ModelFile(
     val reference: String,
     val labels: List<String>,
     val normalization: Normalization,
+    val share: Double? = null,
 )
 
-/** The bundled files, of the index that `tools/android/models.py` writes. */
-class Catalog(val files: List<ModelFile>) {
+/**
+ * The bundled files, of the index that `tools/android/models.py` writes.
+ *
+ * @property nested Networks of several capacities, which are not among [files].
+ */
+class Catalog(val files: List<ModelFile>, val nested: List<NestedFiles> = emptyList()) {
     /** The files for a task. */
     fun of(task: Task): List<ModelFile> = files.filter { it.task == task }
 
@@ -60,7 +69,26 @@ class Catalog(val files: List<ModelFile>) {
             require(held != null && held["format"] == FORMAT && held["version"] == VERSION) {
                 "The index of the models must be $FORMAT of version 1"
             }
-            return Catalog((held["files"] as List<*>).map { entry(it as Map<*, *>) })
+            return Catalog(entries(held["files"]), (held["nested"] as List<*>).map(::nested))
+        }
+
+        private fun entries(held: Any?) = (held as List<*>).map { entry(it as Map<*, *>) }
+
+        private fun nested(held: Any?): NestedFiles {
+            val found = held as Map<*, *>
+            val capacities = (found["capacities"] as List<*>).map { one ->
+                val profile = (one as Map<*, *>)["profile"] as Map<*, *>
+                Capacity(
+                    profile["accuracy"] as Double,
+                    (profile["memory"] as Double).toLong(),
+                    profile["latency_ms"] as Double,
+                )
+            }
+            val (name, title) = listOf("network", "title").map { found[it] as String }
+            return NestedFiles(
+                NestedNetwork(name, title, capacities),
+                entries(found["capacities"]),
+            )
         }
 
         private fun entry(held: Map<*, *>): ModelFile {
@@ -78,6 +106,7 @@ class Catalog(val files: List<ModelFile>) {
                     normalization["scale"] as Double,
                     normalization["offset"] as Double,
                 ),
+                share = held["share"] as Double?,
             )
         }
     }

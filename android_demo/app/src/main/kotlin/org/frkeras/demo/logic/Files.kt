@@ -8,7 +8,8 @@ import org.frkeras.archive.Archive
 
 /**
  * Bundled files as `.tflite` files in a folder of the app's cache, under the SHA-256 of what was
- * bundled: an archive is expanded once, and again only if it changes or the cache was cleared.
+ * bundled and the share of it that was taken: a network of an archive is expanded once, and again
+ * only if the archive changes or the cache was cleared.
  *
  * @property open Opens a bundled file.
  */
@@ -20,11 +21,13 @@ class Files(
     /**
      * Returns the `.tflite` file of a bundled one.
      *
-     * @throws IOException If it is not the file of the index, is damaged, or there is no room.
+     * @throws IOException If it is not the file of the index, is damaged, has no network of this
+     *   share, or there is no room.
      */
     @Synchronized
     fun flatbuffer(model: ModelFile): File {
-        val file = File(folder, "${model.sha256}.tflite")
+        val name = listOfNotNull(model.sha256, model.share).joinToString("_")
+        val file = File(folder, "$name.tflite")
         if (file.exists()) return file
         val content = open(model.file).use { it.readBytes() }
         if (sha256(content) != model.sha256) {
@@ -36,7 +39,7 @@ class Files(
         try {
             partial.outputStream().buffered().use { output ->
                 if (model.form == Form.ARCHIVE) {
-                    Archive.decode(content).expand(output, memory)
+                    archive(content, model).expand(output, memory)
                 } else {
                     output.write(content)
                 }
@@ -46,6 +49,15 @@ class Files(
             partial.delete()
         }
         return file
+    }
+
+    private fun archive(content: ByteArray, model: ModelFile): Archive {
+        val share = model.share ?: return Archive.decode(content)
+        val found = Archive.decode(content.inputStream(), share)
+        if (found.share != share) {
+            throw IOException("'${model.file}' has no network of the share $share")
+        }
+        return found
     }
 
     /** @throws IOException If there is none. */

@@ -17,16 +17,25 @@ class Reference(private val content: ByteArray) {
     }
 
     /**
+     * Returns how many rows there are.
+     *
+     * @throws IllegalArgumentException If the file is for another network.
+     */
+    fun rows(input: TensorType, output: TensorType): Int {
+        val each = input.bytes + output.bytes
+        require(content.isNotEmpty() && content.size % each == 0) {
+            "${content.size} bytes of reference are no rows of $each bytes"
+        }
+        return content.size / each
+    }
+
+    /**
      * Returns the real outputs of all rows.
      *
      * @throws IllegalArgumentException If the file is for another network.
      */
     fun outputs(input: TensorType, output: TensorType): List<FloatArray> {
-        val each = input.bytes + output.bytes
-        require(content.isNotEmpty() && content.size % each == 0) {
-            "${content.size} bytes of reference are no rows of $each bytes"
-        }
-        val rows = content.size / each
+        val rows = rows(input, output)
         return List(rows) { row ->
             val place = rows * input.bytes + row * output.bytes
             val part = ByteBuffer.wrap(content, place, output.bytes).slice()

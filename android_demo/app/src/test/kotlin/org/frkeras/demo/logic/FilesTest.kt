@@ -54,6 +54,72 @@ class FilesTest {
     }
 
     @Test
+    fun `the index has networks of several capacities, and each expands`() {
+        val nested = catalog().nested
+        assertEquals(listOf("Digits", "Shapes", "Even or odd"), nested.map { it.network.title })
+        val source = BundledCapacities(nested, Files(folder) { File(assets, it).inputStream() })
+        for ((network, held) in source.networks.zip(nested)) {
+            assertTrue(network.capacities.size in 3..5)
+            val sizes = network.capacities.indices.map { source.flatbuffer(network, it).length() }
+            assertEquals(sizes.sorted(), sizes)
+            val memory = network.capacities.map { it.memory }
+            assertEquals(memory.sorted(), memory)
+            assertTrue(network.capacities.all { it.accuracy in 0.5..1.0 })
+            network.capacities.indices.forEach { source.rows(network, it) }
+            assertEquals(1, held.files.map { it.file }.distinct().size)
+            val shares = held.files.map { checkNotNull(it.share) }
+            assertEquals(shares.sorted().distinct(), shares)
+            assertEquals(1.0, shares.last())
+        }
+    }
+
+    /** Rows have the first digits of the SHA-256 of what Python makes as their name. */
+    @Test
+    fun `each capacity of an archive expands to the file of Python, once`() {
+        var opened = 0
+        val files = Files(folder) {
+            opened++
+            File(assets, it).inputStream()
+        }
+        val models = catalog().nested.flatMap { it.files }
+        repeat(2) {
+            for (model in models) {
+                val found = sha256(files.flatbuffer(model).readBytes())
+                assertEquals(model.reference.removeSuffix(".rows"), found.take(16))
+            }
+        }
+        assertEquals(models.size, opened)
+        val names = checkNotNull(folder.listFiles()).map { it.name }
+        assertEquals(models.size, names.size)
+        assertTrue(models.all { model -> names.any { model.sha256 in it } })
+    }
+
+    @Test
+    fun `a share that an archive does not have is refused and leaves nothing`() {
+        val (single) = catalog().files.filter { it.form == Form.ARCHIVE }
+        val smallest = catalog().nested.first().files.first()
+        val share = checkNotNull(smallest.share)
+        val files = Files(folder) { File(assets, it).inputStream() }
+        for (wrong in listOf(
+            smallest.copy(share = share / 2),
+            smallest.copy(share = share * 1.01),
+            single.copy(share = 1.0),
+        )) {
+            assertThrows(IOException::class.java) { files.flatbuffer(wrong) }
+        }
+        assertEquals(emptyList<File>(), checkNotNull(folder.listFiles()).toList())
+    }
+
+    @Test
+    fun `without a share an archive of several gives its largest network`() {
+        val files = Files(folder) { File(assets, it).inputStream() }
+        for (model in catalog().nested.map { it.files.last() }) {
+            val largest = files.flatbuffer(model).readBytes()
+            assertArrayEquals(largest, files.flatbuffer(model.copy(share = null)).readBytes())
+        }
+    }
+
+    @Test
     fun `what is no archive, or another file, is refused and leaves nothing`() {
         val broken = model("broken", form = Form.ARCHIVE)
         assertThrows(IOException::class.java) { files(folder).flatbuffer(broken) }
