@@ -91,9 +91,9 @@ def grid(
 
     MODEL is a Keras file. Each method is trained at each rate. Each network becomes a file in each
     quantization, and one more int8 file that is quantized in training. The files are scored on the
-    test rows and measured on the targets of --on: time, CPU use, power, memory. The page has a heat map, the files
-    that no other beats, and answers to eight questions. A run that was stopped, or whose device
-    was missing, goes on when it is started again.
+    test rows and measured on the targets of --on: time, CPU use, power, memory. The page has a heat
+    map, the files that no other beats, and answers to eight questions. A run that was stopped, or
+    whose device was missing, goes on when it is started again.
     """
     with failure():
         from fr_bench.benchmark.run import Phone

@@ -44,8 +44,8 @@ def save_nested(
     `capacity` asks for, and `fr_archive.stream` gives each as soon as it is there. Each number is
     rounded once: what a network has from a smaller one comes back the same in both.
 
-    With `nest(recover="full")` each network has all weights for itself, and one file is hardly smaller
-    than several.
+    With `nest(recover="full")` each network has all weights for itself, and one file is hardly
+    smaller than several.
 
     Args:
         nested: The networks, without FR layers.
@@ -55,8 +55,8 @@ def save_nested(
         skeleton: As for `save_archive`: arguments of `tflite.convert` for the int8 files that the
             archive can then produce, one for each network. `calibration`, representative data that
             can be read several times, must be among them.
-        profiles: A dict for each network with what is known of it, as plain JSON data. The scheduler
-            reads `accuracy`, `memory` in bytes and `latency_ms`, which
+        profiles: A dict for each network with what is known of it, as plain JSON data. The
+            scheduler reads `accuracy`, `memory` in bytes and `latency_ms`, which
             `fr_bench.benchmark.capacity_profile` gives. All have the same keys. `share`, which is
             added, is that of `nested`, rounded down to four digits.
         overwrite: Whether to replace an existing file.
@@ -167,11 +167,11 @@ def _profiles(nested: Nested, profiles: Sequence[Mapping] | None) -> list[dict]:
     return [{**one, "share": share} for one, share in zip(given, shares, strict=True)]
 
 
-
 def _rounded_down(share: float) -> float:
     """A share with four digits, not above it: so whoever asks for the share gets the network."""
     unit = 10.0 ** (math.floor(math.log10(share)) - 3)
     return float(f"{math.floor(share / unit) * unit:.4g}")
+
 
 def _check_figure(number: int, name: str, figure: object) -> None:
     is_number = isinstance(figure, numbers.Real) and not isinstance(figure, bool)

@@ -81,7 +81,7 @@ class TogetherScreenTest {
 
         @Suppress("DEPRECATION")
         controller.get().onTrimMemory(ComponentCallbacks2.TRIM_MEMORY_RUNNING_CRITICAL)
-        assertTrue("of which there are" in controller.get().textOf(R.id.memory_text))
+        assertTrue("of which" in controller.get().textOf(R.id.memory_text))
         waitUntil("too little") { "Cannot run" in controller.get().rows[1].numbers() }
 
         controller.get().rows[1].find<Switch>(R.id.on).performClick()
