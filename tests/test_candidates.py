@@ -343,6 +343,17 @@ def test_the_elm_takes_the_inputs_of_the_network_and_gives_its_outputs(high, act
     assert "seed 0" in str(packing)  # also of the scaled kernel
 
 
+def test_the_elm_has_all_outputs_of_the_network_where_rows_lack_a_class():
+    pytest.importorskip("scipy")
+    data, model = colours()
+    few = Split(data.train.x[data.train.y < 4], data.train.y[data.train.y < 4])
+    data = dataclasses.replace(data, train=few, validation=few)
+    with Progress(disable=True) as progress, pytest.warns(UserWarning, match=r"1 of 5 classes: 4"):
+        trained = all_candidates()["elm"].train(model, data, Regime(keep=100), progress, "elm")
+    assert trained.model.output_shape == model.output_shape == (None, 5)
+    assert trained.kept == 100
+
+
 def test_the_elm_has_no_more_neurons_than_rows():
     pytest.importorskip("scipy")
     data, model = colours()

@@ -50,18 +50,20 @@ class Elm(Candidate):
                 f"Received: {regime.keep}, which is {budget}"
             )
         largest = float(np.abs(data.train.sample(_SAMPLE)).max())
-        unit = 2.0 ** round(math.log2(largest)) if largest else 1.0
+        unit = 2.0 ** round(math.log2(largest)) if 0 < largest < math.inf else 1.0
+        # Also where the rows lack a class, the network has an output for it.
+        classes = outputs if head.kind is Kind.CLASSES else None
         bar = progress.add_task(title, total=None)
         solved = methods.elm(
-            _batches(data.train, unit, regime.seed),
+            _batches(data.train, unit, classes, regime.seed),
             neurons,
-            _batches(data.validation, unit, regime.seed),
+            _batches(data.validation, unit, classes, regime.seed),
             regime.seed,
             progress=lambda text, share: progress.update(bar, description=f"{title}: {text}"),
         )
         _take(solved, unit, head.logits)
-        kept = neurons * solved.output_shape[-1]
-        return Trained(solved, kept, {}, time.perf_counter() - begin, len(data.train))
+        seconds = time.perf_counter() - begin
+        return Trained(solved, neurons * outputs, {}, seconds, len(data.train))
 
 
 def _checked(model: keras.Model, data: Dataset) -> Head:
@@ -78,11 +80,14 @@ def _checked(model: keras.Model, data: Dataset) -> Head:
     return task.heads[0]
 
 
-def _batches(split: Split, unit: float, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(
+    split: Split, unit: float, classes: int | None, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields inputs in units, and labels: one-hot rows for so many classes, or numbers."""
     rows = split.batches(_BATCH, seed)
     for number in range(len(rows)):
         x, y = rows[number][:2]
-        yield x / np.float32(unit), y
+        yield x / np.float32(unit), y if classes is None else np.eye(classes, dtype=np.uint8)[y]
 
 
 def _take(solved: keras.Model, unit: float, logits: bool) -> None:
